@@ -1,0 +1,85 @@
+"""Asking an endpoint, before anything is spent, whether it is there, takes the key, and has the model."""
+
+import difflib
+from typing import Any
+
+import httpx
+
+from ..core.config import EndpointSettings
+from ..core.errors import EndpointSetupError
+from ..core.records import Role
+from .openai_client import OPENAI_URL, endpoint_key, endpoint_url
+
+CHECK_SECONDS = 10.0
+SIMULATED_OWNER = "openmic-simulated"
+"""Who the simulated cast's server says owns its models; its figures are labelled wherever it is reached from."""
+
+
+def check_endpoint(role: Role, settings: EndpointSettings) -> bool:
+    """Check one role's endpoint; returns whether it is a simulated cast served elsewhere.
+
+    Raises:
+        EndpointSetupError: it cannot be reached, rejects the key, or lacks the model.
+    """
+    url, key = endpoint_url(settings), endpoint_key(settings)
+    if url == OPENAI_URL and key is None:
+        raise EndpointSetupError(
+            f"cast.{role}: {url} needs a key; set the environment variable {settings.api_key_env}, name another "
+            f"endpoint with cast.{role}.base_url or OPENAI_BASE_URL, or use the model `simulated`"
+        )
+    headers = {"Authorization": f"Bearer {key or 'none'}"}
+    try:
+        with httpx.Client(timeout=min(CHECK_SECONDS, settings.timeout_s), headers=headers) as client:
+            answer = client.get(f"{url}/models")
+            if answer.status_code in {404, 405, 501}:  # an endpoint may serve chat completions and nothing else
+                answer = client.post(f"{url}/chat/completions", json=_smallest_request(settings.model))
+                _check_status(role, settings, url, answer)
+                return False
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise EndpointSetupError(
+            f"cast.{role}: the endpoint {url} cannot be reached ({error}); is it running, and is the address right? "
+            f"Set cast.{role}.base_url or OPENAI_BASE_URL"
+        ) from None
+    _check_status(role, settings, url, answer)
+    return _check_model(role, settings, url, answer)
+
+
+def _check_status(role: Role, settings: EndpointSettings, url: str, answer: httpx.Response) -> None:
+    if answer.status_code in {401, 403}:
+        held = "rejects the key in" if endpoint_key(settings) else "wants a key, and there is none in"
+        raise EndpointSetupError(
+            f"cast.{role}: the endpoint {url} {held} the environment variable {settings.api_key_env} "
+            f"(HTTP {answer.status_code}); set it to a valid key"
+        )
+    if answer.status_code == 404:
+        raise EndpointSetupError(
+            f"cast.{role}: the endpoint {url} has no model {settings.model!r} (HTTP 404); set cast.{role}.model"
+        )
+    if answer.status_code == 429:  # it is there and knows us; the run's own retries will wait
+        return
+    if answer.is_error:
+        raise EndpointSetupError(
+            f"cast.{role}: the endpoint {url} answers HTTP {answer.status_code}: {answer.text[:200]}"
+        )
+
+
+def _check_model(role: Role, settings: EndpointSettings, url: str, answer: httpx.Response) -> bool:
+    try:
+        listed: list[dict[str, Any]] = answer.json()["data"]
+        owners = {str(item["id"]): item.get("owned_by") for item in listed}
+    except (ValueError, KeyError, TypeError):
+        if answer.status_code == 429:
+            return False
+        raise EndpointSetupError(
+            f"cast.{role}: {url}/models is no OpenAI-compatible model list; is {url!r} the endpoint's base, ending in /v1?"
+        ) from None
+    if settings.model not in owners:
+        close = difflib.get_close_matches(settings.model, owners, n=3, cutoff=0.3) or sorted(owners)[:10]
+        raise EndpointSetupError(
+            f"cast.{role}: the endpoint {url} has no model {settings.model!r}; it has {', '.join(close)}; set cast.{role}.model"
+        )
+    return owners[settings.model] == SIMULATED_OWNER
+
+
+def _smallest_request(model: str) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}

@@ -1,0 +1,73 @@
+"""The `openmic` command: its subcommands, and how errors become messages and exit codes."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from .. import __version__
+from ..core.errors import OpenmicError
+from .chat import chat
+from .config import app as config_app
+from .graph import app as graph_app
+from .run import resume, run
+from .simulate import simulate
+from .status import status
+from .transcripts import app as transcripts_app
+
+EPILOG = (
+    "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed dialogues, "
+    "4 budget reached, 130 interrupted (resumable)."
+)
+
+app = typer.Typer(
+    name="openmic",
+    help="Feedback-driven distillation: a large language model teaches a small one, and is its critic.\n\n"
+    "Start with: openmic run examples/humor.yaml",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run)
+app.command()(resume)
+app.command()(status)
+app.add_typer(transcripts_app, name="transcripts")
+app.command()(chat)
+app.add_typer(config_app, name="config")
+app.add_typer(graph_app, name="graph")
+app.command()(simulate)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"openmic {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def main() -> None:
+    """Run the command line; an error a person can mend is one message on stderr and its exit code."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app()
+    except OpenmicError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,90 @@
+"""`openmic chat`: talk to the student, with a run's adapter."""
+
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from ..core.config import RunConfig
+from ..core.errors import AdapterError, NotFoundError
+from ..core.ids import derive_seed
+from ..core.records import NO_ADAPTER, AdapterRef
+from ..core.text import printable
+from ..store import Adapter
+from .options import JsonOption, StoreOption, print_json, read_store
+
+
+def chat(
+    text: Annotated[
+        list[str] | None, typer.Argument(help="What to say. Without it, lines are read from stdin.")
+    ] = None,
+    run: Annotated[str, typer.Option("--run", help="A run's id, a unique beginning of it, or `latest`.")] = "latest",
+    version: Annotated[
+        int | None,
+        typer.Option("--version", help="The adapter version; 0 is the bare student. Default: the last promoted."),
+    ] = None,
+    samples: Annotated[int, typer.Option("-n", "--samples", min=1, help="How many answers to sample.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed samples other answers.")] = 0,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have the student answer, with the adapter it has learned.
+
+    \b
+    Examples:
+      openmic chat "I burned the toast this morning."
+      openmic chat --version 1 -n 3 "The bus was late again."
+      openmic chat            # one answer per line you type
+    """
+    with read_store(store) as reader:
+        found = reader.resolve_run(run)
+        adapters = reader.select(Adapter, run_id=found.id, order_by="version")
+    config = RunConfig.model_validate(found.config)
+    ref = _adapter(adapters, version)
+
+    from ..agents.cast import StudentAgent
+    from ..agents.task import load_task
+    from ..training.static_engine import StaticEngine
+    from ..training.student import load_student
+
+    task = load_task(config.task)
+    engine = StaticEngine(load_student(config.student.model, device=config.student.device), max_batch=samples)
+    engine.load_adapter(ref)
+    agent = StudentAgent(task, derive_seed(config.seed, "chat", seed))
+    interactive = not text and sys.stdin.isatty()
+    if interactive:
+        typer.echo(f"student {config.student.model}, adapter v{ref.version}; end with Ctrl-D", err=True)
+    for line in [" ".join(text)] if text else _lines(interactive=interactive):
+        requests = [agent.draft(f"chat:{i}:{line}", line, config.evaluation.sampling, None) for i in range(samples)]
+        answers = [task.clean(generation.text) for generation in engine.generate(requests)]
+        if as_json:
+            print_json({"input": line, "adapter_version": ref.version, "outputs": answers})
+        else:
+            typer.echo("\n".join(printable(answer) for answer in answers))
+
+
+def _adapter(adapters: list[Adapter], version: int | None) -> AdapterRef:
+    if version is None:
+        promoted = [row for row in adapters if row.status == "promoted"]
+        row = promoted[-1] if promoted else None
+    else:
+        row = next((row for row in adapters if row.version == version), None)
+        if row is None and version != 0:
+            raise NotFoundError(f"there is no adapter version {version}; there are {[row.version for row in adapters]}")
+    if row is None or row.version == 0:
+        return NO_ADAPTER
+    if row.uri is None:
+        raise AdapterError(f"adapter version {row.version} has no files")
+    return AdapterRef(row.version, row.uri, row.sha256)
+
+
+def _lines(*, interactive: bool) -> Iterator[str]:
+    while True:
+        if interactive:
+            typer.echo("> ", nl=False, err=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        if line.strip():
+            yield line.strip()

@@ -1,0 +1,108 @@
+"""One dialogue as a person likes to read it, and as JSON."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from ..core.records import Agent, TurnKind
+from ..core.text import printable
+from ..store import Conversation, Critique, Preference, Turn, Verdict
+
+COLOURS = {Agent.STUDENT: "cyan", Agent.TEACHER: "green", Agent.CRITIC: "magenta", Agent.JUDGE: "yellow"}
+
+
+def print_conversation(conversation: Conversation) -> None:
+    """The whole conversation on stdout, each turn with its number, its speaker and what came of it."""
+    console = Console(highlight=False)
+    dialogue = conversation.dialogue
+    console.print(Text(f"dialogue {dialogue.id}", style="bold"))
+    stage = f"round {dialogue.round}" if dialogue.stage == "rehearse" else str(dialogue.stage)
+    cast = "simulated cast" if conversation.run.cast.get("simulated") else "models " + conversation.run.cast["teacher"]
+    console.print(Text(f"run {conversation.run.id} · {stage} · {cast} · {dialogue.status}", style="dim"))
+    console.print()
+    console.print(Text.assemble(("input  ", "bold"), printable(conversation.example.text)))
+    _Printer(console, conversation).print_turns()
+    console.print()
+    ending = dialogue.stop_reason or dialogue.error or "still under way"
+    console.print(Text.assemble(("ended  ", "bold"), printable(ending)))
+
+
+class _Printer:
+    def __init__(self, console: Console, conversation: Conversation) -> None:
+        self._console = console
+        self._conversation = conversation
+        self._numbers = {turn.id: turn.seq + 1 for turn in conversation.turns}
+        self._verdicts = {verdict.forward_turn_id: verdict for verdict in conversation.verdicts}
+        self._reverse = {verdict.reverse_turn_id for verdict in conversation.verdicts}
+        self._critiques = {critique.turn_id: critique for critique in conversation.critiques}
+        self._preferences = {preference.verdict_id: preference for preference in conversation.preferences}
+
+    def print_turns(self) -> None:
+        for turn in self._conversation.turns:
+            if turn.id in self._verdicts:
+                self._print_verdict(turn, self._verdicts[turn.id])
+            elif turn.id not in self._reverse:  # shown with the other order
+                self._print_turn(turn)
+
+    def _print_turn(self, turn: Turn) -> None:
+        self._print_speaker(turn, turn.kind.value, self._about(turn))
+        critique = self._critiques.get(turn.id)
+        if critique is not None and critique.parse_ok:
+            for label, text in (("works", critique.works), ("missing", critique.missing), ("try", critique.suggestion)):
+                self._print_text(Text.assemble((f"{label:<8}", "dim"), printable(text)))
+        else:
+            self._print_text(Text(printable(turn.content) or "(nothing)"))
+        if turn.note:
+            self._print_text(Text(f"set aside: {turn.note}", style="dim red"))
+
+    def _print_verdict(self, turn: Turn, verdict: Verdict) -> None:
+        first, second = self._numbers.get(verdict.first_turn_id), self._numbers.get(verdict.second_turn_id)
+        left = f"#{first}" if first else "the student's"
+        right = f"#{second}" if second else "the teacher's"
+        self._print_speaker(turn, "verdict", f"{left} against {right}")
+        outcome = {"win": f"{left} is better", "loss": f"{right} is better", "tie": "a tie"}[verdict.outcome]
+        orders = f"p({left} better) {verdict.p_forward:.2f} shown first, {verdict.p_reverse:.2f} shown second"
+        agreement = "" if verdict.consistent else "; the orders disagree"
+        self._print_text(Text.assemble((outcome, "bold"), f"   {orders}{agreement}"))
+        preference = self._preferences.get(verdict.id)
+        if preference is not None:
+            chosen, rejected = (self._numbers[i] for i in (preference.chosen_turn_id, preference.rejected_turn_id))
+            text = f"preference: #{chosen} chosen over #{rejected} (margin {preference.margin:.2f})"
+            self._print_text(Text(text, style="dim"))
+
+    def _print_speaker(self, turn: Turn, what: str, detail: str) -> None:
+        agent = Agent(turn.agent)
+        self._console.print()
+        line = Text.assemble((f"#{turn.seq + 1:<3}", "dim"), (f"{agent.value} ", f"bold {COLOURS[agent]}"), what)
+        line.append(f"  {detail}", style="dim")
+        self._console.print(line)
+
+    def _print_text(self, text: Text) -> None:
+        self._console.print(Padding(text, (0, 0, 0, 5)))
+
+    def _about(self, turn: Turn) -> str:
+        parent = self._numbers.get(turn.parent_turn_id or "")
+        if turn.kind in {TurnKind.CRITIQUE, TurnKind.REVISION} and parent:
+            about = f"of #{parent}"
+        else:
+            about = ""
+        adapter = f"adapter v{turn.adapter_version}" if turn.adapter_version is not None else turn.model
+        return " · ".join(part for part in (about, adapter) if part)
+
+
+def conversation_json(conversation: Conversation) -> dict[str, Any]:
+    """Everything the store knows of a dialogue."""
+    rows: dict[str, list[Turn] | list[Verdict] | list[Critique] | list[Preference]] = {
+        "turns": conversation.turns,
+        "verdicts": conversation.verdicts,
+        "critiques": conversation.critiques,
+        "preferences": conversation.preferences,
+    }
+    return {
+        "run": conversation.run.id,
+        "input": conversation.example.text,
+        "dialogue": conversation.dialogue.model_dump(mode="json"),
+        **{name: [row.model_dump(mode="json") for row in found] for name, found in rows.items()},
+    }

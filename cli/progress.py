@@ -1,0 +1,130 @@
+"""Progress on stderr: live bars on a terminal, a plain line now and then where there is none."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from ..core.text import printable
+from ..graph.progress import Bar
+from ..graph.progress import Progress as ProgressSink
+
+PLAIN_SECONDS = 10.0
+"""How often a bar says where it is when there is no terminal to draw on."""
+
+
+def progress_display(stream: TextIO | None = None) -> ProgressSink:
+    """Bars where a person watches, lines where a file does."""
+    console = Console(file=stream or sys.stderr)
+    return TerminalProgress(console) if console.is_terminal else PlainProgress(stream or sys.stderr)
+
+
+class TerminalProgress:
+    """Live bars that stay on the screen, with what they came to, when they are done."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def bar(self, label: str, total: int, unit: str) -> Iterator[Bar]:
+        """A bar with count, rate, note, elapsed and remaining time."""
+        display = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("[dim]{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]left"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        with display:
+            yield _TerminalBar(display, display.add_task(label, total=total, rate="", note=""), unit)
+
+    def say(self, text: str) -> None:
+        """A line above the bars."""
+        self._console.print(printable(text), highlight=False, markup=False)
+
+
+class _TerminalBar:
+    def __init__(self, display: Progress, task: TaskID, unit: str) -> None:
+        self._display, self._task, self._unit = display, task, unit
+
+    def advance(self, by: int = 1) -> None:
+        self._display.advance(self._task, by)
+        self._show_rate()
+
+    def reach(self, completed: int, total: int) -> None:
+        self._display.update(self._task, completed=completed, total=total)
+        self._show_rate()
+
+    def note(self, text: str) -> None:
+        self._display.update(self._task, note=text)
+
+    def _show_rate(self) -> None:
+        task = self._display.tasks[self._task]
+        if task.elapsed:
+            self._display.update(self._task, rate=f"{task.completed / task.elapsed:.1f} {self._unit}/s")
+
+
+class PlainProgress:
+    """Lines without animation."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @contextmanager
+    def bar(self, label: str, total: int, unit: str) -> Iterator[Bar]:
+        """A line at the start, every few seconds, and at the end."""
+        bar = _PlainBar(self._stream, label, total, unit)
+        yield bar
+        bar.line()
+
+    def say(self, text: str) -> None:
+        """A line."""
+        print(printable(text), file=self._stream, flush=True)
+
+
+class _PlainBar:
+    def __init__(self, stream: TextIO, label: str, total: int, unit: str) -> None:
+        self._stream, self._label, self._total, self._unit = stream, label, total, unit
+        self._done, self._note, self._began = 0, "", time.monotonic()
+        self._last = self._began
+
+    def advance(self, by: int = 1) -> None:
+        self._done += by
+        self._now_and_then()
+
+    def reach(self, completed: int, total: int) -> None:
+        self._done, self._total = completed, total
+        self._now_and_then()
+
+    def note(self, text: str) -> None:
+        self._note = text
+
+    def line(self) -> None:
+        elapsed = time.monotonic() - self._began
+        rate = f"{self._done / max(elapsed, 1e-6):.1f} {self._unit}/s"
+        left = (self._total - self._done) * elapsed / self._done if self._done else 0.0
+        parts = [f"{self._label}: {self._done}/{self._total}", rate, self._note, f"{elapsed:.0f} s"]
+        if left >= 1:
+            parts.append(f"about {left:.0f} s left")
+        print(", ".join(part for part in parts if part), file=self._stream, flush=True)
+
+    def _now_and_then(self) -> None:
+        if time.monotonic() - self._last >= PLAIN_SECONDS:
+            self._last = time.monotonic()
+            self.line()

@@ -1,0 +1,93 @@
+"""The table that a run ends with."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .options import store_flag
+
+
+def print_report(status: dict[str, Any]) -> None:
+    """One row per adapter version, then the gain and what the dialogues came to; on stdout."""
+    console = Console(soft_wrap=True)
+    cast = "simulated cast" if status["cast"] == "simulated" else "judge " + status["models"]["judge"]
+    judged = [version for version in status["versions"] if "n" in version]
+    inputs = f"{judged[0]['n']} held-out inputs" if judged else "not evaluated yet"
+    console.print(f"\n[bold]Student against teacher, {escape(cast)}[/] ({inputs}, both orders)", highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("version", "stage"):
+        table.add_column(heading)
+    for heading in ("win", "tie", "loss", "win-tie rate", "95% interval", "rubric", "length", "distinct-2"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for version in status["versions"]:
+        table.add_row(*_row(version))
+    console.print(table)
+    _print_gain(console, status)
+    dialogues, revisions = status["dialogues"], status["revisions"]
+    console.print(
+        f"dialogues: {dialogues['finished']} finished, {dialogues['failed']} failed, {dialogues['pending']} pending; "
+        f"{revisions} with a revision; {status['turns']} turns in all",
+        highlight=False,
+    )
+    if status["cast"] == "simulated":
+        console.print(
+            "[dim]rubric: share of outputs that meet the simulated judge's rubric. Length: words of the output over words "
+            "of the input.\nThese figures are of the simulated cast: they show that the loop works, not how funny "
+            "anything is.[/]",
+            highlight=False,
+        )
+
+
+def print_next_steps(status: dict[str, Any], url: str) -> None:
+    """Where everything is, and three commands to try."""
+    console = Console(soft_wrap=True)
+    flag = store_flag(url)
+    console.print(
+        f"\nstore    {escape(status['store'])}\nadapter  {escape(str(status['adapter_path']))}", highlight=False
+    )
+    run = status["run"]
+    console.print(
+        "\ntry next:\n"
+        f"  openmic transcripts list {run}{flag}\n"
+        f"  openmic transcripts show latest{flag}\n"
+        f'  openmic chat --run {run}{flag} "The kettle broke again."',
+        highlight=False,
+        markup=False,
+    )
+
+
+def _row(version: dict[str, Any]) -> list[str]:
+    name = [f"v{version['version']}", version["stage"]]
+    state = "" if version["promoted"] else version["status"].replace("_", " ")
+    if "n" not in version:
+        return [*name, *[""] * 8, state]
+    low, high = version["ci"]
+    rubric = version["rubric_rate"]
+    return [
+        *name,
+        str(version["win"]),
+        str(version["tie"]),
+        str(version["loss"]),
+        f"{version['win_tie_rate']:.1%}",
+        f"{low:.1%} to {high:.1%}",
+        f"{rubric:.1%}" if rubric is not None else "-",
+        f"{version['length_ratio']:.2f}",
+        f"{version['distinct_2']:.2f}",
+        state,
+    ]
+
+
+def _print_gain(console: Console, status: dict[str, Any]) -> None:
+    gain = status["gain"]
+    if gain is None:
+        return
+    low, high = gain["ci"]
+    verdict = "feedback beats imitation" if low > 0 else "feedback is worse" if high < 0 else "no clear difference"
+    console.print(
+        f"gain in win-tie rate, v{gain['from']} to v{gain['to']}: {gain['value']:+.1%} "
+        f"(95% interval {low:+.1%} to {high:+.1%}): {verdict}",
+        highlight=False,
+    )

@@ -1,0 +1,28 @@
+"""`openmic status`."""
+
+from .options import JsonOption, RunArgument, StoreOption, print_json, read_store
+from .report import print_report
+
+
+def status(run: RunArgument = "latest", store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Show where a run stands and what its adapters achieved.
+
+    \b
+    Examples:
+      openmic status
+      openmic status latest --json | jq .gain
+    """
+    from ..graph.report import run_status
+
+    with read_store(store) as reader:
+        found = run_status(reader, reader.resolve_run(run))
+    if as_json:
+        print_json(found)
+        return
+    import typer
+
+    typer.echo(f"run {found['run']} ({found['name']}, task {found['task']}): {found['status']}")
+    if found["error"]:
+        typer.echo(f"error: {found['error']}")
+    print_report(found)
+    typer.echo(f"store    {found['store']}\nadapter  {found['adapter_path'] or 'none yet'}")

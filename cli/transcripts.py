@@ -1,0 +1,141 @@
+"""`openmic transcripts`: what was said, by whom, and what came of it."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..core.records import Stage
+from ..core.text import printable
+from ..store import Dialogue, DialogueLine, Store
+from .conversation import conversation_json, print_conversation
+from .options import JsonOption, RunArgument, StoreOption, print_json, read_store
+
+app = typer.Typer(help="List and read the conversations of a run.", no_args_is_help=True, rich_markup_mode=None)
+
+
+class Status(StrEnum):
+    """How a dialogue stands."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    PENDING = "pending"
+
+
+@app.command("list")
+def list_dialogues(
+    run: RunArgument = "latest",
+    stage: Annotated[Stage, typer.Option(help="What the dialogues were held for.")] = Stage.REHEARSE,
+    round_number: Annotated[int | None, typer.Option("--round", help="Only this round.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only dialogues that stand so.")] = None,
+    stop_reason: Annotated[str | None, typer.Option(help="Only dialogues that ended for this reason.")] = None,
+    text: Annotated[str | None, typer.Option(help="Only dialogues in which this was said.")] = None,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many to list.")] = 20,
+    after: Annotated[str | None, typer.Option(help="Go on after this dialogue: the next page.")] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the dialogues of a run, one line each.
+
+    \b
+    Examples:
+      openmic transcripts list
+      openmic transcripts list latest --stop-reason "revision accepted" -n 50
+      openmic transcripts list --stage evaluate --round 2 --text toast
+    """
+    with read_store(store) as reader:
+        found = reader.resolve_run(run)
+        lines = reader.dialogues(
+            found.id,
+            stage=stage,
+            round=round_number,
+            status=status.value if status else None,
+            stop_reason=stop_reason,
+            text=text,
+            limit=number + 1,
+            after=reader.resolve_dialogue(after, found.id).id if after else None,
+        )
+    page, more = lines[:number], len(lines) > number
+    if as_json:
+        print_json([_line_json(line) for line in page])
+        return
+    _print_lines(page)
+    if more:
+        typer.echo(f"more: add --after {page[-1].dialogue.id[:12]}", err=True)
+
+
+@app.command()
+def show(
+    dialogue: Annotated[
+        str, typer.Argument(metavar="[DIALOGUE]", help="A dialogue's id, a unique beginning of it, or `latest`.")
+    ] = "latest",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one dialogue: who said what, the critique beside what it criticises, the verdicts of both orders.
+
+    \b
+    Examples:
+      openmic transcripts show latest
+      openmic transcripts show 3f9a1c --json
+    """
+    with read_store(store) as reader:
+        conversation = reader.conversation(_resolve(reader, dialogue).id)
+    if as_json:
+        print_json(conversation_json(conversation))
+    else:
+        print_conversation(conversation)
+
+
+def _resolve(reader: Store, name: str) -> Dialogue:
+    """`latest` is the last critique-and-revise dialogue of the last run, where there is one."""
+    if name != "latest":
+        return reader.resolve_dialogue(name)
+    run = reader.resolve_run("latest")
+    held = reader.select(
+        Dialogue, run_id=run.id, stage=Stage.REHEARSE, status="finished", order_by="-finished_at", limit=1
+    )
+    return held[0] if held else reader.resolve_dialogue("latest", run.id)
+
+
+def _line_json(line: DialogueLine) -> dict[str, Any]:
+    dialogue = line.dialogue
+    return {
+        "dialogue": dialogue.id,
+        "stage": dialogue.stage,
+        "round": dialogue.round,
+        "status": dialogue.status,
+        "stop_reason": dialogue.stop_reason,
+        "error": dialogue.error,
+        "turns": line.turns,
+        "input": line.example_text,
+        "final": line.final_text,
+    }
+
+
+def _print_lines(lines: list[DialogueLine]) -> None:
+    if not lines:
+        typer.echo("no dialogue matches", err=True)
+        return
+    console = Console()
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=console.is_terminal)
+    for heading, style in (("dialogue", "dim"), ("round", ""), ("turns", ""), ("ended", "")):
+        table.add_column(
+            heading, style=style, no_wrap=True, justify="right" if heading in {"round", "turns"} else "left"
+        )
+    table.add_column("input", ratio=1)
+    table.add_column("final text", ratio=1)
+    for line in lines:
+        dialogue = line.dialogue
+        table.add_row(
+            dialogue.id[:12],
+            str(dialogue.round),
+            str(line.turns),
+            dialogue.stop_reason or dialogue.status,
+            Text(printable(line.example_text)),
+            Text(printable(line.final_text or dialogue.error or "")),
+        )
+    console.print(table)

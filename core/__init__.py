@@ -1,0 +1,1 @@
+"""What every other room may rely on: configuration, errors, ids and the plain records that cross rooms."""

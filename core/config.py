@@ -1,0 +1,249 @@
+"""The configuration of a run. Field names and their nesting are the YAML's; every default is meant for a laptop.
+
+This file says what may be configured; `core.config_file` reads it from files, flags and the environment.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from .records import Role, Sampling
+
+SIMULATED = "simulated"
+"""The model name that stands for openmic's own simulated cast, served on loopback for the time of the run."""
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+
+
+class InputSettings(Section):
+    """The literal texts to learn from."""
+
+    path: Path
+    """A .jsonl, .csv or .txt file; a relative path is looked up from the configuration file's folder."""
+    field: str = "input"
+    """The key (.jsonl) or column (.csv) that holds the text."""
+    dev_share: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the inputs that the promotion gate looks at. Fixed by the hash of each text."""
+    test_share: float = Field(default=0.25, gt=0, lt=1)
+    """Share of the inputs held out for the report alone. Fixed by the hash of each text."""
+    limit: int | None = Field(default=None, ge=1)
+    """Use only the first so many inputs."""
+
+    @model_validator(mode="after")
+    def _leave_something_to_train_on(self) -> Self:
+        if self.dev_share + self.test_share >= 1:
+            raise ValueError("dev_share and test_share together leave nothing to train on; make them smaller")
+        return self
+
+
+class EndpointSettings(Section):
+    """One role's model and how fast it may be asked."""
+
+    model: str = SIMULATED
+    """A model of the endpoint, or `simulated`."""
+    base_url: str | None = None
+    """An OpenAI-compatible endpoint, such as http://localhost:8000/v1. Default: OPENAI_BASE_URL, else OpenAI's own."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key. The key itself is never stored or printed."""
+    timeout_s: float = Field(default=60.0, gt=0)
+    """Seconds one attempt may take."""
+    max_retries: int = Field(default=6, ge=0)
+    """Further attempts after a rate limit, a server error, a time-out or a lost connection."""
+    max_concurrency: int = Field(default=16, ge=1)
+    """Calls of this role in flight at once."""
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    """None: no limit of our own."""
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    """Prompt and reply together. None: no limit of our own."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether openmic's own simulated cast plays this role."""
+        return self.model == SIMULATED
+
+
+class SimulatedCastSettings(Section):
+    """How the simulated cast behaves where it plays a role."""
+
+    quality: float = Field(default=0.35, ge=0, le=1)
+    """Share of the simulated teacher's outputs that meet the simulated critic's rubric."""
+    latency_s: float = Field(default=0.0, ge=0)
+    """Seconds every reply takes."""
+    rate_limit_rate: float = Field(default=0.0, ge=0, lt=1)
+    """Share of requests that are first refused with 429."""
+    prefer_first: float = Field(default=0.0, ge=0, le=1)
+    """Probability that a comparison goes to the text shown first, whatever it says."""
+    flip_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of comparisons whose verdict is turned round."""
+
+
+class CastSettings(Section):
+    """Which model plays each role."""
+
+    teacher: EndpointSettings = EndpointSettings()
+    """Writes demonstrations."""
+    critic: EndpointSettings = EndpointSettings()
+    """Judges and criticises the student during training."""
+    judge: EndpointSettings | None = None
+    """Judges for evaluation alone. Default: simulated beside a simulated critic, else the critic's own model."""
+    simulated: SimulatedCastSettings = SimulatedCastSettings()
+
+    def endpoint(self, role: Role) -> EndpointSettings:
+        """The settings of one role, the judge's default filled in."""
+        if role == "judge":
+            return self.judge or self.critic
+        return self.teacher if role == "teacher" else self.critic
+
+    @property
+    def judge_is_critic(self) -> bool:
+        """Whether a model of the outside world is to judge what it was the critic of."""
+        judge = self.endpoint("judge")
+        return not judge.simulated and (judge.model, judge.base_url) == (self.critic.model, self.critic.base_url)
+
+
+class StudentSettings(Section):
+    """The small model."""
+
+    model: str = "smollm2-135m-instruct"
+    """A hub id, a folder, or `smollm2-135m-instruct` (weights from a Python package)."""
+    engine: Literal["static"] = "static"
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, …"""
+    max_batch: int = Field(default=48, ge=1)
+    """Sequences generated together."""
+    batch_wait_ms: float = Field(default=10.0, ge=0)
+    """How long a batch waits for company."""
+    sampling: Sampling = Sampling(temperature=1.0, top_p=0.95, max_tokens=48)
+    """How drafts and revisions are sampled."""
+
+
+class LoRASettings(Section):
+    """The adapter's shape, in PEFT's words."""
+
+    r: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | list[str] = "all-linear"
+
+
+class ObjectiveSettings(Section):
+    """The numbers in the objectives' formulas; each objective says which it uses."""
+
+    beta: float = Field(default=0.1, gt=0)
+    """DPO's beta."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    """Share of preferences believed to be the wrong way round."""
+    nll_weight: float = Field(default=0.1, ge=0)
+    """Weight of the chosen completion's likelihood beside the preference."""
+
+
+class FineTuneSettings(ObjectiveSettings):
+    """One fine-tuning."""
+
+    epochs: float = Field(default=2.0, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0)
+    batch_size: int = Field(default=16, ge=1)
+    """Examples (for a pairwise objective: pairs) per optimizer step."""
+    warmup_share: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises; it then falls linearly to zero."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    max_tokens: int = Field(default=512, ge=8)
+    """Prompt and completion together; longer examples are left out and counted."""
+
+
+class TrainingSettings(FineTuneSettings):
+    """Fine-tuning on the critic's feedback, once per round."""
+
+    objective: Literal["dpo", "sft"] = "dpo"
+    """`dpo` learns from preferences; `sft` from the preferred texts alone."""
+    learning_rate: float = Field(default=2e-4, gt=0)
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads for training and for generation, which take turns. None: all cores."""
+    lora: LoRASettings = LoRASettings()
+
+
+class ImitationSettings(FineTuneSettings):
+    """The first phase: fine-tuning on the teacher's demonstrations."""
+
+    inputs: int | None = Field(default=None, ge=1)
+    """How many training inputs get demonstrations. None: all."""
+    demonstrations: int = Field(default=3, ge=1, le=20)
+    """Demonstrations per input, asked for in one request."""
+
+
+class DialogueSettings(Section):
+    """The critique-and-revise conversations."""
+
+    inputs: int | None = Field(default=None, ge=1)
+    """Training inputs talked about in each round. None: all."""
+    candidates: int = Field(default=6, ge=2)
+    """Drafts the student samples for each input."""
+    max_revisions: int = Field(default=1, ge=0)
+    """Revisions before the teacher demonstrates instead."""
+    concurrency: int = Field(default=32, ge=1)
+    """Dialogues held at once."""
+    tie_margin: float = Field(default=0.05, ge=0, lt=0.5)
+    """A verdict with |p - 1/2| below this is a tie."""
+    length_ratio: Annotated[tuple[float, float], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = (
+        0.8,
+        1.25,
+    )
+    """Words of the chosen text over words of the rejected one that a preference may have: critics like long texts."""
+    prefer_revisions: bool = True
+    """Whether a revision the critic confirms in both orders makes a preference over its draft."""
+    prefer_teacher: bool = False
+    """Whether the teacher's demonstration, where the student did not get there, makes a preference over the draft."""
+
+    @model_validator(mode="after")
+    def _ratio_is_a_range(self) -> Self:
+        low, high = self.length_ratio
+        if not 0 < low <= 1 <= high:
+            raise ValueError(f"length_ratio must be [low, high] with 0 < low <= 1 <= high, not [{low}, {high}]")
+        return self
+
+
+class EvaluationSettings(Section):
+    """How adapter versions are compared with the teacher on held-out inputs."""
+
+    test_inputs: int | None = Field(default=None, ge=2)
+    """Test inputs in the report. None: all."""
+    dev_inputs: int | None = Field(default=None, ge=2)
+    """Dev inputs the promotion gate looks at. None: all."""
+    sampling: Sampling = Sampling(temperature=0.7, top_p=0.9, max_tokens=48)
+    """How the student answers when it is evaluated."""
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    bootstrap_samples: int = Field(default=2000, ge=100)
+    rollback_margin: float = Field(default=0.05, ge=0, le=1)
+    """A new adapter is rolled back when even the high end of its gain's interval on dev inputs is below minus this."""
+
+
+class RunConfig(Section):
+    """Everything a run depends on, resolved."""
+
+    name: str = "openmic"
+    task: str = "humor"
+    """The name of a task that ships, or a task file (relative to the configuration file's folder)."""
+    seed: int = Field(default=7, ge=0)
+    rounds: int = Field(default=1, ge=0)
+    """Rounds of rehearse, fine-tune, evaluate, promote or roll back."""
+    home: Path = Path("openmic-data")
+    """The folder for the store, adapters and checkpoints; relative to the working directory."""
+    store: str | None = None
+    """The store's URL or file. Default: openmic.db in `home`."""
+    inputs: InputSettings
+    cast: CastSettings = CastSettings()
+    student: StudentSettings = StudentSettings()
+    imitation: ImitationSettings = ImitationSettings()
+    dialogue: DialogueSettings = DialogueSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    @property
+    def store_url(self) -> str:
+        """Where the transcripts are kept."""
+        return self.store or str(self.home / "openmic.db")

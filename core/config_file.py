@@ -1,0 +1,160 @@
+"""Reading the configuration: file, environment and `--set`, in rising precedence, into one validated `RunConfig`.
+
+Whatever is wrong is reported at once, each with the place it came from and, for an unknown key, the nearest valid one.
+"""
+
+import difflib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from .config import RunConfig
+from .errors import ConfigError
+
+ENV_PREFIX = "OPENMIC_"
+ENV_RESERVED = frozenset({"OPENMIC_CACHE"})
+"""Variables with the prefix that are not configuration keys."""
+
+_Key = tuple[str, ...]
+
+
+def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> RunConfig:
+    """The configuration in `path` with the environment's and the overrides' values laid over it.
+
+    Args:
+        path: A YAML file. Relative paths inside it (inputs, task files) are resolved against its folder.
+        overrides: `a.b=value` each, the value in YAML.
+        environment: Defaults to the process's own; OPENMIC_A__B sets a.b.
+
+    Raises:
+        ConfigError: names every key that is unknown or has a wrong value, and where it came from.
+    """
+    values = _read_yaml(path)
+    sources: dict[_Key, str] = {}
+    for name, text in sorted((os.environ if environment is None else environment).items()):
+        if name.startswith(ENV_PREFIX) and name not in ENV_RESERVED:
+            key = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
+            _lay(values, key, _parse_value(text, name), name)
+            sources[key] = f"environment variable {name}"
+    for override in overrides:
+        dotted, separator, text = override.partition("=")
+        if not separator or not dotted.strip():
+            raise ConfigError(f"--set {override!r} is not of the form key=value, such as --set rounds=2")
+        key = tuple(part.strip() for part in dotted.split("."))
+        _lay(values, key, _parse_value(text, f"--set {override}"), f"--set {override}")
+        sources[key] = f"--set {override}"
+    try:
+        config = RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, str(path), sources)) from None
+    return _resolve_paths(config, path.parent)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no configuration file {str(path)!r}; `examples/humor.yaml` is a good start"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or error
+        raise ConfigError(f"{path}{where}: not valid YAML: {problem}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no configuration: it should be a mapping such as `inputs: {{path: …}}`")
+    return values
+
+
+def _parse_value(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"{source}: the value is not valid YAML; quote it") from None
+
+
+def _lay(values: dict[str, Any], key: _Key, value: Any, source: str) -> None:
+    """Put the value at the dotted key, making the sections on the way."""
+    section = values
+    for depth, part in enumerate(key[:-1], start=1):
+        inner = section.get(part)
+        if inner is None:
+            inner = section[part] = {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{source}: {'.'.join(key[:depth])} is a value, not a section")
+        section = inner
+    section[key[-1]] = value
+
+
+def _explain(error: ValidationError, path: str, sources: Mapping[_Key, str]) -> str:
+    lines = []
+    for item in error.errors():
+        key = tuple(str(part) for part in item["loc"])
+        source = next((sources[key[:n]] for n in range(len(key), 0, -1) if key[:n] in sources), path)
+        dotted = ".".join(key)
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{source}: unknown key {dotted!r}{_nearest(key)}")
+        elif item["type"] == "missing":
+            lines.append(f"{source}: {dotted} is missing and has no default")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            given = "" if isinstance(item["input"], dict) else f" (given: {json.dumps(item['input'], default=str)})"
+            lines.append(f"{source}: {dotted or 'configuration'}: {message[:1].lower()}{message[1:]}{given}")
+    return "\n".join(lines)
+
+
+def _nearest(key: _Key) -> str:
+    valid = _fields_at(key[:-1])
+    if key[-1] in valid:
+        return ""
+    close = difflib.get_close_matches(key[-1], valid, n=1, cutoff=0.5)
+    section = ".".join(key[:-1])
+    if close:
+        return f"; did you mean {'.'.join((*key[:-1], close[0]))!r}?"
+    elsewhere = [path for path in _all_keys(RunConfig) if path[-1] == key[-1]]
+    if elsewhere:
+        return f"; did you mean {'.'.join(elsewhere[0])!r}?"
+    return f"; valid {'keys' if not section else f'keys of {section}'} are {', '.join(valid)}"
+
+
+def _fields_at(key: _Key) -> list[str]:
+    model: type[BaseModel] | None = RunConfig
+    for part in key:
+        field = model.model_fields.get(part) if model else None
+        model = _section_of(field.annotation) if field else None
+    return list(model.model_fields) if model else []
+
+
+def _all_keys(model: type[BaseModel], prefix: _Key = ()) -> list[_Key]:
+    keys = []
+    for name, field in model.model_fields.items():
+        section = _section_of(field.annotation)
+        keys += _all_keys(section, (*prefix, name)) if section else [(*prefix, name)]
+    return keys
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
+    """Inputs and task files beside the configuration are found from any working directory."""
+    inputs = config.inputs.model_copy(update={"path": folder / config.inputs.path})
+    is_file = config.task.endswith((".yaml", ".yml")) or "/" in config.task
+    task = str(folder / config.task) if is_file else config.task
+    return config.model_copy(update={"inputs": inputs, "task": task})

@@ -1,0 +1,84 @@
+"""The failure model: every error a person can cause, or mend, has a class here.
+
+Each message says what happened, which item it happened to, and what to do about it. Anything else that is raised is a
+defect of openmic and keeps its traceback. A dialogue that fails is data, not a crash: it is recorded and the run goes on.
+
+The exit codes are those of the command line: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed
+dialogues, 4 budget reached, 130 interrupted.
+"""
+
+from typing import ClassVar
+
+
+class OpenmicError(Exception):
+    """Something went wrong that the person at the keyboard can understand and act upon."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(OpenmicError):
+    """The configuration, or a command's arguments, cannot be meant as they are."""
+
+    exit_code = 2
+
+
+class InputError(OpenmicError):
+    """An input file is missing, malformed or holds something that cannot be used."""
+
+    exit_code = 2
+
+
+class TaskError(OpenmicError):
+    """A task file is malformed or one of its prompts cannot be rendered."""
+
+    exit_code = 2
+
+
+class StudentError(OpenmicError):
+    """The student cannot be had: no such weights, or an architecture openmic cannot train."""
+
+    exit_code = 2
+
+
+class EndpointSetupError(OpenmicError):
+    """An endpoint cannot be reached, rejects the key, or lacks the model; found before anything is spent."""
+
+    exit_code = 2
+
+
+class StoreError(OpenmicError):
+    """The store cannot be opened, written or understood."""
+
+    exit_code = 2
+
+
+class NotFoundError(OpenmicError):
+    """No run, dialogue or turn goes by that name."""
+
+    exit_code = 2
+
+
+class EndpointError(OpenmicError):
+    """An endpoint stopped answering during a run, after all retries."""
+
+
+class ReplyError(OpenmicError):
+    """A model's reply could not be read as what was asked for. Fails one dialogue, never a run."""
+
+
+class GenerationError(OpenmicError):
+    """The student could not generate. Fails one dialogue, never a run."""
+
+
+class AdapterError(OpenmicError):
+    """An adapter is incomplete, was altered since it was committed, or does not fit the student."""
+
+
+class TrainingError(OpenmicError):
+    """Fine-tuning could not be carried out: no examples, or a loss that is not a number."""
+
+
+class InterruptedRunError(OpenmicError):
+    """The run was interrupted; what was done is in the store and `openmic resume` goes on from it."""
+
+    exit_code = 130

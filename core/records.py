@@ -1,0 +1,213 @@
+"""The plain records that cross rooms. No record knows the store, a model or a graph."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .ids import content_hash
+
+Role = Literal["teacher", "critic", "judge"]
+"""A role that a large model plays, behind an OpenAI-compatible endpoint."""
+
+Outcome = Literal["win", "tie", "loss"]
+"""How the first of two texts fared against the second."""
+
+
+class Split(StrEnum):
+    """Which part an input plays. Fixed by the hash of its content, so it never moves between runs."""
+
+    TRAIN = "train"
+    DEV = "dev"
+    TEST = "test"
+
+
+class Agent(StrEnum):
+    """Who said a turn."""
+
+    TEACHER = "teacher"
+    STUDENT = "student"
+    CRITIC = "critic"
+    JUDGE = "judge"
+
+
+class TurnKind(StrEnum):
+    """What a turn is."""
+
+    DEMONSTRATION = "demonstration"
+    DRAFT = "draft"
+    VERDICT = "verdict"
+    CRITIQUE = "critique"
+    REVISION = "revision"
+
+
+class Stage(StrEnum):
+    """What a dialogue was held for."""
+
+    DEMONSTRATE = "demonstrate"
+    REHEARSE = "rehearse"
+    EVALUATE = "evaluate"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One literal input. `id` is the hash of its text."""
+
+    id: str
+    text: str
+    split: Split
+
+
+class Sampling(BaseModel):
+    """How a model samples. Temperature 0 is greedy decoding."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(default=1.0, ge=0, le=2)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=128, ge=1)
+    """The most tokens to generate for one reply."""
+
+
+class Message(BaseModel):
+    """One chat message."""
+
+    model_config = ConfigDict(frozen=True)
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class LLMRequest:
+    """One question to a large model. Two requests with the same `key` are the same question and get the same reply."""
+
+    role: Role
+    model: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    seed: int
+    ordinal: int = 0
+    """Tells apart repeated asking of one question on purpose, as in sampled labels."""
+    top_logprobs: int | None = None
+    """How many alternatives to return for each token; None asks for no log-probabilities."""
+    json_schema: dict[str, Any] | None = None
+    """A schema the reply shall follow, where the endpoint can be told so."""
+
+    @property
+    def key(self) -> str:
+        """The content key: the hash of everything that can change the reply."""
+        return content_hash(
+            {
+                "role": self.role,
+                "model": self.model,
+                "messages": [message.model_dump() for message in self.messages],
+                "sampling": self.sampling.model_dump(),
+                "seed": self.seed,
+                "ordinal": self.ordinal,
+                "top_logprobs": self.top_logprobs,
+                "json_schema": self.json_schema,
+            }
+        )
+
+    @property
+    def prompt_hash(self) -> str:
+        """The hash of the exact messages that were sent."""
+        return content_hash([message.model_dump() for message in self.messages])
+
+
+class TokenUsage(BaseModel):
+    """Tokens as the endpoint counted them; 0 where it does not say."""
+
+    model_config = ConfigDict(frozen=True)
+
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    reasoning: int = 0
+
+
+class LLMReply(BaseModel):
+    """What a large model answered, with everything needed to look at it again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    model: str
+    """The model as the endpoint resolved it."""
+    finish_reason: str | None = None
+    usage: TokenUsage = TokenUsage()
+    latency_ms: float = 0.0
+    """From the first attempt's sending to the reply, waits for retries included."""
+    retries: int = 0
+    first_token_logprobs: dict[str, float] | None = None
+    """Natural log-probabilities of the alternatives for the reply's first token; None where not to be had."""
+    raw: dict[str, Any] = Field(default_factory=dict)
+    """The reply's body as the endpoint sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One thing for the student to say. The same request to the same adapter gives the same text."""
+
+    id: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    seed: int
+    adapter: int | None = None
+    """The adapter version to generate with; None takes whichever is current, 0 is the bare base model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What the student said."""
+
+    request_id: str
+    text: str
+    token_ids: tuple[int, ...]
+    prompt_tokens: int
+    adapter_version: int
+    finish_reason: Literal["stop", "length"]
+    queue_ms: float
+    latency_ms: float
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterRef:
+    """Where a committed adapter lies. Version 0 has no folder: it is the base model itself."""
+
+    version: int
+    uri: str | None
+    sha256: str | None = None
+    """The hash of the adapter's manifest."""
+
+
+NO_ADAPTER = AdapterRef(version=0, uri=None)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingExample:
+    """One thing to learn from: a demonstration (`rejected` is None) or a preference."""
+
+    id: str
+    messages: tuple[Message, ...]
+    chosen: str
+    rejected: str | None = None
+    margin: float = 0.0
+    """How sure the critic was, |p - 1/2| * 2, in [0, 1]; 0 for a demonstration."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingMetrics:
+    """What a training reports when it is done."""
+
+    steps: int
+    examples: int
+    tokens: int
+    """Tokens that went through the model, prompts included, padding excluded."""
+    seconds: float
+    final_loss: float
+    curve: tuple[dict[str, float], ...] = field(default=())
+    """One row per optimizer step: step, loss, lr, tokens, and what the objective adds."""

@@ -1,0 +1,147 @@
+"""The campaign: a whole run, as a LangGraph state machine with checkpoints in a database of its own.
+
+    demonstrate -> imitate -> (rehearse -> fine_tune -> evaluate -> promote | roll_back)* -> report
+
+Each node does its part once: what an interrupted node had finished is in the store, and is found there.
+"""
+
+from typing import Any, Literal, TypedDict
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+
+from ..core.ids import derive_id
+from ..core.records import Split
+from ..evaluation.summary import gain
+from ..store import Adapter
+from ..store.schema import now
+from .runtime import RunContext
+from .stages.demonstrate import demonstrate_all
+from .stages.evaluate import evaluate as evaluate_version
+from .stages.fine_tuning import fine_tune_on_feedback
+from .stages.fine_tuning import imitate as fine_tune_on_demonstrations
+from .stages.rehearse import rehearse as hold_dialogues
+
+
+class CampaignState(TypedDict, total=False):
+    """Where a run stands."""
+
+    round: int
+    """The round that is under way, from 1; 0 before the first."""
+    serving: int
+    """The adapter version that is promoted."""
+    candidate: int
+    """The version that waits for its evaluation."""
+    gain_high: float
+    """The high end of the candidate's gain over the serving version on dev inputs."""
+
+
+CampaignGraph = CompiledStateGraph[CampaignState, RunContext, CampaignState, CampaignState]
+
+
+async def demonstrate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
+    """The teacher demonstrates every input that imitation or evaluation needs."""
+    context = runtime.context
+    context.store.add_new(
+        Adapter(
+            id=derive_id(context.run.id, "adapter", 0),
+            run_id=context.run.id,
+            version=0,
+            stage="base",
+            round=0,
+            base_model=context.config.student.model,
+            status="promoted",
+            reason="the student as it came",
+        )
+    )
+    await demonstrate_all(context)
+    return {"round": 0, "serving": 0}
+
+
+async def imitate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
+    """The student is fine-tuned on the demonstrations; feedback starts from what comes of it."""
+    version = await fine_tune_on_demonstrations(runtime.context)
+    _decide(runtime.context, version, "promoted", "where feedback starts from")
+    return {"serving": version}
+
+
+async def rehearse(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
+    """A round of critique-and-revise dialogues with the serving adapter."""
+    round_number = state["round"] + 1
+    await hold_dialogues(runtime.context, round_number, state["serving"])
+    return {"round": round_number}
+
+
+async def fine_tune(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
+    """The serving adapter is trained on the preferences that the dialogues made."""
+    return {"candidate": await fine_tune_on_feedback(runtime.context, state["round"], state["serving"])}
+
+
+async def evaluate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
+    """Candidate and serving version are compared on dev inputs; test inputs play no part in any choice."""
+    context = runtime.context
+    if not context.evaluation_inputs(Split.DEV):
+        return {"gain_high": 0.0}
+    before = await evaluate_version(context, state["serving"], Split.DEV)
+    after = await evaluate_version(context, state["candidate"], Split.DEV)
+    difference = gain(before, after, context.config.evaluation, context.config.seed)
+    return {"gain_high": difference.high if difference is not None else 0.0}
+
+
+async def promote(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
+    """The candidate becomes the serving adapter."""
+    reason = f"gain on dev inputs may be as high as {state['gain_high']:+.2f}"
+    _decide(runtime.context, state["candidate"], "promoted", reason)
+    return {"serving": state["candidate"]}
+
+
+async def roll_back(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
+    """The candidate is set aside and the adapter before it goes on serving."""
+    margin = runtime.context.config.evaluation.rollback_margin
+    reason = f"gain on dev inputs is at most {state['gain_high']:+.2f}, below the margin of {-margin:+.2f}"
+    _decide(runtime.context, state["candidate"], "rolled_back", reason)
+    runtime.context.progress.say(f"adapter v{state['candidate']} rolled back: {reason}")
+    return {}
+
+
+async def report(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
+    """Every version is judged on the test inputs, which nothing has looked at before."""
+    for adapter in runtime.context.store.select(Adapter, run_id=runtime.context.run.id, order_by="version"):
+        await evaluate_version(runtime.context, adapter.version, Split.TEST)
+    return {}
+
+
+def after_evaluate(state: CampaignState, runtime: Runtime[RunContext]) -> Literal["promote", "roll_back"]:
+    """Roll back only what is worse beyond its interval and the margin."""
+    lost = state["gain_high"] < -runtime.context.config.evaluation.rollback_margin
+    return "roll_back" if lost else "promote"
+
+
+def another_round(state: CampaignState, runtime: Runtime[RunContext]) -> Literal["rehearse", "report"]:
+    """Rounds as configured, then the report."""
+    return "rehearse" if state["round"] < runtime.context.config.rounds else "report"
+
+
+def build_campaign_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> CampaignGraph:
+    """The campaign's state machine, compiled. Run it with a `RunContext` as its context."""
+    graph: StateGraph[CampaignState, RunContext, Any, Any] = StateGraph(CampaignState, context_schema=RunContext)
+    for node in (demonstrate, imitate, rehearse, fine_tune, evaluate, promote, roll_back, report):
+        graph.add_node(node.__name__, node)
+    graph.add_edge(START, "demonstrate")
+    graph.add_edge("demonstrate", "imitate")
+    graph.add_conditional_edges("imitate", another_round)
+    graph.add_edge("rehearse", "fine_tune")
+    graph.add_edge("fine_tune", "evaluate")
+    graph.add_conditional_edges("evaluate", after_evaluate)
+    graph.add_conditional_edges("promote", another_round)
+    graph.add_conditional_edges("roll_back", another_round)
+    graph.add_edge("report", END)
+    return graph.compile(checkpointer=checkpointer, name="campaign")
+
+
+def _decide(context: RunContext, version: int, status: str, reason: str) -> None:
+    context.store.update(
+        Adapter, derive_id(context.run.id, "adapter", version), status=status, reason=reason, decided_at=now()
+    )

@@ -1,0 +1,169 @@
+"""Making turns: every word an agent says becomes a row that says where it came from.
+
+A turn's id follows from its dialogue and its place in it. Saying a thing again that the store holds already returns
+what it holds, so a dialogue that was interrupted is held again from its beginning without anyone being asked twice.
+"""
+
+from ..agents.critique import CritiqueText
+from ..agents.llm import Exchange
+from ..agents.task import PromptTemplate
+from ..agents.verdict import Verdict as Comparison
+from ..core.ids import content_hash, derive_id
+from ..core.records import Agent, Example, GenerationRequest, Stage, TurnKind
+from ..store import Critique, Dialogue, Turn, Verdict
+from .runtime import RunContext
+
+
+def open_dialogue(context: RunContext, stage: Stage, round_number: int, example: Example) -> Dialogue:
+    """The dialogue about one input, begun now or earlier."""
+    run_id = context.run.id
+    identity = derive_id(run_id, stage, round_number, example.id, 0)
+    known = context.store.get(Dialogue, identity)
+    if known is not None:
+        return known
+    context.store.add(
+        Dialogue(id=identity, run_id=run_id, stage=stage, round=round_number, example_id=example.id, replica=0)
+    )
+    dialogue = context.store.get(Dialogue, identity)
+    assert dialogue is not None
+    return dialogue
+
+
+def turn_id(dialogue_id: str, seq: int) -> str:
+    """The id of a dialogue's turn by its place."""
+    return derive_id(dialogue_id, seq)
+
+
+async def student_turn(
+    context: RunContext,
+    dialogue: Dialogue,
+    seq: int,
+    kind: TurnKind,
+    request: GenerationRequest,
+    template: PromptTemplate,
+    *,
+    source: str,
+    parent: str | None = None,
+) -> Turn:
+    """Let the student speak, clean what it says, and note why it is invalid if it is."""
+    known = context.store.get(Turn, turn_id(dialogue.id, seq))
+    if known is not None:
+        return known
+    generation = await context.generate(request)
+    text = context.task.clean(generation.text)
+    turn = Turn(
+        id=turn_id(dialogue.id, seq),
+        run_id=dialogue.run_id,
+        dialogue_id=dialogue.id,
+        seq=seq,
+        parent_turn_id=parent,
+        agent=Agent.STUDENT,
+        kind=kind,
+        content=text,
+        content_hash=content_hash(text),
+        prompt_hash=content_hash([message.model_dump() for message in request.messages]),
+        template_hash=template.hash,
+        request_key=request.id,
+        model=context.config.student.model,
+        model_resolved=context.config.student.model,
+        adapter_version=generation.adapter_version,
+        sampling=request.sampling.model_dump(),
+        seed=request.seed,
+        finish_reason=generation.finish_reason,
+        input_tokens=generation.prompt_tokens,
+        output_tokens=len(generation.token_ids),
+        queue_ms=generation.queue_ms,
+        latency_ms=generation.latency_ms,
+        worker=generation.worker,
+        raw={"text": generation.text, "token_ids": list(generation.token_ids)},
+        note=context.task.problem(text, source),
+    )
+    context.store.add(turn)
+    return turn
+
+
+def llm_turn(
+    context: RunContext,
+    dialogue: Dialogue,
+    seq: int,
+    kind: TurnKind,
+    exchange: Exchange,
+    *,
+    text: str | None = None,
+    parent: str | None = None,
+) -> Turn:
+    """Record what a large model said; `text` is the part of the reply that the turn is about, by default all."""
+    request, reply = exchange.request, exchange.reply
+    content = reply.text if text is None else text
+    turn = Turn(
+        id=turn_id(dialogue.id, seq),
+        run_id=dialogue.run_id,
+        dialogue_id=dialogue.id,
+        seq=seq,
+        parent_turn_id=parent,
+        agent=Agent(request.role),
+        kind=kind,
+        content=content,
+        content_hash=content_hash(content),
+        prompt_hash=request.prompt_hash,
+        template_hash=exchange.template.hash,
+        request_key=request.key,
+        model=request.model,
+        model_resolved=reply.model,
+        sampling=request.sampling.model_dump(),
+        seed=request.seed,
+        finish_reason=reply.finish_reason,
+        input_tokens=reply.usage.input,
+        cached_tokens=reply.usage.cached,
+        output_tokens=reply.usage.output,
+        reasoning_tokens=reply.usage.reasoning,
+        latency_ms=reply.latency_ms,
+        retries=reply.retries,
+        raw=reply.raw,
+    )
+    context.store.add_new(turn)
+    return turn
+
+
+def record_verdict(
+    context: RunContext, dialogue: Dialogue, seq: int, comparison: Comparison, first: Turn, second: Turn
+) -> Verdict:
+    """Record a comparison: a turn for each order, at `seq` and `seq + 1`, and the verdict they add up to."""
+    forward = llm_turn(context, dialogue, seq, TurnKind.VERDICT, comparison.forward, parent=first.id)
+    reverse = llm_turn(context, dialogue, seq + 1, TurnKind.VERDICT, comparison.reverse, parent=second.id)
+    verdict = Verdict(
+        id=derive_id("verdict", forward.id),
+        run_id=dialogue.run_id,
+        dialogue_id=dialogue.id,
+        agent="judge" if comparison.forward.request.role == "judge" else "critic",
+        first_turn_id=first.id,
+        second_turn_id=second.id,
+        forward_turn_id=forward.id,
+        reverse_turn_id=reverse.id,
+        p_forward=comparison.p_forward,
+        p_reverse=comparison.p_reverse,
+        p_first=comparison.p_first,
+        consistent=comparison.consistent,
+        outcome=comparison.outcome,
+        method=comparison.method,
+    )
+    context.store.add_new(verdict)
+    return verdict
+
+
+def record_critique(
+    context: RunContext, dialogue: Dialogue, seq: int, exchange: Exchange, critique: CritiqueText, target: Turn
+) -> Turn:
+    """Record a written critique of one turn."""
+    turn = llm_turn(context, dialogue, seq, TurnKind.CRITIQUE, exchange, parent=target.id)
+    context.store.add_new(
+        Critique(
+            turn_id=turn.id,
+            target_turn_id=target.id,
+            works=critique.works,
+            missing=critique.missing,
+            suggestion=critique.suggestion,
+            parse_ok=critique.parsed,
+        )
+    )
+    return turn

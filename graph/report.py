@@ -1,0 +1,97 @@
+"""A run in one dictionary: what `openmic status --json` prints and the closing table shows."""
+
+from typing import Any
+
+from ..core.config import RunConfig
+from ..core.ids import derive_id
+from ..core.records import Split
+from ..evaluation.summary import JudgedOutput, gain
+from ..store import Adapter, Evaluation, EvaluationItem, Run, Store, Turn, Verdict, overview
+
+STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
+
+
+def run_status(store: Store, run: Run) -> dict[str, Any]:
+    """All that is known of a run, ready for JSON; rates are between 0 and 1, `win`, `tie` and `loss` count inputs."""
+    config = RunConfig.model_validate(run.config)
+    adapters = store.select(Adapter, run_id=run.id, order_by="version")
+    serving = [row for row in adapters if row.status == "promoted" and row.uri is not None]
+    models = {role: run.cast[role] for role in ("teacher", "critic", "judge")}
+    counts = overview(store, run)
+    return {
+        "run": run.id,
+        "name": run.name,
+        "task": run.task,
+        "status": run.status,
+        "error": run.error,
+        "created_at": run.created_at.isoformat(),
+        "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+        "cast": "simulated" if run.cast["simulated"] else models,
+        "models": models,
+        "student": config.student.model,
+        **counts,
+        "store": store.url,
+        "home": run.home,
+        "adapter_path": serving[-1].uri if serving else None,
+        "versions": [_version(store, run, adapter) for adapter in adapters],
+        "gain": _gain(store, run, config, adapters),
+    }
+
+
+def _version(store: Store, run: Run, adapter: Adapter) -> dict[str, Any]:
+    evaluation = store.get(Evaluation, derive_id(run.id, "evaluation", adapter.version, Split.TEST))
+    summary = evaluation.summary if evaluation is not None and evaluation.status == "finished" else {}
+    return {
+        "version": adapter.version,
+        "stage": STAGE_NAMES.get(adapter.stage, f"round {adapter.round}"),
+        "promoted": adapter.status == "promoted",
+        "status": adapter.status,
+        "reason": adapter.reason,
+        "adapter_path": adapter.uri,
+        **summary,
+    }
+
+
+def _gain(store: Store, run: Run, config: RunConfig, adapters: list[Adapter]) -> dict[str, Any] | None:
+    """The paired difference on test inputs from the imitation version to the last one of a round.
+
+    The last one is the last that was promoted; where feedback brought nothing that was, the last that was tried, so
+    that a failure is reported as a number too.
+    """
+    imitation = [row for row in adapters if row.stage == "imitation"]
+    rounds = [row for row in adapters if row.stage == "round"]
+    if not imitation or not rounds:
+        return None
+    last = ([row for row in rounds if row.status == "promoted"] or rounds)[-1]
+    before, after = (_outputs(store, run, row.version) for row in (imitation[0], last))
+    difference = gain(before, after, config.evaluation, config.seed)
+    if difference is None:
+        return None
+    return {
+        "from": imitation[0].version,
+        "to": last.version,
+        "value": difference.value,
+        "ci": [difference.low, difference.high],
+    }
+
+
+def _outputs(store: Store, run: Run, version: int) -> list[JudgedOutput]:
+    return judged_outputs(store, derive_id(run.id, "evaluation", version, Split.TEST))
+
+
+def judged_outputs(store: Store, evaluation_id: str) -> list[JudgedOutput]:
+    """What an evaluation holds, item by item."""
+    items = store.select(EvaluationItem, evaluation_id=evaluation_id)
+    turns = {row.id: row for row in store.select(Turn, id=[item.output_turn_id for item in items])}
+    verdicts = {row.id: row for row in store.select(Verdict, id=[item.verdict_id for item in items])}
+    return [
+        JudgedOutput(
+            example_id=item.example_id,
+            text=turns[item.output_turn_id].content,
+            outcome=item.outcome,
+            consistent=verdicts[item.verdict_id].consistent,
+            length_ratio=item.length_ratio,
+            meets_rubric=item.meets_rubric,
+        )
+        for item in items
+    ]

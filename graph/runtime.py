@@ -1,0 +1,82 @@
+"""What the nodes of both graphs work with: one run's configuration, agents, student, trainer and store."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..agents.cast import Critic, Judge, StudentAgent, Teacher
+from ..agents.task import Task
+from ..core.config import RunConfig
+from ..core.records import NO_ADAPTER, AdapterRef, Example, Generation, GenerationRequest, Split
+from ..store import Adapter, Run, Store
+from ..training.pool import StudentPool, Trainer
+from .progress import Progress
+from .saved_llm import SavedLLM
+
+
+@dataclass(slots=True)
+class TokenRate:
+    """Tokens the student generated since a moment, for progress displays."""
+
+    tokens: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    def restart(self) -> None:
+        """Count from now."""
+        self.tokens, self.since = 0, time.monotonic()
+
+    def __str__(self) -> str:
+        return f"{self.tokens / max(1e-6, time.monotonic() - self.since):.0f} tokens/s"
+
+
+@dataclass(slots=True)
+class RunContext:
+    """One run, open and ready to work. Built by `graph.runner`; the driver alone writes to its store."""
+
+    config: RunConfig
+    run: Run
+    task: Task
+    examples: list[Example]
+    store: Store
+    llm: SavedLLM
+    teacher: Teacher
+    critic: Critic
+    judge: Judge
+    student: StudentAgent
+    pool: StudentPool
+    trainer: Trainer
+    progress: Progress
+    token_rate: TokenRate = field(default_factory=TokenRate)
+
+    @property
+    def folder(self) -> Path:
+        """The run's own files: adapters and logs."""
+        return Path(self.run.home)
+
+    @property
+    def adapters_folder(self) -> Path:
+        """Where the run's adapters are committed."""
+        return self.folder / "adapters"
+
+    def split(self, split: Split) -> list[Example]:
+        """The run's inputs of one split, in the file's order."""
+        return [example for example in self.examples if example.split is split]
+
+    def evaluation_inputs(self, split: Split) -> list[Example]:
+        """The held-out inputs that evaluations of this run look at."""
+        settings = self.config.evaluation
+        limit = settings.dev_inputs if split is Split.DEV else settings.test_inputs
+        return self.split(split)[:limit]
+
+    def adapter(self, version: int) -> AdapterRef:
+        """Where a version of this run lies."""
+        if version == 0:
+            return NO_ADAPTER
+        [row] = self.store.select(Adapter, run_id=self.run.id, version=version)
+        return AdapterRef(version, row.uri, row.sha256)
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """The student's answer, counted for the progress display."""
+        generation = await self.pool.generate(request)
+        self.token_rate.tokens += len(generation.token_ids)
+        return generation

@@ -1,0 +1,63 @@
+"""The teacher demonstrates: several outputs for each training input, one reference for each held-out input."""
+
+from ...core.errors import EndpointError, ReplyError
+from ...core.records import Example, Split, Stage, TurnKind
+from ...store import Dialogue, Turn
+from ..concurrency import bounded
+from ..recording import llm_turn, open_dialogue
+from ..runtime import RunContext
+from ..settle import settle
+
+
+async def demonstrate_all(context: RunContext) -> None:
+    """Have every input demonstrated that imitation or evaluation needs.
+
+    Raises:
+        EndpointError: not one demonstration could be had.
+    """
+    settings = context.config.imitation
+    wanted = [(example, settings.demonstrations) for example in context.split(Split.TRAIN)[: settings.inputs]]
+    wanted += [(example, 1) for split in (Split.DEV, Split.TEST) for example in context.evaluation_inputs(split)]
+    with context.progress.bar("teacher demonstrates", len(wanted), "inputs") as bar:
+
+        async def one(item: tuple[Example, int]) -> None:
+            await demonstrate_one(context, *item)
+            bar.advance()
+
+        await bounded(one, wanted, context.config.cast.teacher.max_concurrency)
+    if not demonstrations(context, Split.TRAIN):
+        failed = context.store.select(
+            Dialogue, run_id=context.run.id, stage=Stage.DEMONSTRATE, status="failed", limit=1
+        )
+        reason = failed[0].error if failed else "it refused them all"
+        raise EndpointError(f"the teacher gave no demonstration for any training input: {reason}")
+
+
+async def demonstrate_one(context: RunContext, example: Example, count: int) -> None:
+    """One input's demonstrations, each a turn. A refusal or an unreadable reply fails this input alone."""
+    dialogue = open_dialogue(context, Stage.DEMONSTRATE, 0, example)
+    if dialogue.status == "finished":
+        return
+    try:
+        shown = await context.teacher.demonstrate(example.text, count)
+        if not shown.texts:
+            raise ReplyError(f"the teacher refused, or wrote nothing usable: {shown.exchange.reply.text[:120]!r}")
+    except (EndpointError, ReplyError) as error:
+        settle(context, dialogue, error=error)
+        return
+    turns = [
+        llm_turn(context, dialogue, seq, TurnKind.DEMONSTRATION, shown.exchange, text=text)
+        for seq, text in enumerate(shown.texts)
+    ]
+    settle(context, dialogue, stop_reason="demonstrated", final=turns[0].id)
+
+
+def demonstrations(context: RunContext, split: Split) -> list[tuple[Example, list[Turn]]]:
+    """The inputs of a split that were demonstrated, with the teacher's turns for each."""
+    run_id = context.run.id
+    dialogues = context.store.select(Dialogue, run_id=run_id, stage=Stage.DEMONSTRATE, status="finished")
+    turns: dict[str, list[Turn]] = {dialogue.id: [] for dialogue in dialogues}
+    for turn in context.store.select(Turn, dialogue_id=list(turns), order_by="seq"):
+        turns[turn.dialogue_id].append(turn)
+    by_example = {dialogue.example_id: turns[dialogue.id] for dialogue in dialogues}
+    return [(example, by_example[example.id]) for example in context.split(split) if example.id in by_example]

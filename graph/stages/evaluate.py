@@ -1,0 +1,88 @@
+"""Evaluation: the student answers held-out inputs, the judge compares each answer with the teacher's."""
+
+from ...agents.simulated import RUBRICS
+from ...core.errors import EndpointError, GenerationError, ReplyError
+from ...core.ids import derive_id
+from ...core.records import Example, Split, Stage, TurnKind
+from ...evaluation.summary import JudgedOutput, summarize
+from ...evaluation.text_metrics import length_ratio
+from ...store import Evaluation, EvaluationItem, Turn
+from ...store.schema import now
+from ..concurrency import bounded
+from ..recording import open_dialogue, record_verdict, student_turn
+from ..report import judged_outputs
+from ..runtime import RunContext
+from ..settle import settle
+from .demonstrate import demonstrations
+
+TIE_MARGIN = 0.05
+"""A judge's verdict nearer to even than this is a tie."""
+
+
+async def evaluate(context: RunContext, version: int, split: Split) -> list[JudgedOutput]:
+    """Judge one adapter version on the held-out inputs of a split, or find it judged.
+
+    Raises:
+        EndpointError: not one output could be judged.
+    """
+    evaluation_id = derive_id(context.run.id, "evaluation", version, split)
+    found = context.store.get(Evaluation, evaluation_id)
+    if found is not None and found.status == "finished":
+        return judged_outputs(context.store, evaluation_id)
+    context.store.add_new(Evaluation(id=evaluation_id, run_id=context.run.id, adapter_version=version, split=split))
+    await context.pool.load_adapter(context.adapter(version), make_current=False)
+    inputs = {example.id for example in context.evaluation_inputs(split)}
+    wanted = [(example, turns[0]) for example, turns in demonstrations(context, split) if example.id in inputs]
+    context.token_rate.restart()
+    with context.progress.bar(f"evaluate v{version} ({split})", len(wanted), "inputs") as bar:
+
+        async def one(item: tuple[Example, Turn]) -> None:
+            await judge_one(context, evaluation_id, version, *item)
+            bar.advance()
+            bar.note(str(context.token_rate))
+
+        await bounded(one, wanted, context.config.dialogue.concurrency)
+    outputs = judged_outputs(context.store, evaluation_id)
+    if not outputs:
+        raise EndpointError(f"no output of adapter version {version} could be judged; see `openmic transcripts list`")
+    summary = summarize(outputs, context.config.evaluation, context.config.seed)
+    context.store.update(Evaluation, evaluation_id, status="finished", summary=summary.as_json(), finished_at=now())
+    return outputs
+
+
+async def judge_one(context: RunContext, evaluation_id: str, version: int, example: Example, reference: Turn) -> None:
+    """One held-out input: an answer, a verdict from both orders, an item of the evaluation."""
+    # The split of an input never changes, so its version alone tells apart an input's evaluation dialogues.
+    dialogue = open_dialogue(context, Stage.EVALUATE, version, example)
+    if dialogue.status == "finished":
+        return
+    request = context.student.draft(f"{dialogue.id}:0", example.text, context.config.evaluation.sampling, version)
+    try:
+        output = await student_turn(
+            context,
+            dialogue,
+            0,
+            TurnKind.DRAFT,
+            request,
+            context.student.template("draft"),
+            source=example.text,
+        )
+        comparison = await context.judge.compare(example.text, output.content, reference.content, tie_margin=TIE_MARGIN)
+    except (EndpointError, ReplyError, GenerationError) as error:
+        settle(context, dialogue, error=error)
+        return
+    verdict = record_verdict(context, dialogue, 1, comparison, output, reference)
+    meets = RUBRICS["sim-judge"].assess(example.text, output.content).meets if context.run.cast["simulated"] else None
+    context.store.add_new(
+        EvaluationItem(
+            evaluation_id=evaluation_id,
+            example_id=example.id,
+            output_turn_id=output.id,
+            reference_turn_id=reference.id,
+            verdict_id=verdict.id,
+            outcome=verdict.outcome,
+            meets_rubric=meets,
+            length_ratio=length_ratio(output.content, example.text),
+        )
+    )
+    settle(context, dialogue, stop_reason="judged", final=output.id)

@@ -1,0 +1,48 @@
+"""The transcript store: every turn, verdict and preference, and every adapter that was made of them.
+
+`Store` reads and writes; the tables are plain rows. Texts live here, and nowhere else. Not for resuming a run in the
+middle of a step: LangGraph's checkpoints are for that.
+"""
+
+from .conversations import Conversation, DialogueLine
+from .lineage import Adapter, Evaluation, EvaluationItem, Training, TrainingItem, TrainingMetric
+from .location import check_writable, normalize_url
+from .overview import overview
+from .store import Store
+from .tables import (
+    Critique,
+    Dialogue,
+    Example,
+    LLMCall,
+    Preference,
+    PromptTemplate,
+    Run,
+    RunExample,
+    Turn,
+    Verdict,
+)
+
+__all__ = [
+    "Adapter",
+    "Conversation",
+    "Critique",
+    "Dialogue",
+    "DialogueLine",
+    "Evaluation",
+    "EvaluationItem",
+    "Example",
+    "LLMCall",
+    "Preference",
+    "PromptTemplate",
+    "Run",
+    "RunExample",
+    "Store",
+    "Training",
+    "TrainingItem",
+    "TrainingMetric",
+    "Turn",
+    "Verdict",
+    "check_writable",
+    "normalize_url",
+    "overview",
+]

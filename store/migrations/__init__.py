@@ -1,0 +1,1 @@
+"""Schema migrations; plain SQL operations that know nothing of the present tables."""

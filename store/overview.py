@@ -1,0 +1,52 @@
+"""A run in numbers, as `openmic status` shows it while the run goes on and afterwards."""
+
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from ..core.records import Stage, TurnKind
+from .reading import Reader
+from .schema import column_of
+from .tables import Dialogue, LLMCall, Preference, Run, Turn
+
+
+def overview(store: Reader, run: Run) -> dict[str, Any]:
+    """What has happened in a run so far.
+
+    Returns:
+        Counts, fit for JSON: `dialogues` by status and `stop_reasons` (rehearsals alone), `turns`, `turn_kinds`, `llm`
+        (by role: `calls`, `input_tokens`, `output_tokens`), `preferences` by source, and `revisions`, the number of
+        dialogues with at least one. Statuses are always all there; other groups only where there is something to count.
+    """
+    rehearsal = col(Dialogue.run_id) == run.id, col(Dialogue.stage) == Stage.REHEARSE
+    statuses = _tally(store, col(Dialogue.status), *rehearsal)
+    kinds = _tally(store, col(Turn.kind), col(Turn.run_id) == run.id)
+    revised = select(func.count(func.distinct(Turn.dialogue_id))).where(
+        col(Turn.run_id) == run.id, col(Turn.kind) == TurnKind.REVISION
+    )
+    return {
+        "dialogues": {status: statuses.get(status, 0) for status in ("finished", "failed", "pending")},
+        "stop_reasons": _tally(store, col(Dialogue.stop_reason), col(Dialogue.stop_reason).is_not(None), *rehearsal),
+        "turns": sum(kinds.values()),
+        "turn_kinds": kinds,
+        "llm": _spent(store, run),
+        "preferences": _tally(store, col(Preference.source), col(Preference.run_id) == run.id),
+        "revisions": store.rows(revised)[0][0],
+    }
+
+
+def _tally(store: Reader, column: Any, *conditions: Any) -> dict[str, int]:
+    statement = select(column, func.count()).where(*conditions).group_by(column).order_by(column)
+    return {str(value): number for value, number in store.rows(statement)}
+
+
+def _spent(store: Reader, run: Run) -> dict[str, dict[str, int]]:
+    usage = column_of(LLMCall, "reply")["usage"]
+    read, written = (func.coalesce(func.sum(usage[part].as_integer()), 0) for part in ("input", "output"))
+    role = col(LLMCall.role)
+    statement = select(role, func.count(), read, written).where(col(LLMCall.run_id) == run.id)
+    return {
+        name: {"calls": calls, "input_tokens": tokens_in, "output_tokens": tokens_out}
+        for name, calls, tokens_in, tokens_out in store.rows(statement.group_by(role).order_by(role))
+    }

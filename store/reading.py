@@ -1,0 +1,174 @@
+"""Reading rows, and finding runs and dialogues by the names people give them. Rows come back detached.
+
+Every method may be called from any thread, sees one consistent state of the store, and waits for no writer.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import product
+from operator import attrgetter
+from typing import Any, TypeVar, TypeVarTuple
+
+from sqlalchemy import Column, ColumnElement, Engine, Row, Select, func, or_, select
+from sqlalchemy.exc import DatabaseError
+from sqlmodel import Session, SQLModel
+
+from ..core.errors import NotFoundError, StoreError
+from ..core.records import LLMReply
+from .schema import column_of, table_of
+from .tables import Dialogue, LLMCall, Run
+
+T = TypeVar("T", bound=SQLModel)
+R = TypeVar("R", Run, Dialogue)
+Columns = TypeVarTuple("Columns")
+
+_IN_CHUNK = 10_000
+"""Values in one IN list. SQLite takes 32,766 in a statement, so three long lists fit in one."""
+_CANDIDATES = 8
+"""How many ids an error lists."""
+
+
+class Reader:
+    """The reading half of a store."""
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self._engine = engine
+        self.url = url
+
+    def get(self, table: type[T], key: Any) -> T | None:
+        """The row with this primary key (a tuple where the key has several columns), or None."""
+        with self._session() as session:
+            return session.get(table, key)
+
+    def select(self, table: type[T], *, order_by: str | None = None, limit: int | None = None, **equal: Any) -> list[T]:
+        """The rows whose columns equal the given values.
+
+        Args:
+            table: Which rows.
+            order_by: A column's name, with `-` in front for descending. Nulls count as the smallest; rows that are
+                equal in it, and all rows where it is not given, are in the order of their primary key.
+            limit: The most rows to return.
+            **equal: Values by column; None matches null, and a list matches any of its values, however many.
+
+        Raises:
+            TypeError: The table has no such column.
+        """
+        ordering = _ordering(table, order_by)
+        order = [_ordered(column, descending) for column, descending in ordering]
+        rows: list[T] = []
+        statements = 0
+        with self._session() as session:
+            for conditions in _conditions(table, equal):
+                statement = select(table).where(*conditions).order_by(*order).limit(limit)
+                rows.extend(session.scalars(statement))
+                statements += 1
+        if statements > 1:
+            for column, descending in reversed(ordering):
+                rows.sort(key=_nulls_first(column.name), reverse=descending)
+        return rows[:limit]
+
+    def count(self, table: type[SQLModel], **equal: Any) -> int:
+        """How many rows `select` would return.
+
+        Raises:
+            TypeError: The table has no such column.
+        """
+        with self._session() as session:
+            statements = (select(func.count()).select_from(table).where(*c) for c in _conditions(table, equal))
+            return sum(session.scalars(statement).one() for statement in statements)
+
+    def rows(self, statement: Select[*Columns]) -> Sequence[Row[*Columns]]:
+        """The result of any SELECT, for what `select` cannot say."""
+        with self._session() as session:
+            return session.execute(statement).all()
+
+    def saved_reply(self, run_id: str, key: str) -> LLMReply | None:
+        """What a large model answered to the request with this key in this run; None where it was not asked yet."""
+        call = self.get(LLMCall, (run_id, key))
+        return None if call is None else LLMReply.model_validate(call.reply)
+
+    def resolve_run(self, name: str) -> Run:
+        """The run that `latest`, an id, or the unique beginning of one means; case does not matter.
+
+        Raises:
+            NotFoundError: No run does, or more than one; the message lists candidates.
+        """
+        return self._resolve(Run, name, "run", "created_at", {})
+
+    def resolve_dialogue(self, name: str, run_id: str | None = None) -> Dialogue:
+        """Like `resolve_run` for dialogues, of one run or of all.
+
+        Raises:
+            NotFoundError: No dialogue goes by that name, or more than one; the message lists candidates.
+        """
+        return self._resolve(Dialogue, name, "dialogue", "started_at", {} if run_id is None else {"run_id": run_id})
+
+    def _resolve(self, table: type[R], name: str, what: str, moment: str, equal: dict[str, Any]) -> R:
+        newest = self.select(table, order_by=f"-{moment}", limit=_CANDIDATES, **equal)
+        if not newest:
+            raise NotFoundError(f"the store {self.url!r} holds no {what} yet: `openmic run` makes one")
+        if name.lower() == "latest":
+            return newest[0]
+        identity = func.lower(column_of(table, "id"))
+        statement = select(table).where(*(column_of(table, column) == value for column, value in equal.items()))
+        begins = statement.where(identity.startswith(name.lower(), autoescape=True)).order_by(identity)
+        with self._session() as session:
+            # An id that is itself the beginning of others comes first among them.
+            found = list(session.scalars(begins.limit(_CANDIDATES + 1))) if name else []
+        if found and (len(found) == 1 or found[0].id.lower() == name.lower()):
+            return found[0]
+        if found:
+            raise NotFoundError(f"{name!r} is the beginning of several {what}s, give more of it: {_listed(found)}")
+        raise NotFoundError(f"no {what} goes by {name!r}; the latest are {_listed(newest)}")
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        try:
+            with Session(self._engine) as session:
+                yield session
+        except DatabaseError as error:
+            raise StoreError(f"the store {self.url!r} could not be read: {error.orig}") from error
+
+
+def _conditions(table: type[SQLModel], equal: dict[str, Any]) -> Iterable[tuple[ColumnElement[bool], ...]]:
+    """The conditions of each statement needed: more than one where a list is too long for a single one."""
+    alternatives: list[list[ColumnElement[bool]]] = []
+    for name, value in equal.items():
+        column = column_of(table, name)
+        if isinstance(value, list | tuple | set | frozenset):
+            distinct = list(dict.fromkeys(value))
+            chunks = [distinct[start : start + _IN_CHUNK] for start in range(0, len(distinct), _IN_CHUNK)]
+            alternatives.append([_among(column, chunk) for chunk in chunks])
+        else:
+            alternatives.append([column == value])
+    return product(*alternatives)
+
+
+def _among(column: Column[Any], values: list[Any]) -> ColumnElement[bool]:
+    # In SQL no list holds null.
+    return or_(column.in_(values), column.is_(None)) if None in values else column.in_(values)
+
+
+def _ordering(table: type[SQLModel], order_by: str | None) -> list[tuple[Column[Any], bool]]:
+    """The columns that order the rows, each with whether it descends; never leaves two rows equal."""
+    descending = order_by is not None and order_by.startswith("-")
+    columns = [] if order_by is None else [column_of(table, order_by.removeprefix("-"))]
+    columns += [column for column in table_of(table).primary_key.columns if column not in set(columns)]
+    return [(column, descending) for column in columns]
+
+
+def _ordered(column: Column[Any], descending: bool) -> ColumnElement[Any]:
+    # Databases differ in where they put nulls.
+    if not column.nullable:
+        return column.desc() if descending else column.asc()
+    return column.desc().nulls_last() if descending else column.asc().nulls_first()
+
+
+def _nulls_first(name: str) -> Callable[[SQLModel], tuple[bool, Any]]:
+    value = attrgetter(name)
+    return lambda row: (value(row) is not None, value(row))
+
+
+def _listed(rows: Sequence[Run] | Sequence[Dialogue]) -> str:
+    names = [f"{row.id} ({row.name})" if isinstance(row, Run) else row.id for row in rows[:_CANDIDATES]]
+    return ", ".join(names) + (", …" if len(rows) > _CANDIDATES else "")

@@ -1,0 +1,63 @@
+"""What all tables share: one metadata with named constraints, and the column types SQLModel does not pick by itself.
+
+Not for tables: those are in `tables` (what was said) and `lineage` (what was learned from it).
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from sqlalchemy import Column, Enum, MetaData, Table, inspect
+from sqlmodel import SQLModel
+
+
+class Row(SQLModel):
+    """Base of every table. Its metadata holds openmic's tables alone, whatever else uses SQLModel in the process.
+
+    Constraints are named by one convention, since a constraint without a name cannot be migrated.
+    """
+
+    metadata: ClassVar[MetaData] = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def member_of(enumeration: type[StrEnum]) -> Any:
+    """A text column that holds a member's value (SQLAlchemy would store its name) and reads back as the member."""
+    return Enum(
+        enumeration,
+        values_callable=lambda members: [member.value for member in members],
+        native_enum=False,
+        create_constraint=False,
+        length=16,
+    )
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """The table behind a class of rows."""
+    table = inspect(model).local_table
+    assert isinstance(table, Table)
+    return table
+
+
+def column_of(model: type[SQLModel], name: str) -> Column[Any]:
+    """A column by its name.
+
+    Raises:
+        TypeError: The table has no such column.
+    """
+    columns = table_of(model).columns
+    if name not in columns:
+        raise TypeError(f"{model.__name__} has no column {name!r}; it has {', '.join(columns.keys())}")
+    return columns[name]

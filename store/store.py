@@ -1,0 +1,193 @@
+"""The store: opening it, and writing to it. Reading is in `reading` and `conversations`.
+
+One process writes, the driver; others open the store read-only. Every write is a transaction of its own, committed
+when the call returns, and may come from any thread.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, Table, and_, insert, select, update
+from sqlalchemy.exc import DatabaseError, StatementError
+from sqlmodel import SQLModel
+
+from ..core.errors import NotFoundError, StoreError
+from ..core.records import LLMReply, LLMRequest
+from . import migrate
+from .conversations import ConversationReader
+from .engine import insert_unless_present, reading_engine, writing, writing_engine
+from .lineage import Adapter, Evaluation, Training
+from .location import check_writable, normalize_url, sqlite_path
+from .schema import Row, column_of, table_of
+from .tables import Dialogue, LLMCall, Run
+from .writing import checked, checked_row, finite, name_of
+
+_IN_ORDER = tuple(Row.metadata.sorted_tables)
+"""The tables, those that others refer to first; sorting them takes longer than adding a row does."""
+
+_MUTABLE: frozenset[type[SQLModel]] = frozenset({Run, Dialogue, Adapter, Training, Evaluation})
+
+
+class Store(ConversationReader):
+    """A transcript store. Use `open` or `open_readonly`; close it, or use it as a context manager."""
+
+    def __init__(self, engine: Engine, url: str, *, readonly: bool) -> None:
+        super().__init__(engine, url)
+        self._readonly = readonly
+        self._lock = Lock()
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open a store for writing: folders and file are created, and the schema is brought up to date.
+
+        Args:
+            url: A path, or `sqlite:///PATH`.
+
+        Raises:
+            StoreError: It cannot be written, is another program's, or was written by a newer openmic.
+        """
+        url = normalize_url(url)
+        check_writable(url)
+        sqlite_path(url).parent.mkdir(parents=True, exist_ok=True)
+        engine = writing_engine(url)
+        with _disposed_on_failure(engine, url):
+            migrate.upgrade(engine)
+        return cls(engine, url, readonly=False)
+
+    @classmethod
+    def open_readonly(cls, url: str) -> Self:
+        """Open an existing store for reading. Holds up no writer, and nothing can be written through it.
+
+        Raises:
+            StoreError: It does not exist, is no store, or its schema is not that of this openmic.
+        """
+        url = normalize_url(url)
+        path = sqlite_path(url)
+        if not path.is_file():
+            raise StoreError(f"no store at {str(path)!r}: run `openmic run` first, or name one with --store")
+        engine = reading_engine(url)
+        with _disposed_on_failure(engine, url):
+            migrate.require_head(engine)
+        return cls(engine, url, readonly=True)
+
+    def close(self) -> None:
+        """Close all connections; closing twice does no harm."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def add(self, *rows: SQLModel) -> None:
+        """Add rows, all or none. They may be of several tables: rows that others refer to are inserted first.
+
+        The rows given are not tied to the store; changing them afterwards changes nothing in it.
+
+        Raises:
+            StoreError: A row is malformed, exists already, breaks a constraint or refers to a row that is missing.
+        """
+        tables = _by_table(rows)
+        with self._transaction(f"adding {_named(rows)}") as connection:
+            for table, values in tables:
+                connection.execute(insert(table), values)
+
+    def add_new(self, *rows: SQLModel) -> int:
+        """Like `add`, but rows whose primary key exists are left as they are; returns how many were new.
+
+        Raises:
+            StoreError: As for `add`, save that a primary key may exist.
+        """
+        new, tables = 0, _by_table(rows)
+        with self._transaction(f"adding {_named(rows)}") as connection:
+            for table, values in tables:
+                statement = insert_unless_present(table, connection.dialect.name)
+                new += connection.execute(statement, values, execution_options={"preserve_rowcount": True}).rowcount
+        return new
+
+    def update(self, table: type[SQLModel], key: Any, **values: Any) -> None:
+        """Set some columns of a run, dialogue, adapter, training or evaluation; a JSON column is replaced as a whole.
+
+        Raises:
+            TypeError: Rows of this table never change, it has no such column, or the column is its primary key.
+            NotFoundError: There is no such row.
+            StoreError: The row would become malformed or break a constraint.
+        """
+        if table not in _MUTABLE:
+            raise TypeError(f"rows of {table.__name__} never change once they are added; add another instead")
+        if fixed := [name for name in values if column_of(table, name).primary_key]:
+            raise TypeError(f"{fixed[0]!r} is what identifies a row of {table.__name__}, and never changes")
+        if not values:
+            return
+        target = table_of(table)
+        keys = key if isinstance(key, tuple) else (key,)
+        this = and_(*(column == part for column, part in zip(target.primary_key.columns, keys, strict=True)))
+        with self._transaction(f"updating {table.__name__} {key!r}") as connection:
+            present = connection.execute(select(target).where(this)).mappings().one_or_none()
+            if present is None:
+                raise NotFoundError(f"there is no {table.__name__} {key!r} in the store {self.url!r}")
+            after = checked(table, {**present, **values})
+            connection.execute(update(target).where(this).values({name: after[name] for name in values}))
+
+    def save_reply(self, run_id: str, request: LLMRequest, reply: LLMReply) -> None:
+        """Keep what a large model answered. The first reply to a request stays; saving it again changes nothing.
+
+        Raises:
+            StoreError: There is no such run, or the store cannot be written.
+        """
+        asked = {
+            "messages": [message.model_dump() for message in request.messages],
+            "sampling": request.sampling.model_dump(),
+            "seed": request.seed,
+            "ordinal": request.ordinal,
+            "top_logprobs": request.top_logprobs,
+            "json_schema": request.json_schema,
+        }
+        # A reply that was paid for is kept whatever numbers it holds.
+        answered = finite(reply.model_dump())
+        self.add_new(
+            LLMCall(
+                run_id=run_id, key=request.key, role=request.role, model=request.model, request=asked, reply=answered
+            )
+        )
+
+    @contextmanager
+    def _transaction(self, doing: str) -> Iterator[Connection]:
+        if self._readonly:
+            raise StoreError(f"the store {self.url!r} was opened for reading only")
+        try:
+            with self._lock, writing(self._engine) as connection:
+                yield connection
+        except (StatementError, UnicodeError) as error:  # half a surrogate pair is a str, but no text
+            why = error.orig if isinstance(error, StatementError) else error
+            raise StoreError(f"the store {self.url!r} refused {doing}: {why}") from error
+
+
+def _by_table(rows: tuple[SQLModel, ...]) -> list[tuple[Table, list[dict[str, Any]]]]:
+    """The rows' values by table, tables that others refer to first; within a table in the order given."""
+    values: dict[Table, list[dict[str, Any]]] = {}
+    for row in rows:
+        values.setdefault(table_of(type(row)), []).append(checked_row(row))
+    return sorted(values.items(), key=lambda item: _IN_ORDER.index(item[0]))
+
+
+def _named(rows: tuple[SQLModel, ...]) -> str:
+    return ", ".join(name_of(type(row), vars(row)) for row in rows[:3]) + (", …" if len(rows) > 3 else "")
+
+
+@contextmanager
+def _disposed_on_failure(engine: Engine, url: str) -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        engine.dispose()
+        raise StoreError(f"the store {url!r} cannot be opened: {error.orig}") from error
+    except BaseException:
+        engine.dispose()
+        raise

@@ -1,0 +1,53 @@
+"""What a row has to be before it is written. A SQLModel class with a table takes anything, so it is checked here."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from sqlmodel import SQLModel
+
+from ..core.errors import StoreError
+from .schema import table_of
+
+
+def checked(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a whole row, defaults filled in, each of its field's type.
+
+    Raises:
+        StoreError: Some value is missing or of another type; the message names the row and each such field.
+    """
+    try:
+        row = model.model_validate(dict(values))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise StoreError(f"{name_of(model, values)} cannot be stored: {faults}") from error
+    return {column.name: getattr(row, column.name) for column in table_of(model).columns}
+
+
+def checked_row(row: SQLModel) -> dict[str, Any]:
+    """The values of a row, like `checked`; the row itself is left as it is.
+
+    Raises:
+        StoreError: As for `checked`.
+    """
+    model = type(row)
+    # Reading the attributes would turn a missing value into None.
+    return checked(model, {name: value for name, value in vars(row).items() if name in model.model_fields})
+
+
+def name_of(model: type[SQLModel], values: Mapping[str, Any]) -> str:
+    """What to call a row in an error: its class and its primary key."""
+    key = ", ".join(repr(values.get(column.name)) for column in table_of(model).primary_key.columns)
+    return f"{model.__name__} {key}"
+
+
+def finite(value: Any) -> Any:
+    """JSON data with what JSON has no numbers for, the infinities and NaN, as strings that `float` reads back."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value

@@ -1,0 +1,150 @@
+import io
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, inspect
+
+from openmic.core.errors import StoreError
+from openmic.store import Store, normalize_url
+from openmic.store.engine import changing_schema, writing_engine
+from openmic.store.migrate import _SCRIPTS as SCRIPTS
+from openmic.store.migrate import current_revision, head, migration_config, upgrade
+from openmic.store.schema import Row
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = writing_engine(normalize_url(str(tmp_path / "store.db")))
+    yield engine
+    engine.dispose()
+
+
+def set_revision(path: Path, revision: str) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    connection.close()
+
+
+def test_upgrading_makes_exactly_the_tables(engine: Engine) -> None:
+    assert current_revision(engine) is None
+    upgrade(engine)
+    assert current_revision(engine) == head()
+    with changing_schema(engine) as connection:
+        command.check(migration_config(connection))
+        assert compare_metadata(MigrationContext.configure(connection), Row.metadata) == []
+        checks = {c["name"] for c in inspect(connection).get_check_constraints("training_item")}
+    assert checks == {"ck_training_item_one_source"}
+
+
+def test_the_comparison_would_see_a_difference(engine: Engine) -> None:
+    upgrade(engine)
+    with changing_schema(engine) as connection:
+        connection.exec_driver_sql("ALTER TABLE turn DROP COLUMN note")
+        connection.exec_driver_sql("DROP INDEX ix_turn_run_id")
+        differences = compare_metadata(MigrationContext.configure(connection), Row.metadata)
+    assert {difference[0] for difference in differences} == {"add_column", "add_index"}
+
+
+def test_upgrading_again_changes_nothing(engine: Engine) -> None:
+    upgrade(engine)
+    upgrade(engine)
+    assert current_revision(engine) == head()
+
+
+def test_downgrading_takes_every_table_away_and_upgrading_brings_them_back(engine: Engine) -> None:
+    upgrade(engine)
+    with changing_schema(engine) as connection:
+        command.downgrade(migration_config(connection), "base")
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+    upgrade(engine)
+    assert set(inspect(engine).get_table_names()) == {*Row.metadata.tables, "alembic_version"}
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    create, made = Operations.create_table, []
+
+    def create_some(self: Operations, name: str, *columns: object, **options: object) -> object:
+        if name == "turn":
+            raise RuntimeError("the power went out")
+        made.append(name)
+        return create(self, name, *columns, **options)
+
+    monkeypatch.setattr(Operations, "create_table", create_some)
+    with pytest.raises(RuntimeError, match="power"):
+        upgrade(engine)
+    assert made
+    assert inspect(engine).get_table_names() == []
+
+
+def test_a_migration_that_leaves_dangling_references_is_undone(engine: Engine) -> None:
+    upgrade(engine)
+    orphan = "INSERT INTO run_example (run_id, example_id, position) VALUES ('none', 'none', 0)"
+    with pytest.raises(StoreError, match="run_example"), changing_schema(engine) as connection:
+        connection.exec_driver_sql(orphan)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM run_example").scalar() == 0
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_a_drafted_migration_uses_plain_types(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripts = tmp_path / "migrations"
+    shutil.copytree(SCRIPTS, scripts, ignore=shutil.ignore_patterns("0*.py", "__pycache__"))
+    monkeypatch.setattr("openmic.store.migrate._SCRIPTS", scripts)
+    with changing_schema(engine) as connection:
+        command.revision(migration_config(connection), "everything", autogenerate=True, rev_id="0001")
+    drafted = (scripts / "versions" / "0001_everything.py").read_text()
+    assert "sa.DateTime(timezone=True)" in drafted
+    assert "sa.String(16)" in drafted
+    assert "sqlmodel" not in drafted
+
+
+def test_the_migration_is_sql_that_postgresql_has() -> None:
+    written = io.StringIO()
+    context = MigrationContext.configure(
+        dialect_name="postgresql", opts={"as_sql": True, "output_buffer": written, "target_metadata": Row.metadata}
+    )
+    migration = import_module("openmic.store.migrations.versions.0001_initial")
+    with Operations.context(context):
+        migration.upgrade()
+        migration.downgrade()
+    sql = written.getvalue()
+    assert sql.count("CREATE TABLE") == sql.count("DROP TABLE") == len(Row.metadata.tables)
+    # The one reference that goes in a circle comes once both tables are there.
+    assert sql.index("ALTER TABLE dialogue ADD CONSTRAINT fk_dialogue_final_turn_id_turn") > sql.index("TABLE turn")
+    assert "TIMESTAMP WITH TIME ZONE" in sql
+
+
+def test_a_newer_store_is_refused(path: Path) -> None:
+    Store.open(str(path)).close()
+    set_revision(path, "9999")
+    for opening in (Store.open, Store.open_readonly):
+        with pytest.raises(StoreError, match=r"'9999'.*update openmic"):
+            opening(str(path))
+
+
+def test_an_older_store_is_not_read_before_it_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store.open(str(path)).close()
+    monkeypatch.setattr("openmic.store.migrate.head", lambda: "0002")
+    with pytest.raises(StoreError, match="openmic db migrate"):
+        Store.open_readonly(str(path))
+
+
+def test_what_is_no_store_is_not_read(path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no store at.*openmic run.*--store"):
+        Store.open_readonly(str(path))
+    path.parent.mkdir()
+    path.touch()
+    with pytest.raises(StoreError, match="not an openmic store"):
+        Store.open_readonly(str(path))
+    path.write_text("something else altogether, " * 100)
+    with pytest.raises(StoreError, match=r"cannot be opened.*not a database"):
+        Store.open_readonly(str(path))
+    assert path.read_text().startswith("something else")

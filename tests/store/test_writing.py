@@ -1,0 +1,275 @@
+import math
+import sqlite3
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openmic.core.errors import NotFoundError, StoreError
+from openmic.core.records import Agent, LLMReply, LLMRequest, Message, Sampling, Split, Stage, TokenUsage
+from openmic.store import (
+    Adapter,
+    Critique,
+    Dialogue,
+    Evaluation,
+    EvaluationItem,
+    Example,
+    LLMCall,
+    PromptTemplate,
+    Run,
+    RunExample,
+    Store,
+    TrainingItem,
+    TrainingMetric,
+    Turn,
+)
+
+from .rows import dialogue, example, preference, run, training, turn, verdict
+
+
+def everything() -> list[Any]:
+    """A row of every table, in an order that is not that of their references."""
+    return [
+        EvaluationItem(
+            evaluation_id="ev1",
+            example_id="e1",
+            output_turn_id="t0",
+            reference_turn_id="t1",
+            verdict_id="v1",
+            outcome="tie",
+            length_ratio=0.9,
+        ),
+        TrainingItem(id="i1", training_id="x1", run_id="RUN1", position=0, preference_id="p1"),
+        TrainingMetric(training_id="x1", step=1, values={"loss": 0.5}),
+        Critique(turn_id="t4", target_turn_id="t0", works="w", missing="m", suggestion="s", parse_ok=True),
+        preference(verdict_id="v1"),
+        verdict(),
+        *(turn(seq) for seq in range(4)),
+        turn(4, parent_turn_id="t0", template_hash="h", sampling={"temperature": 0.5}, cost=0.1),
+        dialogue(status="finished", final_turn_id="t4"),
+        PromptTemplate(hash="h", task="humor", role="critic", purpose="critique", version="1", text="Say why."),
+        Adapter(id="a1", run_id="RUN1", version=2, stage="round", round=1, base_model="tiny", training_id="x1"),
+        training(),
+        Evaluation(id="ev1", run_id="RUN1", adapter_version=2, split=Split.DEV),
+        LLMCall(run_id="RUN1", key="k", role="critic", model="big", request={}, reply={}),
+        RunExample(run_id="RUN1", example_id="e1", position=0),
+    ]
+
+
+def test_a_row_of_every_table_comes_back_as_it_was(store: Store) -> None:
+    rows = everything()
+    store.add(*rows)
+    for row in [*rows, *store.select(Run), *store.select(Example)]:
+        (found,) = store.select(type(row), **{name: getattr(row, name) for name in _key(row)})
+        assert found.model_dump() == row.model_dump()
+
+
+def _key(row: Any) -> list[str]:
+    return [column.name for column in type(row).__table__.primary_key.columns]
+
+
+def test_values_come_back_in_their_own_types(store: Store) -> None:
+    at = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=2)))
+    store.add(dialogue(stage="rehearse", started_at=at))
+    store.add(turn(0, agent="student", kind="draft", sampling={"a": [1, {"b": None}]}, content="é\n\x1b \U0001f600"))
+    found, said = store.get(Dialogue, "d1"), store.get(Turn, "t0")
+    assert found is not None
+    assert said is not None
+    assert found.started_at == at
+    assert found.started_at.tzinfo is UTC
+    assert (type(found.stage), type(said.agent)) == (Stage, Agent)
+    assert said.sampling == {"a": [1, {"b": None}]}
+    assert said.content == "é\n\x1b \U0001f600"
+
+
+def test_the_file_holds_values_and_not_the_names_of_members(store: Store, path: Path) -> None:
+    store.add(dialogue(stage=Stage.REHEARSE))
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("SELECT stage FROM dialogue").fetchall() == [("rehearse",)]
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    raw.close()
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        (Turn(id="t9", run_id="RUN1"), "Turn 't9'.*content: Field required"),
+        (run(id="RUN2", status="running away"), "Run 'RUN2'.*status"),
+        (run(id="RUN2", created_at=datetime(2030, 1, 1)), "created_at.*timezone"),
+        (run(id="RUN2", config=["no", "dict"]), "config.*dictionary"),
+        (run(id="RUN2", config={"lr": math.nan}), "JSON compliant"),
+        (run(id="RUN2", config={"path": object()}), "not JSON serializable"),
+        (dialogue(stage="lunch"), "Dialogue 'd1'.*stage"),
+        (verdict(p_forward=1.2), "p_forward"),
+        (turn(0, note="half of an emoji \ud83d"), "Turn 't0'.*surrogates"),
+    ],
+)
+def test_a_malformed_row_is_refused(store: Store, row: Any, fault: str) -> None:
+    with pytest.raises(StoreError, match=fault):
+        store.add(row)
+    assert store.count(type(row)) == (1 if isinstance(row, Run) else 0)
+
+
+def test_adding_is_all_or_nothing(store: Store) -> None:
+    with pytest.raises(StoreError, match=r"Turn 't0'.*turn.dialogue_id, turn.seq"):
+        store.add(dialogue(), turn(0), turn(0, id="other"))
+    assert (store.count(Dialogue), store.count(Turn)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        turn(1, dialogue_id="none"),
+        turn(1, run_id="none"),
+        turn(1, parent_turn_id="none"),
+        turn(1, template_hash="none"),
+        dialogue(id="d2", replica=1, example_id="none"),
+        dialogue(id="d2", replica=1, final_turn_id="none"),
+        TrainingItem(id="i", training_id="none", run_id="RUN1", position=0, turn_id="t0"),
+    ],
+)
+def test_a_reference_to_nothing_is_refused(store: Store, row: Any) -> None:
+    store.add(dialogue(), turn(0))
+    before = store.count(type(row))
+    with pytest.raises(StoreError, match="FOREIGN KEY"):
+        store.add(row)
+    assert store.count(type(row)) == before
+    store.add(example(id="still", text="writable"))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        run(),
+        example(),
+        turn(0, id="other"),
+        dialogue(id="other"),
+        verdict(id="other"),
+        preference(id="other"),
+        preference(id="other", chosen_turn_id="t1"),
+        training(id="other"),
+        Adapter(id="other", run_id="RUN1", version=2, stage="round", round=1, base_model="tiny"),
+        Evaluation(id="other", run_id="RUN1", adapter_version=2, split="dev"),
+        TrainingItem(id="other", training_id="x1", run_id="RUN1", position=1),
+        TrainingItem(id="other", training_id="x1", run_id="RUN1", position=1, turn_id="t0", preference_id="p2"),
+    ],
+)
+def test_constraints_hold(store: Store, row: Any) -> None:
+    store.add(*everything(), preference(id="p2", chosen_turn_id="t4"))
+    before = store.count(type(row))
+    with pytest.raises(StoreError, match=r"UNIQUE|CHECK"):
+        store.add(row)
+    assert store.count(type(row)) == before
+
+
+def test_a_preference_is_learned_from_once_and_a_turn_once_in_each_training(store: Store) -> None:
+    store.add(*everything(), training(id="x2", adapter_version=3))
+    item = {"run_id": "RUN1", "position": 5}
+    with pytest.raises(StoreError, match="preference_id"):
+        store.add(TrainingItem(id="i2", training_id="x2", preference_id="p1", **item))
+    store.add(TrainingItem(id="i3", training_id="x1", turn_id="t0", **item))
+    store.add(TrainingItem(id="i4", training_id="x2", turn_id="t0", **item))
+    with pytest.raises(StoreError, match="turn_id"):
+        store.add(TrainingItem(id="i5", training_id="x2", turn_id="t0", **item))
+
+
+def test_add_new_leaves_what_is_there(store: Store) -> None:
+    assert store.add_new(example(text="other words"), example(id="e2"), example(id="e3")) == 2
+    assert store.add_new(example(id="e2"), example(id="e3")) == 0
+    assert store.add_new() == 0
+    found = store.get(Example, "e1")
+    assert found is not None
+    assert found.text == "I am late"
+
+
+def test_add_new_forgives_the_same_key_alone(store: Store) -> None:
+    store.add(dialogue())
+    with pytest.raises(StoreError, match="UNIQUE"):
+        store.add_new(dialogue(id="other"))
+
+
+def test_update_sets_the_given_columns_alone(store: Store) -> None:
+    done = datetime(2030, 1, 1, tzinfo=UTC)
+    store.update(Run, "RUN1", status="finished", finished_at=done, config={"new": 1})
+    found = store.get(Run, "RUN1")
+    assert found is not None
+    assert (found.status, found.finished_at, found.config, found.name) == ("finished", done, {"new": 1}, "first")
+
+
+def test_update_refuses_what_must_not_change(store: Store) -> None:
+    store.add(dialogue(), turn(0))
+    with pytest.raises(TypeError, match="Turn never change"):
+        store.update(Turn, "t0", content="better")
+    with pytest.raises(TypeError, match="no column 'statsu'"):
+        store.update(Run, "RUN1", statsu="failed")
+    with pytest.raises(TypeError, match="'id'"):
+        store.update(Run, "RUN1", id="RUN2")
+    with pytest.raises(NotFoundError, match="'none'"):
+        store.update(Run, "none", status="failed")
+    with pytest.raises(StoreError, match="status"):
+        store.update(Run, "RUN1", status="asleep")
+    with pytest.raises(StoreError, match="FOREIGN KEY"):
+        store.update(Dialogue, "d1", final_turn_id="none")
+    found = store.get(Dialogue, "d1")
+    assert found is not None
+    assert found.final_turn_id is None
+
+
+def test_rows_are_values_whose_changes_stay_outside(store: Store) -> None:
+    given = run(id="RUN2", config={"a": {"b": 1}})
+    store.add(given)
+    given.config["a"]["b"] = 2
+    found = store.get(Run, "RUN2")
+    assert found is not None
+    found.config["a"]["b"] = 3
+    found.status = "failed"
+    store.update(Run, "RUN2", error="none of the above")
+    again = store.get(Run, "RUN2")
+    assert again is not None
+    assert (again.config, again.status) == ({"a": {"b": 1}}, "running")
+
+
+def test_rows_read_from_one_store_can_be_added_to_another(store: Store, tmp_path: Path) -> None:
+    with Store.open(str(tmp_path / "other.db")) as other:
+        other.add(*store.select(Example), *store.select(Run))
+        assert other.select(Run) == store.select(Run)
+
+
+def request(ordinal: int = 0) -> LLMRequest:
+    return LLMRequest(
+        role="critic",
+        model="big",
+        messages=(Message(role="user", content="Which?"),),
+        sampling=Sampling(temperature=0.5),
+        seed=1,
+        ordinal=ordinal,
+        json_schema={"type": "object"},
+    )
+
+
+def test_a_reply_is_kept_and_the_first_one_stays(store: Store) -> None:
+    reply = LLMReply(text="A", model="big-1", usage=TokenUsage(input=5, output=1), raw={"id": "x"})
+    assert store.saved_reply("RUN1", request().key) is None
+    store.save_reply("RUN1", request(), reply)
+    store.save_reply("RUN1", request(), reply.model_copy(update={"text": "B"}))
+    assert store.saved_reply("RUN1", request().key) == reply
+    assert store.saved_reply("RUN1", request(1).key) is None
+    (call,) = store.select(LLMCall)
+    assert call.request["messages"] == [{"role": "user", "content": "Which?"}]
+    assert (call.request["ordinal"], call.request["json_schema"]) == (0, {"type": "object"})
+
+
+def test_a_reply_is_kept_whatever_numbers_it_holds(store: Store) -> None:
+    logprobs = {"A": -0.1, "B": -math.inf}
+    raw = {"p": [math.inf, {"q": math.nan}], "half of an emoji": "\ud83d"}
+    store.save_reply("RUN1", request(), LLMReply(text="A", model="big", first_token_logprobs=logprobs, raw=raw))
+    kept = store.saved_reply("RUN1", request().key)
+    assert kept is not None
+    assert kept.first_token_logprobs == logprobs
+    assert kept.raw == {"p": ["inf", {"q": "nan"}], "half of an emoji": "\ud83d"}
+
+
+def test_a_reply_to_no_run_is_refused(store: Store) -> None:
+    with pytest.raises(StoreError, match="FOREIGN KEY"):
+        store.save_reply("none", request(), LLMReply(text="A", model="big"))

@@ -1,0 +1,134 @@
+"""Opening a student: where its weights are, what kind of model it is, and loading it.
+
+`inspect_student` reads the configuration alone, so that a wrong name costs a second and not a download.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..core.errors import StudentError
+from .packaged_weights import PACKAGED, packaged_file, packaged_folder
+
+StudentKind = Literal["causal", "seq2seq"]
+
+
+@dataclass(frozen=True, slots=True)
+class StudentInfo:
+    """What is known of a student before its weights are loaded."""
+
+    name: str
+    kind: StudentKind
+    architecture: str
+    note: str = ""
+    """What a reader of its results should know about the weights, such as a lossy conversion."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedStudent:
+    """A student in memory: base model (no adapter), tokenizer, and where its tensors live."""
+
+    name: str
+    kind: StudentKind
+    model: Any
+    tokenizer: Any
+    device: str
+
+
+def inspect_student(name: str) -> StudentInfo:
+    """Say what kind of model `name` (a packaged name, a folder or a hub id) is, without loading its weights.
+
+    Raises:
+        StudentError: there is no such model, or its architecture generates no text.
+    """
+    if name in PACKAGED:
+        packaged_file(name)
+        return StudentInfo(name, "causal", "LlamaForCausalLM", PACKAGED[name].note)
+    if _looks_like_path(name) and not Path(name).is_dir():
+        raise StudentError(
+            f"student.model {name!r} is not a folder; give a folder, a hub id, or one of {sorted(PACKAGED)}"
+        )
+    from transformers import AutoConfig
+
+    _quieten_transformers()
+    try:
+        config = AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StudentError(
+            f"student.model {name!r} cannot be opened ({reason}); give a folder with a config.json, a hub id, "
+            f"or one of {sorted(PACKAGED)}"
+        ) from error
+    kind, architecture = _kind_of(name, config)
+    return StudentInfo(name, kind, architecture)
+
+
+def load_student(name: str, *, device: str = "auto", announce: Callable[[str], None] = lambda _: None) -> LoadedStudent:
+    """Load the base model and its tokenizer, in float32 on a CPU and in bfloat16 on a GPU.
+
+    Raises:
+        StudentError: as `inspect_student`, or the weights do not load.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    info = inspect_student(name)
+    _quieten_transformers()
+    source = str(packaged_folder(name, announce)) if name in PACKAGED else name
+    where = resolve_device(device)
+    dtype = torch.bfloat16 if where.startswith("cuda") else torch.float32
+    loader = AutoModelForCausalLM if info.kind == "causal" else AutoModelForSeq2SeqLM
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = loader.from_pretrained(source, dtype=dtype).to(where)
+    except (OSError, ValueError) as error:
+        raise StudentError(f"the weights of student.model {name!r} do not load: {error}") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model.eval()
+    return LoadedStudent(name, info.kind, model, tokenizer, where)
+
+
+def resolve_device(device: str) -> str:
+    """`auto` becomes `cuda` where there is one, else `cpu`; anything else is taken as it is."""
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _kind_of(name: str, config: Any) -> tuple[StudentKind, str]:
+    """The kind by the architecture that the weights were saved as; encoders also have causal classes, so that comes first."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    )
+
+    model_type = getattr(config, "model_type", "")
+    architectures = list(getattr(config, "architectures", None) or [])
+    seq2seq = MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.get(model_type)
+    causal = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(model_type)
+    if config.is_encoder_decoder and seq2seq:
+        return "seq2seq", str(seq2seq)
+    decoder_only = not architectures or any(a.endswith(("ForCausalLM", "LMHeadModel")) for a in architectures)
+    if causal and not config.is_encoder_decoder and decoder_only:
+        return "causal", str(causal)
+    found = ", ".join(architectures) or model_type or "unknown"
+    raise StudentError(
+        f"student.model {name!r} is neither a causal nor a sequence-to-sequence language model (it is {found}); "
+        f"take one that generates text, such as {sorted(PACKAGED)[0]!r}"
+    )
+
+
+def _looks_like_path(name: str) -> bool:
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).exists()
+
+
+def _quieten_transformers() -> None:
+    """Its bars and notes would tear openmic's own progress display."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()

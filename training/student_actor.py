@@ -1,0 +1,95 @@
+"""The student as a Ray actor: many callers, one micro-batching worker thread around an engine.
+
+Requests queue up; the worker takes as many as fit a batch, waiting a few milliseconds for company, and generates. An
+adapter is loaded between batches, so no generation is ever lost to a swap.
+"""
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..core.config import StudentSettings
+from ..core.errors import OpenmicError
+from ..core.records import AdapterRef, Generation, GenerationRequest
+
+
+@dataclass(slots=True)
+class _Waiting:
+    request: GenerationRequest
+    reply: "asyncio.Future[Generation]"
+    queued_at: float
+
+
+class StudentWorker:
+    """What runs inside the actor's process. `training.pool` makes a Ray actor of it."""
+
+    def __init__(self, settings: StudentSettings, threads: int, adapters: list[AdapterRef]) -> None:
+        import torch
+
+        from .static_engine import StaticEngine
+        from .student import load_student
+
+        torch.set_num_threads(threads)
+        self._settings = settings
+        student = load_student(settings.model, device=settings.device)
+        self._engine = StaticEngine(student, max_batch=settings.max_batch, worker=f"pid-{os.getpid()}")
+        for ref in adapters:
+            self._engine.load_adapter(ref)
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._engine_free = asyncio.Lock()
+        self._loop: asyncio.Task[None] | None = None
+        self._tokens = 0
+
+    async def ready(self) -> int:
+        """The current adapter version, once the model is loaded."""
+        return self._engine.current
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """One generation; shares its batch with whatever else is waiting."""
+        if self._loop is None:
+            self._loop = asyncio.create_task(self._serve())
+        reply: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
+        await self._queue.put(_Waiting(request, reply, time.monotonic()))
+        return await reply
+
+    async def load_adapter(self, ref: AdapterRef, make_current: bool = True) -> int:
+        """Load an adapter between two batches; returns the version that is now current."""
+        async with self._engine_free:
+            await asyncio.to_thread(self._engine.load_adapter, ref, make_current=make_current)
+        return self._engine.current
+
+    async def tokens_generated(self) -> int:
+        """Tokens generated since the actor started, for the progress display."""
+        return self._tokens
+
+    async def _serve(self) -> None:
+        while True:
+            batch = await self._next_batch()
+            async with self._engine_free:
+                started = time.monotonic()
+                try:
+                    answers: Any = await asyncio.to_thread(self._engine.generate, [w.request for w in batch])
+                except OpenmicError as error:
+                    answers = [error] * len(batch)
+                except Exception as error:  # the callers must hear of it; a silent worker would hang them all
+                    answers = [RuntimeError(f"generation failed: {type(error).__name__}: {error}")] * len(batch)
+            for waiting, answer in zip(batch, answers, strict=True):
+                if waiting.reply.cancelled():
+                    continue
+                if isinstance(answer, BaseException):
+                    waiting.reply.set_exception(answer)
+                    continue
+                self._tokens += len(answer.token_ids)
+                waiting.reply.set_result(replace(answer, queue_ms=(started - waiting.queued_at) * 1000))
+
+    async def _next_batch(self) -> list[_Waiting]:
+        batch = [await self._queue.get()]
+        deadline = time.monotonic() + self._settings.batch_wait_ms / 1000
+        while len(batch) < self._settings.max_batch:
+            try:
+                batch.append(await asyncio.wait_for(self._queue.get(), deadline - time.monotonic()))
+            except TimeoutError:
+                break
+        return batch
