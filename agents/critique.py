@@ -28,9 +28,9 @@ def parse_critique(text: str) -> CritiqueText:
     found = re.search(r"\{.*\}", text, re.DOTALL)
     try:
         value = json.loads(found.group()) if found else None
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict) and isinstance(value.get("suggestion"), str):
-        parts = [str(value.get(name) or "").strip() for name in ("works", "missing", "suggestion")]
-        return CritiqueText(*parts, parsed=True)
+        works, missing, suggestion = (str(value.get(name) or "").strip() for name in ("works", "missing", "suggestion"))
+        return CritiqueText(works, missing, suggestion, parsed=True)
     return CritiqueText("", "", re.sub(r"\s+", " ", text).strip(), parsed=False)

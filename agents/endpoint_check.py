@@ -8,7 +8,7 @@ import httpx
 from ..core.config import EndpointSettings
 from ..core.errors import EndpointSetupError
 from ..core.records import Role
-from .openai_client import OPENAI_URL, endpoint_key, endpoint_url
+from .openai_client import LOOPBACK, OPENAI_URL, endpoint_key, endpoint_url
 
 CHECK_SECONDS = 10.0
 SIMULATED_OWNER = "openmic-simulated"
@@ -27,9 +27,15 @@ def check_endpoint(role: Role, settings: EndpointSettings) -> bool:
             f"cast.{role}: {url} needs a key; set the environment variable {settings.api_key_env}, name another "
             f"endpoint with cast.{role}.base_url or OPENAI_BASE_URL, or use the model `simulated`"
         )
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise EndpointSetupError(
+            f"cast.{role}: what the environment variable {settings.api_key_env} holds is no key: it has a line break "
+            "or a character outside ASCII in it; set it to a valid key"
+        )
     headers = {"Authorization": f"Bearer {key or 'none'}"}
+    timeout = min(CHECK_SECONDS, settings.timeout_s)
     try:
-        with httpx.Client(timeout=min(CHECK_SECONDS, settings.timeout_s), headers=headers) as client:
+        with httpx.Client(timeout=timeout, headers=headers, mounts=dict.fromkeys(LOOPBACK)) as client:
             answer = client.get(f"{url}/models")
             if answer.status_code in {404, 405, 501}:  # an endpoint may serve chat completions and nothing else
                 answer = client.post(f"{url}/chat/completions", json=_smallest_request(settings.model))
@@ -71,12 +77,14 @@ def _check_model(role: Role, settings: EndpointSettings, url: str, answer: httpx
         if answer.status_code == 429:
             return False
         raise EndpointSetupError(
-            f"cast.{role}: {url}/models is no OpenAI-compatible model list; is {url!r} the endpoint's base, ending in /v1?"
+            f"cast.{role}: {url}/models is no OpenAI-compatible model list; is {url!r} the endpoint's base, "
+            "ending in /v1?"
         ) from None
     if settings.model not in owners:
         close = difflib.get_close_matches(settings.model, owners, n=3, cutoff=0.3) or sorted(owners)[:10]
         raise EndpointSetupError(
-            f"cast.{role}: the endpoint {url} has no model {settings.model!r}; it has {', '.join(close)}; set cast.{role}.model"
+            f"cast.{role}: the endpoint {url} has no model {settings.model!r}; it has {', '.join(close)}; "
+            f"set cast.{role}.model"
         )
     return owners[settings.model] == SIMULATED_OWNER
 

@@ -22,11 +22,15 @@ from ..core.errors import EndpointError
 from ..core.records import LLMReply, LLMRequest, Message, TokenUsage
 
 OPENAI_URL = "https://api.openai.com/v1"
+LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+"""Never reached through a proxy, whatever HTTP_PROXY says: the proxy's own loopback is another machine's."""
 BACKOFF_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
 CHARACTERS_PER_TOKEN = 4
 """For the tokens-per-minute limit alone, which has to be charged before the endpoint has counted."""
 
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+"""How ChatOpenAI reports a body that it cannot read."""
 _RETRIED = (openai.RateLimitError, openai.InternalServerError, openai.APITimeoutError, openai.APIConnectionError)
 
 
@@ -36,8 +40,8 @@ def endpoint_url(settings: EndpointSettings) -> str:
 
 
 def endpoint_key(settings: EndpointSettings) -> str | None:
-    """The key from the environment, or None."""
-    return os.environ.get(settings.api_key_env) or None
+    """The key from the environment, or None. Space around it, such as a copied line's end, is no part of it."""
+    return os.environ.get(settings.api_key_env, "").strip() or None
 
 
 class OpenAIClient:
@@ -45,7 +49,9 @@ class OpenAIClient:
 
     def __init__(self, settings: EndpointSettings, *, base_url: str | None = None) -> None:
         self._settings = settings
-        self._http = httpx.AsyncClient(timeout=settings.timeout_s, limits=httpx.Limits(max_connections=None))
+        self._http = httpx.AsyncClient(
+            timeout=settings.timeout_s, limits=httpx.Limits(max_connections=None), mounts=dict.fromkeys(LOOPBACK)
+        )
         self._chat = ChatOpenAI(
             model=settings.model,
             base_url=base_url or endpoint_url(settings),
@@ -87,7 +93,7 @@ class OpenAIClient:
                     await asyncio.sleep(_wait_seconds(error, attempt))
                 except openai.APIError as error:
                     raise self._failure(request, error, attempt) from error
-                except (ValueError, KeyError, TypeError) as error:  # how ChatOpenAI reports a body it cannot read
+                except _UNREADABLE as error:
                     if attempt == self._settings.max_retries:
                         raise self._failure(request, error, attempt) from error
                     await asyncio.sleep(_wait_seconds(error, attempt))
@@ -100,10 +106,12 @@ class OpenAIClient:
     async def _ask(self, request: LLMRequest) -> AIMessage:
         """One attempt; an option the endpoint refuses is left out, now and from now on."""
         while True:
+            options = self._options(request)
             try:
-                message = await self._chat.ainvoke(_messages(request.messages), **self._options(request))
+                message = await self._chat.ainvoke(_messages(request.messages), **options)
             except openai.BadRequestError as error:
-                refused = _refused_option(error, self._options(request))
+                # Among the options this attempt was sent with: a call beside it may have left the same one out by now.
+                refused = _refused_option(error, options)
                 if refused is None:
                     raise
                 self._refused.add(refused)
@@ -179,6 +187,7 @@ def _reply(request: LLMRequest, message: AIMessage, latency_ms: float, retries: 
     metadata = message.response_metadata
     usage = message.usage_metadata
     text = message.content if isinstance(message.content, str) else str(message.text)
+    text = text.encode(errors="replace").decode()  # half of a surrogate pair could be neither stored nor sent again
     return LLMReply(
         text=text,
         model=str(metadata.get("model_name") or request.model),

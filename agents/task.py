@@ -1,4 +1,4 @@
-"""A task: what is to be learned, as a file. The prompts of each role, how an output is cleaned, what counts as valid."""
+"""A task: what is to be learned, as a file: the prompts of each role, how an output is cleaned, what is valid."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,7 +16,14 @@ from ..core.ids import content_hash
 from ..core.records import Message, Sampling
 from ..core.text import fold, words
 
-_REFUSAL = re.compile(r"(?:i(?:'|’)?m sorry|sorry,|i can(?:no|'|’)t |as an ai\b|i(?:'|’)?m unable)", re.IGNORECASE)
+_AROUND = (("**", "**"), ("*", "*"), ('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’"))
+_APOSTROPHES = ("'", "’")
+_REFUSAL = re.compile(
+    r"i(?:'|’)?m sorry|sorry,|as an ai\b|i(?:'|’)?m unable"
+    # "I can't" alone begins many a first-person sentence.
+    r"|i can(?:no|'|’)t (?:help (?:you|with)|assist|comply|fulfil|provide|do th|write|create|generate|retell|rewrite)",
+    re.IGNORECASE,
+)
 
 
 class _Part(BaseModel):
@@ -140,13 +147,13 @@ class Task:
         return Message(role="system", content=system), Message(role="user", content=text)
 
     def clean(self, text: str) -> str:
-        """The output in a model's reply: a label, a numbering and quotes around it are no part of it."""
+        """The output in a model's reply: a number or bullet before it and marks around it are no part of it."""
         text = text.strip()
         if self.file.cleaning.first_line_only:
             text = next((line.strip() for line in text.splitlines() if line.strip()), "")
-        text = re.sub(r"^(?:\(?\d{1,2}[.):]\s+|[-*•]\s+)", "", text)
-        if self.file.cleaning.strip_quotes and len(text) > 1 and text[0] + text[-1] in {'""', "''", "“”", "‘’", "**"}:
-            text = text[1:-1].strip()
+        text = re.sub(r"^(?:\(?\d{1,2}[.):]|[-*•])(?:\s+|$)", "", text)
+        if self.file.cleaning.strip_quotes:
+            text = _unwrapped(text)
         return re.sub(r"\s+", " ", text)
 
     def problem(self, text: str, source: str) -> str | None:
@@ -167,6 +174,18 @@ class Task:
         lines = [line for line in text.splitlines() if line.strip()]
         numbered = [line for line in lines if re.match(r"\s*(?:\(?\d{1,2}[.):]|[-*•])\s+", line)]
         return [output for line in numbered or lines if (output := self.clean(line))][:count]
+
+
+def _unwrapped(text: str) -> str:
+    """The text without emphasis and quotes around the whole of it; quotes that open and close within it stay."""
+    for before, after in _AROUND:
+        inner = text.removeprefix(before).removesuffix(after)
+        if len(text) - len(inner) != len(before + after):
+            continue
+        quoted_within = f" {before}" in inner if after in _APOSTROPHES else before in inner or after in inner
+        if not quoted_within:
+            text = inner.strip()
+    return text
 
 
 def load_task(name: str) -> Task:
@@ -191,11 +210,11 @@ def load_task(name: str) -> Task:
         source, where = shipped[name].read_text(encoding="utf-8"), name
     try:
         task = Task(TaskFile.model_validate(yaml.safe_load(source)))
-    except yaml.YAMLError as error:
-        raise TaskError(f"task {where}: not valid YAML: {error}") from None
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise TaskError(f"task {where}: {problems}") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that looks like one and is none
+        raise TaskError(f"task {where}: not valid YAML: {error}") from None
     _check_prompts(task)
     return task
 
@@ -233,15 +252,15 @@ def _environment(*, escape: bool) -> SandboxedEnvironment:
     )
 
 
-def _as_data(value: Any) -> Any:
+def _as_data(value: Any) -> str:
     """Make a text unable to close the tag it stands in. Applied to expressions, not to the template's own words."""
-    return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") if isinstance(value, str) else value
+    return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _render(environment: SandboxedEnvironment, template: PromptTemplate, values: dict[str, Any]) -> str:
     try:
         return environment.from_string(template.text).render(**values).strip()
-    except TemplateError as error:
+    except Exception as error:  # a template is a small program: anything may go wrong in it
         raise TaskError(
             f"task {template.task}: the prompt {template.role}.{template.purpose} does not render: {error}"
         ) from None

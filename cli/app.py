@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..core.errors import OpenmicError
+from ..core.text import printable
 from .chat import chat
 from .config import app as config_app
 from .graph import app as graph_app
@@ -64,7 +65,9 @@ def main() -> None:
     try:
         app()
     except OpenmicError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        Console(stderr=True, soft_wrap=True).print(
+            f"[bold red]error:[/] {escape(printable(str(error)))}", highlight=False
+        )
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

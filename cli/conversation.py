@@ -55,7 +55,7 @@ class _Printer:
         else:
             self._print_text(Text(printable(turn.content) or "(nothing)"))
         if turn.note:
-            self._print_text(Text(f"set aside: {turn.note}", style="dim red"))
+            self._print_text(Text(f"set aside: {printable(turn.note)}", style="dim red"))
 
     def _print_verdict(self, turn: Turn, verdict: Verdict) -> None:
         first, second = self._numbers.get(verdict.first_turn_id), self._numbers.get(verdict.second_turn_id)
@@ -84,10 +84,8 @@ class _Printer:
 
     def _about(self, turn: Turn) -> str:
         parent = self._numbers.get(turn.parent_turn_id or "")
-        if turn.kind in {TurnKind.CRITIQUE, TurnKind.REVISION} and parent:
-            about = f"of #{parent}"
-        else:
-            about = ""
+        answers = turn.kind in {TurnKind.CRITIQUE, TurnKind.REVISION} and parent
+        about = f"of #{parent}" if answers else ""
         adapter = f"adapter v{turn.adapter_version}" if turn.adapter_version is not None else turn.model
         return " · ".join(part for part in (about, adapter) if part)
 

@@ -34,8 +34,8 @@ def print_report(status: dict[str, Any]) -> None:
     )
     if status["cast"] == "simulated":
         console.print(
-            "[dim]rubric: share of outputs that meet the simulated judge's rubric. Length: words of the output over words "
-            "of the input.\nThese figures are of the simulated cast: they show that the loop works, not how funny "
+            "[dim]rubric: share of outputs that meet the simulated judge's rubric; length: words of the output over words of "
+            "the input.\nThese figures are of the simulated cast: they show that the loop works, not how funny "
             "anything is.[/]",
             highlight=False,
         )

@@ -1,5 +1,6 @@
 """`openmic status`."""
 
+from ..core.text import printable
 from .options import JsonOption, RunArgument, StoreOption, print_json, read_store
 from .report import print_report
 
@@ -23,6 +24,6 @@ def status(run: RunArgument = "latest", store: StoreOption = None, as_json: Json
 
     typer.echo(f"run {found['run']} ({found['name']}, task {found['task']}): {found['status']}")
     if found["error"]:
-        typer.echo(f"error: {found['error']}")
+        typer.echo(f"error: {printable(found['error'])}")
     print_report(found)
     typer.echo(f"store    {found['store']}\nadapter  {found['adapter_path'] or 'none yet'}")

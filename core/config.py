@@ -4,9 +4,17 @@ This file says what may be configured; `core.config_file` reads it from files, f
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from .records import Role, Sampling
 
@@ -17,7 +25,17 @@ SIMULATED = "simulated"
 class Section(BaseModel):
     """A part of the configuration: unknown keys are errors, and nothing changes once it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        assert info.field_name is not None
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
+            raise ValueError("yes, no, true and false are no values for this key")
+        return value
 
 
 class InputSettings(Section):
@@ -114,7 +132,7 @@ class StudentSettings(Section):
     engine: Literal["static"] = "static"
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, …"""
-    max_batch: int = Field(default=48, ge=1)
+    max_batch: int = Field(default=64, ge=1)
     """Sequences generated together."""
     batch_wait_ms: float = Field(default=10.0, ge=0)
     """How long a batch waits for company."""
@@ -129,6 +147,8 @@ class LoRASettings(Section):
     alpha: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: str | list[str] = "all-linear"
+    last_layers: int | None = Field(default=None, ge=1)
+    """Adapt only the last so many layers, which spares the backward pass through the others. None: all layers."""
 
 
 class ObjectiveSettings(Section):

@@ -68,7 +68,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     try:
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that looks like one and is none
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or error
@@ -81,7 +81,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _parse_value(text: str, source: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise ConfigError(f"{source}: the value is not valid YAML; quote it") from None
 
 
@@ -102,7 +102,8 @@ def _explain(error: ValidationError, path: str, sources: Mapping[_Key, str]) -> 
     lines = []
     for item in error.errors():
         key = tuple(str(part) for part in item["loc"])
-        source = next((sources[key[:n]] for n in range(len(key), 0, -1) if key[:n] in sources), path)
+        about = item["msg"] if item["type"] == "value_error" else None
+        source = _source(key, sources, about) or path
         dotted = ".".join(key)
         if item["type"] == "extra_forbidden":
             lines.append(f"{source}: unknown key {dotted!r}{_nearest(key)}")
@@ -110,9 +111,21 @@ def _explain(error: ValidationError, path: str, sources: Mapping[_Key, str]) -> 
             lines.append(f"{source}: {dotted} is missing and has no default")
         else:
             message = item["msg"].removeprefix("Value error, ")
-            given = "" if isinstance(item["input"], dict) else f" (given: {json.dumps(item['input'], default=str)})"
+            whole = isinstance(item["input"], dict) and item["type"] == "value_error"
+            given = "" if whole else f" (given: {json.dumps(item['input'], default=str)})"
             lines.append(f"{source}: {dotted or 'configuration'}: {message[:1].lower()}{message[1:]}{given}")
     return "\n".join(lines)
+
+
+def _source(key: _Key, sources: Mapping[_Key, str], about: str | None) -> str | None:
+    """Where the value at the key was set other than in the file: at it, above it or, if that can be, beneath it.
+
+    A complaint `about` a section as a whole comes of those keys beneath it that it names.
+    """
+    at_or_above = (sources[key[:depth]] for depth in range(len(key), 0, -1) if key[:depth] in sources)
+    beneath = ((place[-1], source) for place, source in sources.items() if place[: len(key)] == key)
+    under = (source for name, source in beneath if about is None or name in about)
+    return next(at_or_above, None) or next(under, None)
 
 
 def _nearest(key: _Key) -> str:

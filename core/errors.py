@@ -1,7 +1,8 @@
 """The failure model: every error a person can cause, or mend, has a class here.
 
 Each message says what happened, which item it happened to, and what to do about it. Anything else that is raised is a
-defect of openmic and keeps its traceback. A dialogue that fails is data, not a crash: it is recorded and the run goes on.
+defect of openmic and keeps its traceback. A dialogue that fails is data, not a crash: it is recorded and the run goes
+on.
 
 The exit codes are those of the command line: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed
 dialogues, 4 budget reached, 130 interrupted.

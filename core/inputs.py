@@ -34,6 +34,11 @@ def read_inputs(settings: InputSettings) -> list[Example]:
             raise InputError(
                 f"{path}, line {number}: the input is blank or has no word in it: {text[:60]!r}; remove the line"
             )
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError(
+                f"{path}, line {number}: half of a surrogate pair (\\ud800 to \\udfff) in {text[:60]!r}; "
+                "write the character itself, in UTF-8"
+            )
         if len(text) > MAX_CHARACTERS:
             raise InputError(
                 f"{path}, line {number}: the input has {len(text)} characters, over {MAX_CHARACTERS}; split it"
@@ -101,6 +106,8 @@ def _from_jsonl(path: Path, content: str, field: str) -> list[tuple[int, str]]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{path}, line {number}, column {error.colno}: not valid JSON: {error.msg}") from None
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, or nested as deep
+            raise InputError(f"{path}, line {number}: not JSON that can be read: {error}") from None
         if not isinstance(row, dict) or not isinstance(row.get(field), str):
             found = f"its keys are {sorted(row)}" if isinstance(row, dict) else f"it is a {type(row).__name__}"
             raise InputError(f"{path}, line {number}: no text under the key {field!r} ({found}); set inputs.field")
@@ -110,16 +117,18 @@ def _from_jsonl(path: Path, content: str, field: str) -> list[tuple[int, str]]:
 
 def _from_csv(path: Path, content: str, field: str) -> list[tuple[int, str]]:
     reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
-    if field not in (reader.fieldnames or []):
-        raise InputError(f"{path}, line 1: no column {field!r}; the columns are {reader.fieldnames}; set inputs.field")
     texts = []
     try:
+        if field not in (reader.fieldnames or []):
+            raise InputError(
+                f"{path}, line 1: no column {field!r}; the columns are {reader.fieldnames}; set inputs.field"
+            )
         for row in reader:
-            if row[field] is None or None in row:
+            if None in row or None in row.values():
                 raise InputError(f"{path}, line {reader.line_num}: more or fewer fields than the header has")
             texts.append((reader.line_num, row[field].strip()))
     except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: not valid CSV: {error}") from None
+        raise InputError(f"{path}, line {reader.reader.line_num}: not valid CSV: {error}") from None
     return texts
 
 

@@ -1,1 +1,1 @@
-"""Measuring: win/tie/loss with intervals, what texts look like as a whole, and the report. Knows records, not stores."""
+"""Measuring: win/tie/loss with intervals, and what texts look like as a whole. Knows records, not stores."""

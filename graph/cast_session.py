@@ -1,4 +1,4 @@
-"""The large models for the time of a run: clients for real endpoints, a simulated cast started where one is asked for."""
+"""The large models for the time of a run: a client per role, and a simulated cast started where one is asked for."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager

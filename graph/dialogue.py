@@ -152,17 +152,17 @@ async def demonstrate(state: DialogueState, runtime: Runtime[RunContext]) -> Dia
     return {"next_seq": state["next_seq"] + 1, "stop_reason": reason, "final": turn.id}
 
 
-def after_draft(state: DialogueState) -> Literal["compare", "critique", "demonstrate"]:
-    """Two texts are compared, one is criticised, none leaves it to the teacher."""
+def after_draft(state: DialogueState, runtime: Runtime[RunContext]) -> Literal["compare", "critique", "demonstrate"]:
+    """Two texts are compared, one is criticised where it may be revised, none leaves it to the teacher."""
     if state["best"] is None:
         return "demonstrate"
-    return "compare" if state["challenger"] is not None else "critique"
+    return "compare" if state["challenger"] is not None else after_try(state, runtime)
 
 
 def after_compare(state: DialogueState, runtime: Runtime[RunContext]) -> Literal["critique", "demonstrate", "__end__"]:
     """An accepted revision ends the dialogue; else there is another try, or the teacher's turn."""
     if "stop_reason" in state:
-        return END
+        return "__end__"
     return after_try(state, runtime)
 
 

@@ -1,7 +1,6 @@
 """The state machines as Mermaid text and as pictures, from the compiled graphs themselves and without a network."""
 
 from pathlib import Path
-from typing import Literal
 
 from langchain_core.runnables.graph import Graph
 
@@ -10,7 +9,6 @@ from .campaign import build_campaign_graph
 from .dialogue import build_dialogue_graph
 
 FORMATS = (".png", ".svg", ".pdf")
-Machine = Literal["dialogue", "campaign"]
 
 
 def mermaid(machine: str) -> str:
@@ -26,64 +24,46 @@ def picture(machine: str, path: Path) -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"a picture is drawn as {', '.join(FORMATS)}, not as {path.name!r}; rename --output")
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-    import networkx as nx
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     graph = _graph(machine)
-    net = nx.DiGraph()
-    for rank, layer in enumerate(_layers(graph)):
-        net.add_nodes_from(layer, layer=-rank)
+    rows = {node: -row for row, node in enumerate(graph.nodes)}
+    figure = Figure(figsize=(6, 0.9 * len(rows)))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    box = {"boxstyle": "round,pad=0.5", "facecolor": "#eef2fb", "edgecolor": "#4a66a0"}
+    labels = {
+        node: axes.text(0, row, node.strip("_").replace("_", " "), ha="center", va="center", bbox=box)
+        for node, row in rows.items()
+    }
     for edge in graph.edges:
-        net.add_edge(edge.source, edge.target, conditional=edge.conditional)
-    positions = nx.multipartite_layout(net, subset_key="layer", align="horizontal")
-    names = {node: node.strip("_").replace("_", " ") for node in net}
-    figure, axes = plt.subplots(figsize=(8, 1.1 * (1 + max(-net.nodes[node]["layer"] for node in net))))
+        distance = (
+            rows[edge.source] - rows[edge.target]
+        )  # 1: straight down; more: past others on the left; negative: back up, on the right
+        axes.annotate(
+            "",
+            xy=(0, rows[edge.target]),
+            xytext=(0, rows[edge.source]),
+            arrowprops={
+                "arrowstyle": "-|>",
+                "linestyle": "dashed" if edge.conditional else "solid",
+                "color": "#555555" if distance > 0 else "#a05a4a",
+                "connectionstyle": f"arc3,rad={0.0 if distance == 1 else 0.4 + 0.9 / abs(distance)}",
+                "patchA": labels[edge.source].get_bbox_patch(),
+                "patchB": labels[edge.target].get_bbox_patch(),
+            },
+        )
+    axes.set_title(f"{machine} (dashed: depends on the state)", fontsize=10)
+    axes.set_xlim(-2, 2)
+    axes.set_ylim(min(rows.values()) - 0.6, 0.6)
+    axes.set_axis_off()
     try:
-        forward = [e for e in net.edges if net.nodes[e[0]]["layer"] > net.nodes[e[1]]["layer"]]
-        for edges, bend in ((forward, 0.0), ([e for e in net.edges if e not in set(forward)], 0.45)):
-            for conditional, style in ((False, "solid"), (True, "dashed")):
-                chosen = [e for e in edges if bool(net.edges[e]["conditional"]) is conditional]
-                nx.draw_networkx_edges(
-                    net,
-                    positions,
-                    edgelist=chosen,
-                    style=style,
-                    ax=axes,
-                    connectionstyle=f"arc3,rad={bend}",
-                    node_size=3200,
-                    edge_color="#555555",
-                )
-        box = {"boxstyle": "round,pad=0.45", "facecolor": "#eef2fb", "edgecolor": "#4a66a0"}
-        nx.draw_networkx_labels(net, positions, labels=names, ax=axes, font_size=10, bbox=box)
-        axes.set_title(machine)
-        axes.margins(0.15)
-        axes.set_axis_off()
         figure.savefig(path, bbox_inches="tight", dpi=150)
     except OSError as error:
         raise ConfigError(f"the picture cannot be written to {str(path)!r}: {error.strerror}") from None
-    finally:
-        plt.close(figure)
 
 
 def _graph(machine: str) -> Graph:
     compiled = build_dialogue_graph() if machine == "dialogue" else build_campaign_graph()
     return compiled.get_graph()
-
-
-def _layers(graph: Graph) -> list[list[str]]:
-    """The nodes by their shortest way from the start, the end last."""
-    ranks = {"__start__": 0}
-    queue = ["__start__"]
-    for node in queue:
-        for edge in graph.edges:
-            if edge.source == node and edge.target not in ranks:
-                ranks[edge.target] = ranks[node] + 1
-                queue.append(edge.target)
-    ranks["__end__"] = max(rank for node, rank in ranks.items() if node != "__end__") + 1
-    layers: list[list[str]] = [[] for _ in range(max(ranks.values()) + 1)]
-    for node, rank in ranks.items():
-        layers[rank].append(node)
-    return [layer for layer in layers if layer]

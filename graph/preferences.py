@@ -3,9 +3,12 @@
 from ..core.ids import derive_id
 from ..evaluation.text_metrics import length_ratio
 from ..store import Dialogue, Preference, Turn, Verdict
+from ..store.tables import PreferenceSource
 
 
-def preference_from(dialogue: Dialogue, verdict: Verdict, first: Turn, second: Turn, source: str) -> Preference | None:
+def preference_from(
+    dialogue: Dialogue, verdict: Verdict, first: Turn, second: Turn, source: PreferenceSource
+) -> Preference | None:
     """The preference that a verdict makes, or None for a tie or where the two orders disagree.
 
     Its length ratio is recorded, not judged: which ratios are trained on is the training's choice.
@@ -22,7 +25,7 @@ def teacher_preference(dialogue: Dialogue, demonstration: Turn, draft: Turn) -> 
 
 
 def _preference(
-    dialogue: Dialogue, chosen: Turn, rejected: Turn, source: str, margin: float, verdict_id: str | None
+    dialogue: Dialogue, chosen: Turn, rejected: Turn, source: PreferenceSource, margin: float, verdict_id: str | None
 ) -> Preference:
     return Preference(
         id=derive_id("preference", chosen.id, rejected.id),

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from ..agents.cast import Critic, Judge, StudentAgent, Teacher
@@ -24,7 +25,7 @@ from ..store.schema import now
 from ..training.local_ray import ray_session
 from ..training.packaged_weights import PACKAGED, packaged_folder
 from ..training.pool import StudentPool, Trainer
-from .campaign import build_campaign_graph
+from .campaign import CampaignState, build_campaign_graph
 from .cast_session import model_names, open_cast
 from .preflight import Checked, check_cast
 from .progress import Progress
@@ -36,7 +37,9 @@ PACKAGES = ("openmic", "torch", "transformers", "peft", "ray", "langgraph", "lan
 
 
 def start_run(run_id: str, config: RunConfig, checked: Checked, arguments: Sequence[str], progress: Progress) -> Run:
-    """Record a new run under `run_id` and carry it out; returns it finished. `checked` is what `preflight.check` returned.
+    """Record a new run under `run_id` and carry it out; returns it finished.
+
+    `checked` is what `preflight.check` returned for the same configuration.
 
     Raises:
         InterruptedRunError: Ctrl-C; everything done is stored.
@@ -50,7 +53,10 @@ def start_run(run_id: str, config: RunConfig, checked: Checked, arguments: Seque
             name=config.name,
             task=checked.task.name,
             task_hash=checked.task.hash,
-            cast={**model_names(config.cast), "simulated": checked.simulated},
+            cast={
+                "simulated": checked.simulated,
+                **{str(role): name for role, name in model_names(config.cast).items()},
+            },
             config=config.model_dump(mode="json"),
             config_hash=content_hash(config.model_dump(mode="json")),
             arguments=list(arguments),
@@ -154,9 +160,9 @@ async def _campaign(
             progress=progress,
         )
         graph = build_campaign_graph(saver)
-        thread = {"configurable": {"thread_id": run.id}, "recursion_limit": 20 + 10 * config.rounds}
-        begun = (await graph.aget_state(thread)).values
-        await graph.ainvoke(None if begun else {}, thread, context=context)
+        thread = RunnableConfig(configurable={"thread_id": run.id}, recursion_limit=20 + 10 * config.rounds)
+        begun = bool((await graph.aget_state(thread)).values)
+        await graph.ainvoke(None if begun else CampaignState(), thread, context=context)
         await saver.adelete_thread(run.id)
 
 

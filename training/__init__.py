@@ -1,1 +1,1 @@
-"""Transcripts become examples, examples become adapters, adapters answer: everything that touches the student's weights."""
+"""Examples become adapters, adapters answer: everything that touches the student's weights."""

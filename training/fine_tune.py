@@ -25,7 +25,7 @@ from .student import LoadedStudent
 from .tokenization import EncodedPair, collate, encode_pair
 
 BUCKET_BATCHES = 8
-"""Examples are shuffled, then sorted by length within runs of so many batches: little padding, little order."""
+"""Examples are shuffled, then sorted by their prompts' lengths within runs of so many batches: little padding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +140,27 @@ def _adapted(student: LoadedStudent, lora: LoRASettings, start: Path | None) -> 
     if start is not None:
         return PeftModel.from_pretrained(student.model, str(start), is_trainable=True)
     task_type = TaskType.CAUSAL_LM if student.kind == "causal" else TaskType.SEQ_2_SEQ_LM
+    targets, layers = lora.target_modules, None
+    if lora.last_layers is not None:
+        # PEFT picks layers only for modules named one by one.
+        targets = _linear_names(student.model) if targets == "all-linear" else targets
+        layers = list(range(student.model.config.num_hidden_layers))[-lora.last_layers :]
     config = LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=lora.target_modules,
+        target_modules=targets,
+        layers_to_transform=layers,
         task_type=task_type,
     )
     return get_peft_model(student.model, config)
+
+
+def _linear_names(model: Any) -> list[str]:
+    """The names that linear modules go by within a layer, the output projection left out."""
+    head = model.get_output_embeddings()
+    linear = [name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear) and part is not head]
+    return sorted({name.rpartition(".")[2] for name in linear})
 
 
 def _with_reference(student: LoadedStudent, model: Any, items: list[_Item], batch_size: int) -> list[_Item]:
@@ -187,12 +200,17 @@ def _loss(
 def _batches(items: Sequence[_Item], size: int, seed: int) -> Iterator[list[_Item]]:
     """Batches without end; each pass over the items is shuffled anew."""
     generator = random.Random(seed)  # noqa: S311 - an order, not a secret
+    prompts: dict[tuple[int, ...], list[_Item]] = {}
+    for item in items:
+        prompts.setdefault(item.chosen.prompt, []).append(item)
     while True:
-        order = list(items)
-        generator.shuffle(order)
+        groups = list(prompts.values())
+        generator.shuffle(groups)
+        order = [item for group in groups for item in group]
         batches = []
         for start in range(0, len(order), size * BUCKET_BATCHES):
-            run = sorted(order[start : start + size * BUCKET_BATCHES], key=lambda item: item.length)
+            # By prompt length first: completions of one prompt stay together, and a batch reads their prompt once.
+            run = sorted(order[start : start + size * BUCKET_BATCHES], key=lambda item: len(item.chosen.prompt))
             batches += [run[i : i + size] for i in range(0, len(run), size)]
         generator.shuffle(batches)
         yield from batches

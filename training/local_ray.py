@@ -14,8 +14,9 @@ def ray_session(*, minimum_cpus: int = 2) -> Iterator[None]:
     `minimum_cpus` logical CPUs are declared even on a single-core machine, because student and trainer take turns.
     """
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # keep CUDA_VISIBLE_DEVICES of CPU-only actors
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Threads that spin while they wait make a training ten times slower as soon as anything else wants the CPU.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own deprecations at import are not the user's business
         import ray

@@ -1,12 +1,12 @@
 """The one masked log-probability function that every objective shares."""
 
-import inspect
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
-from .student import LoadedStudent
+from .student import LoadedStudent, accepted_inputs
 from .tokenization import CompletionBatch
 
 
@@ -28,29 +28,45 @@ def completion_logprobs(student: LoadedStudent, model: Any, batch: CompletionBat
 
 
 def _causal_logits(model: Any, batch: CompletionBatch) -> Tensor:
-    """[B, C, V]: column c predicts completion token c."""
-    ids = torch.cat([batch.prompt_ids, batch.completion_ids], dim=1)
-    mask = torch.cat([batch.prompt_mask, batch.completion_mask], dim=1)
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    width = batch.completion_ids.shape[1]
-    inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
-    accepted = inspect.signature(_forward_of(model)).parameters
-    if "position_ids" in accepted:
-        inputs["position_ids"] = positions
-    if "logits_to_keep" in accepted:  # the vocabulary projection is a fifth of a small model's work
-        inputs["logits_to_keep"] = width + 1
-    logits: Tensor = model(**inputs).logits
-    return logits[:, -width - 1 : -1]
+    """[B, C, V]: column c predicts completion token c.
+
+    Each prompt is read once, all but its last token, and its keys and values stand before every completion of it. With
+    two completions for a prompt, as in every preference, that saves a quarter of the work.
+    """
+    width = batch.prompt_ids.shape[1] - 1
+    cache = DynamicCache(config=model.config)
+    if width:
+        prefix = {
+            "input_ids": batch.prompt_ids[:, :-1],
+            "attention_mask": batch.prompt_mask[:, :-1],
+            "position_ids": _positions(batch.prompt_mask)[:, :-1],
+            "logits_to_keep": 1,
+        }
+        model(**accepted_inputs(model, prefix), past_key_values=cache, use_cache=True)
+        cache.batch_select_indices(batch.prompt_of)
+    prompt_ids, prompt_mask = batch.prompt_ids[batch.prompt_of], batch.prompt_mask[batch.prompt_of]
+    mask = torch.cat([prompt_mask, batch.completion_mask[:, :-1]], dim=1)
+    rest = {
+        "input_ids": torch.cat([prompt_ids[:, -1:], batch.completion_ids[:, :-1]], dim=1),
+        "attention_mask": mask,
+        "position_ids": _positions(mask)[:, width:],
+    }
+    logits: Tensor = model(**accepted_inputs(model, rest), past_key_values=cache, use_cache=True).logits
+    return logits
 
 
 def _seq2seq_logits(model: Any, batch: CompletionBatch) -> Tensor:
     """[B, C, V]: the decoder's column c predicts completion token c."""
     # Padding is masked out of the loss, so labels may hold the pad token itself; the model shifts them to the right.
-    output = model(input_ids=batch.prompt_ids, attention_mask=batch.prompt_mask, labels=batch.completion_ids)
+    output = model(
+        input_ids=batch.prompt_ids[batch.prompt_of],
+        attention_mask=batch.prompt_mask[batch.prompt_of],
+        labels=batch.completion_ids,
+    )
     logits: Tensor = output.logits
     return logits
 
 
-def _forward_of(model: Any) -> Any:
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return base.forward
+def _positions(mask: Tensor) -> Tensor:
+    """Positions that count real tokens only, from 0."""
+    return (mask.cumsum(dim=1) - 1).clamp(min=0)

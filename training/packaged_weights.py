@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_cache_path
 
@@ -97,9 +98,14 @@ def _convert_gguf(source: Path, target: Path) -> None:
     folder, file_name = str(source.parent), source.name
     quantised = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file_name, dtype=torch.float32)
     config = AutoConfig.from_pretrained(folder, gguf_file=file_name)
-    # A model loaded from GGUF refuses save_pretrained because it counts as quantised; a fresh one of its config does not.
-    fresh = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    # A model loaded from GGUF counts as quantised and refuses save_pretrained; a fresh one of its config does not.
+    fresh: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
     fresh.load_state_dict(quantised.state_dict())
     fresh.generation_config = quantised.generation_config
     fresh.save_pretrained(target)
     AutoTokenizer.from_pretrained(folder, gguf_file=file_name).save_pretrained(target)
+
+
+if __name__ == "__main__":
+    for packaged in PACKAGED:
+        print(packaged_folder(packaged, print))  # noqa: T201 - run by `make weights`

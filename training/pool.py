@@ -93,7 +93,10 @@ async def _call(reference: Any, failure: type[OpenmicError]) -> Any:
             raise cause from None
         raise failure(f"{type(cause).__name__}: {cause}") from error
     except RayError as error:
-        raise failure(f"the actor's process ended: {str(error).splitlines()[0]}") from error
+        lines = str(error).strip().splitlines()
+        # Of an actor that could not start Ray gives the traceback, and its last line says why.
+        why = lines[-1] if getattr(error, "actor_init_failed", False) else lines[0]
+        raise failure(f"the actor's process ended: {why}") from error
 
 
 def _kill(actor: Any) -> None:

@@ -26,7 +26,7 @@ class SeededSampler(LogitsProcessor):
         self._top_p = torch.tensor([sampling.top_p for sampling in samplings]).unsqueeze(1)
         self._prompt_width = prompt_width
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """[B, V] scores in which each row's chosen token alone is finite."""
         step = min(input_ids.shape[1] - self._prompt_width, self._uniform.shape[1] - 1)
         device = scores.device
@@ -40,7 +40,7 @@ class SeededSampler(LogitsProcessor):
         rank = (cumulative <= target).sum(dim=-1, keepdim=True).clamp(max=values.shape[-1] - 1)
         rank = torch.where(temperature == 0, torch.zeros_like(rank), rank)
         chosen = tokens.gather(-1, rank)
-        return torch.full_like(scores, float("-inf")).scatter_(-1, chosen, 0.0)  # type: ignore[return-value]  # a FloatTensor
+        return torch.full_like(scores, float("-inf")).scatter_(-1, chosen, 0.0)
 
 
 class PerRowLength(StoppingCriteria):
@@ -50,7 +50,7 @@ class PerRowLength(StoppingCriteria):
         self._limits = torch.tensor(limits)
         self._prompt_width = prompt_width
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: object) -> Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
         """[B] bool: the rows that have reached their limit."""
         return (input_ids.shape[1] - self._prompt_width >= self._limits).to(input_ids.device)
 

@@ -1,7 +1,7 @@
 """The `static` engine: a batch of requests through `generate`, with LoRA adapters loaded beside the base model.
 
 Works for causal and sequence-to-sequence students on any device. It knows nothing of actors or queues; one thread at a
-time may call it. A finished row costs until its batch is done.
+time may call it.
 """
 
 import time
@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from torch import Tensor
+from transformers import DynamicCache, GenerationConfig
 
 from ..core.errors import AdapterError, GenerationError
 from ..core.records import AdapterRef, Generation, GenerationRequest
 from .adapters import verify_adapter
 from .seeded_sampling import PerRowLength, SeededSampler
-from .student import LoadedStudent
-from .tokenization import pad_left, render_prompt
+from .student import LoadedStudent, accepted_inputs
+from .tokenization import pad_prompts, render_prompt
 
+STRIDE = 8
+"""Tokens generated before rows that have ended leave the batch."""
 ADAPTERS_KEPT = 3
 """Adapters held in memory at once; the least recently used one is dropped beyond that."""
 
@@ -78,29 +81,93 @@ class StaticEngine:
         self, requests: Sequence[GenerationRequest], prompts: Sequence[Sequence[int]], version: int
     ) -> list[list[int]]:
         """New token ids of each row, cut after the end of sequence or at the row's own limit."""
-        tokenizer = self._student.tokenizer
-        ids, mask = pad_left(prompts, tokenizer.pad_token_id)
-        start_width = ids.shape[1] if self._student.kind == "causal" else 1  # a decoder begins with its start token
+        self._select(version)
+        ids, mask = (part.to(self._student.device) for part in pad_prompts(self._student, prompts))
+        decode = self._decode_causal if self._student.kind == "causal" else self._decode_seq2seq
+        with torch.inference_mode():
+            return decode(ids, mask, requests)
+
+    def _decode_causal(self, ids: Tensor, mask: Tensor, requests: Sequence[GenerationRequest]) -> list[list[int]]:
+        """Generate a few tokens at a time, and let rows that have ended leave the batch in between."""
+        width, rows = ids.shape[1], list(range(len(requests)))
+        texts: list[list[int]] = [[] for _ in rows]
+        cache = self._shared_prefill(ids, mask)
+        while rows:
+            active = [requests[row] for row in rows]
+            longest = max(request.sampling.max_tokens for request in active)
+            stride = min(STRIDE, longest - (ids.shape[1] - width))
+            output = self._generate(ids, mask, active, width, stride, cache)
+            mask = torch.cat([mask, mask.new_ones(len(rows), output.sequences.shape[1] - ids.shape[1])], dim=1)
+            ids, cache = output.sequences, output.past_key_values
+            going_on = []
+            for place, row in enumerate(rows):
+                limit = requests[row].sampling.max_tokens
+                texts[row] = _cut(ids[place, width:].tolist(), self._student.tokenizer.eos_token_id, limit)
+                if len(texts[row]) < limit and texts[row][-1] != self._student.tokenizer.eos_token_id:
+                    going_on.append(place)
+            if len(going_on) < len(rows):
+                kept = torch.tensor(going_on, device=ids.device, dtype=torch.long)
+                ids, mask = ids[kept], mask[kept]
+                if going_on:
+                    cache.batch_select_indices(kept)
+                rows = [rows[place] for place in going_on]
+        return texts
+
+    def _decode_seq2seq(self, ids: Tensor, mask: Tensor, requests: Sequence[GenerationRequest]) -> list[list[int]]:
+        limits = [request.sampling.max_tokens for request in requests]
+        output = self._generate(ids, mask, requests, 1, max(limits), None)  # a decoder begins with its start token
+        rows = output.sequences[:, 1:].tolist()
+        return [_cut(row, self._student.tokenizer.eos_token_id, limit) for row, limit in zip(rows, limits, strict=True)]
+
+    def _generate(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        requests: Sequence[GenerationRequest],
+        start_width: int,
+        new_tokens: int,
+        cache: DynamicCache | None,
+    ) -> Any:
         samplings = [request.sampling for request in requests]
-        limits = [sampling.max_tokens for sampling in samplings]
-        config = GenerationConfig(
-            max_new_tokens=max(limits),
+        tokenizer = self._student.tokenizer
+        config = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+            max_new_tokens=new_tokens,
             do_sample=False,
+            return_dict_in_generate=True,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
             decoder_start_token_id=getattr(self._model.config, "decoder_start_token_id", None),
         )
-        self._select(version)
-        with torch.inference_mode():
-            output = self._model.generate(
-                input_ids=ids.to(self._student.device),
-                attention_mask=mask.to(self._student.device),
-                generation_config=config,
-                logits_processor=[SeededSampler(samplings, [request.seed for request in requests], start_width)],
-                stopping_criteria=[PerRowLength(limits, start_width)],
-            )
-        eos = tokenizer.eos_token_id
-        return [_cut(row, eos, limit) for row, limit in zip(output[:, start_width:].tolist(), limits, strict=True)]
+        return self._model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            past_key_values=cache,
+            generation_config=config,
+            logits_processor=[SeededSampler(samplings, [request.seed for request in requests], start_width)],
+            stopping_criteria=[PerRowLength([sampling.max_tokens for sampling in samplings], start_width)],
+        )
+
+    def _shared_prefill(self, ids: Tensor, mask: Tensor) -> DynamicCache | None:
+        """Keys and values of all prompt tokens but the last, computed once for rows that share a prompt.
+
+        Candidates for one input do, and on a CPU reading the prompt costs as much as writing the answer. None where
+        no row shares its prompt.
+        """
+        unique, which = torch.unique(ids, dim=0, return_inverse=True)
+        if len(unique) == len(ids) or ids.shape[1] < 2:
+            return None
+        first = torch.stack([(which == group).nonzero()[0, 0] for group in range(len(unique))])
+        cache = DynamicCache(config=self._model.config)
+        inputs: dict[str, Any] = {
+            "input_ids": unique[:, :-1],
+            "attention_mask": mask[first][:, :-1],
+            "position_ids": (mask[first].cumsum(dim=1) - 1).clamp(min=0)[:, :-1],
+            "logits_to_keep": 1,
+        }
+        accepted = accepted_inputs(self._model, inputs)
+        self._model(**accepted, past_key_values=cache, use_cache=True)
+        cache.batch_select_indices(which)
+        return cache
 
     def _generation(
         self, request: GenerationRequest, ids: list[int], prompt_tokens: int, version: int, latency_ms: float
@@ -119,12 +186,25 @@ class StaticEngine:
         )
 
     def _attach(self, folder: str, name: str) -> None:
-        from peft import PeftModel
+        """Put an adapter beside those that are loaded, or around the base model; one that fails leaves no trace."""
+        from peft import PeftConfig, PeftModel
 
         if self._loaded:
-            self._model.load_adapter(folder, adapter_name=name)
+            try:
+                self._model.load_adapter(folder, adapter_name=name)
+            except BaseException:
+                if name in self._model.peft_config:
+                    self._model.delete_adapter(name)
+                raise
         else:
-            self._model = PeftModel.from_pretrained(self._student.model, folder, adapter_name=name)
+            config = PeftConfig.from_pretrained(folder, inference_mode=True)
+            model: Any = PeftModel(self._student.model, config, adapter_name=name)
+            try:
+                model.load_adapter(folder, adapter_name=name)
+            except BaseException:
+                model.unload()
+                raise
+            self._model = model
         self._model.eval()
 
     def _select(self, version: int) -> None:
@@ -133,6 +213,7 @@ class StaticEngine:
         if version == 0:
             self._model.base_model.disable_adapter_layers()
         else:
+            self._loaded[version] = self._loaded.pop(version)  # the most recently used one stands last
             self._model.base_model.enable_adapter_layers()
             self._model.set_adapter(self._loaded[version], inference_mode=True)
 

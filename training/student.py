@@ -3,7 +3,8 @@
 `inspect_student` reads the configuration alone, so that a wrong name costs a second and not a download.
 """
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,9 @@ from ..core.errors import StudentError
 from .packaged_weights import PACKAGED, packaged_file, packaged_folder
 
 StudentKind = Literal["causal", "seq2seq"]
+
+NO_LANGUAGE_MODEL = ("EncoderModel", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+"""Endings of architectures whose weights lack what generates text, though their family has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ def load_student(name: str, *, device: str = "auto", announce: Callable[[str], N
         StudentError: as `inspect_student`, or the weights do not load.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     info = inspect_student(name)
@@ -81,13 +86,12 @@ def load_student(name: str, *, device: str = "auto", announce: Callable[[str], N
     loader = AutoModelForCausalLM if info.kind == "causal" else AutoModelForSeq2SeqLM
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model = loader.from_pretrained(source, dtype=dtype).to(where)
-    except (OSError, ValueError) as error:
+        model: Any = loader.from_pretrained(source, dtype=dtype)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise StudentError(f"the weights of student.model {name!r} do not load: {error}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model.eval()
-    return LoadedStudent(name, info.kind, model, tokenizer, where)
+    return LoadedStudent(name, info.kind, model.to(where).eval(), tokenizer, where)
 
 
 def resolve_device(device: str) -> str:
@@ -99,8 +103,15 @@ def resolve_device(device: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def accepted_inputs(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the inputs that the model's forward takes: not every architecture has position ids, for instance."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    parameters = inspect.signature(base.forward).parameters
+    return {name: value for name, value in inputs.items() if name in parameters}
+
+
 def _kind_of(name: str, config: Any) -> tuple[StudentKind, str]:
-    """The kind by the architecture that the weights were saved as; encoders also have causal classes, so that comes first."""
+    """The kind, by the architecture that the weights were saved as first: encoders have causal classes too."""
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
@@ -110,7 +121,8 @@ def _kind_of(name: str, config: Any) -> tuple[StudentKind, str]:
     architectures = list(getattr(config, "architectures", None) or [])
     seq2seq = MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.get(model_type)
     causal = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(model_type)
-    if config.is_encoder_decoder and seq2seq:
+    headless = bool(architectures) and all(a.endswith(NO_LANGUAGE_MODEL) for a in architectures)
+    if config.is_encoder_decoder and seq2seq and not headless:
         return "seq2seq", str(seq2seq)
     decoder_only = not architectures or any(a.endswith(("ForCausalLM", "LMHeadModel")) for a in architectures)
     if causal and not config.is_encoder_decoder and decoder_only:
@@ -130,5 +142,5 @@ def _quieten_transformers() -> None:
     """Its bars and notes would tear openmic's own progress display."""
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # as above

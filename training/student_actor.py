@@ -7,7 +7,10 @@ adapter is loaded between batches, so no generation is ever lost to a swap.
 import asyncio
 import os
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..core.config import StudentSettings
@@ -31,7 +34,8 @@ class StudentWorker:
         from .static_engine import StaticEngine
         from .student import load_student
 
-        torch.set_num_threads(threads)
+        # One thread owns the engine: OpenMP's thread count belongs to a thread, and Ray starts us with it set to 1.
+        self._engine_thread = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,))
         self._settings = settings
         student = load_student(settings.model, device=settings.device)
         self._engine = StaticEngine(student, max_batch=settings.max_batch, worker=f"pid-{os.getpid()}")
@@ -57,7 +61,7 @@ class StudentWorker:
     async def load_adapter(self, ref: AdapterRef, make_current: bool = True) -> int:
         """Load an adapter between two batches; returns the version that is now current."""
         async with self._engine_free:
-            await asyncio.to_thread(self._engine.load_adapter, ref, make_current=make_current)
+            await self._on_engine(self._engine.load_adapter, ref, make_current=make_current)
         return self._engine.current
 
     async def tokens_generated(self) -> int:
@@ -69,12 +73,7 @@ class StudentWorker:
             batch = await self._next_batch()
             async with self._engine_free:
                 started = time.monotonic()
-                try:
-                    answers: Any = await asyncio.to_thread(self._engine.generate, [w.request for w in batch])
-                except OpenmicError as error:
-                    answers = [error] * len(batch)
-                except Exception as error:  # the callers must hear of it; a silent worker would hang them all
-                    answers = [RuntimeError(f"generation failed: {type(error).__name__}: {error}")] * len(batch)
+                answers = await self._answers([waiting.request for waiting in batch])
             for waiting, answer in zip(batch, answers, strict=True):
                 if waiting.reply.cancelled():
                     continue
@@ -83,6 +82,20 @@ class StudentWorker:
                     continue
                 self._tokens += len(answer.token_ids)
                 waiting.reply.set_result(replace(answer, queue_ms=(started - waiting.queued_at) * 1000))
+
+    async def _answers(self, requests: list[GenerationRequest]) -> list[Generation | Exception]:
+        """Each request's generation, or what went wrong with it: a request that fails does not take others along."""
+        try:
+            return list(await self._on_engine(self._engine.generate, requests))
+        except Exception as error:  # the callers must hear of it; a silent worker would hang them all
+            if len(requests) > 1:
+                return [answer for request in requests for answer in await self._answers([request])]
+            if isinstance(error, OpenmicError):
+                return [error]
+            return [RuntimeError(f"generation failed: {type(error).__name__}: {error}")]
+
+    async def _on_engine(self, work: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._engine_thread, partial(work, *args, **options))
 
     async def _next_batch(self) -> list[_Waiting]:
         batch = [await self._queue.get()]

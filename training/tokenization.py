@@ -1,12 +1,15 @@
 """Messages become token ids, examples become padded batches with completion masks.
 
-Layout of a causal batch: prompts are padded on the left and completions on the right, so that every completion begins
-in the same column and logits are computed for completion columns alone:
+Prompts are padded on the left and completions on the right, so that every completion begins in the same column. A
+prompt that several completions answer stands in the batch once:
 
-    pad  p1  p2  p3 | c1  c2  eos pad
-    p1   p2  p3  p4 | c1  eos pad pad
+    prompts              completions            prompt_of
+    pad  p1  p2  p3      c1  c2  eos pad        0
+    q1   q2  q3  q4      c1  eos pad pad        0
+                         d1  d2  d3  eos        1
 
-A sequence-to-sequence batch holds the prompt in the encoder and the completion in the decoder.
+A causal student reads the completion behind its prompt; a sequence-to-sequence one has the prompt in the encoder, padded
+on the right.
 """
 
 from collections.abc import Sequence
@@ -35,12 +38,14 @@ class EncodedPair:
 
 @dataclass(frozen=True, slots=True)
 class CompletionBatch:
-    """A padded batch of prompts and completions. P prompt columns, C completion columns, B rows."""
+    """A padded batch of U different prompts (P columns) and B completions (C columns)."""
 
     prompt_ids: Tensor
-    """[B, P] int64, padded on the left."""
+    """[U, P] int64, padded as `pad_prompts` does."""
     prompt_mask: Tensor
-    """[B, P] int64, 1 on real tokens."""
+    """[U, P] int64, 1 on real tokens."""
+    prompt_of: Tensor
+    """[B] int64: the row of each completion's prompt."""
     completion_ids: Tensor
     """[B, C] int64, padded on the right."""
     completion_mask: Tensor
@@ -95,14 +100,22 @@ def pad_right(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
     return ids, mask
 
 
+def pad_prompts(student: LoadedStudent, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Ids and mask, both [B, longest] int64: on the left, so that a causal student speaks right after its prompt.
+
+    An encoder's prompts are padded on the right, since many of them count positions from the first column, padded or
+    not, and take no position ids.
+    """
+    return (pad_left if student.kind == "causal" else pad_right)(prompts, student.tokenizer.pad_token_id)
+
+
 def collate(student: LoadedStudent, pairs: Sequence[EncodedPair]) -> CompletionBatch:
     """Pad a batch into the layout of this module, on the student's device."""
     pad = student.tokenizer.pad_token_id
-    prompt_ids, prompt_mask = pad_left([pair.prompt for pair in pairs], pad)
-    completion_ids, completion_mask = pad_right([pair.completion for pair in pairs], pad)
-    return CompletionBatch(
-        *(part.to(student.device) for part in (prompt_ids, prompt_mask, completion_ids, completion_mask))
-    )
+    prompts = {prompt: row for row, prompt in enumerate(dict.fromkeys(pair.prompt for pair in pairs))}
+    prompt_of = torch.tensor([prompts[pair.prompt] for pair in pairs])
+    parts = (*pad_prompts(student, list(prompts)), prompt_of, *pad_right([pair.completion for pair in pairs], pad))
+    return CompletionBatch(*(part.to(student.device) for part in parts))
 
 
 def _ids(encoding: Any) -> list[int]:

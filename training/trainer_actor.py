@@ -42,9 +42,7 @@ class TrainerWorker:
     """
 
     def __init__(self, threads: int) -> None:
-        import torch
-
-        torch.set_num_threads(threads)
+        self._threads = threads
         self._busy = threading.Lock()
         self._progress = TrainingProgress()
 
@@ -54,6 +52,8 @@ class TrainerWorker:
 
     def train(self, job: TrainingJob) -> tuple[AdapterRef, TrainingMetrics]:
         """Fine-tune and commit the adapter. Raises what `fine_tune` and `commit_adapter` raise."""
+        import torch
+
         from .adapters import commit_adapter, verify_adapter
         from .fine_tune import Step, fine_tune
         from .student import load_student
@@ -62,6 +62,8 @@ class TrainerWorker:
             self._progress = TrainingProgress(step.step, step.steps, step.loss, step.tokens)
 
         with self._busy:
+            # OpenMP's thread count belongs to the calling thread, and Ray's threads have it set to 1.
+            torch.set_num_threads(self._threads)
             self._progress = TrainingProgress()
             # Loaded anew each time: a second is nothing beside a training, and no state of the last one can leak in.
             student = load_student(job.student, device=job.device)

@@ -26,6 +26,7 @@ from .settings import SimulatorSettings
 
 OWNER = "openmic-simulated"
 _NOBODY_WAITS = 499
+_WRONG_KEY = protocol.error("Incorrect API key provided.", "invalid_request_error", "invalid_api_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,14 @@ class _Cast:
         self._settings = settings
         self._turnstile = Turnstile(settings)
 
+    def lets_in(self, authorization: str | None) -> bool:
+        """Whether a request with this header may be answered."""
+        return self._settings.api_key is None or authorization == f"Bearer {self._settings.api_key}"
+
     async def reply(self, body: Any, request_hash: str, authorization: str | None) -> _Reply:
         """The reply to a body that was JSON, after the time that it takes."""
-        if self._settings.api_key is not None and authorization != f"Bearer {self._settings.api_key}":
-            return _Reply(
-                401, protocol.error("Incorrect API key provided.", "invalid_request_error", "invalid_api_key")
-            )
+        if not self.lets_in(authorization):
+            return _Reply(401, _WRONG_KEY)
         try:
             request = protocol.ChatRequest.model_validate(body)
         except ValidationError as error:
@@ -115,9 +118,11 @@ def build_app(settings: SimulatorSettings, log: Path | None = None) -> FastAPI:
         return JSONResponse(reply.body, reply.status, reply.headers)
 
     @app.get("/v1/models")
-    async def models() -> dict[str, Any]:
+    async def models(request: Request) -> JSONResponse:
+        if not cast.lets_in(request.headers.get("authorization")):
+            return JSONResponse(_WRONG_KEY, 401)
         rows = [{"id": name, "object": "model", "created": 0, "owned_by": OWNER} for name in MODELS]
-        return {"object": "list", "data": rows}
+        return JSONResponse({"object": "list", "data": rows})
 
     @app.get("/healthz")
     async def health() -> dict[str, str]:

@@ -9,6 +9,7 @@ from ...core.errors import TrainingError
 from ...core.ids import derive_id, derive_seed
 from ...core.records import AdapterRef, Split, TrainingExample
 from ...store import Adapter, Example, Preference, Training, TrainingItem, TrainingMetric, Turn
+from ...store.lineage import TrainingStage
 from ...store.schema import now
 from ...training.adapters import committed_adapter
 from ...training.objectives import OBJECTIVES
@@ -49,7 +50,7 @@ async def fine_tune_on_feedback(context: RunContext, round_number: int, parent: 
 
 async def train(
     context: RunContext,
-    stage: str,
+    stage: TrainingStage,
     round_number: int,
     objective: str,
     settings: FineTuneSettings,
@@ -93,7 +94,7 @@ async def train(
     return version
 
 
-def next_version(context: RunContext, stage: str, round_number: int) -> int:
+def next_version(context: RunContext, stage: TrainingStage, round_number: int) -> int:
     """The version a step makes: 1 for imitation, one more for each round."""
     return 1 if stage == "imitation" else 1 + round_number
 
@@ -144,7 +145,7 @@ def preference_lessons(context: RunContext, preferences: Sequence[Preference], *
 
 def _begin(
     context: RunContext,
-    stage: str,
+    stage: TrainingStage,
     round_number: int,
     objective: str,
     settings: FineTuneSettings,

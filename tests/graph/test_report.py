@@ -1,0 +1,176 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openmic.core.ids import content_hash, derive_id
+from openmic.core.records import Agent, Split, TurnKind
+from openmic.core.records import Stage as StageName
+from openmic.graph.report import run_status
+from openmic.store import Adapter, Dialogue, Evaluation, EvaluationItem, Run, Store, Turn, Verdict
+
+from .conftest import Prepare, ScriptedPool, Stage, example_of
+
+PROMISED = {"run", "status", "cast", "dialogues", "turns", "store", "adapter_path", "versions", "gain"}
+OF_A_VERSION = {
+    "version",
+    "stage",
+    "promoted",
+    "n",
+    "win",
+    "tie",
+    "loss",
+    "win_tie_rate",
+    "ci",
+    "length_ratio",
+    "distinct_2",
+}
+INPUTS = [example_of(f"Held-out sentence {n}.", Split.TEST) for n in range(4)]
+
+
+def adapter(stage: Stage, version: int, name: str, status: str) -> None:
+    stage.store.add(
+        Adapter(
+            id=derive_id("RUN1", "adapter", version),
+            run_id="RUN1",
+            version=version,
+            stage=name,
+            round=max(0, version - 1),
+            base_model="tiny",
+            uri=f"/adapters/v{version}" if version else None,
+            status=status,
+        )
+    )
+
+
+def judged(stage: Stage, version: int, outcomes: str, **summary: Any) -> None:
+    """An evaluation with one item for each letter: w, t or l."""
+    evaluation = derive_id("RUN1", "evaluation", version, Split.TEST)
+    stage.store.add(
+        Evaluation(
+            id=evaluation, run_id="RUN1", adapter_version=version, split=Split.TEST, status="finished", summary=summary
+        )
+    )
+    names = {"w": "win", "t": "tie", "l": "loss"}
+    for example, letter in zip(INPUTS, outcomes, strict=True):
+        dialogue = f"d{version}-{example.id}"
+        stage.store.add(
+            Dialogue(id=dialogue, run_id="RUN1", stage=StageName.EVALUATE, round=version, example_id=example.id)
+        )
+        turns = [
+            Turn(
+                id=f"{dialogue}-{seq}",
+                run_id="RUN1",
+                dialogue_id=dialogue,
+                seq=seq,
+                agent=Agent.STUDENT,
+                kind=TurnKind.DRAFT,
+                content="text",
+                content_hash=content_hash("text"),
+                model="tiny",
+            )
+            for seq in range(4)
+        ]
+        stage.store.add(*turns)
+        ids = [turn.id for turn in turns]
+        stage.store.add(
+            Verdict(
+                id=f"v-{dialogue}",
+                run_id="RUN1",
+                dialogue_id=dialogue,
+                agent="judge",
+                first_turn_id=ids[0],
+                second_turn_id=ids[1],
+                forward_turn_id=ids[2],
+                reverse_turn_id=ids[3],
+                p_forward=0.5,
+                p_reverse=0.5,
+                p_first=0.5,
+                consistent=True,
+                outcome=names[letter],
+                method="logprobs",
+            )
+        )
+        stage.store.add(
+            EvaluationItem(
+                evaluation_id=evaluation,
+                example_id=example.id,
+                output_turn_id=ids[0],
+                reference_turn_id=ids[1],
+                verdict_id=f"v-{dialogue}",
+                outcome=names[letter],
+                length_ratio=1.0,
+            )
+        )
+
+
+def status_of(store: Store) -> dict[str, Any]:
+    run = store.get(Run, "RUN1")
+    assert run is not None
+    return run_status(store, run)
+
+
+SUMMARY = {"n": 4, "win": 1, "tie": 1, "loss": 2, "win_tie_rate": 0.5, "ci": [0.0, 1.0], "length_ratio": 1.2}
+SUMMARY |= {"distinct_2": 0.9}
+
+
+def test_a_run_that_has_just_begun_has_every_promised_key(prepare: Prepare, store: Store) -> None:
+    prepare(INPUTS)
+    status = status_of(store)
+    assert set(status) >= PROMISED
+    assert status["dialogues"] == {"finished": 0, "failed": 0, "pending": 0}
+    assert status["cast"] == "simulated"
+    assert status["adapter_path"] is None
+    assert status["versions"] == []
+    assert status["gain"] is None
+
+
+def test_each_judged_version_has_every_promised_key(prepare: Prepare, store: Store) -> None:
+    stage = prepare(INPUTS)
+    adapter(stage, 0, "base", "promoted")
+    adapter(stage, 1, "imitation", "promoted")
+    judged(stage, 1, "wtll", **SUMMARY)
+    unjudged, imitation = status_of(store)["versions"]
+    assert set(imitation) >= OF_A_VERSION
+    assert (unjudged["version"], unjudged["stage"], "n" in unjudged) == (0, "no adapter", False)
+
+
+def test_the_gain_is_paired_from_imitation_to_the_last_promoted_version(prepare: Prepare, store: Store) -> None:
+    stage = prepare(INPUTS, evaluation={"bootstrap_samples": 500})
+    for version, name, status, outcomes in (
+        (1, "imitation", "promoted", "llll"),
+        (2, "round", "promoted", "wtll"),
+        (3, "round", "rolled_back", "llll"),
+    ):
+        adapter(stage, version, name, status)
+        judged(stage, version, outcomes, **SUMMARY)
+    status = status_of(store)
+    gain = status["gain"]
+    assert set(gain) == {"from", "to", "value", "ci"}
+    assert (gain["from"], gain["to"]) == (1, 2)
+    assert gain["value"] == pytest.approx(0.5)
+    assert 0 <= gain["ci"][0] <= 0.5 <= gain["ci"][1] <= 1
+    assert [version["promoted"] for version in status["versions"]] == [True, True, False]
+    assert status["adapter_path"] == "/adapters/v2"
+
+
+def test_where_nothing_was_promoted_the_last_try_is_reported_as_the_gain(prepare: Prepare, store: Store) -> None:
+    stage = prepare(INPUTS)
+    for version, name, status, outcomes in ((1, "imitation", "promoted", "wwll"), (2, "round", "rolled_back", "wlll")):
+        adapter(stage, version, name, status)
+        judged(stage, version, outcomes, **SUMMARY)
+    status = status_of(store)
+    assert (status["gain"]["to"], status["gain"]["value"]) == (2, pytest.approx(-0.25))
+    assert status["adapter_path"] == "/adapters/v1"
+
+
+def test_with_real_models_the_cast_is_named(prepare: Prepare, store: Store) -> None:
+    stage = prepare(INPUTS)
+    run = stage.context(ScriptedPool([]), None).run  # type: ignore[arg-type] # nothing is asked
+    store.update(Run, run.id, cast={"simulated": False, "teacher": "big", "critic": "other", "judge": "third"})
+    assert status_of(store)["cast"] == {"teacher": "big", "critic": "other", "judge": "third"}
+
+
+def test_the_store_is_where_it_says(prepare: Prepare, store: Store, tmp_path: Path) -> None:
+    prepare(INPUTS)
+    assert status_of(store)["store"] == f"sqlite:///{tmp_path / 'store.db'}"

@@ -1,0 +1,185 @@
+"""The house stands as DESIGN.md draws it: who imports whom, what is linked, what is shipped."""
+
+import ast
+import graphlib
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "openmic"
+MAY_IMPORT: dict[str, set[str]] = {
+    "core": set(),
+    "store": {"core"},
+    "agents": {"core"},
+    "training": {"core"},
+    "evaluation": {"core"},
+    "graph": {"core", "store", "agents", "training", "evaluation"},
+    "viewer": {"core", "store", "evaluation"},
+    "cli": {"core", "store", "agents", "training", "evaluation", "graph", "viewer"},
+}
+ROOMS = [room for room in MAY_IMPORT if (ROOT / room / "__init__.py").exists()]
+BY_NAME = ROOT / "graph" / "studio.py"
+"""LangGraph's own tools load this file by its path, so it alone imports openmic by its name."""
+LONGEST = 350
+MIGRATIONS = ROOT / "store" / "migrations" / "versions"
+
+
+def files_of(room: str) -> list[Path]:
+    return sorted(path for path in (ROOT / room).rglob("*.py") if "__pycache__" not in path.parts)
+
+
+ALL_FILES = [path for room in ROOMS for path in files_of(room)]
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Every import of a file, wherever it stands in it, as its line and its dotted absolute name."""
+    parts = ["openmic", *path.relative_to(ROOT).with_suffix("").parts]
+    package = parts[:-1]  # of a module its folder, of an __init__ the package itself
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = [] if node.level == 0 else package[: len(package) - node.level + 1]
+            assert node.level == 0 or base, f"{path}, line {node.lineno}: climbs out of the package"
+            start = [*base, *(node.module.split(".") if node.module else [])]
+            for alias in node.names:
+                yield node.lineno, ".".join([*start, alias.name])
+
+
+def room_of(name: str) -> str | None:
+    """The room that an absolute name is in; None for other packages and for openmic's own `__version__`."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "openmic" and len(parts) > 1 and parts[1] in MAY_IMPORT else None
+
+
+def test_every_folder_with_code_at_the_root_is_a_room_of_the_design() -> None:
+    found = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert found == set(ROOMS)
+    assert {"core", "store", "agents", "training", "evaluation", "graph", "cli"} <= found
+
+
+def test_the_package_holds_one_relative_link_for_each_room_and_nothing_else_but_its_own_files() -> None:
+    links = {path.name: str(path.readlink()) for path in PACKAGE.iterdir() if path.is_symlink()}
+    assert links == {room: f"../../{room}" for room in ROOMS}
+    own = {path.name for path in PACKAGE.iterdir() if not path.is_symlink()} - {"__pycache__"}
+    assert own == {"__init__.py", "__main__.py", "py.typed"}
+
+
+@pytest.mark.parametrize("path", ALL_FILES, ids=name_of)
+def test_a_room_imports_only_the_rooms_it_may(path: Path) -> None:
+    own = path.relative_to(ROOT).parts[0]
+    allowed = MAY_IMPORT[own] | {own}
+    strangers = [(line, name) for line, name in imported(path) if (room := room_of(name)) and room not in allowed]
+    assert not strangers, f"{own} may import {sorted(allowed)}"
+
+
+@pytest.mark.parametrize("path", [*ALL_FILES, *PACKAGE.glob("*.py")], ids=name_of)
+def test_imports_inside_the_package_are_relative(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            tops = {(node.module or "").split(".")[0]}
+        elif isinstance(node, ast.Import):
+            tops = {alias.name.split(".")[0] for alias in node.names}
+        else:
+            continue
+        assert not tops & set(MAY_IMPORT), f"line {node.lineno}: a bare {tops} is another project's package"
+        assert "openmic" not in tops or path == BY_NAME, f"line {node.lineno}: import relatively"
+
+
+def test_the_file_that_is_loaded_by_path_imports_nothing_but_its_own_room() -> None:
+    assert {room_of(name) for _, name in imported(BY_NAME)} == {"graph"}
+
+
+def test_rooms_do_not_import_each_other_in_a_circle() -> None:
+    seen: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for path in ALL_FILES:
+        own = path.relative_to(ROOT).parts[0]
+        seen[own] |= {room for _, name in imported(path) if (room := room_of(name)) and room != own}
+    order = list(graphlib.TopologicalSorter(seen).static_order())
+    assert order[0] == "core"
+    assert seen["graph"] == MAY_IMPORT["graph"], "the graph brings the rooms together"
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    names = {".".join(["openmic", *path.relative_to(ROOT).with_suffix("").parts]): path for path in ALL_FILES}
+    needs: dict[str, set[str]] = {}
+    for module, path in names.items():
+        found = [name for _, name in imported(path)]
+        # `from .a import b` names module a, or module a.b
+        wanted = {name if name in names else name.rpartition(".")[0] for name in found}
+        needs[module] = {name for name in wanted if name in names and name != module}
+    list(graphlib.TopologicalSorter(needs).static_order())
+
+
+@pytest.mark.parametrize("text", ["import agents", "from core import ids", "from openmic.store import Store"])
+def test_the_check_itself_sees_a_wrong_import(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    path = tmp_path / "evaluation" / "wrong.py"
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(AssertionError):
+        test_imports_inside_the_package_are_relative(path)
+    path.write_text("def late():\n    from ..store import Store\n")
+    with pytest.raises(AssertionError, match="evaluation may import"):
+        test_a_room_imports_only_the_rooms_it_may(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.suffix in {".py", ".yaml", ".mako"}],
+    ids=name_of,
+)
+def test_files_are_small(path: Path) -> None:
+    if path.parent != MIGRATIONS:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel, built from a copy, so that no build folder of an earlier day gets into it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    unwanted = shutil.ignore_patterns(
+        ".*", "__pycache__", "*.egg-info", "build", "dist", "tests", "examples", "openmic-data"
+    )
+    shutil.copytree(ROOT, folder / "source", symlinks=True, ignore=unwanted)
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(folder / "source")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    [path] = folder.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_installs_one_package_and_nothing_beside_it(wheel: zipfile.ZipFile) -> None:
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    [info] = tops - {"openmic"}
+    assert info.startswith("openmic-")
+    assert info.endswith(".dist-info")
+
+
+def test_the_wheel_holds_every_module_and_all_data(wheel: zipfile.ZipFile) -> None:
+    shipped = {name.removeprefix("openmic/") for name in wheel.namelist() if name.startswith("openmic/")}
+    modules = {name_of(path) for path in ALL_FILES} | {"__init__.py", "__main__.py"}
+    tasks = {name_of(path) for path in (ROOT / "agents" / "tasks").glob("*.yaml")}
+    assert "agents/tasks/humor.yaml" in tasks
+    assert "store/migrations/versions/0001_initial.py" in modules
+    assert shipped == modules | tasks | {"py.typed", "store/migrations/script.py.mako"}
+
+
+def test_the_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:
+    [entry_points] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
+    assert "openmic = openmic.cli.app:main" in wheel.read(entry_points).decode()

@@ -1,0 +1,42 @@
+from collections.abc import Sequence
+
+from openmic.core.records import GenerationRequest, Message, Sampling, TrainingExample
+from openmic.training.static_engine import StaticEngine
+
+TEXTS = (
+    "The bus was late.",
+    "My brother forgot our mother's birthday again and sent her a card with my name in it.",
+    "I bought a new umbrella this morning.",
+    "Soup.",
+)
+"""Prompts of four lengths."""
+
+
+def messages(text: str = TEXTS[0]) -> tuple[Message, ...]:
+    return (Message(role="system", content="Be funny."), Message(role="user", content=text))
+
+
+def request(
+    text: str = TEXTS[0],
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    max_tokens: int = 12,
+    adapter: int | None = None,
+    id: str = "r",  # noqa: A002 - the record's own name
+) -> GenerationRequest:
+    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
+    return GenerationRequest(id, messages(text), sampling, seed, adapter)
+
+
+def tokens(engine: StaticEngine, requests: Sequence[GenerationRequest]) -> list[tuple[int, ...]]:
+    return [generation.token_ids for generation in engine.generate(requests)]
+
+
+def demonstration(number: int, chosen: str, text: str | None = None) -> TrainingExample:
+    return TrainingExample(f"d{number}", messages(text or TEXTS[number % len(TEXTS)]), chosen)
+
+
+def preference(number: int, chosen: str, rejected: str, text: str | None = None) -> TrainingExample:
+    return TrainingExample(f"p{number}", messages(text or TEXTS[number % len(TEXTS)]), chosen, rejected, margin=0.5)
