@@ -8,10 +8,19 @@ from rich.table import Table
 
 from .options import store_flag
 
+FILE_WIDTH = 120
+"""Columns where there is no terminal to ask for its width."""
+
+
+def report_console() -> Console:
+    """Stdout, wide enough for the table where it is a file or a pipe."""
+    console = Console(soft_wrap=True)
+    return console if console.is_terminal else Console(soft_wrap=True, width=FILE_WIDTH)
+
 
 def print_report(status: dict[str, Any]) -> None:
     """One row per adapter version, then the gain and what the dialogues came to; on stdout."""
-    console = Console(soft_wrap=True)
+    console = report_console()
     cast = "simulated cast" if status["cast"] == "simulated" else "judge " + status["models"]["judge"]
     judged = [version for version in status["versions"] if "n" in version]
     inputs = f"{judged[0]['n']} held-out inputs" if judged else "not evaluated yet"
@@ -34,16 +43,16 @@ def print_report(status: dict[str, Any]) -> None:
     )
     if status["cast"] == "simulated":
         console.print(
-            "[dim]rubric: share of outputs that meet the simulated judge's rubric; length: words of the output over words of "
-            "the input.\nThese figures are of the simulated cast: they show that the loop works, not how funny "
-            "anything is.[/]",
+            "[dim]rubric: share of outputs that meet the simulated judge's rubric; length: words of the output over "
+            "words of the input.\nThese figures are of the simulated cast: they show that the loop works, not how "
+            "funny anything is.[/]",
             highlight=False,
         )
 
 
 def print_next_steps(status: dict[str, Any], url: str) -> None:
     """Where everything is, and three commands to try."""
-    console = Console(soft_wrap=True)
+    console = report_console()
     flag = store_flag(url)
     console.print(
         f"\nstore    {escape(status['store'])}\nadapter  {escape(str(status['adapter_path']))}", highlight=False

@@ -96,9 +96,17 @@ def _resumable(run_id: str, store: str) -> Iterator[None]:
     try:
         yield
     except (OpenmicError, KeyboardInterrupt) as error:
-        if not isinstance(error, ConfigError):
+        if not isinstance(error, ConfigError) and _is_recorded(run_id, store):
             typer.echo(f"\nto go on: openmic resume {run_id}{store_flag(store)}", err=True)
         raise
+
+
+def _is_recorded(run_id: str, url: str) -> bool:
+    try:
+        with Store.open_readonly(url) as store:
+            return store.get(Run, run_id) is not None
+    except OpenmicError:
+        return False
 
 
 def _conclude(finished: Run, url: str, *, as_json: bool) -> None:

@@ -15,8 +15,9 @@ def ray_session(*, minimum_cpus: int = 2) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # keep CUDA_VISIBLE_DEVICES of CPU-only actors
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Threads that spin while they wait make a training ten times slower as soon as anything else wants the CPU.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads that spin for long while they wait slow everything down as soon as anything else wants the CPU; threads
+    # that do not spin at all are slow to wake between the many small products of one generated token.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own deprecations at import are not the user's business
         import ray

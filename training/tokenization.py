@@ -8,8 +8,8 @@ prompt that several completions answer stands in the batch once:
     q1   q2  q3  q4      c1  eos pad pad        0
                          d1  d2  d3  eos        1
 
-A causal student reads the completion behind its prompt; a sequence-to-sequence one has the prompt in the encoder, padded
-on the right.
+A causal student reads the completion behind its prompt; a sequence-to-sequence one has the prompt in the encoder,
+padded on the right.
 """
 
 from collections.abc import Sequence

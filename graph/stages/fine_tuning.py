@@ -75,6 +75,8 @@ async def train(
     ref = committed_adapter(context.adapters_folder, version)
     if ref is None:
         ref = await _train(context, training, objective, settings, lessons, parent, version)
+    elif training.status != "finished":  # the process ended between the commit and its record
+        context.store.update(Training, training.id, status="finished", finished_at=now())
     context.store.add(
         Adapter(
             id=derive_id(context.run.id, "adapter", version),
@@ -177,8 +179,10 @@ def _begin(
         )
         for position, lesson in enumerate(lessons)
     ]
-    if context.store.get(Training, training.id) is None:
-        context.store.add(training, *items)
+    begun = context.store.get(Training, training.id)
+    if begun is not None:
+        return begun
+    context.store.add(training, *items)
     return training
 
 

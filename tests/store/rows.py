@@ -3,7 +3,7 @@
 from typing import Any
 
 from openmic.core.ids import content_hash
-from openmic.core.records import Agent, Split, Stage, TurnKind
+from openmic.core.records import Agent, Stage, TurnKind
 from openmic.store import Dialogue, Example, Preference, Run, Training, Turn, Verdict
 
 

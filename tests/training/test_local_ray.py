@@ -14,7 +14,7 @@ def python(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=120,
-        env=without | environment,
+        env=variables,
         check=False,
     )
 

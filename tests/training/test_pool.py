@@ -29,7 +29,7 @@ def settings_of(folder: Path, **changes: Any) -> StudentSettings:
 
 
 class Actors:
-    """A student and a trainer that tests share, since a process takes seconds to start; made anew where one has died."""
+    """A student and a trainer that tests share, since a process takes seconds to start; anew after `forget`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
