@@ -9,13 +9,14 @@ from rich.text import Text
 from ..core.records import Agent, TurnKind
 from ..core.text import printable
 from ..store import Conversation, Critique, Preference, Turn, Verdict
+from .report import report_console
 
 COLOURS = {Agent.STUDENT: "cyan", Agent.TEACHER: "green", Agent.CRITIC: "magenta", Agent.JUDGE: "yellow"}
 
 
 def print_conversation(conversation: Conversation) -> None:
     """The whole conversation on stdout, each turn with its number, its speaker and what came of it."""
-    console = Console(highlight=False)
+    console = report_console(soft_wrap=False)
     dialogue = conversation.dialogue
     console.print(Text(f"dialogue {dialogue.id}", style="bold"))
     stage = f"round {dialogue.round}" if dialogue.stage == "rehearse" else str(dialogue.stage)

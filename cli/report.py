@@ -12,10 +12,10 @@ FILE_WIDTH = 120
 """Columns where there is no terminal to ask for its width."""
 
 
-def report_console() -> Console:
-    """Stdout, wide enough for the table where it is a file or a pipe."""
-    console = Console(soft_wrap=True)
-    return console if console.is_terminal else Console(soft_wrap=True, width=FILE_WIDTH)
+def report_console(*, soft_wrap: bool = True, file_width: int = FILE_WIDTH) -> Console:
+    """Stdout, wide enough for the tables where it is a file or a pipe."""
+    console = Console(soft_wrap=soft_wrap, highlight=False)
+    return console if console.is_terminal else Console(soft_wrap=soft_wrap, highlight=False, width=file_width)
 
 
 def print_report(status: dict[str, Any]) -> None:

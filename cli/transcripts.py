@@ -4,7 +4,6 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +12,10 @@ from ..core.text import printable
 from ..store import Dialogue, DialogueLine, Store
 from .conversation import conversation_json, print_conversation
 from .options import JsonOption, RunArgument, StoreOption, print_json, read_store
+from .report import report_console
+
+LIST_WIDTH = 200
+"""Columns of a list that is written to a file or a pipe."""
 
 app = typer.Typer(help="List and read the conversations of a run.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -120,14 +123,14 @@ def _print_lines(lines: list[DialogueLine]) -> None:
     if not lines:
         typer.echo("no dialogue matches", err=True)
         return
-    console = Console()
-    table = Table(box=None, pad_edge=False, header_style="bold", expand=console.is_terminal)
+    console = report_console(soft_wrap=False, file_width=LIST_WIDTH)
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for heading, style in (("dialogue", "dim"), ("round", ""), ("turns", ""), ("ended", "")):
         table.add_column(
             heading, style=style, no_wrap=True, justify="right" if heading in {"round", "turns"} else "left"
         )
-    table.add_column("input", ratio=1)
-    table.add_column("final text", ratio=1)
+    for heading in ("input", "final text"):
+        table.add_column(heading, ratio=1, no_wrap=True, overflow="ellipsis")
     for line in lines:
         dialogue = line.dialogue
         table.add_row(

@@ -5,7 +5,7 @@ time may call it.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,8 @@ from .tokenization import pad_prompts, render_prompt
 
 STRIDE = 8
 """Tokens generated before rows that have ended leave the batch."""
+LENGTH_SPREAD = 1.5
+"""How many times longer than its shortest prompt the longest of a batch may be."""
 ADAPTERS_KEPT = 3
 """Adapters held in memory at once; the least recently used one is dropped beyond that."""
 
@@ -68,14 +70,26 @@ class StaticEngine:
         for version in sorted(set(versions)):
             if version and version not in self._loaded:
                 raise GenerationError(f"adapter version {version} is not loaded; loaded are {[0, *self._loaded]}")
-            rows = sorted((i for i, v in enumerate(versions) if v == version), key=lambda i: len(prompts[i]))
-            for start in range(0, len(rows), self._max_batch):
-                batch = rows[start : start + self._max_batch]
+            rows = [i for i, asked in enumerate(versions) if asked == version]
+            for batch in self._batches(rows, prompts):
                 texts = self._generate_batch([requests[i] for i in batch], [prompts[i] for i in batch], version)
                 latency_ms = (time.monotonic() - began) * 1000
                 for i, ids in zip(batch, texts, strict=True):
                     answers[i] = self._generation(requests[i], ids, len(prompts[i]), version, latency_ms)
         return [answers[i] for i in range(len(requests))]
+
+    def _batches(self, rows: Sequence[int], prompts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+        """The rows in batches of prompts of similar lengths: a short prompt beside a long one is mostly padding."""
+        batch: list[int] = []
+        for row in sorted(rows, key=lambda i: len(prompts[i])):
+            if batch and (
+                len(batch) == self._max_batch or len(prompts[row]) > len(prompts[batch[0]]) * LENGTH_SPREAD + STRIDE
+            ):
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
 
     def _generate_batch(
         self, requests: Sequence[GenerationRequest], prompts: Sequence[Sequence[int]], version: int

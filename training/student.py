@@ -4,6 +4,7 @@
 """
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ def inspect_student(name: str) -> StudentInfo:
         )
     from transformers import AutoConfig
 
-    _quieten_transformers()
+    quieten_transformers()
     try:
         config = AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
@@ -79,7 +80,7 @@ def load_student(name: str, *, device: str = "auto", announce: Callable[[str], N
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     info = inspect_student(name)
-    _quieten_transformers()
+    quieten_transformers()
     source = str(packaged_folder(name, announce)) if name in PACKAGED else name
     where = resolve_device(device)
     dtype = torch.bfloat16 if where.startswith("cuda") else torch.float32
@@ -138,9 +139,11 @@ def _looks_like_path(name: str) -> bool:
     return name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).exists()
 
 
-def _quieten_transformers() -> None:
+def quieten_transformers() -> None:
     """Its bars and notes would tear openmic's own progress display."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # as above
+    # PEFT asks every model for an attribute that transformers has renamed.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)

@@ -106,4 +106,4 @@ def _missing(rubric: Rubric, found: Assessment, sentence: str, draft: str) -> st
 
 
 def _suggest(sentence: str, *parts: str | int) -> str:
-    return f"For instance: {joke(read_sentence(sentence), 'suggestion', *parts)}"
+    return joke(read_sentence(sentence), "suggestion", *parts)

@@ -40,7 +40,7 @@ async def imitate(context: RunContext) -> int:
 async def fine_tune_on_feedback(context: RunContext, round_number: int, parent: int) -> int:
     """Fine-tune on the preferences that no training consumed yet; returns the new version, a candidate."""
     settings = context.config.training
-    version = next_version(context, "round", round_number)
+    version = version_of("round", round_number)
     started = context.store.select(Training, run_id=context.run.id, adapter_version=version)
     preferences = consumed_by(context, started[0].id) if started else unused_preferences(context)
     pairwise = OBJECTIVES[settings.objective].pairwise
@@ -62,7 +62,7 @@ async def train(
 
     The training and its items are stored before it starts, so what it consumes is settled whatever happens to it.
     """
-    version = next_version(context, stage, round_number)
+    version = version_of(stage, round_number)
     if context.store.count(Adapter, run_id=context.run.id, version=version):
         await context.pool.load_adapter(context.adapter(version), make_current=False)
         return version
@@ -96,7 +96,7 @@ async def train(
     return version
 
 
-def next_version(context: RunContext, stage: TrainingStage, round_number: int) -> int:
+def version_of(stage: TrainingStage, round_number: int) -> int:
     """The version a step makes: 1 for imitation, one more for each round."""
     return 1 if stage == "imitation" else 1 + round_number
 
