@@ -72,6 +72,8 @@ class Validity(_Part):
 
     min_words: int = Field(default=1, ge=1)
     max_words: int = Field(default=200, ge=1)
+    complete: bool = True
+    """Whether an output has to end by itself, and not because it has reached the most tokens."""
 
 
 class TaskSampling(_Part):
@@ -156,8 +158,13 @@ class Task:
             text = _unwrapped(text)
         return re.sub(r"\s+", " ", text)
 
-    def problem(self, text: str, source: str) -> str | None:
-        """Why a cleaned output is no answer to `source` (the gates' words), or None."""
+    def problem(self, text: str, source: str, *, cut_off: bool = False) -> str | None:
+        """Why a cleaned output is no answer to `source` (the gates' words), or None.
+
+        `cut_off` says that it ended at the most tokens and not by itself.
+        """
+        if cut_off and self.file.validity.complete:
+            return "cut off"
         count = len(words(text))
         if count < self.file.validity.min_words:
             return "too short" if count else "empty"

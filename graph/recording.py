@@ -76,7 +76,7 @@ async def student_turn(
         latency_ms=generation.latency_ms,
         worker=generation.worker,
         raw={"text": generation.text, "token_ids": list(generation.token_ids)},
-        note=context.task.problem(text, source) or ("cut off" if generation.finish_reason == "length" else None),
+        note=context.task.problem(text, source, cut_off=generation.finish_reason == "length"),
     )
     context.store.add(turn)
     return turn

@@ -327,3 +327,12 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     content = {name: value for name, value in SHIPPED.items() if name != "judge"}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
     assert "judge: Field required" in refusal(tmp_path / "mine.yaml")
+
+
+def test_a_text_that_was_cut_off_is_no_answer_unless_the_task_lets_it_be() -> None:
+    task = load_task("humor")
+    text, source = "The bus left without me, and the bus", "The bus left without me."
+    assert task.problem(text, source) is None
+    assert task.problem(text, source, cut_off=True) == "cut off"
+    lenient = task.file.model_copy(update={"validity": task.file.validity.model_copy(update={"complete": False})})
+    assert Task(lenient).problem(text, source, cut_off=True) is None
