@@ -86,7 +86,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(engine: Engine, monkeypatc
 
 def test_a_migration_that_leaves_dangling_references_is_undone(engine: Engine) -> None:
     upgrade(engine)
-    orphan = "INSERT INTO run_example (run_id, example_id, position) VALUES ('none', 'none', 0)"
+    orphan = "INSERT INTO run_example (run_id, example_id, position, split) VALUES ('none', 'none', 0, 'dev')"
     with pytest.raises(StoreError, match="run_example"), changing_schema(engine) as connection:
         connection.exec_driver_sql(orphan)
     with engine.connect() as connection:

@@ -16,7 +16,7 @@ def ids(rows: list[Example]) -> list[str]:
 
 
 def test_get(store: Store) -> None:
-    store.add(RunExample(run_id="RUN1", example_id="e1", position=4))
+    store.add(RunExample(run_id="RUN1", example_id="e1", position=4, split="train"))
     found = store.get(RunExample, ("RUN1", "e1"))
     assert found is not None
     assert found.position == 4
@@ -24,10 +24,13 @@ def test_get(store: Store) -> None:
 
 
 def test_select_by_equality_lists_and_null(store: Store) -> None:
-    store.add(example(id="e3", split="dev"), example(id="e2", split="dev", text="You are late"))
+    store.add(example(id="e3"), example(id="e2", text="You are late"))
     assert ids(store.select(Example)) == ["e1", "e2", "e3"]
-    assert ids(store.select(Example, split=Split.DEV)) == ids(store.select(Example, split="dev")) == ["e2", "e3"]
-    assert ids(store.select(Example, split="dev", text="You are late")) == ["e2"]
+    assert ids(store.select(Example, text="You are late", id=["e1", "e2"])) == ["e2"]
+    for number, (identity, split) in enumerate([("e1", "train"), ("e2", "dev"), ("e3", "dev")]):
+        store.add(RunExample(run_id="RUN1", example_id=identity, position=number, split=split))
+    in_dev = [row.example_id for row in store.select(RunExample, split=Split.DEV)]
+    assert in_dev == [row.example_id for row in store.select(RunExample, split="dev")] == ["e2", "e3"]
     assert ids(store.select(Example, id=["e3", "e1", "none", "e3"])) == ["e1", "e3"]
     assert store.select(Example, id=[]) == []
     assert (store.count(Example, id=["e3", "e1", "e3"]), store.count(Example, id=[]), store.count(Example)) == (2, 0, 3)

@@ -53,7 +53,7 @@ def everything() -> list[Any]:
         training(),
         Evaluation(id="ev1", run_id="RUN1", adapter_version=2, split=Split.DEV),
         LLMCall(run_id="RUN1", key="k", role="critic", model="big", request={}, reply={}),
-        RunExample(run_id="RUN1", example_id="e1", position=0),
+        RunExample(run_id="RUN1", example_id="e1", position=0, split=Split.DEV),
     ]
 
 
