@@ -134,8 +134,8 @@ class StudentSettings(Section):
     """`auto`, `cpu`, `cuda`, `cuda:1`, …"""
     max_batch: int = Field(default=64, ge=1)
     """Sequences generated together."""
-    batch_wait_ms: float = Field(default=10.0, ge=0)
-    """How long a batch waits for company."""
+    batch_wait_ms: float = Field(default=30.0, ge=0)
+    """How long a batch waits for one more to join it."""
     sampling: Sampling = Sampling(temperature=1.0, top_p=0.95, max_tokens=48)
     """How drafts and revisions are sampled."""
 

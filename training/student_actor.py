@@ -17,6 +17,9 @@ from ..core.config import StudentSettings
 from ..core.errors import OpenmicError
 from ..core.records import AdapterRef, Generation, GenerationRequest
 
+WAITS_AT_MOST = 20
+"""How many times `batch_wait_ms` a batch waits in all."""
+
 
 @dataclass(slots=True)
 class _Waiting:
@@ -98,11 +101,13 @@ class StudentWorker:
         return await asyncio.get_running_loop().run_in_executor(self._engine_thread, partial(work, *args, **options))
 
     async def _next_batch(self) -> list[_Waiting]:
+        """All that waits, and what follows each within `batch_wait_ms`: a crowd arrives one by one."""
         batch = [await self._queue.get()]
-        deadline = time.monotonic() + self._settings.batch_wait_ms / 1000
+        wait = self._settings.batch_wait_ms / 1000
+        latest = time.monotonic() + wait * WAITS_AT_MOST
         while len(batch) < self._settings.max_batch:
             try:
-                batch.append(await asyncio.wait_for(self._queue.get(), deadline - time.monotonic()))
+                batch.append(await asyncio.wait_for(self._queue.get(), min(wait, latest - time.monotonic())))
             except TimeoutError:
                 break
         return batch
