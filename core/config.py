@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from .records import Role, Sampling
+from .records import Role, StudentSampling
 
 SIMULATED = "simulated"
 """The model name that stands for openmic's own simulated cast, served on loopback for the time of the run."""
@@ -107,6 +107,8 @@ class CastSettings(Section):
     """Writes demonstrations."""
     critic: EndpointSettings = EndpointSettings()
     """Judges and criticises the student during training."""
+    jury: tuple[EndpointSettings, ...] = ()
+    """Further critics whose verdicts count beside the critic's own; `verdict.jury` says how. Critiques are its alone."""
     judge: EndpointSettings | None = None
     """Judges for evaluation alone. Default: simulated beside a simulated critic, else the critic's own model."""
     simulated: SimulatedCastSettings = SimulatedCastSettings()
@@ -124,6 +126,20 @@ class CastSettings(Section):
         return not judge.simulated and (judge.model, judge.base_url) == (self.critic.model, self.critic.base_url)
 
 
+class VerdictSettings(Section):
+    """How critic and judge compare two texts. Both orders are always asked."""
+
+    style: Literal["label", "reason", "cloze"] = "label"
+    """`label` reads the probability of the label that is answered, `reason` lets the model give a short reason before
+    its label, `cloze` compares how likely each text makes a template (needs an endpoint that scores prompts)."""
+    samples: int = Field(default=5, ge=1)
+    """Labels sampled in each order where an endpoint gives no log-probabilities."""
+    jury: Literal["mean", "majority"] = "mean"
+    """With several critics: the mean of their probabilities, or the majority of their outcomes."""
+    tie_margin: float = Field(default=0.05, ge=0, lt=0.5)
+    """A verdict with |p - 1/2| below this is a tie, as is one whose orders disagree."""
+
+
 class StudentSettings(Section):
     """The small model."""
 
@@ -136,8 +152,8 @@ class StudentSettings(Section):
     """Sequences generated together."""
     batch_wait_ms: float = Field(default=30.0, ge=0)
     """How long a batch waits for one more to join it."""
-    sampling: Sampling = Sampling(temperature=1.0, top_p=0.95, max_tokens=48)
-    """How drafts and revisions are sampled."""
+    sampling: StudentSampling = StudentSampling(temperature=1.0, top_p=0.95, max_tokens=48)
+    """How drafts and revisions are sampled. With `num_beams` the candidates are the best beams of one search."""
 
 
 class LoRASettings(Section):
@@ -154,12 +170,25 @@ class LoRASettings(Section):
 class ObjectiveSettings(Section):
     """The numbers in the objectives' formulas; each objective says which it uses."""
 
-    beta: float = Field(default=0.1, gt=0)
-    """DPO's beta."""
+    beta: float | None = Field(default=None, gt=0)
+    """How strongly a preference pulls (dpo, simpo, kto). None: the objective's own, 0.1 for dpo and kto, 2 for simpo."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
-    """Share of preferences believed to be the wrong way round."""
-    nll_weight: float = Field(default=0.1, ge=0)
-    """Weight of the chosen completion's likelihood beside the preference."""
+    """Share of preferences believed to be the wrong way round (dpo)."""
+    nll_weight: float | None = Field(default=None, ge=0)
+    """Weight of a likelihood term beside the preference: of the chosen text (dpo, simpo) or of the teacher's text
+    (brio). None: the objective's own, 0.1 for dpo, 0 for simpo, 1 for brio."""
+    length_desensitisation: float = Field(default=1.0, ge=0, le=1)
+    """Weight of the tokens past the shorter text's length (dpo): 1 is plain DPO, less is LD-DPO."""
+    gamma_beta_ratio: float = Field(default=0.5, ge=0)
+    """SimPO's target margin over its beta."""
+    rank_weight: float = Field(default=1.0, gt=0)
+    """Weight of BRIO's ranking term."""
+    length_penalty: float = Field(default=1.0, ge=0)
+    """BRIO's exponent of the length by which a sequence's log-probability is divided."""
+    desirable_weight: float = Field(default=1.0, gt=0)
+    """Weight of good texts (kto)."""
+    undesirable_weight: float = Field(default=1.0, gt=0)
+    """Weight of bad texts (kto)."""
 
 
 class FineTuneSettings(ObjectiveSettings):
@@ -169,19 +198,34 @@ class FineTuneSettings(ObjectiveSettings):
     learning_rate: float = Field(default=5e-4, gt=0)
     batch_size: int = Field(default=16, ge=1)
     """Examples (for a pairwise objective: pairs) per optimizer step."""
+    micro_batch_size: int | None = Field(default=None, ge=1)
+    """Examples that go through the model together; gradients add up to a batch. None: the whole batch."""
     warmup_share: float = Field(default=0.1, ge=0, lt=1)
     """Share of the steps over which the learning rate rises; it then falls linearly to zero."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     max_tokens: int = Field(default=512, ge=8)
     """Prompt and completion together; longer examples are left out and counted."""
+    holdout_share: float = Field(default=0.0, ge=0, lt=0.5)
+    """Share of the examples held out to stop early by; 0 trains on all of them to the end."""
+    eval_steps: int = Field(default=10, ge=1)
+    """Optimizer steps between two looks at the held-out loss."""
+    patience: int = Field(default=2, ge=1)
+    """Looks without a better held-out loss before training stops; the best state is kept."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """What the model computes in. `auto`: bfloat16 where the device has it, else float32."""
+    gradient_checkpointing: bool = False
+    """Compute activations again instead of keeping them: less memory, more time."""
 
 
 class TrainingSettings(FineTuneSettings):
     """Fine-tuning on the critic's feedback, once per round."""
 
-    objective: Literal["dpo", "sft"] = "dpo"
-    """`dpo` learns from preferences; `sft` from the preferred texts alone."""
+    objective: str = "dpo"
+    """`sft` goes on with the teacher's demonstrations (the paper's control), `sd` learns the preferred texts; `dpo`,
+    `simpo`, `kto` learn from pairs, `brio` from rankings; `brio-dpo` is BRIO on the teacher's pairs, then DPO."""
     learning_rate: float = Field(default=2e-4, gt=0)
+    every: int | None = Field(default=None, ge=1)
+    """Train whenever so many new preferences have come together, while dialogues go on. None: once per round."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for training and for generation, which take turns. None: all cores."""
     lora: LoRASettings = LoRASettings()
@@ -203,21 +247,30 @@ class DialogueSettings(Section):
     """Training inputs talked about in each round. None: all."""
     candidates: int = Field(default=6, ge=2)
     """Drafts the student samples for each input."""
+    selection: Literal["most_different", "tournament"] = "most_different"
+    """Which two drafts the critic compares: the most different ones, or the best and the worst of a small tournament."""
     max_revisions: int = Field(default=1, ge=0)
     """Revisions before the teacher demonstrates instead."""
     concurrency: int = Field(default=32, ge=1)
     """Dialogues held at once."""
-    tie_margin: float = Field(default=0.05, ge=0, lt=0.5)
-    """A verdict with |p - 1/2| below this is a tie."""
+
+
+class PreferenceSettings(Section):
+    """Which preferences come out of the dialogues, and which of them are trained on."""
+
+    candidates: bool = True
+    """The better of two drafts over the other."""
+    revisions: bool = True
+    """A revision over its draft, where the critic prefers it in both orders."""
+    teacher_pairs: bool = False
+    """The better of two demonstrations of the teacher's over the other; `brio-dpo` always has them compared."""
+    teacher_over_student: bool = False
+    """The teacher's text over the draft, where the student did not get there. No verdict stands behind it."""
     length_ratio: Annotated[tuple[float, float], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = (
         0.8,
-        1.25,
+        1.2,
     )
     """Words of the chosen text over words of the rejected one that a preference may have: critics like long texts."""
-    prefer_revisions: bool = True
-    """Whether a revision the critic confirms in both orders makes a preference over its draft."""
-    prefer_teacher: bool = False
-    """Whether the teacher's demonstration, where the student did not get there, makes a preference over the draft."""
 
     @model_validator(mode="after")
     def _ratio_is_a_range(self) -> Self:
@@ -234,12 +287,14 @@ class EvaluationSettings(Section):
     """Test inputs in the report. None: all."""
     dev_inputs: int | None = Field(default=None, ge=2)
     """Dev inputs the promotion gate looks at. None: all."""
-    sampling: Sampling = Sampling(temperature=0.7, top_p=0.9, max_tokens=48)
+    sampling: StudentSampling = StudentSampling(temperature=0.7, top_p=0.9, max_tokens=48)
     """How the student answers when it is evaluated."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
     bootstrap_samples: int = Field(default=2000, ge=100)
     rollback_margin: float = Field(default=0.05, ge=0, le=1)
     """A new adapter is rolled back when even the high end of its gain's interval on dev inputs is below minus this."""
+    diversity_floor: float = Field(default=0.7, ge=0, le=1)
+    """A new adapter is rolled back when its distinct-2 on dev inputs is below this share of the serving one's."""
 
 
 class RunConfig(Section):
@@ -257,9 +312,11 @@ class RunConfig(Section):
     """The store's URL or file. Default: openmic.db in `home`."""
     inputs: InputSettings
     cast: CastSettings = CastSettings()
+    verdict: VerdictSettings = VerdictSettings()
     student: StudentSettings = StudentSettings()
     imitation: ImitationSettings = ImitationSettings()
     dialogue: DialogueSettings = DialogueSettings()
+    preferences: PreferenceSettings = PreferenceSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 

@@ -14,6 +14,14 @@ Role = Literal["teacher", "critic", "judge"]
 Outcome = Literal["win", "tie", "loss"]
 """How the first of two texts fared against the second."""
 
+VerdictMethod = Literal["logprobs", "sampled", "text", "cloze"]
+"""How p(first better) was read: from the label's probabilities, from labels sampled several times, from the one label
+that was named, or from how likely each text is in a template."""
+
+PreferenceSource = Literal["candidates", "revision", "teacher_pair", "teacher"]
+"""Where a preference comes from: two drafts, a revision over its draft, two demonstrations of the teacher, or the
+teacher's text over the student's."""
+
 
 class Split(StrEnum):
     """Which part an input plays. Fixed by the hash of its content, so it never moves between runs."""
@@ -48,6 +56,7 @@ class Stage(StrEnum):
     DEMONSTRATE = "demonstrate"
     REHEARSE = "rehearse"
     EVALUATE = "evaluate"
+    REJUDGE = "rejudge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,13 @@ class Sampling(BaseModel):
     """The most tokens to generate for one reply."""
 
 
+class StudentSampling(Sampling):
+    """How the student samples: by nucleus, or with several beams."""
+
+    num_beams: int = Field(default=1, ge=1)
+    """Beams of a beam search; 1 samples by nucleus. With temperature 0 the search is exact, else beams are sampled."""
+
+
 class Message(BaseModel):
     """One chat message."""
 
@@ -88,12 +104,17 @@ class LLMRequest:
     messages: tuple[Message, ...]
     sampling: Sampling
     seed: int
+    member: int = 0
+    """Which of the role's models is asked: 0 is the role's own, further ones sit beside it on a jury."""
     ordinal: int = 0
     """Tells apart repeated asking of one question on purpose, as in sampled labels."""
     top_logprobs: int | None = None
     """How many alternatives to return for each token; None asks for no log-probabilities."""
     json_schema: dict[str, Any] | None = None
     """A schema the reply shall follow, where the endpoint can be told so."""
+    score_prompt: bool = False
+    """Ask for the log-probabilities of the prompt's own tokens (the contents of the messages, joined by a line break,
+    as plain text) instead of a reply."""
 
     @property
     def key(self) -> str:
@@ -102,12 +123,14 @@ class LLMRequest:
             {
                 "role": self.role,
                 "model": self.model,
+                "member": self.member,
                 "messages": [message.model_dump() for message in self.messages],
                 "sampling": self.sampling.model_dump(),
                 "seed": self.seed,
                 "ordinal": self.ordinal,
                 "top_logprobs": self.top_logprobs,
                 "json_schema": self.json_schema,
+                "score_prompt": self.score_prompt,
             }
         )
 
@@ -128,6 +151,17 @@ class TokenUsage(BaseModel):
     reasoning: int = 0
 
 
+class TokenLogprob(BaseModel):
+    """One token with its natural log-probability, and those of what might have stood in its place."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: str
+    logprob: float | None
+    """None where the endpoint gives none, as for a prompt's first token."""
+    alternatives: dict[str, float] = Field(default_factory=dict)
+
+
 class LLMReply(BaseModel):
     """What a large model answered, with everything needed to look at it again."""
 
@@ -141,8 +175,10 @@ class LLMReply(BaseModel):
     latency_ms: float = 0.0
     """From the first attempt's sending to the reply, waits for retries included."""
     retries: int = 0
-    first_token_logprobs: dict[str, float] | None = None
-    """Natural log-probabilities of the alternatives for the reply's first token; None where not to be had."""
+    token_logprobs: tuple[TokenLogprob, ...] | None = None
+    """The reply's tokens in order; None where the endpoint gives no log-probabilities."""
+    prompt_logprobs: tuple[TokenLogprob, ...] | None = None
+    """The prompt's tokens in order, for a request with `score_prompt`; None where not to be had."""
     raw: dict[str, Any] = Field(default_factory=dict)
     """The reply's body as the endpoint sent it."""
 
@@ -153,10 +189,12 @@ class GenerationRequest:
 
     id: str
     messages: tuple[Message, ...]
-    sampling: Sampling
+    sampling: StudentSampling
     seed: int
     adapter: int | None = None
     """The adapter version to generate with; None takes whichever is current, 0 is the bare base model."""
+    beam: int = 0
+    """Which of the search's beams is wanted, 0 the best. Requests that differ in `id` and `beam` alone share a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +227,21 @@ NO_ADAPTER = AdapterRef(version=0, uri=None)
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """One thing to learn from: a demonstration (`rejected` is None) or a preference."""
+    """One thing to learn from: a text, a preference, or a longer ranking."""
 
     id: str
     messages: tuple[Message, ...]
-    chosen: str
-    rejected: str | None = None
+    completions: tuple[str, ...]
+    """The best first: one text to imitate, chosen and rejected, or a ranking."""
+    target: str | None = None
+    """A text of the teacher's for the same input: what a likelihood term beside a ranking learns."""
     margin: float = 0.0
     """How sure the critic was, |p - 1/2| * 2, in [0, 1]; 0 for a demonstration."""
+
+    @property
+    def chosen(self) -> str:
+        """The best text."""
+        return self.completions[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from ..core.ids import derive_id
 from ..evaluation.text_metrics import length_ratio
 from ..store import Dialogue, Preference, Turn, Verdict
-from ..store.tables import PreferenceSource
+from ..core.records import PreferenceSource
 
 
 def preference_from(

@@ -10,6 +10,7 @@ from .location import check_writable, normalize_url
 from .overview import overview
 from .store import Store
 from .tables import (
+    Ballot,
     Critique,
     Dialogue,
     Example,
@@ -24,6 +25,7 @@ from .tables import (
 
 __all__ = [
     "Adapter",
+    "Ballot",
     "Conversation",
     "Critique",
     "Dialogue",

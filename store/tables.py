@@ -12,13 +12,11 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKeyConstraint, UniqueConstr
 from sqlmodel import Field
 from sqlmodel.sql.sqltypes import AutoString
 
-from ..core.records import Agent, Outcome, Role, Split, Stage, TurnKind
+from ..core.records import Agent, Outcome, PreferenceSource, Role, Split, Stage, TurnKind, VerdictMethod
 from .schema import Row, member_of, now
 
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
 DialogueStatus = Literal["pending", "finished", "failed"]
-VerdictMethod = Literal["logprobs", "sampled", "text"]
-PreferenceSource = Literal["candidates", "revision", "teacher"]
 
 
 class Run(Row, table=True):
@@ -44,6 +42,8 @@ class Run(Row, table=True):
     """Versions of the packages that decide the outcome, by name."""
     home: str
     """The folder of the run's files."""
+    source_run_id: str | None = Field(default=None, foreign_key="run.id")
+    """The run whose transcripts this one works on, where it holds no dialogues of its own."""
     created_at: AwareDatetime = Field(default_factory=now)
     finished_at: AwareDatetime | None = None
     error: str | None = None
@@ -184,6 +184,22 @@ class Verdict(Row, table=True):
     """How the first text fared against the second."""
     method: VerdictMethod = Field(sa_type=AutoString)
     created_at: AwareDatetime = Field(default_factory=now)
+
+
+class Ballot(Row, table=True):
+    """One reply that went into a verdict: of one critic, in one order, and of several where labels were sampled."""
+
+    __tablename__ = "ballot"
+
+    turn_id: str = Field(primary_key=True, foreign_key="turn.id")
+    verdict_id: str = Field(foreign_key="verdict.id", index=True)
+    member: int
+    """Which critic of a jury said it, 0 the first."""
+    forward: bool
+    """Whether the verdict's first text was shown first."""
+    p_first: float = Field(ge=0, le=1)
+    """p(the verdict's first text is better) as read from this reply alone."""
+    method: VerdictMethod = Field(sa_type=AutoString)
 
 
 class Critique(Row, table=True):
