@@ -3,51 +3,17 @@
 They keep no state and store nothing; what they return says everything about where it came from.
 """
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ..core.config import VerdictSettings
 from ..core.ids import derive_seed
-from ..core.records import GenerationRequest, LLMRequest, Message, Role, Sampling
-from .critique import CRITIQUE_SCHEMA, CritiqueText, parse_critique
+from ..core.records import GenerationRequest, Message, Role, StudentSampling
+from .critique import CRITIQUE_SCHEMA, REMINDER, CritiqueText, parse_critique
 from .llm import LLM, Exchange
+from .llm_agent import Asking, LLMAgent
+from .pairwise import PairwiseJudge
 from .task import PromptTemplate, Task
-from .verdict import Verdict, combine_orders
-
-LABEL_ALTERNATIVES = 20
-"""Alternatives asked for beside a verdict's label; the most that OpenAI's API gives."""
-LABEL_SAMPLING = Sampling(temperature=0.0, top_p=1.0, max_tokens=2)
-
-
-class LLMAgent:
-    """What the three roles of large models share: a task, a model, a client and the run's seed."""
-
-    role: Role
-
-    def __init__(self, task: Task, llm: LLM, model: str, seed: int) -> None:
-        self.task, self.llm, self.model, self.seed = task, llm, model, seed
-
-    async def _ask(
-        self, purpose: str, sampling: Sampling, *, ordinal: int = 0, options: "_Options", **values: object
-    ) -> Exchange:
-        messages = self.task.render(self.role, purpose, **values)
-        request = LLMRequest(
-            role=self.role,
-            model=self.model,
-            messages=messages,
-            sampling=sampling,
-            seed=derive_seed(self.seed, self.role, purpose, ordinal),
-            ordinal=ordinal,
-            top_logprobs=options.top_logprobs,
-            json_schema=options.json_schema,
-        )
-        return Exchange(request, await self.llm.complete(request), self.task.template(self.role, purpose))
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    top_logprobs: int | None = None
-    json_schema: dict[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,61 +29,63 @@ class Teacher(LLMAgent):
 
     role: Role = "teacher"
 
+    def __init__(self, task: Task, llm: LLM, model: str, seed: int) -> None:
+        super().__init__(task, llm, seed)
+        self.model = model
+
     async def demonstrate(
         self, text: str, count: int, *, heard: Sequence[str] = (), ordinal: int = 0
     ) -> Demonstrations:
         """`count` different outputs for one input, asked for in one request; invalid ones are left out."""
-        sampling = self.task.file.sampling.teacher
-        exchange = await self._ask(
-            "demonstrate", sampling, ordinal=ordinal, options=_Options(), input=text, count=count, heard=list(heard)
-        )
+        asking = Asking(self.task.file.sampling.teacher, ordinal=ordinal)
+        exchange = await self.ask(self.model, "demonstrate", asking, input=text, count=count, heard=list(heard))
         reply = exchange.reply.text
         outputs = self.task.numbered_list(reply, count) if count > 1 else [self.task.clean(reply)]
         seen: dict[str, None] = dict.fromkeys(output for output in outputs if not self.task.refused(output))
         return Demonstrations(exchange, tuple(seen))
 
 
-class PairwiseJudge(LLMAgent):
-    """Compares two outputs in both orders."""
-
-    async def compare(
-        self, text: str, first: str, second: str, *, tie_margin: float, heard: Sequence[str] = ()
-    ) -> Verdict:
-        """The verdict on `first` against `second`. Raises ReplyError when a reply names no label."""
-        options = _Options(top_logprobs=LABEL_ALTERNATIVES)
-        forward, reverse = await asyncio.gather(
-            *(
-                self._ask(
-                    "compare", LABEL_SAMPLING, options=options, input=text, first=one, second=other, heard=list(heard)
-                )
-                for one, other in ((first, second), (second, first))
-            )
-        )
-        return combine_orders(forward, reverse, tie_margin)
-
-
 class Critic(PairwiseJudge):
-    """Judges the student during training, and says in words what a draft lacks."""
+    """Judges the student during training, beside a jury if there is one, and says in words what a draft lacks."""
 
     role: Role = "critic"
 
-    async def criticise(self, text: str, draft: str, *, heard: Sequence[str] = ()) -> tuple[Exchange, CritiqueText]:
-        """A written critique of one draft."""
-        exchange = await self._ask(
-            "critique",
-            self.task.file.sampling.critique,
-            options=_Options(json_schema=dict(CRITIQUE_SCHEMA)),
-            input=text,
-            draft=draft,
-            heard=list(heard),
+    async def criticise(
+        self, text: str, draft: str, *, heard: Sequence[str] = (), attempt: int = 0
+    ) -> tuple[Exchange, CritiqueText]:
+        """A written critique of one draft by the first of the critics, and what could be read of it.
+
+        Another `attempt` at the same draft gets another critique.
+
+        A reply without a suggestion is asked for again, once; then the one that says more is taken. Never fails for
+        what a reply says: a critique may be empty, and what the student is told then is `critique.advice`.
+        """
+        asking = Asking(self.task.file.sampling.critique, ordinal=2 * attempt, json_schema=CRITIQUE_SCHEMA)
+        values: dict[str, object] = {"input": text, "draft": draft, "heard": list(heard)}
+        exchange, written = await self._critique(asking, values)
+        if written.parsed:
+            return exchange, written
+        sampling = asking.sampling
+        if exchange.reply.finish_reason == "length":
+            sampling = sampling.model_copy(update={"max_tokens": 2 * sampling.max_tokens})
+        again = await self._critique(
+            replace(asking, sampling=sampling, ordinal=asking.ordinal + 1, reminder=REMINDER), values
         )
-        return exchange, parse_critique(exchange.reply.text)
+        return again if again[1].worth > written.worth else (exchange, written)
+
+    async def _critique(self, asking: Asking, values: dict[str, object]) -> tuple[Exchange, CritiqueText]:
+        exchange = await self.ask(self.models[0], "critique", asking, **values)
+        reply = exchange.reply.text
+        return exchange, parse_critique("" if self.task.refused(reply) else reply)
 
 
 class Judge(PairwiseJudge):
     """Compares for evaluation alone; the student is never trained on what it says."""
 
     role: Role = "judge"
+
+    def __init__(self, task: Task, llm: LLM, model: str, seed: int, settings: VerdictSettings) -> None:
+        super().__init__(task, llm, [model], seed, settings)
 
 
 class StudentAgent:
@@ -130,12 +98,21 @@ class StudentAgent:
         """What the student is asked, in training as in use."""
         return self.task.render("student", "draft", input=text)
 
-    def draft(self, request_id: str, text: str, sampling: Sampling, adapter: int | None) -> GenerationRequest:
+    def draft(self, request_id: str, text: str, sampling: StudentSampling, adapter: int | None) -> GenerationRequest:
         """A request for one output. The seed follows from the request's id."""
         return GenerationRequest(request_id, self.prompt(text), sampling, derive_seed(self.seed, request_id), adapter)
 
+    def candidates(
+        self, dialogue_id: str, text: str, count: int, sampling: StudentSampling, adapter: int | None
+    ) -> list[GenerationRequest]:
+        """Requests for several outputs: sampled one by one, or the best beams of one search."""
+        requests = [self.draft(f"{dialogue_id}:{place}", text, sampling, adapter) for place in range(count)]
+        if sampling.num_beams == 1:
+            return requests
+        return [replace(request, seed=requests[0].seed, beam=place) for place, request in enumerate(requests)]
+
     def revise(
-        self, request_id: str, text: str, draft: str, suggestion: str, sampling: Sampling, adapter: int | None
+        self, request_id: str, text: str, draft: str, suggestion: str, sampling: StudentSampling, adapter: int | None
     ) -> GenerationRequest:
         """A request for a revision: the conversation so far, then the critic's suggestion."""
         asked = self.task.render("student", "revise", input=text, suggestion=suggestion)

@@ -7,7 +7,6 @@ import httpx
 
 from ..core.config import EndpointSettings
 from ..core.errors import EndpointSetupError
-from ..core.records import Role
 from .openai_client import LOOPBACK, OPENAI_URL, endpoint_key, endpoint_url
 
 CHECK_SECONDS = 10.0
@@ -15,8 +14,8 @@ SIMULATED_OWNER = "openmic-simulated"
 """Who the simulated cast's server says owns its models; its figures are labelled wherever it is reached from."""
 
 
-def check_endpoint(role: Role, settings: EndpointSettings) -> bool:
-    """Check one role's endpoint; returns whether it is a simulated cast served elsewhere.
+def check_endpoint(name: str, settings: EndpointSettings) -> bool:
+    """Check the endpoint that `cast.<name>` sets; returns whether it is a simulated cast served elsewhere.
 
     Raises:
         EndpointSetupError: it cannot be reached, rejects the key, or lacks the model.
@@ -24,12 +23,12 @@ def check_endpoint(role: Role, settings: EndpointSettings) -> bool:
     url, key = endpoint_url(settings), endpoint_key(settings)
     if url == OPENAI_URL and key is None:
         raise EndpointSetupError(
-            f"cast.{role}: {url} needs a key; set the environment variable {settings.api_key_env}, name another "
-            f"endpoint with cast.{role}.base_url or OPENAI_BASE_URL, or use the model `simulated`"
+            f"cast.{name}: {url} needs a key; set the environment variable {settings.api_key_env}, name another "
+            f"endpoint with cast.{name}.base_url or OPENAI_BASE_URL, or use the model `simulated`"
         )
     if key is not None and not (key.isascii() and key.isprintable()):
         raise EndpointSetupError(
-            f"cast.{role}: what the environment variable {settings.api_key_env} holds is no key: it has a line break "
+            f"cast.{name}: what the environment variable {settings.api_key_env} holds is no key: it has a line break "
             "or a character outside ASCII in it; set it to a valid key"
         )
     headers = {"Authorization": f"Bearer {key or 'none'}"}
@@ -39,37 +38,67 @@ def check_endpoint(role: Role, settings: EndpointSettings) -> bool:
             answer = client.get(f"{url}/models")
             if answer.status_code in {404, 405, 501}:  # an endpoint may serve chat completions and nothing else
                 answer = client.post(f"{url}/chat/completions", json=_smallest_request(settings.model))
-                _check_status(role, settings, url, answer)
+                _check_status(name, settings, url, answer)
                 return False
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise EndpointSetupError(
-            f"cast.{role}: the endpoint {url} cannot be reached ({error}); is it running, and is the address right? "
-            f"Set cast.{role}.base_url or OPENAI_BASE_URL"
+            f"cast.{name}: the endpoint {url} cannot be reached ({error}); is it running, and is the address right? "
+            f"Set cast.{name}.base_url or OPENAI_BASE_URL"
         ) from None
-    _check_status(role, settings, url, answer)
-    return _check_model(role, settings, url, answer)
+    _check_status(name, settings, url, answer)
+    return _check_model(name, settings, url, answer)
 
 
-def _check_status(role: Role, settings: EndpointSettings, url: str, answer: httpx.Response) -> None:
+def check_scores_prompts(name: str, settings: EndpointSettings) -> None:
+    """Check that the endpoint that `cast.<name>` sets gives log-probabilities of a prompt, as cloze verdicts need.
+
+    Raises:
+        EndpointSetupError: it does not; what to do is said.
+    """
+    url, key = endpoint_url(settings), endpoint_key(settings)
+    body = {"model": settings.model, "prompt": "One two three four", "echo": True, "logprobs": 1, "max_tokens": 1}
+    reason = "it sent no log-probabilities of the prompt"
+    try:
+        headers = {"Authorization": f"Bearer {key or 'none'}"}
+        timeout = settings.timeout_s  # a model may have to be loaded first
+        with httpx.Client(timeout=timeout, headers=headers, mounts=dict.fromkeys(LOOPBACK)) as client:
+            answer = client.post(f"{url}/completions", json=body)
+            if answer.status_code == 429:
+                return
+            if answer.is_error:
+                reason = f"HTTP {answer.status_code}: {answer.text[:200]}"
+            elif len(answer.json()["choices"][0]["logprobs"]["token_logprobs"]) > 1:
+                return
+    except httpx.HTTPError as error:
+        reason = str(error)
+    except (ValueError, LookupError, TypeError):
+        pass
+    raise EndpointSetupError(
+        f"cast.{name}: the endpoint {url} does not score prompts with {settings.model!r} ({reason}); cloze verdicts "
+        "need completions with `echo` and `logprobs`: set verdict.style to label or reason, or another endpoint"
+    )
+
+
+def _check_status(name: str, settings: EndpointSettings, url: str, answer: httpx.Response) -> None:
     if answer.status_code in {401, 403}:
         held = "rejects the key in" if endpoint_key(settings) else "wants a key, and there is none in"
         raise EndpointSetupError(
-            f"cast.{role}: the endpoint {url} {held} the environment variable {settings.api_key_env} "
+            f"cast.{name}: the endpoint {url} {held} the environment variable {settings.api_key_env} "
             f"(HTTP {answer.status_code}); set it to a valid key"
         )
     if answer.status_code == 404:
         raise EndpointSetupError(
-            f"cast.{role}: the endpoint {url} has no model {settings.model!r} (HTTP 404); set cast.{role}.model"
+            f"cast.{name}: the endpoint {url} has no model {settings.model!r} (HTTP 404); set cast.{name}.model"
         )
     if answer.status_code == 429:  # it is there and knows us; the run's own retries will wait
         return
     if answer.is_error:
         raise EndpointSetupError(
-            f"cast.{role}: the endpoint {url} answers HTTP {answer.status_code}: {answer.text[:200]}"
+            f"cast.{name}: the endpoint {url} answers HTTP {answer.status_code}: {answer.text[:200]}"
         )
 
 
-def _check_model(role: Role, settings: EndpointSettings, url: str, answer: httpx.Response) -> bool:
+def _check_model(name: str, settings: EndpointSettings, url: str, answer: httpx.Response) -> bool:
     try:
         listed: list[dict[str, Any]] = answer.json()["data"]
         owners = {str(item["id"]): item.get("owned_by") for item in listed}
@@ -77,14 +106,14 @@ def _check_model(role: Role, settings: EndpointSettings, url: str, answer: httpx
         if answer.status_code == 429:
             return False
         raise EndpointSetupError(
-            f"cast.{role}: {url}/models is no OpenAI-compatible model list; is {url!r} the endpoint's base, "
+            f"cast.{name}: {url}/models is no OpenAI-compatible model list; is {url!r} the endpoint's base, "
             "ending in /v1?"
         ) from None
     if settings.model not in owners:
         close = difflib.get_close_matches(settings.model, owners, n=3, cutoff=0.3) or sorted(owners)[:10]
         raise EndpointSetupError(
-            f"cast.{role}: the endpoint {url} has no model {settings.model!r}; it has {', '.join(close)}; "
-            f"set cast.{role}.model"
+            f"cast.{name}: the endpoint {url} has no model {settings.model!r}; it has {', '.join(close)}; "
+            f"set cast.{name}.model"
         )
     return owners[settings.model] == SIMULATED_OWNER
 

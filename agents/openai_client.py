@@ -1,25 +1,28 @@
 """The client for any OpenAI-compatible endpoint, over langchain-openai's ChatOpenAI.
 
 Adds what a long run needs: retries with backoff that honour Retry-After, a cap on calls in flight, limits on requests
-and tokens per minute, and doing without what an endpoint refuses (log-probabilities, JSON schemas).
+and tokens per minute, and doing without what an endpoint refuses (`openai_options`). A prompt is scored by the older
+completions endpoint, with `echo`: chat completions give no log-probabilities of the prompt.
 """
 
 import asyncio
 import os
 import random
 import time
-from typing import Any
 
 import httpx
 import openai
 from aiolimiter import AsyncLimiter
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
+from openai.types import Completion
 from pydantic import SecretStr
 
 from ..core.config import EndpointSettings
 from ..core.errors import EndpointError
-from ..core.records import LLMReply, LLMRequest, Message, TokenUsage
+from ..core.records import LLMReply, LLMRequest, Message
+from .openai_options import REFUSALS, RequestOptions, as_arguments
+from .openai_replies import chat_reply, scored_prompt
 
 OPENAI_URL = "https://api.openai.com/v1"
 LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
@@ -31,7 +34,10 @@ CHARACTERS_PER_TOKEN = 4
 
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
 """How ChatOpenAI reports a body that it cannot read."""
-_RETRIED = (openai.RateLimitError, openai.InternalServerError, openai.APITimeoutError, openai.APIConnectionError)
+_MAY_PASS = (openai.RateLimitError, openai.InternalServerError, openai.APIConnectionError, *_UNREADABLE)
+"""What is worth another attempt. A time-out is a kind of connection error."""
+_CANNOT_SCORE = frozenset({400, 404, 405, 422, 501})
+"""How a server answers that has no completions endpoint, or one without `echo`."""
 
 
 def endpoint_url(settings: EndpointSettings) -> str:
@@ -65,7 +71,7 @@ class OpenAIClient:
         self._in_flight = asyncio.Semaphore(settings.max_concurrency)
         self._requests = _per_minute(settings.requests_per_minute)
         self._tokens = _per_minute(settings.tokens_per_minute)
-        self._refused: set[str] = set()
+        self._options = RequestOptions()
         self._stopped = False
 
     def stop_asking(self) -> None:
@@ -85,16 +91,11 @@ class OpenAIClient:
                 if self._stopped:
                     raise EndpointError(f"the {request.role} was not asked: the run is ending")
                 try:
-                    message = await self._ask(request)
-                    return _reply(request, message, (time.monotonic() - began) * 1000, attempt)
-                except _RETRIED as error:
-                    if attempt == self._settings.max_retries:
-                        raise self._failure(request, error, attempt) from error
-                    await asyncio.sleep(_wait_seconds(error, attempt))
-                except openai.APIError as error:
-                    raise self._failure(request, error, attempt) from error
-                except _UNREADABLE as error:
-                    if attempt == self._settings.max_retries:
+                    return await (self._score if request.score_prompt else self._converse)(request, began, attempt)
+                except (openai.OpenAIError, *_UNREADABLE) as error:
+                    if request.score_prompt and getattr(error, "status_code", None) in _CANNOT_SCORE:
+                        raise self._cannot_score(request, str(error)) from error
+                    if attempt == self._settings.max_retries or not isinstance(error, _MAY_PASS):
                         raise self._failure(request, error, attempt) from error
                     await asyncio.sleep(_wait_seconds(error, attempt))
         raise AssertionError("the last attempt returns or raises")
@@ -103,37 +104,34 @@ class OpenAIClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _ask(self, request: LLMRequest) -> AIMessage:
+    async def _converse(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
         """One attempt; an option the endpoint refuses is left out, now and from now on."""
         while True:
-            options = self._options(request)
+            options = self._options.of(request)
             try:
-                message = await self._chat.ainvoke(_messages(request.messages), **options)
-            except openai.BadRequestError as error:
-                # Among the options this attempt was sent with: a call beside it may have left the same one out by now.
-                refused = _refused_option(error, options)
-                if refused is None:
+                message = await self._chat.ainvoke(_messages(request.messages), **as_arguments(options))
+            except REFUSALS as error:
+                if not self._options.learn(error, options):
                     raise
-                self._refused.add(refused)
                 continue
             assert isinstance(message, AIMessage)
-            return message
+            return chat_reply(request, message, _ms_since(began), retries, self._options.left_out)
 
-    def _options(self, request: LLMRequest) -> dict[str, Any]:
-        options: dict[str, Any] = {
-            "temperature": request.sampling.temperature,
-            "top_p": request.sampling.top_p,
-            "max_tokens": request.sampling.max_tokens,
-            "seed": request.seed,
-        }
-        if request.top_logprobs is not None:
-            options |= {"logprobs": True, "top_logprobs": request.top_logprobs}
-        if request.json_schema is not None:
-            schema = {"name": "reply", "schema": request.json_schema, "strict": True}
-            options["response_format"] = {"type": "json_schema", "json_schema": schema}
-        if "logprobs" in self._refused or "top_logprobs" in self._refused:
-            options = {name: value for name, value in options.items() if name not in {"logprobs", "top_logprobs"}}
-        return {name: value for name, value in options.items() if name not in self._refused}
+    async def _score(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
+        """One attempt at the log-probabilities of a prompt. Servers refuse to write no token at all, so one is."""
+        client: openai.AsyncOpenAI = self._chat.root_async_client
+        completion: Completion = await client.completions.create(
+            model=self._settings.model,
+            prompt="\n".join(message.content for message in request.messages),
+            echo=True,
+            logprobs=1,
+            max_tokens=1,
+            temperature=0.0,
+        )
+        reply = scored_prompt(request, completion, _ms_since(began), retries)
+        if reply is None:
+            raise self._cannot_score(request, "it sent no log-probabilities of the prompt")
+        return reply
 
     async def _wait_for_limits(self, request: LLMRequest) -> None:
         if self._requests is not None:
@@ -150,6 +148,13 @@ class OpenAIClient:
             f"after {tries}: {reason}"
         )
 
+    def _cannot_score(self, request: LLMRequest, reason: str) -> EndpointError:
+        return EndpointError(
+            f"the {request.role}'s endpoint {self._chat.openai_api_base} does not score prompts with model "
+            f"{request.model!r}; cloze verdicts need one that does (completions with `echo` and `logprobs`): set "
+            f"verdict.style to label or reason, or name another endpoint; it said: {reason}"
+        )
+
 
 def _per_minute(limit: int | None) -> AsyncLimiter | None:
     return AsyncLimiter(limit, 60) if limit is not None else None
@@ -158,15 +163,6 @@ def _per_minute(limit: int | None) -> AsyncLimiter | None:
 def _messages(messages: tuple[Message, ...]) -> list[BaseMessage]:
     kinds: dict[str, type[BaseMessage]] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
     return [kinds[message.role](content=message.content) for message in messages]
-
-
-def _refused_option(error: openai.BadRequestError, options: dict[str, Any]) -> str | None:
-    """The option that a 400 is about, if it is one a request can do without."""
-    text = str(error)
-    return next(
-        (name for name in ("top_logprobs", "logprobs", "response_format", "seed") if name in options and name in text),
-        None,
-    )
 
 
 def _wait_seconds(error: Exception, attempt: int) -> float:
@@ -183,31 +179,5 @@ def _wait_seconds(error: Exception, attempt: int) -> float:
     return min(BACKOFF_SECONDS * 2.0**attempt * jitter, LONGEST_WAIT_SECONDS)
 
 
-def _reply(request: LLMRequest, message: AIMessage, latency_ms: float, retries: int) -> LLMReply:
-    metadata = message.response_metadata
-    usage = message.usage_metadata
-    text = message.content if isinstance(message.content, str) else str(message.text)
-    text = text.encode(errors="replace").decode()  # half of a surrogate pair could be neither stored nor sent again
-    return LLMReply(
-        text=text,
-        model=str(metadata.get("model_name") or request.model),
-        finish_reason=metadata.get("finish_reason"),
-        usage=TokenUsage(
-            input=usage["input_tokens"],
-            output=usage["output_tokens"],
-            cached=usage.get("input_token_details", {}).get("cache_read") or 0,
-            reasoning=usage.get("output_token_details", {}).get("reasoning") or 0,
-        )
-        if usage
-        else TokenUsage(),
-        latency_ms=latency_ms,
-        retries=retries,
-        first_token_logprobs=_first_token_logprobs(metadata.get("logprobs")),
-        raw={"content": text, "response_metadata": metadata, "additional_kwargs": message.additional_kwargs},
-    )
-
-
-def _first_token_logprobs(logprobs: Any) -> dict[str, float] | None:
-    content = (logprobs or {}).get("content") or []
-    alternatives = content[0].get("top_logprobs") if content else None
-    return {item["token"]: float(item["logprob"]) for item in alternatives} if alternatives else None
+def _ms_since(began: float) -> float:
+    return (time.monotonic() - began) * 1000

@@ -1,38 +1,51 @@
-"""Pairwise verdicts by multiple-choice prompting: label probabilities, both orders, ties.
+"""What the replies to a comparison add up to: one critic's opinion from both orders, and a jury's verdict.
 
-From "Small But Funny" (Ravi et al. 2024): two texts are shown as 1 and 2, the probabilities of the tokens "1" and "2"
-are the preference, and every comparison is made in both orders and averaged, against position bias.
+Every comparison is made in both orders and averaged, against position bias (Ravi et al. 2024). Pure functions of
+replies that were read; asking is in `pairwise`, reading in `labels` and `cloze`.
 """
 
-import math
-import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
-from ..core.errors import ReplyError
-from ..core.records import LLMReply, Outcome
+from ..core.records import Outcome, VerdictMethod
 from .llm import Exchange
 
-_LABEL = re.compile(r"\b([12])\b")
+JuryRule = Literal["mean", "majority"]
 
-VerdictMethod = Literal["logprobs", "text"]
+_BY_STRENGTH: tuple[VerdictMethod, ...] = ("text", "sampled", "logprobs", "cloze")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """A preference between two texts A and B, from both orders."""
+class Ballot:
+    """One reply that went into a verdict on two texts A and B."""
 
-    forward: Exchange
-    """Asked with A shown first."""
-    reverse: Exchange
-    """Asked with B shown first."""
+    exchange: Exchange
+    member: int
+    """Which critic of a jury said it, 0 the first."""
+    forward: bool
+    """Whether A was shown first; of a cloze, whether it was A that was scored."""
+    p_first: float
+    """p(A is better) as read from this reply alone; a cloze's replies say it together, and both carry it."""
+    method: VerdictMethod
+
+
+@dataclass(frozen=True, slots=True)
+class _Preference:
+    """What an opinion and a verdict have in common."""
+
     p_forward: float
     """p(A is better) when A is shown first."""
     p_reverse: float
     """p(A is better) when B is shown first."""
     outcome: Outcome
     """How A fared; disagreement of the orders and near-even odds are ties."""
+    consistent: bool
+    """Whether both orders prefer the same text."""
     method: VerdictMethod
+    """How p was read; where replies differ in that, the weakest of their methods."""
 
     @property
     def p_first(self) -> float:
@@ -40,53 +53,76 @@ class Verdict:
         return (self.p_forward + self.p_reverse) / 2
 
     @property
-    def consistent(self) -> bool:
-        """Whether both orders prefer the same text."""
-        return (self.p_forward - 0.5) * (self.p_reverse - 0.5) > 0
-
-    @property
     def margin(self) -> float:
-        """How sure the verdict is, in [0, 1]."""
+        """How sure it is, in [0, 1]."""
         return abs(self.p_first - 0.5) * 2
 
 
-def combine_orders(forward: Exchange, reverse: Exchange, tie_margin: float) -> Verdict:
-    """The verdict on A against B from the replies of both orders.
+@dataclass(frozen=True, slots=True)
+class Opinion(_Preference):
+    """One critic's preference between two texts A and B."""
 
-    Raises:
-        ReplyError: a reply names neither label.
+    ballots: tuple[Ballot, ...]
+    """Those of the forward order first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(_Preference):
+    """A preference between two texts A and B: a critic's, or a jury's."""
+
+    opinions: tuple[Opinion, ...]
+    """Every member's, in the jury's order."""
+
+    @property
+    def ballots(self) -> tuple[Ballot, ...]:
+        """All replies that went into it: by member, those of the forward order first."""
+        return tuple(ballot for opinion in self.opinions for ballot in opinion.ballots)
+
+
+def opinion(ballots: Sequence[Ballot], tie_margin: float) -> Opinion:
+    """What one critic thinks: in each order the plain mean of its replies, sampled labels thus giving their share."""
+    p_forward, p_reverse = (
+        fmean(ballot.p_first for ballot in ballots if ballot.forward is forward) for forward in (True, False)
+    )
+    return Opinion(
+        p_forward=p_forward,
+        p_reverse=p_reverse,
+        outcome=_outcome(p_forward, p_reverse, tie_margin),
+        consistent=_agree(p_forward, p_reverse),
+        method=_weakest([ballot.method for ballot in ballots]),
+        ballots=tuple(sorted(ballots, key=lambda ballot: not ballot.forward)),
+    )
+
+
+def verdict(opinions: Sequence[Opinion], rule: JuryRule, tie_margin: float) -> Verdict:
+    """What one critic or several decide.
+
+    By `mean` the probabilities of each order are averaged over the members and judged as one critic's are. By
+    `majority` the outcome is that of more members, wins against losses, and a tie where these are equal; a decision is
+    consistent then, as those who made it are.
     """
-    p_forward, method_forward = first_label_probability(forward.reply)
-    p_second, method_reverse = first_label_probability(reverse.reply)
-    p_reverse = 1 - p_second
+    p_forward = fmean(member.p_forward for member in opinions)
+    p_reverse = fmean(member.p_reverse for member in opinions)
+    outcome, consistent = _outcome(p_forward, p_reverse, tie_margin), _agree(p_forward, p_reverse)
+    if rule == "majority":
+        votes = Counter(member.outcome for member in opinions)
+        outcome = "tie" if votes["win"] == votes["loss"] else "win" if votes["win"] > votes["loss"] else "loss"
+        consistent = consistent or outcome != "tie"
+    method = _weakest([member.method for member in opinions])
+    return Verdict(p_forward, p_reverse, outcome, consistent, method, tuple(opinions))
+
+
+def _outcome(p_forward: float, p_reverse: float, tie_margin: float) -> Outcome:
     mean = (p_forward + p_reverse) / 2
-    agree = (p_forward - 0.5) * (p_reverse - 0.5) > 0
-    outcome: Outcome = "tie"
-    if agree and abs(mean - 0.5) >= tie_margin:
-        outcome = "win" if mean > 0.5 else "loss"
-    method: VerdictMethod = "logprobs" if method_forward == method_reverse == "logprobs" else "text"
-    return Verdict(forward, reverse, p_forward, p_reverse, outcome, method)
+    if not _agree(p_forward, p_reverse) or mean == 0.5 or abs(mean - 0.5) < tie_margin:
+        return "tie"
+    return "win" if mean > 0.5 else "loss"
 
 
-def first_label_probability(reply: LLMReply) -> tuple[float, VerdictMethod]:
-    """p(label 1) / (p(label 1) + p(label 2)), summed over the ways a tokenizer writes each label.
+def _agree(p_forward: float, p_reverse: float) -> bool:
+    """Whether both orders prefer the same text, or neither prefers any."""
+    return (p_forward - 0.5) * (p_reverse - 0.5) > 0 or p_forward == p_reverse == 0.5
 
-    Without log-probabilities the label that the text names is certain.
 
-    Raises:
-        ReplyError: the reply names neither label.
-    """
-    mass = {"1": 0.0, "2": 0.0}
-    for token, logprob in (reply.first_token_logprobs or {}).items():
-        label = token.strip().strip(".):(\"'*<>").strip()
-        if label in mass:
-            mass[label] += math.exp(logprob)
-    total = mass["1"] + mass["2"]
-    if total > 0:
-        return mass["1"] / total, "logprobs"
-    named = set(_LABEL.findall(reply.text.strip()[:200]))
-    start = re.match(r"\W*([12])\b", reply.text.strip())
-    label = start.group(1) if start else (named.pop() if len(named) == 1 else "")
-    if not label:
-        raise ReplyError(f"the verdict names neither 1 nor 2: {reply.text[:120]!r}")
-    return (1.0 if label == "1" else 0.0), "text"
+def _weakest(methods: Sequence[VerdictMethod]) -> VerdictMethod:
+    return min(methods, key=_BY_STRENGTH.index)

@@ -13,10 +13,14 @@ from ..core.errors import OpenmicError
 from ..core.text import printable
 from .chat import chat
 from .config import app as config_app
+from .evaluate import evaluate
 from .graph import app as graph_app
+from .rejudge import rejudge
 from .run import resume, run
 from .simulate import simulate
 from .status import status
+from .task import app as task_app
+from .train import train
 from .transcripts import app as transcripts_app
 
 EPILOG = (
@@ -38,8 +42,12 @@ app.command()(run)
 app.command()(resume)
 app.command()(status)
 app.add_typer(transcripts_app, name="transcripts")
+app.command()(train)
+app.command()(evaluate)
+app.command()(rejudge)
 app.command()(chat)
 app.add_typer(config_app, name="config")
+app.add_typer(task_app, name="task")
 app.add_typer(graph_app, name="graph")
 app.command()(simulate)
 

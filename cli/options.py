@@ -15,6 +15,10 @@ StoreOption = Annotated[
     typer.Option("--store", metavar="URL", help="The store. Default: OPENMIC_STORE, else openmic-data/openmic.db."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+OverridesOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as --set rounds=2. May be repeated."),
+]
 RunArgument = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, a unique beginning of it, or `latest`.")]
 
 

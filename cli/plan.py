@@ -4,39 +4,75 @@ from typing import Any
 
 from rich.console import Console
 
-from ..core.config import RunConfig
+from ..core.config import EndpointSettings, RunConfig
 from ..core.records import Split
-from ..graph.preflight import ROLES, Checked
+from ..graph.members import ROLES
+from ..graph.preflight import Checked
 
 
 def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
-    """The inputs, models and calls of a run that has been checked. Calls are upper bounds."""
+    """The inputs, models and calls of a run that has been checked.
+
+    Calls are upper bounds for replies that can be read; one that cannot is asked for again, on top of them.
+    """
     counts = {split.value: sum(example.split is split for example in checked.examples) for split in Split}
     train, dev, test = counts["train"], counts["dev"], counts["test"]
     demonstrated = min(config.imitation.inputs or train, train)
     dev_used = min(config.evaluation.dev_inputs or dev, dev)
     test_used = min(config.evaluation.test_inputs or test, test)
     dialogues = min(config.dialogue.inputs or train, train) * config.rounds
-    versions = 2 + config.rounds
+    candidates = _candidate_adapters(config, dialogues)
+    evaluated = test_used * (2 + candidates) + dev_used * (1 + candidates if candidates else 0)
     revisions = config.dialogue.max_revisions
+    compared = dialogues * _comparisons_per_dialogue(config) + _teacher_pairs(config, demonstrated)
     return {
         "task": checked.task.name,
         "inputs": counts,
         "cast": {role: config.cast.endpoint(role).model for role in ROLES},
+        "jury": [juror.model for juror in config.cast.jury],
         "student": {"model": checked.student.name, "kind": checked.student.kind, "note": checked.student.note},
         "rounds": config.rounds,
         "objective": config.training.objective,
         "calls_at_most": {
             "teacher": demonstrated + dev_used + test_used + dialogues,
-            "critic": dialogues * (2 + 3 * revisions),
-            "judge": 2 * (test_used * versions + dev_used * (1 + config.rounds if config.rounds else 0)),
+            "critic": compared * sum(_replies(config, member) for member in (config.cast.critic, *config.cast.jury))
+            + dialogues * revisions,
+            "judge": evaluated * _replies(config, config.cast.endpoint("judge")),
         },
-        "student_generations_at_most": dialogues * (config.dialogue.candidates + revisions)
-        + test_used * versions
-        + dev_used * (1 + config.rounds if config.rounds else 0),
+        "student_generations_at_most": dialogues * (config.dialogue.candidates + revisions) + evaluated,
         "store": config.store_url,
         "home": str(config.home),
     }
+
+
+def _comparisons_per_dialogue(config: RunConfig) -> int:
+    """Of drafts, and of each revision with what was revised."""
+    drafts, entrants = 1, config.dialogue.candidates
+    if config.dialogue.selection == "tournament" and entrants > 2:
+        paired, halves = entrants // 2, (entrants + 1) // 2
+        drafts = paired + 2 * (halves - 1) + 1  # a first round, a knock-out each among winners and losers, a final
+    return drafts + config.dialogue.max_revisions
+
+
+def _teacher_pairs(config: RunConfig, demonstrated: int) -> int:
+    """Comparisons of the teacher's own outputs: one for each input that has several."""
+    from ..graph.lessons import wants_teacher_pairs
+
+    return demonstrated if config.imitation.demonstrations > 1 and wants_teacher_pairs(config) else 0
+
+
+def _replies(config: RunConfig, member: EndpointSettings) -> int:
+    """Replies of one model that a comparison takes: both orders, or both texts, and samples where no odds are given."""
+    gives_odds = member.simulated and not config.cast.simulated.no_logprobs
+    return 2 if gives_odds or config.verdict.style == "cloze" else 2 * config.verdict.samples
+
+
+def _candidate_adapters(config: RunConfig, dialogues: int) -> int:
+    """Adapters trained on feedback: one at the end of each round, and one for every so many preferences before."""
+    if config.training.every is None:
+        return config.rounds
+    made = dialogues * (_comparisons_per_dialogue(config) + config.preferences.teacher_over_student)
+    return config.rounds + made // config.training.every
 
 
 def print_plan(planned: dict[str, Any]) -> None:
@@ -48,6 +84,7 @@ def print_plan(planned: dict[str, Any]) -> None:
         ("task", planned["task"]),
         ("inputs", ", ".join(f"{count} {split}" for split, count in inputs.items())),
         ("cast", ", ".join(f"{role}: {model}" for role, model in planned["cast"].items())),
+        *([("jury", ", ".join(planned["jury"]))] if planned["jury"] else []),
         ("student", f"{planned['student']['model']} ({planned['student']['kind']})"),
         ("rounds", f"{planned['rounds']} of {planned['objective']}"),
         ("LLM calls", ", ".join(f"{role} at most {count}" for role, count in calls.items())),

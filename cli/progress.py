@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event, Lock, Thread
 from typing import TextIO
 
 from rich.console import Console
@@ -88,9 +89,16 @@ class PlainProgress:
 
     @contextmanager
     def bar(self, label: str, total: int, unit: str) -> Iterator[Bar]:
-        """A line at the start, every few seconds, and at the end."""
+        """A line every few seconds, whether or not anything is done by then, and one at the end."""
         bar = _PlainBar(self._stream, label, total, unit)
-        yield bar
+        over = Event()
+        heart = Thread(target=bar.beat, args=(over,), name="progress", daemon=True)
+        heart.start()
+        try:
+            yield bar
+        finally:
+            over.set()
+            heart.join()
         bar.line()
 
     def say(self, text: str) -> None:
@@ -99,10 +107,13 @@ class PlainProgress:
 
 
 class _PlainBar:
+    """One bar's lines. Whoever finds that one is due prints it: the work as it advances, or the heart beside it."""
+
     def __init__(self, stream: TextIO, label: str, total: int, unit: str) -> None:
         self._stream, self._label, self._total, self._unit = stream, label, total, unit
         self._done, self._note, self._began = 0, "", time.monotonic()
-        self._last = self._began
+        self._due = self._began + PLAIN_SECONDS
+        self._turn = Lock()
 
     def advance(self, by: int = 1) -> None:
         self._done += by
@@ -114,10 +125,16 @@ class _PlainBar:
 
     def note(self, text: str) -> None:
         self._note = text
+        self._now_and_then()
+
+    def beat(self, over: Event) -> None:
+        """Print what is due until it is over, so that work which takes long does not look as if it hung."""
+        while not over.wait(max(0.0, self._due - time.monotonic())):
+            self._now_and_then()
 
     def line(self) -> None:
         elapsed = time.monotonic() - self._began
-        rate = f"{self._done / max(elapsed, 1e-6):.1f} {self._unit}/s"
+        rate = f"{self._done / max(elapsed, 1e-6):.1f} {self._unit}/s" if self._done else "waiting for the first"
         left = (self._total - self._done) * elapsed / self._done if self._done else 0.0
         parts = [f"{self._label}: {self._done}/{self._total}", rate, self._note, f"{elapsed:.0f} s"]
         if left >= 1:
@@ -125,6 +142,7 @@ class _PlainBar:
         print(", ".join(part for part in parts if part), file=self._stream, flush=True)
 
     def _now_and_then(self) -> None:
-        if time.monotonic() - self._last >= PLAIN_SECONDS:
-            self._last = time.monotonic()
-            self.line()
+        with self._turn:
+            if (now := time.monotonic()) >= self._due:
+                self._due = now + PLAIN_SECONDS
+                self.line()

@@ -21,33 +21,41 @@ def report_console(*, soft_wrap: bool = True, file_width: int = FILE_WIDTH) -> C
 def print_report(status: dict[str, Any]) -> None:
     """One row per adapter version, then the gain and what the dialogues came to; on stdout."""
     console = report_console()
-    cast = "simulated cast" if status["cast"] == "simulated" else "judge " + status["models"]["judge"]
-    judged = [version for version in status["versions"] if "n" in version]
-    inputs = f"{judged[0]['n']} held-out inputs" if judged else "not evaluated yet"
-    console.print(f"\n[bold]Student against teacher, {escape(cast)}[/] ({inputs}, both orders)", highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("version", "stage"):
-        table.add_column(heading)
-    for heading in ("win", "tie", "loss", "win-tie rate", "95% interval", "rubric", "length", "distinct-2"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
-    for version in status["versions"]:
-        table.add_row(*_row(version))
-    console.print(table)
+    if status["source_run"] is not None:
+        console.print(f"from run {escape(status['source_run'])}")
+    if status["versions"]:
+        _print_versions(console, status)
     _print_gain(console, status)
     dialogues, revisions = status["dialogues"], status["revisions"]
     console.print(
         f"dialogues: {dialogues['finished']} finished, {dialogues['failed']} failed, {dialogues['pending']} pending; "
-        f"{revisions} with a revision; {status['turns']} turns in all",
-        highlight=False,
+        f"{revisions} with a revision; {status['turns']} turns in all"
     )
     if status["cast"] == "simulated":
         console.print(
             "[dim]rubric: share of outputs that meet the simulated judge's rubric; length: words of the output over "
             "words of the input.\nThese figures are of the simulated cast: they show that the loop works, not how "
-            "funny anything is.[/]",
-            highlight=False,
+            "good anything is.[/]"
         )
+
+
+def _print_versions(console: Console, status: dict[str, Any]) -> None:
+    cast = "simulated cast" if status["cast"] == "simulated" else f"judge {status['models'].get('judge', 'unknown')}"
+    judged = [version for version in status["versions"] if "n" in version]
+    inputs = f"{judged[0]['n']} held-out inputs" if judged else "not evaluated yet"
+    console.print(f"\n[bold]Student against teacher, {escape(cast)}[/] ({inputs}, both orders)")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("version", "stage"):
+        table.add_column(heading)
+    for heading in ("win", "tie", "loss", "win-tie rate", _interval(status), "rubric", "length", "distinct-2"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for version in status["versions"]:
+        table.add_row(*_row(version))
+    console.print(table)
+    for version in status["versions"]:
+        if version["status"] == "rolled_back" and version["reason"]:
+            console.print(f"v{version['version']} was rolled back: {escape(version['reason'])}")
 
 
 def print_next_steps(status: dict[str, Any], url: str) -> None:
@@ -63,16 +71,19 @@ def print_next_steps(status: dict[str, Any], url: str) -> None:
         f"  openmic transcripts list {run}{flag}\n"
         f"  openmic transcripts show latest{flag}\n"
         f'  openmic chat --run {run}{flag} "The kettle broke again."',
-        highlight=False,
         markup=False,
     )
+
+
+def _interval(status: dict[str, Any]) -> str:
+    return f"{status['confidence'] * 100:g}% interval"
 
 
 def _row(version: dict[str, Any]) -> list[str]:
     name = [f"v{version['version']}", version["stage"]]
     state = "" if version["promoted"] else version["status"].replace("_", " ")
     if "n" not in version:
-        return [*name, *[""] * 8, state]
+        return [*name, *["-"] * 8, state]
     low, high = version["ci"]
     rubric = version["rubric_rate"]
     return [
@@ -97,6 +108,5 @@ def _print_gain(console: Console, status: dict[str, Any]) -> None:
     verdict = "feedback beats imitation" if low > 0 else "feedback is worse" if high < 0 else "no clear difference"
     console.print(
         f"gain in win-tie rate, v{gain['from']} to v{gain['to']}: {gain['value']:+.1%} "
-        f"(95% interval {low:+.1%} to {high:+.1%}): {verdict}",
-        highlight=False,
+        f"({_interval(status)} {low:+.1%} to {high:+.1%}): {verdict}"
     )

@@ -13,7 +13,7 @@ from ..core.errors import ConfigError, OpenmicError
 from ..core.ids import new_id
 from ..core.records import Split
 from ..store import Run, Store
-from .options import JsonOption, RunArgument, StoreOption, print_json, store_flag, store_url
+from .options import JsonOption, OverridesOption, RunArgument, StoreOption, print_json, store_flag, store_url
 from .progress import progress_display
 from .report import print_next_steps, print_report
 
@@ -24,10 +24,7 @@ def run(
     config: Annotated[Path, typer.Argument(help="The configuration file.", metavar="CONFIG")] = Path(
         "examples/humor.yaml"
     ),
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as --set rounds=2. May be repeated."),
-    ] = None,
+    overrides: OverridesOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan, and change nothing.")
     ] = False,
@@ -80,13 +77,13 @@ def resume(
       openmic resume
       openmic resume 01JD8Z
     """
-    from ..graph.runner import resume_run
+    from ..graph.resuming import resume_any
 
     url = store_url(store)
     with Store.open_readonly(url) as reader:
         run_id = reader.resolve_run(run_name).id
-    with _resumable(run_id, url):
-        finished = resume_run(run_id, url, progress_display())
+    with _resumable(run_id, url), Store.open(url) as opened:
+        finished = resume_any(opened, run_id, progress_display())
     _conclude(finished, url, as_json=as_json)
 
 

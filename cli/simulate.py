@@ -42,8 +42,8 @@ def simulate(
 ) -> None:
     """Serve a simulated teacher, critic and judge, OpenAI-compatible and free of charge.
 
-    The models are sim-teacher, sim-critic and sim-judge. They write and judge humor by a known rubric, and can be told
-    to be slow, unreliable or unfair.
+    The models are sim-teacher, sim-critic, sim-judge, and sim-critic-2 and sim-critic-3 for a jury. They have the tasks
+    humor and plain-language, judge by known rubrics, and can be told to be slow, unreliable or unfair.
 
     Example: openmic simulate --port 8199 --prefer-first 0.2 --log requests.jsonl
     """

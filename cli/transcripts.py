@@ -4,6 +4,9 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +19,8 @@ from .report import report_console
 
 LIST_WIDTH = 200
 """Columns of a list that is written to a file or a pipe."""
+
+GAP = " … "
 
 app = typer.Typer(help="List and read the conversations of a run.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -130,7 +135,7 @@ def _print_lines(lines: list[DialogueLine]) -> None:
             heading, style=style, no_wrap=True, justify="right" if heading in {"round", "turns"} else "left"
         )
     for heading in ("input", "final text"):
-        table.add_column(heading, ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column(heading, ratio=1, no_wrap=True)
     for line in lines:
         dialogue = line.dialogue
         table.add_row(
@@ -138,7 +143,34 @@ def _print_lines(lines: list[DialogueLine]) -> None:
             str(dialogue.round),
             str(line.turns),
             dialogue.stop_reason or dialogue.status,
-            Text(printable(line.example_text)),
-            Text(printable(line.final_text or dialogue.error or "")),
+            _BothEnds(line.example_text),
+            _BothEnds(line.final_text or dialogue.error or ""),
         )
     console.print(table)
+
+
+class _BothEnds:
+    """A text on one line that loses its middle where there is no room for it all: a joke is at its end."""
+
+    def __init__(self, text: str) -> None:
+        self._text = " ".join(printable(text).split())
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(min(1, cell_len(self._text)), cell_len(self._text))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(cut_in_the_middle(self._text, options.max_width), no_wrap=True, overflow="ellipsis")
+
+
+def cut_in_the_middle(text: str, width: int) -> str:
+    """The text, or its beginning and its end with an ellipsis between them, in at most so many terminal columns."""
+    if cell_len(text) <= width:
+        return text
+    room = width - cell_len(GAP)
+    if room < 2:
+        return set_cell_size(text, width)
+    head = set_cell_size(text, room // 2).rstrip()
+    tail = text
+    while cell_len(tail) > room - room // 2:
+        tail = tail[1:]
+    return f"{head}{GAP}{tail.lstrip()}"

@@ -94,10 +94,18 @@ class SimulatedCastSettings(Section):
     """Seconds every reply takes."""
     rate_limit_rate: float = Field(default=0.0, ge=0, lt=1)
     """Share of requests that are first refused with 429."""
+    refuse_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of requests that a model declines to do, in words."""
+    broken_json_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of critiques whose JSON is cut off, fenced, wrapped in prose or written with single quotes."""
     prefer_first: float = Field(default=0.0, ge=0, le=1)
     """Probability that a comparison goes to the text shown first, whatever it says."""
+    prefer_long: float = 0.0
+    """Log-odds added to a comparison per unit of log length ratio in words; negative prefers the shorter text."""
     flip_rate: float = Field(default=0.0, ge=0, le=1)
     """Share of comparisons whose verdict is turned round."""
+    no_logprobs: bool = False
+    """Whether the cast withholds log-probabilities, as some endpoints do."""
 
 
 class CastSettings(Section):
@@ -108,7 +116,7 @@ class CastSettings(Section):
     critic: EndpointSettings = EndpointSettings()
     """Judges and criticises the student during training."""
     jury: tuple[EndpointSettings, ...] = ()
-    """Further critics whose verdicts count beside the critic's own; `verdict.jury` says how. Critiques are its alone."""
+    """Further critics whose verdicts count beside the critic's own, as `verdict.jury` says. It alone writes critiques."""
     judge: EndpointSettings | None = None
     """Judges for evaluation alone. Default: simulated beside a simulated critic, else the critic's own model."""
     simulated: SimulatedCastSettings = SimulatedCastSettings()
@@ -171,7 +179,7 @@ class ObjectiveSettings(Section):
     """The numbers in the objectives' formulas; each objective says which it uses."""
 
     beta: float | None = Field(default=None, gt=0)
-    """How strongly a preference pulls (dpo, simpo, kto). None: the objective's own, 0.1 for dpo and kto, 2 for simpo."""
+    """How strongly a preference pulls (dpo, simpo, kto). None: the objective's own, 0.1 (dpo, kto) or 2 (simpo)."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     """Share of preferences believed to be the wrong way round (dpo)."""
     nll_weight: float | None = Field(default=None, ge=0)
@@ -248,9 +256,11 @@ class DialogueSettings(Section):
     candidates: int = Field(default=6, ge=2)
     """Drafts the student samples for each input."""
     selection: Literal["most_different", "tournament"] = "most_different"
-    """Which two drafts the critic compares: the most different ones, or the best and the worst of a small tournament."""
+    """Which two drafts the critic compares: the most different, or the best and the worst of a small tournament."""
     max_revisions: int = Field(default=1, ge=0)
-    """Revisions before the teacher demonstrates instead."""
+    """Revisions before the student is given up on."""
+    rescue: bool = True
+    """Whether the teacher demonstrates where the student did not get there."""
     concurrency: int = Field(default=32, ge=1)
     """Dialogues held at once."""
 
@@ -319,6 +329,16 @@ class RunConfig(Section):
     preferences: PreferenceSettings = PreferenceSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def _beams_are_enough(self) -> Self:
+        beams = self.student.sampling.num_beams
+        if 1 < beams < self.dialogue.candidates:
+            raise ValueError(
+                f"student.sampling.num_beams={beams} finds fewer texts than dialogue.candidates="
+                f"{self.dialogue.candidates} asks for; raise the one or lower the other"
+            )
+        return self
 
     @property
     def store_url(self) -> str:

@@ -3,24 +3,22 @@
 Whatever is wrong is reported at once, each with the place it came from and, for an unknown key, the nearest valid one.
 """
 
-import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from .config import RunConfig
 from .errors import ConfigError
+from .nearest_key import Key, nearest_key
 
 ENV_PREFIX = "OPENMIC_"
 ENV_RESERVED = frozenset({"OPENMIC_CACHE"})
 """Variables with the prefix that are not configuration keys."""
-
-_Key = tuple[str, ...]
 
 
 def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> RunConfig:
@@ -35,12 +33,36 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
         ConfigError: names every key that is unknown or has a wrong value, and where it came from.
     """
     values = _read_yaml(path)
-    sources: dict[_Key, str] = {}
+    sources: dict[Key, str] = {}
     for name, text in sorted((os.environ if environment is None else environment).items()):
         if name.startswith(ENV_PREFIX) and name not in ENV_RESERVED:
             key = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
             _lay(values, key, _parse_value(text, name), name)
             sources[key] = f"environment variable {name}"
+    _lay_overrides(values, overrides, sources)
+    try:
+        config = RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, str(path), sources)) from None
+    return _resolve_paths(config, path.parent)
+
+
+def override_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    """A configuration with overrides, `a.b=value` each, laid over it.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    values = config.model_dump(mode="json")
+    sources: dict[Key, str] = {}
+    _lay_overrides(values, overrides, sources)
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, "the run's configuration", sources)) from None
+
+
+def _lay_overrides(values: dict[str, Any], overrides: Sequence[str], sources: dict[Key, str]) -> None:
     for override in overrides:
         dotted, separator, text = override.partition("=")
         if not separator or not dotted.strip():
@@ -48,11 +70,6 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
         key = tuple(part.strip() for part in dotted.split("."))
         _lay(values, key, _parse_value(text, f"--set {override}"), f"--set {override}")
         sources[key] = f"--set {override}"
-    try:
-        config = RunConfig.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, str(path), sources)) from None
-    return _resolve_paths(config, path.parent)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -85,7 +102,7 @@ def _parse_value(text: str, source: str) -> Any:
         raise ConfigError(f"{source}: the value is not valid YAML; quote it") from None
 
 
-def _lay(values: dict[str, Any], key: _Key, value: Any, source: str) -> None:
+def _lay(values: dict[str, Any], key: Key, value: Any, source: str) -> None:
     """Put the value at the dotted key, making the sections on the way."""
     section = values
     for depth, part in enumerate(key[:-1], start=1):
@@ -98,7 +115,7 @@ def _lay(values: dict[str, Any], key: _Key, value: Any, source: str) -> None:
     section[key[-1]] = value
 
 
-def _explain(error: ValidationError, path: str, sources: Mapping[_Key, str]) -> str:
+def _explain(error: ValidationError, path: str, sources: Mapping[Key, str]) -> str:
     lines = []
     for item in error.errors():
         key = tuple(str(part) for part in item["loc"])
@@ -106,7 +123,7 @@ def _explain(error: ValidationError, path: str, sources: Mapping[_Key, str]) -> 
         source = _source(key, sources, about) or path
         dotted = ".".join(key)
         if item["type"] == "extra_forbidden":
-            lines.append(f"{source}: unknown key {dotted!r}{_nearest(key)}")
+            lines.append(f"{source}: unknown key {dotted!r}{nearest_key(RunConfig, key)}")
         elif item["type"] == "missing":
             lines.append(f"{source}: {dotted} is missing and has no default")
         else:
@@ -117,7 +134,7 @@ def _explain(error: ValidationError, path: str, sources: Mapping[_Key, str]) -> 
     return "\n".join(lines)
 
 
-def _source(key: _Key, sources: Mapping[_Key, str], about: str | None) -> str | None:
+def _source(key: Key, sources: Mapping[Key, str], about: str | None) -> str | None:
     """Where the value at the key was set other than in the file: at it, above it or, if that can be, beneath it.
 
     A complaint `about` a section as a whole comes of those keys beneath it that it names.
@@ -126,43 +143,6 @@ def _source(key: _Key, sources: Mapping[_Key, str], about: str | None) -> str | 
     beneath = ((place[-1], source) for place, source in sources.items() if place[: len(key)] == key)
     under = (source for name, source in beneath if about is None or name in about)
     return next(at_or_above, None) or next(under, None)
-
-
-def _nearest(key: _Key) -> str:
-    valid = _fields_at(key[:-1])
-    if key[-1] in valid:
-        return ""
-    close = difflib.get_close_matches(key[-1], valid, n=1, cutoff=0.5)
-    section = ".".join(key[:-1])
-    if close:
-        return f"; did you mean {'.'.join((*key[:-1], close[0]))!r}?"
-    elsewhere = [path for path in _all_keys(RunConfig) if path[-1] == key[-1]]
-    if elsewhere:
-        return f"; did you mean {'.'.join(elsewhere[0])!r}?"
-    return f"; valid {'keys' if not section else f'keys of {section}'} are {', '.join(valid)}"
-
-
-def _fields_at(key: _Key) -> list[str]:
-    model: type[BaseModel] | None = RunConfig
-    for part in key:
-        field = model.model_fields.get(part) if model else None
-        model = _section_of(field.annotation) if field else None
-    return list(model.model_fields) if model else []
-
-
-def _all_keys(model: type[BaseModel], prefix: _Key = ()) -> list[_Key]:
-    keys = []
-    for name, field in model.model_fields.items():
-        section = _section_of(field.annotation)
-        keys += _all_keys(section, (*prefix, name)) if section else [(*prefix, name)]
-    return keys
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
 
 
 def _resolve_paths(config: RunConfig, folder: Path) -> RunConfig:

@@ -1,6 +1,6 @@
 """The plain records that cross rooms. No record knows the store, a model or a graph."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -194,7 +194,7 @@ class GenerationRequest:
     adapter: int | None = None
     """The adapter version to generate with; None takes whichever is current, 0 is the bare base model."""
     beam: int = 0
-    """Which of the search's beams is wanted, 0 the best. Requests that differ in `id` and `beam` alone share a search."""
+    """Which of the search's beams is wanted, 0 the best. Requests that differ in id and beam alone share a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,13 +246,30 @@ class TrainingExample:
 
 @dataclass(frozen=True, slots=True)
 class TrainingMetrics:
-    """What a training reports when it is done."""
+    """What a training reports when it is done, all its phases together."""
 
     steps: int
     examples: int
+    """Examples that were trained on or held out."""
     tokens: int
-    """Tokens that went through the model, prompts included, padding excluded."""
+    """Tokens that were trained on, prompts included, padding excluded."""
     seconds: float
     final_loss: float
+    """The mean over the last tenth of the steps."""
     curve: tuple[dict[str, float], ...] = field(default=())
-    """One row per optimizer step: step, loss, lr, tokens, and what the objective adds."""
+    """One row per optimizer step: step (counted through all phases), phase (from 1), loss, learning_rate, tokens (from
+    the start), holdout_loss where it was looked at, and what the objective adds."""
+    left_out: int = 0
+    """Examples with a text beyond max_tokens."""
+    held_out: int = 0
+    """Examples that were held out to stop by."""
+    stopped_early: bool = False
+    """Whether training ended before its last step because the held-out loss no longer fell."""
+    best_step: int | None = None
+    """The step whose state was kept, 0 for the state before the first; None where nothing was held out."""
+    holdout_loss: float | None = None
+    """The held-out loss of the state that was kept."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the curve."""
+        return {name: value for name, value in asdict(self).items() if name != "curve"}

@@ -14,13 +14,12 @@ from langgraph.runtime import Runtime
 
 from ..core.ids import derive_id
 from ..core.records import Split
-from ..evaluation.summary import gain
 from ..store import Adapter
-from ..store.schema import now
+from .gate import GateDecision
+from .improvement import judge_candidate, settle_adapter, train_candidate
 from .runtime import RunContext
 from .stages.demonstrate import demonstrate_all
 from .stages.evaluate import evaluate as evaluate_version
-from .stages.fine_tuning import fine_tune_on_feedback
 from .stages.fine_tuning import imitate as fine_tune_on_demonstrations
 from .stages.rehearse import rehearse as hold_dialogues
 
@@ -32,10 +31,12 @@ class CampaignState(TypedDict, total=False):
     """The round that is under way, from 1; 0 before the first."""
     serving: int
     """The adapter version that is promoted."""
-    candidate: int
-    """The version that waits for its evaluation."""
-    gain_high: float
-    """The high end of the candidate's gain over the serving version on dev inputs."""
+    candidate: int | None
+    """The version that waits for its evaluation; None where a round left nothing to train on."""
+    promoted: bool
+    """What the gate decided about the candidate."""
+    reason: str
+    """Why."""
 
 
 CampaignGraph = CompiledStateGraph[CampaignState, RunContext, CampaignState, CampaignState]
@@ -62,47 +63,43 @@ async def demonstrate(state: CampaignState, runtime: Runtime[RunContext]) -> Cam
 
 async def imitate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """The student is fine-tuned on the demonstrations; feedback starts from what comes of it."""
-    version = await fine_tune_on_demonstrations(runtime.context)
-    _decide(runtime.context, version, "promoted", "where feedback starts from")
+    context = runtime.context
+    version = await fine_tune_on_demonstrations(context)
+    await context.pool.load_adapter(context.adapter(version), make_current=False)
+    settle_adapter(context, version, GateDecision(True, "where feedback starts from"))
     return {"serving": version}
 
 
 async def rehearse(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """A round of critique-and-revise dialogues with the serving adapter."""
     round_number = state["round"] + 1
-    await hold_dialogues(runtime.context, round_number, state["serving"])
-    return {"round": round_number}
+    serving = await hold_dialogues(runtime.context, round_number, state["serving"])
+    return {"round": round_number, "serving": serving}
 
 
 async def fine_tune(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
-    """The serving adapter is trained on the preferences that the dialogues made."""
-    return {"candidate": await fine_tune_on_feedback(runtime.context, state["round"], state["serving"])}
+    """The serving adapter is trained on the preferences that no training has learned from yet."""
+    return {"candidate": await train_candidate(runtime.context, state["round"], state["serving"])}
 
 
 async def evaluate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """Candidate and serving version are compared on dev inputs; test inputs play no part in any choice."""
-    context = runtime.context
-    if not context.evaluation_inputs(Split.DEV):
-        return {"gain_high": 0.0}
-    before = await evaluate_version(context, state["serving"], Split.DEV)
-    after = await evaluate_version(context, state["candidate"], Split.DEV)
-    difference = gain(before, after, context.config.evaluation, context.config.seed)
-    return {"gain_high": difference.high if difference is not None else 0.0}
+    assert state["candidate"] is not None
+    decision = await judge_candidate(runtime.context, state["serving"], state["candidate"])
+    return {"promoted": decision.promoted, "reason": decision.reason}
 
 
 async def promote(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """The candidate becomes the serving adapter."""
-    reason = f"gain on dev inputs may be as high as {state['gain_high']:+.2f}"
-    _decide(runtime.context, state["candidate"], "promoted", reason)
+    assert state["candidate"] is not None
+    settle_adapter(runtime.context, state["candidate"], GateDecision(True, state["reason"]))
     return {"serving": state["candidate"]}
 
 
 async def roll_back(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """The candidate is set aside and the adapter before it goes on serving."""
-    margin = runtime.context.config.evaluation.rollback_margin
-    reason = f"gain on dev inputs is at most {state['gain_high']:+.2f}, below the margin of {-margin:+.2f}"
-    _decide(runtime.context, state["candidate"], "rolled_back", reason)
-    runtime.context.progress.say(f"adapter v{state['candidate']} rolled back: {reason}")
+    assert state["candidate"] is not None
+    settle_adapter(runtime.context, state["candidate"], GateDecision(False, state["reason"]))
     return {}
 
 
@@ -113,10 +110,14 @@ async def report(state: CampaignState, runtime: Runtime[RunContext]) -> Campaign
     return {}
 
 
+def after_fine_tune(state: CampaignState, runtime: Runtime[RunContext]) -> Literal["evaluate", "rehearse", "report"]:
+    """A candidate is judged; a round that left nothing to train on is over."""
+    return "evaluate" if state["candidate"] is not None else another_round(state, runtime)
+
+
 def after_evaluate(state: CampaignState, runtime: Runtime[RunContext]) -> Literal["promote", "roll_back"]:
-    """Roll back only what is worse beyond its interval and the margin."""
-    lost = state["gain_high"] < -runtime.context.config.evaluation.rollback_margin
-    return "roll_back" if lost else "promote"
+    """As the gate decided."""
+    return "promote" if state["promoted"] else "roll_back"
 
 
 def another_round(state: CampaignState, runtime: Runtime[RunContext]) -> Literal["rehearse", "report"]:
@@ -133,15 +134,9 @@ def build_campaign_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -
     graph.add_edge("demonstrate", "imitate")
     graph.add_conditional_edges("imitate", another_round)
     graph.add_edge("rehearse", "fine_tune")
-    graph.add_edge("fine_tune", "evaluate")
+    graph.add_conditional_edges("fine_tune", after_fine_tune)
     graph.add_conditional_edges("evaluate", after_evaluate)
     graph.add_conditional_edges("promote", another_round)
     graph.add_conditional_edges("roll_back", another_round)
     graph.add_edge("report", END)
     return graph.compile(checkpointer=checkpointer, name="campaign")
-
-
-def _decide(context: RunContext, version: int, status: str, reason: str) -> None:
-    context.store.update(
-        Adapter, derive_id(context.run.id, "adapter", version), status=status, reason=reason, decided_at=now()
-    )

@@ -1,4 +1,4 @@
-"""Choosing the two drafts that the critic compares."""
+"""Choosing the two texts that the critic compares."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -17,7 +17,7 @@ def valid_drafts(drafts: Sequence[Turn]) -> list[Turn]:
     return list(seen.values())
 
 
-def most_different_pair(drafts: Sequence[Turn], ratio_range: tuple[float, float]) -> tuple[Turn, Turn] | None:
+def most_different_pair(texts: Sequence[Turn], ratio_range: tuple[float, float]) -> tuple[Turn, Turn] | None:
     """The pair with the largest n-gram edit distance among those of similar length.
 
     Pairs outside the length filter could never become a preference, so no verdict is spent on them.
@@ -25,7 +25,7 @@ def most_different_pair(drafts: Sequence[Turn], ratio_range: tuple[float, float]
     low, high = ratio_range
     pairs = [
         (first, second)
-        for first, second in combinations(drafts, 2)
+        for first, second in combinations(texts, 2)
         if low <= length_ratio(first.content, second.content) <= high
         and low <= length_ratio(second.content, first.content) <= high
     ]

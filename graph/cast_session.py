@@ -1,41 +1,41 @@
-"""The large models for the time of a run: a client per role, and a simulated cast started where one is asked for."""
+"""The large models for the time of a run: a client for each, and a simulated cast started where one is asked for."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from ..agents.openai_client import OpenAIClient
 from ..agents.simulated import SimulatedCast, SimulatorSettings
 from ..core.config import CastSettings
 from ..core.records import Role
-from .preflight import ROLES
+from .members import ROLES, Member, members, model_of
 
 
-def model_names(cast: CastSettings) -> dict[Role, str]:
-    """Which model plays each role, as the endpoint knows it."""
-    return {role: f"sim-{role}" if (e := cast.endpoint(role)).simulated else e.model for role in ROLES}
+def model_names(cast: CastSettings) -> dict[str, Any]:
+    """Which model plays each role, as its endpoint knows it; under `jury` the list of the jurors' if there are any."""
+    names = {member: model_of(member, endpoint) for member, endpoint in members(cast).items()}
+    jury = [name for (_, place), name in names.items() if place > 0]
+    return {role: names[role, 0] for role in ROLES} | ({"jury": jury} if jury else {})
 
 
 @asynccontextmanager
-async def open_cast(cast: CastSettings, seed: int, log: Path) -> AsyncIterator[Mapping[Role, OpenAIClient]]:
-    """A client for each role; the simulated cast runs as a process of its own and is ended with the block.
+async def open_cast(
+    cast: CastSettings, seed: int, log: Path, *, roles: Sequence[Role] = ROLES
+) -> AsyncIterator[Mapping[Member, OpenAIClient]]:
+    """A client for each model of these roles; the simulated cast is a process of its own and is ended with the block.
 
     Raises:
         EndpointSetupError: the simulated cast does not start.
     """
     async with AsyncExitStack() as stack:
-        simulated_url = None
-        if any(cast.endpoint(role).simulated for role in ROLES):
+        wanted, simulated_url = members(cast, roles), None
+        if any(endpoint.simulated for endpoint in wanted.values()):
             settings = SimulatorSettings(seed=seed, **cast.simulated.model_dump())
             simulated_url = stack.enter_context(SimulatedCast(settings, log=log)).base_url
-        clients: dict[Role, OpenAIClient] = {}
-        for role in ROLES:
-            endpoint = cast.endpoint(role)
-            url = simulated_url if endpoint.simulated else None
-            known = endpoint.model_copy(update={"model": model_names(cast)[role]})
-            clients[role] = OpenAIClient(known, base_url=url)
-        try:
-            yield clients
-        finally:
-            for client in clients.values():
-                await client.close()
+        clients: dict[Member, OpenAIClient] = {}
+        for member, endpoint in wanted.items():
+            known = endpoint.model_copy(update={"model": model_of(member, endpoint)})
+            clients[member] = OpenAIClient(known, base_url=simulated_url if endpoint.simulated else None)
+            stack.push_async_callback(clients[member].close)
+        yield clients

@@ -1,24 +1,28 @@
 """The dialogue: one input's critique-and-revise conversation, as a LangGraph state machine.
 
-    draft -> compare -> critique -> revise -> compare -> (critique | demonstrate | end)
+    draft -> (tournament ->) compare -> critique -> revise -> compare -> (critique | demonstrate | end)
 
 The state holds ids and small numbers; texts live in the store. A dialogue has no checkpoints of its own: every turn is
 in the store the moment it is said, and holding the dialogue again finds it there (see `graph.recording`).
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Literal, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from ..core.records import TurnKind
-from ..store import Critique, Dialogue, Example, Turn
+from ..agents.critique import advice
+from ..agents.verdict import Verdict as Comparison
+from ..core.records import PreferenceSource, TurnKind
+from ..store import Critique, Dialogue, Example, Turn, Verdict
 from .candidates import most_different_pair, valid_drafts
 from .preferences import preference_from, teacher_preference
 from .recording import llm_turn, record_critique, record_verdict, student_turn
 from .runtime import RunContext
+from .tournament import Match, best_and_worst
 
 
 class DialogueState(TypedDict, total=False):
@@ -33,11 +37,14 @@ class DialogueState(TypedDict, total=False):
     """The student's best text so far."""
     challenger: str | None
     """What it is to be compared with."""
+    entrants: list[str]
+    """Drafts that play a tournament for best and challenger."""
     critique: str
     revisions: int
     stop_reason: str
-    """Set when the conversation is over: why it ended."""
+    """Why the conversation is over, where it did not just run out of revisions."""
     final: str | None
+    """The turn it arrived at; by default the student's best."""
 
 
 DialogueGraph = CompiledStateGraph[DialogueState, RunContext, DialogueState, DialogueState]
@@ -48,6 +55,7 @@ async def draft(state: DialogueState, runtime: Runtime[RunContext]) -> DialogueS
     talk = _Talk(state, runtime.context)
     settings, agent = talk.context.config.dialogue, talk.context.student
     template, sampling = agent.template("draft"), talk.context.config.student.sampling
+    requests = agent.candidates(talk.dialogue.id, talk.text, settings.candidates, sampling, state["adapter_version"])
     drafts = await asyncio.gather(
         *(
             student_turn(
@@ -55,42 +63,56 @@ async def draft(state: DialogueState, runtime: Runtime[RunContext]) -> DialogueS
                 talk.dialogue,
                 seq,
                 TurnKind.DRAFT,
-                agent.draft(f"{talk.dialogue.id}:{seq}", talk.text, sampling, state["adapter_version"]),
+                request,
                 template,
                 source=talk.text,
             )
-            for seq in range(settings.candidates)
+            for seq, request in enumerate(requests)
         )
     )
     valid = valid_drafts(drafts)
-    pair = most_different_pair(valid, settings.length_ratio)
-    following: DialogueState = {"next_seq": settings.candidates, "revisions": 0}
+    following: DialogueState = {"next_seq": settings.candidates, "revisions": 0, "entrants": []}
     if not valid:
         return {**following, "best": None, "challenger": None}
+    if settings.selection == "tournament" and len(valid) > 2:
+        return {**following, "best": None, "challenger": None, "entrants": [draft.id for draft in valid]}
+    pair = most_different_pair(valid, talk.context.config.preferences.length_ratio)
     if pair is None:
         return {**following, "best": valid[0].id, "challenger": None}
     return {**following, "best": pair[0].id, "challenger": pair[1].id}
+
+
+async def tournament(state: DialogueState, runtime: Runtime[RunContext]) -> DialogueState:
+    """The critic finds the best and the worst of the drafts; every comparison may become a preference."""
+    talk = _Talk(state, runtime.context)
+    seq, met = state["next_seq"], set[frozenset[str]]()
+
+    async def play(matches: Sequence[Match[str]]) -> list[bool]:
+        nonlocal seq
+        pairs = [(talk.turn(first), talk.turn(second)) for first, second in matches]
+        comparisons = await asyncio.gather(*(talk.ask(first, second, state["heard"]) for first, second in pairs))
+        won = []
+        for (first, second), comparison in zip(pairs, comparisons, strict=True):
+            verdict, seq = talk.record(seq, comparison, first, second, "candidates")
+            met.add(frozenset((first.id, second.id)))
+            won.append(verdict.p_first >= 0.5)
+        return won
+
+    best, worst = await best_and_worst(state["entrants"], play)
+    return {"next_seq": seq, "best": best, "challenger": None if frozenset((best, worst)) in met else worst}
 
 
 async def compare(state: DialogueState, runtime: Runtime[RunContext]) -> DialogueState:
     """The critic compares best and challenger in both orders; a clear verdict makes a preference."""
     talk = _Talk(state, runtime.context)
     best, challenger = talk.turn(state["best"]), talk.turn(state["challenger"])
-    comparison = await talk.context.critic.compare(
-        talk.text,
-        best.content,
-        challenger.content,
-        tie_margin=talk.context.config.dialogue.tie_margin,
-        heard=state["heard"],
-    )
-    verdict = record_verdict(talk.context, talk.dialogue, state["next_seq"], comparison, best, challenger)
+    comparison = await talk.ask(best, challenger, state["heard"])
     revised = challenger.kind is TurnKind.REVISION
-    preference = preference_from(talk.dialogue, verdict, best, challenger, "revision" if revised else "candidates")
-    if preference is not None:
-        talk.context.store.add_new(preference)
+    source: PreferenceSource = "revision" if revised else "candidates"
+    verdict, next_seq = talk.record(state["next_seq"], comparison, best, challenger, source)
     challenger_won = verdict.outcome == "loss"
     following: DialogueState = {
-        "next_seq": state["next_seq"] + 2,
+        "next_seq": next_seq,
         "best": challenger.id if challenger_won else best.id,
         "challenger": None,
     }
@@ -103,8 +125,10 @@ async def critique(state: DialogueState, runtime: Runtime[RunContext]) -> Dialog
     """The critic says what the best text lacks."""
     talk = _Talk(state, runtime.context)
     target = talk.turn(state["best"])
-    exchange, written = await talk.context.critic.criticise(talk.text, target.content, heard=state["heard"])
-    turn = record_critique(talk.context, talk.dialogue, state["next_seq"], exchange, written, target)
+    exchange, written = await talk.context.critic.criticise(
+        talk.text, target.content, heard=state["heard"], attempt=state["revisions"]
+    )
+    turn = record_critique(talk.context.store, talk.dialogue, state["next_seq"], exchange, written, target)
     return {"next_seq": state["next_seq"] + 1, "critique": turn.id}
 
 
@@ -114,9 +138,10 @@ async def revise(state: DialogueState, runtime: Runtime[RunContext]) -> Dialogue
     best, seq = talk.turn(state["best"]), state["next_seq"]
     written = talk.context.store.get(Critique, state["critique"])
     assert written is not None
+    said = advice(written.works, written.missing, written.suggestion)
     agent, sampling = talk.context.student, talk.context.config.student.sampling
     request = agent.revise(
-        f"{talk.dialogue.id}:{seq}", talk.text, best.content, written.suggestion, sampling, state["adapter_version"]
+        f"{talk.dialogue.id}:{seq}", talk.text, best.content, said, sampling, state["adapter_version"]
     )
     revision = await student_turn(
         talk.context,
@@ -145,17 +170,33 @@ async def demonstrate(state: DialogueState, runtime: Runtime[RunContext]) -> Dia
     if not shown.texts:
         return {"stop_reason": reason, "final": state["best"]}
     turn = llm_turn(
-        talk.context, talk.dialogue, state["next_seq"], TurnKind.DEMONSTRATION, shown.exchange, text=shown.texts[0]
+        talk.context.store,
+        talk.dialogue,
+        state["next_seq"],
+        TurnKind.DEMONSTRATION,
+        shown.exchange,
+        text=shown.texts[0],
     )
-    if talk.context.config.dialogue.prefer_teacher and state["best"] is not None:
+    if state["best"] is not None:
         talk.context.store.add_new(teacher_preference(talk.dialogue, turn, talk.turn(state["best"])))
     return {"next_seq": state["next_seq"] + 1, "stop_reason": reason, "final": turn.id}
 
 
-def after_draft(state: DialogueState, runtime: Runtime[RunContext]) -> Literal["compare", "critique", "demonstrate"]:
+def after_draft(
+    state: DialogueState, runtime: Runtime[RunContext]
+) -> Literal["tournament", "compare", "critique", "demonstrate", "__end__"]:
     """Two texts are compared, one is criticised where it may be revised, none leaves it to the teacher."""
+    if state.get("entrants"):
+        return "tournament"
     if state["best"] is None:
-        return "demonstrate"
+        return given_up(runtime)
+    return "compare" if state["challenger"] is not None else after_try(state, runtime)
+
+
+def after_tournament(
+    state: DialogueState, runtime: Runtime[RunContext]
+) -> Literal["compare", "critique", "demonstrate", "__end__"]:
+    """Best and worst are compared unless they have met."""
     return "compare" if state["challenger"] is not None else after_try(state, runtime)
 
 
@@ -166,23 +207,33 @@ def after_compare(state: DialogueState, runtime: Runtime[RunContext]) -> Literal
     return after_try(state, runtime)
 
 
-def after_revise(state: DialogueState, runtime: Runtime[RunContext]) -> Literal["compare", "critique", "demonstrate"]:
+def after_revise(
+    state: DialogueState, runtime: Runtime[RunContext]
+) -> Literal["compare", "critique", "demonstrate", "__end__"]:
     """A revision that says something new is compared; any other was a try for nothing."""
     return "compare" if state["challenger"] is not None else after_try(state, runtime)
 
 
-def after_try(state: DialogueState, runtime: Runtime[RunContext]) -> Literal["critique", "demonstrate"]:
-    """Another critique while revisions are left, else the teacher demonstrates."""
-    return "critique" if state["revisions"] < runtime.context.config.dialogue.max_revisions else "demonstrate"
+def after_try(state: DialogueState, runtime: Runtime[RunContext]) -> Literal["critique", "demonstrate", "__end__"]:
+    """Another critique while revisions are left, else the student is given up on."""
+    if state["revisions"] < runtime.context.config.dialogue.max_revisions:
+        return "critique"
+    return given_up(runtime)
+
+
+def given_up(runtime: Runtime[RunContext]) -> Literal["demonstrate", "__end__"]:
+    """The teacher demonstrates where it may."""
+    return "demonstrate" if runtime.context.config.dialogue.rescue else "__end__"
 
 
 def build_dialogue_graph() -> DialogueGraph:
     """The dialogue's state machine, compiled. Run it with a `RunContext` as its context."""
     graph: StateGraph[DialogueState, RunContext, Any, Any] = StateGraph(DialogueState, context_schema=RunContext)
-    for node in (draft, compare, critique, revise, demonstrate):
+    for node in (draft, tournament, compare, critique, revise, demonstrate):
         graph.add_node(node.__name__, node)
     graph.add_edge(START, "draft")
     graph.add_conditional_edges("draft", after_draft)
+    graph.add_conditional_edges("tournament", after_tournament)
     graph.add_conditional_edges("compare", after_compare)
     graph.add_edge("critique", "revise")
     graph.add_conditional_edges("revise", after_revise)
@@ -206,3 +257,16 @@ class _Talk:
         turn = self.context.store.get(Turn, identity)
         assert turn is not None
         return turn
+
+    async def ask(self, first: Turn, second: Turn, heard: Sequence[str]) -> Comparison:
+        return await self.context.critic.compare(self.text, first.content, second.content, heard=heard)
+
+    def record(
+        self, seq: int, comparison: Comparison, first: Turn, second: Turn, source: PreferenceSource
+    ) -> tuple[Verdict, int]:
+        """Store a comparison, with the preference it makes; returns its verdict and the next free place."""
+        verdict, next_seq = record_verdict(self.context.store, self.dialogue, seq, comparison, first, second)
+        preference = preference_from(self.dialogue, verdict, first, second, source)
+        if preference is not None:
+            self.context.store.add_new(preference)
+        return verdict, next_seq

@@ -1,9 +1,9 @@
 """Which verdicts become preferences to train on."""
 
 from ..core.ids import derive_id
+from ..core.records import PreferenceSource
 from ..evaluation.text_metrics import length_ratio
 from ..store import Dialogue, Preference, Turn, Verdict
-from ..core.records import PreferenceSource
 
 
 def preference_from(

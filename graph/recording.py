@@ -4,13 +4,15 @@ A turn's id follows from its dialogue and its place in it. Saying a thing again 
 what it holds, so a dialogue that was interrupted is held again from its beginning without anyone being asked twice.
 """
 
+from ..agents.cloze import text_score
 from ..agents.critique import CritiqueText
 from ..agents.llm import Exchange
 from ..agents.task import PromptTemplate
+from ..agents.verdict import Ballot as ReadBallot
 from ..agents.verdict import Verdict as Comparison
 from ..core.ids import content_hash, derive_id
 from ..core.records import Agent, Example, GenerationRequest, Stage, TurnKind
-from ..store import Critique, Dialogue, Turn, Verdict
+from ..store import Ballot, Critique, Dialogue, Store, Turn, Verdict
 from .runtime import RunContext
 
 
@@ -83,7 +85,7 @@ async def student_turn(
 
 
 def llm_turn(
-    context: RunContext,
+    store: Store,
     dialogue: Dialogue,
     seq: int,
     kind: TurnKind,
@@ -93,9 +95,105 @@ def llm_turn(
     parent: str | None = None,
 ) -> Turn:
     """Record what a large model said; `text` is the part of the reply that the turn is about, by default all."""
+    turn = _llm_turn(dialogue, seq, kind, exchange, text=text, parent=parent)
+    store.add_new(turn)
+    return turn
+
+
+def record_verdict(
+    store: Store, dialogue: Dialogue, seq: int, comparison: Comparison, first: Turn, second: Turn
+) -> tuple[Verdict, int]:
+    """Record a comparison: a turn and a ballot for each reply from `seq` on, and the verdict they add up to.
+
+    The turns are in the order of the jury's members, each member's replies of the forward order first. All of it is
+    one transaction. Returns the verdict and the first place after its turns.
+    """
+    turns = [
+        _llm_turn(
+            dialogue,
+            place,
+            TurnKind.VERDICT,
+            ballot.exchange,
+            parent=(first if ballot.forward else second).id,
+            note=_score_note(ballot),
+        )
+        for place, ballot in enumerate(comparison.ballots, start=seq)
+    ]
+    said = list(zip(turns, comparison.ballots, strict=True))
+    forward, reverse = (
+        next(turn for turn, ballot in said if ballot.forward is order and ballot.member == 0) for order in (True, False)
+    )
+    verdict = Verdict(
+        id=derive_id("verdict", forward.id),
+        run_id=dialogue.run_id,
+        dialogue_id=dialogue.id,
+        agent="judge" if forward.agent is Agent.JUDGE else "critic",
+        first_turn_id=first.id,
+        second_turn_id=second.id,
+        forward_turn_id=forward.id,
+        reverse_turn_id=reverse.id,
+        p_forward=comparison.p_forward,
+        p_reverse=comparison.p_reverse,
+        p_first=comparison.p_first,
+        consistent=comparison.consistent,
+        outcome=comparison.outcome,
+        method=comparison.method,
+    )
+    ballots = [
+        Ballot(
+            turn_id=turn.id,
+            verdict_id=verdict.id,
+            member=ballot.member,
+            forward=ballot.forward,
+            p_first=ballot.p_first,
+            method=ballot.method,
+        )
+        for turn, ballot in said
+    ]
+    store.add_new(*turns, verdict, *ballots)
+    return verdict, seq + len(turns)
+
+
+def _score_note(ballot: ReadBallot) -> str | None:
+    """What a reply without words said."""
+    if ballot.method != "cloze":
+        return None
+    return f"mean log-probability {text_score(ballot.exchange.reply):.4f} nats per token"
+
+
+def record_critique(
+    store: Store, dialogue: Dialogue, seq: int, exchange: Exchange, critique: CritiqueText, target: Turn
+) -> Turn:
+    """Record a written critique of one turn; the turn's note says what was the matter with the critic's replies."""
+    notes = ["asked again: the first reply held no suggestion"] if exchange.request.ordinal % 2 else []
+    if not critique.parsed:
+        notes.append("no suggestion in the form that was asked for")
+    turn = _llm_turn(dialogue, seq, TurnKind.CRITIQUE, exchange, parent=target.id, note="; ".join(notes) or None)
+    written = Critique(
+        turn_id=turn.id,
+        target_turn_id=target.id,
+        works=critique.works,
+        missing=critique.missing,
+        suggestion=critique.suggestion,
+        parse_ok=critique.parsed,
+    )
+    store.add_new(turn, written)
+    return turn
+
+
+def _llm_turn(
+    dialogue: Dialogue,
+    seq: int,
+    kind: TurnKind,
+    exchange: Exchange,
+    *,
+    text: str | None = None,
+    parent: str | None = None,
+    note: str | None = None,
+) -> Turn:
     request, reply = exchange.request, exchange.reply
     content = reply.text if text is None else text
-    turn = Turn(
+    return Turn(
         id=turn_id(dialogue.id, seq),
         run_id=dialogue.run_id,
         dialogue_id=dialogue.id,
@@ -120,50 +218,5 @@ def llm_turn(
         latency_ms=reply.latency_ms,
         retries=reply.retries,
         raw=reply.raw,
+        note=note,
     )
-    context.store.add_new(turn)
-    return turn
-
-
-def record_verdict(
-    context: RunContext, dialogue: Dialogue, seq: int, comparison: Comparison, first: Turn, second: Turn
-) -> Verdict:
-    """Record a comparison: a turn for each order, at `seq` and `seq + 1`, and the verdict they add up to."""
-    forward = llm_turn(context, dialogue, seq, TurnKind.VERDICT, comparison.forward, parent=first.id)
-    reverse = llm_turn(context, dialogue, seq + 1, TurnKind.VERDICT, comparison.reverse, parent=second.id)
-    verdict = Verdict(
-        id=derive_id("verdict", forward.id),
-        run_id=dialogue.run_id,
-        dialogue_id=dialogue.id,
-        agent="judge" if comparison.forward.request.role == "judge" else "critic",
-        first_turn_id=first.id,
-        second_turn_id=second.id,
-        forward_turn_id=forward.id,
-        reverse_turn_id=reverse.id,
-        p_forward=comparison.p_forward,
-        p_reverse=comparison.p_reverse,
-        p_first=comparison.p_first,
-        consistent=comparison.consistent,
-        outcome=comparison.outcome,
-        method=comparison.method,
-    )
-    context.store.add_new(verdict)
-    return verdict
-
-
-def record_critique(
-    context: RunContext, dialogue: Dialogue, seq: int, exchange: Exchange, critique: CritiqueText, target: Turn
-) -> Turn:
-    """Record a written critique of one turn."""
-    turn = llm_turn(context, dialogue, seq, TurnKind.CRITIQUE, exchange, parent=target.id)
-    context.store.add_new(
-        Critique(
-            turn_id=turn.id,
-            target_turn_id=target.id,
-            works=critique.works,
-            missing=critique.missing,
-            suggestion=critique.suggestion,
-            parse_ok=critique.parsed,
-        )
-    )
-    return turn

@@ -1,49 +1,75 @@
 """A run in one dictionary: what `openmic status --json` prints and the closing table shows."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from ..core.config import RunConfig
+from ..core.config import EvaluationSettings
 from ..core.ids import derive_id
 from ..core.records import Split
 from ..evaluation.summary import JudgedOutput, gain
-from ..store import Adapter, Evaluation, EvaluationItem, Run, Store, Turn, Verdict, overview
+from ..store import Adapter, Evaluation, EvaluationItem, Run, Store, Training, Turn, Verdict, overview
 
 STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
+MODELS = ("teacher", "critic", "jury", "judge")
 
 
 def run_status(store: Store, run: Run) -> dict[str, Any]:
-    """All that is known of a run, ready for JSON; rates are between 0 and 1, `win`, `tie` and `loss` count inputs."""
-    config = RunConfig.model_validate(run.config)
+    """All that is known of a run, ready for JSON; rates are between 0 and 1, `win`, `tie` and `loss` count inputs.
+
+    Of the configuration it reads no more than it needs, so that runs of other versions of openmic can be shown.
+    """
+    settings = EvaluationSettings.model_validate(run.config.get("evaluation", {}))
     adapters = store.select(Adapter, run_id=run.id, order_by="version")
     serving = [row for row in adapters if row.status == "promoted" and row.uri is not None]
-    models = {role: run.cast[role] for role in ("teacher", "critic", "judge")}
-    counts = overview(store, run)
+    models = {name: run.cast[name] for name in MODELS if name in run.cast}
+    stages = stage_names(adapters)
+    trainings = {training.id: training for training in store.select(Training, run_id=run.id)}
     return {
         "run": run.id,
         "name": run.name,
         "task": run.task,
+        "kind": run.kind,
+        "source_run": run.source_run_id,
         "status": run.status,
         "error": run.error,
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
         "cast": "simulated" if run.cast["simulated"] else models,
         "models": models,
-        "student": config.student.model,
-        **counts,
+        "student": run.config["student"]["model"],
+        "confidence": settings.confidence,
+        **overview(store, run),
         "store": store.url,
         "home": run.home,
         "adapter_path": serving[-1].uri if serving else None,
-        "versions": [_version(store, run, adapter) for adapter in adapters],
-        "gain": _gain(store, run, config, adapters),
+        "versions": [
+            _version(store, row, stage, trainings.get(row.training_id or ""))
+            for row, stage in zip(adapters, stages, strict=True)
+        ],
+        "gain": _gain(store, run, settings, adapters),
     }
 
 
-def _version(store: Store, run: Run, adapter: Adapter) -> dict[str, Any]:
-    evaluation = store.get(Evaluation, derive_id(run.id, "evaluation", adapter.version, Split.TEST))
+def stage_names(adapters: Sequence[Adapter]) -> list[str]:
+    """What to call the stage each adapter came from; a round that trained more than once counts its adapters."""
+    met: Counter[str] = Counter()
+    names = []
+    for adapter in adapters:
+        name = STAGE_NAMES.get(adapter.stage, f"round {adapter.round}")
+        met[name] += 1
+        names.append(name if met[name] == 1 else f"{name} ({met[name]})")
+    return names
+
+
+def _version(store: Store, adapter: Adapter, stage: str, training: Training | None) -> dict[str, Any]:
+    evaluation = store.get(Evaluation, derive_id(adapter.run_id, "evaluation", adapter.version, Split.TEST))
     summary = evaluation.summary if evaluation is not None and evaluation.status == "finished" else {}
     return {
         "version": adapter.version,
-        "stage": STAGE_NAMES.get(adapter.stage, f"round {adapter.round}"),
+        "stage": stage,
+        "objective": training.objective if training is not None else None,
+        "examples": training.examples if training is not None else None,
         "promoted": adapter.status == "promoted",
         "status": adapter.status,
         "reason": adapter.reason,
@@ -52,7 +78,7 @@ def _version(store: Store, run: Run, adapter: Adapter) -> dict[str, Any]:
     }
 
 
-def _gain(store: Store, run: Run, config: RunConfig, adapters: list[Adapter]) -> dict[str, Any] | None:
+def _gain(store: Store, run: Run, settings: EvaluationSettings, adapters: list[Adapter]) -> dict[str, Any] | None:
     """The paired difference on test inputs from the imitation version to the last one of a round.
 
     The last one is the last that was promoted; where feedback brought nothing that was, the last that was tried, so
@@ -64,7 +90,7 @@ def _gain(store: Store, run: Run, config: RunConfig, adapters: list[Adapter]) ->
         return None
     last = ([row for row in rounds if row.status == "promoted"] or rounds)[-1]
     before, after = (_outputs(store, run, row.version) for row in (imitation[0], last))
-    difference = gain(before, after, config.evaluation, config.seed)
+    difference = gain(before, after, settings, run.seed)
     if difference is None:
         return None
     return {

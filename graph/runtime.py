@@ -1,4 +1,4 @@
-"""What the nodes of both graphs work with: one run's configuration, agents, student, trainer and store."""
+"""What the nodes of both graphs work with: a run's configuration, agents, student, trainer and store."""
 
 import time
 from dataclasses import dataclass, field
@@ -29,24 +29,20 @@ class TokenRate:
         return f"{self.tokens / max(1e-6, time.monotonic() - self.since):.0f} tokens/s"
 
 
-@dataclass(slots=True)
-class RunContext:
-    """One run, open and ready to work. Built by `graph.runner`; the driver alone writes to its store."""
+@dataclass(slots=True, kw_only=True)
+class TrainingContext:
+    """What fine-tuning works with: a run, its store and a trainer. The driver alone writes to the store."""
 
     config: RunConfig
     run: Run
     task: Task
     examples: list[Example]
     store: Store
-    llm: SavedLLM
-    teacher: Teacher
-    critic: Critic
-    judge: Judge
     student: StudentAgent
-    pool: StudentPool
     trainer: Trainer
     progress: Progress
-    token_rate: TokenRate = field(default_factory=TokenRate)
+    origin: str
+    """The run whose dialogues and demonstrations there are: this one, or the campaign it goes back to."""
 
     @property
     def folder(self) -> Path:
@@ -62,18 +58,30 @@ class RunContext:
         """The run's inputs of one split, in the file's order."""
         return [example for example in self.examples if example.split is split]
 
-    def evaluation_inputs(self, split: Split) -> list[Example]:
-        """The held-out inputs that evaluations of this run look at."""
-        settings = self.config.evaluation
-        limit = settings.dev_inputs if split is Split.DEV else settings.test_inputs
-        return self.split(split)[:limit]
-
     def adapter(self, version: int) -> AdapterRef:
         """Where a version of this run lies."""
         if version == 0:
             return NO_ADAPTER
         [row] = self.store.select(Adapter, run_id=self.run.id, version=version)
         return AdapterRef(version, row.uri, row.sha256)
+
+
+@dataclass(slots=True, kw_only=True)
+class RunContext(TrainingContext):
+    """One campaign, open and ready to work. Built by `graph.runner`."""
+
+    llm: SavedLLM
+    teacher: Teacher
+    critic: Critic
+    judge: Judge
+    pool: StudentPool
+    token_rate: TokenRate = field(default_factory=TokenRate)
+
+    def evaluation_inputs(self, split: Split) -> list[Example]:
+        """The held-out inputs that evaluations of this run look at."""
+        settings = self.config.evaluation
+        limit = settings.dev_inputs if split is Split.DEV else settings.test_inputs
+        return self.split(split)[:limit]
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """The student's answer, counted for the progress display."""

@@ -8,17 +8,18 @@ from collections.abc import Mapping
 
 from ..agents.openai_client import OpenAIClient
 from ..core.errors import InterruptedRunError
-from ..core.records import LLMReply, LLMRequest, Role
+from ..core.records import LLMReply, LLMRequest
 from ..store import Store
+from .members import Member
 
 DRAIN_SECONDS = 20.0
 """How long an interrupt waits for replies that are already being written by an endpoint."""
 
 
 class SavedLLM:
-    """Routes requests to their role's endpoint, through the store."""
+    """Routes requests to the endpoint of the model that is meant, through the store."""
 
-    def __init__(self, store: Store, run_id: str, clients: Mapping[Role, OpenAIClient]) -> None:
+    def __init__(self, store: Store, run_id: str, clients: Mapping[Member, OpenAIClient]) -> None:
         self._store, self._run_id, self._clients = store, run_id, dict(clients)
         self._asking: dict[str, asyncio.Task[LLMReply]] = {}
         self._stopping = False
@@ -47,6 +48,6 @@ class SavedLLM:
             await asyncio.wait(list(self._asking.values()), timeout=DRAIN_SECONDS)
 
     async def _ask(self, request: LLMRequest) -> LLMReply:
-        reply = await self._clients[request.role].complete(request)
+        reply = await self._clients[request.role, request.member].complete(request)
         self._store.save_reply(self._run_id, request, reply)
         return reply

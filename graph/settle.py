@@ -1,12 +1,11 @@
 """How a dialogue ends: finished with a reason, or failed with an error that is kept as data."""
 
-from ..store import Dialogue
+from ..store import Dialogue, Store
 from ..store.schema import now
-from .runtime import RunContext
 
 
 def settle(
-    context: RunContext,
+    store: Store,
     dialogue: Dialogue,
     *,
     stop_reason: str | None = None,
@@ -14,7 +13,7 @@ def settle(
     error: Exception | None = None,
 ) -> None:
     """Record the end of a dialogue."""
-    context.store.update(
+    store.update(
         Dialogue,
         dialogue.id,
         status="failed" if error is not None else "finished",

@@ -22,6 +22,7 @@ from .tables import (
     Turn,
     Verdict,
 )
+from .yields import yields
 
 __all__ = [
     "Adapter",
@@ -47,4 +48,5 @@ __all__ = [
     "check_writable",
     "normalize_url",
     "overview",
+    "yields",
 ]

@@ -9,7 +9,7 @@ from sqlmodel import col
 from ..core.errors import NotFoundError
 from ..core.records import Stage
 from .reading import Reader
-from .tables import Critique, Dialogue, Example, Preference, Run, Turn, Verdict
+from .tables import Ballot, Critique, Dialogue, Example, Preference, Run, Turn, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,10 @@ class Conversation:
     """In the order they were said."""
     verdicts: list[Verdict]
     """In the order of their forward turns."""
+    ballots: list[Ballot]
+    """The replies that went into the verdicts, in the order of their turns."""
+    quoted: list[Turn]
+    """Turns of other dialogues that verdicts of this one are about."""
     critiques: list[Critique]
     """In the order of their turns."""
     preferences: list[Preference]
@@ -90,20 +94,26 @@ class ConversationReader(Reader):
         """
         of_dialogue = col(Turn.dialogue_id) == dialogue_id
         verdicts = select(Verdict).join(Turn, col(Verdict.forward_turn_id) == col(Turn.id))
+        ballots = select(Ballot).join(Turn, col(Ballot.turn_id) == col(Turn.id)).where(of_dialogue)
         critiques = select(Critique).join(Turn, col(Critique.turn_id) == col(Turn.id)).where(of_dialogue)
         preferences = select(Preference).where(col(Preference.dialogue_id) == dialogue_id)
         with self._session() as session:
             dialogue = session.get(Dialogue, dialogue_id)
             if dialogue is None:
                 raise self._no_dialogue(dialogue_id)
+            found = list(
+                session.scalars(verdicts.where(col(Verdict.dialogue_id) == dialogue_id).order_by(col(Turn.seq)))
+            )
+            about = {turn for verdict in found for turn in (verdict.first_turn_id, verdict.second_turn_id)}
+            elsewhere = select(Turn).where(col(Turn.id).in_(about), col(Turn.dialogue_id) != dialogue_id)
             return Conversation(
                 dialogue=dialogue,
                 example=session.get_one(Example, dialogue.example_id),
                 run=session.get_one(Run, dialogue.run_id),
                 turns=list(session.scalars(select(Turn).where(of_dialogue).order_by(col(Turn.seq)))),
-                verdicts=list(
-                    session.scalars(verdicts.where(col(Verdict.dialogue_id) == dialogue_id).order_by(col(Turn.seq)))
-                ),
+                verdicts=found,
+                ballots=list(session.scalars(ballots.order_by(col(Turn.seq)))),
+                quoted=list(session.scalars(elsewhere.order_by(col(Turn.created_at), col(Turn.id)))),
                 critiques=list(session.scalars(critiques.order_by(col(Turn.seq)))),
                 preferences=list(session.scalars(preferences.order_by(col(Preference.created_at), col(Preference.id)))),
             )

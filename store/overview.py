@@ -9,17 +9,19 @@ from ..core.records import Stage, TurnKind
 from .reading import Reader
 from .schema import column_of
 from .tables import Dialogue, LLMCall, Preference, Run, Turn
+from .yields import verdict_facts, yields
 
 
 def overview(store: Reader, run: Run) -> dict[str, Any]:
     """What has happened in a run so far.
 
     Returns:
-        Counts, fit for JSON: `dialogues` by status and `stop_reasons` (rehearsals alone), `turns`, `turn_kinds`, `llm`
-        (by role: `calls`, `input_tokens`, `output_tokens`), `preferences` by source, and `revisions`, the number of
-        dialogues with at least one. Statuses are always all there; other groups only where there is something to count.
+        Counts, fit for JSON: `dialogues` by status and `stop_reasons` (rehearsals, or what was judged again), `turns`,
+        `turn_kinds`, `llm` (by role: `calls`, `input_tokens`, `output_tokens`), `preferences` by source, `revisions`,
+        the number of dialogues with at least one, `yields` and `verdicts` (see the module `yields`). Statuses are
+        always all there; other groups only where there is something to count.
     """
-    rehearsal = col(Dialogue.run_id) == run.id, col(Dialogue.stage) == Stage.REHEARSE
+    rehearsal = col(Dialogue.run_id) == run.id, col(Dialogue.stage).in_([Stage.REHEARSE, Stage.REJUDGE])
     statuses = _tally(store, col(Dialogue.status), *rehearsal)
     kinds = _tally(store, col(Turn.kind), col(Turn.run_id) == run.id)
     revised = select(func.count(func.distinct(Turn.dialogue_id))).where(
@@ -33,6 +35,8 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
         "llm": _spent(store, run),
         "preferences": _tally(store, col(Preference.source), col(Preference.run_id) == run.id),
         "revisions": store.rows(revised)[0][0],
+        "yields": yields(store, run),
+        "verdicts": verdict_facts(store, run),
     }
 
 

@@ -145,9 +145,11 @@ class Store(ConversationReader):
             "messages": [message.model_dump() for message in request.messages],
             "sampling": request.sampling.model_dump(),
             "seed": request.seed,
+            "member": request.member,
             "ordinal": request.ordinal,
             "top_logprobs": request.top_logprobs,
             "json_schema": request.json_schema,
+            "score_prompt": request.score_prompt,
         }
         # A reply that was paid for is kept whatever numbers it holds.
         answered = finite(reply.model_dump())

@@ -16,6 +16,8 @@ from ..core.records import Agent, Outcome, PreferenceSource, Role, Split, Stage,
 from .schema import Row, member_of, now
 
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
+RunKind = Literal["campaign", "train", "rejudge"]
+"""A run of its own, or one that trains on, or judges again, another run's transcripts."""
 DialogueStatus = Literal["pending", "finished", "failed"]
 
 
@@ -42,8 +44,9 @@ class Run(Row, table=True):
     """Versions of the packages that decide the outcome, by name."""
     home: str
     """The folder of the run's files."""
+    kind: RunKind = Field(default="campaign", sa_type=AutoString, sa_column_kwargs={"server_default": "campaign"})
     source_run_id: str | None = Field(default=None, foreign_key="run.id")
-    """The run whose transcripts this one works on, where it holds no dialogues of its own."""
+    """The run whose transcripts this one works on; None for a campaign."""
     created_at: AwareDatetime = Field(default_factory=now)
     finished_at: AwareDatetime | None = None
     error: str | None = None

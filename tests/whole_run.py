@@ -41,13 +41,9 @@ def write_config(folder: Path, student: Path, **sections: dict[str, Any]) -> Pat
         "student": {"model": str(student), "device": "cpu", "sampling": {"max_tokens": 16}},
         "imitation": {"demonstrations": 2, "epochs": 1},
         # Among drafts of garbage the critic is never sure of anything, so every difference counts.
-        "dialogue": {
-            "inputs": 6,
-            "candidates": 3,
-            "tie_margin": 0.0,
-            "length_ratio": [0.05, 20.0],
-            "prefer_teacher": True,
-        },
+        "verdict": {"tie_margin": 0.0},
+        "dialogue": {"inputs": 6, "candidates": 3},
+        "preferences": {"length_ratio": [0.05, 20.0], "teacher_over_student": True},
         "training": {"epochs": 1},
         "evaluation": {"dev_inputs": 2, "bootstrap_samples": 200, "sampling": {"max_tokens": 16}},
     }

@@ -1,222 +1,205 @@
-"""One fine-tuning: examples and an objective in, a LoRA-adapted model and its metrics out.
+"""One fine-tuning: a model and examples in, the model's adapter trained with one objective.
 
 The loop is small on purpose: every objective shares it and the one log-probability function. It writes nothing to disk
-and knows neither Ray nor the store.
+but the reference, and knows neither Ray nor the store.
 """
 
 import math
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ..core.config import FineTuneSettings, LoRASettings
+from ..core.config import FineTuneSettings
 from ..core.errors import TrainingError
 from ..core.records import TrainingExample, TrainingMetrics
-from .logprobs import completion_logprobs
-from .objectives import OBJECTIVES, Objective, RowLogprobs
+from .batches import Scorer, endless_batches, joined, mean_length
+from .dropout import without_base_dropout
+from .early_stopping import EarlyStopping
+from .examples import Item, encode_examples, hold_out, with_mismatched
+from .job import TrainingProgress
+from .objectives import OBJECTIVES, Objective
+from .precision import Precision, resolve_precision
+from .reference import reference_of
+from .schedule import rate, steps_of
 from .student import LoadedStudent
-from .tokenization import EncodedPair, collate, encode_pair
-
-BUCKET_BATCHES = 8
-"""Examples are shuffled, then sorted by their prompts' lengths within runs of so many batches: little padding."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What an optimizer step tells the progress display."""
-
-    step: int
-    steps: int
-    loss: float
-    learning_rate: float
-    tokens: int
-    """Tokens trained on so far, padding excluded."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One example as token ids; `reference` holds log-probabilities of chosen (and rejected) under the start."""
-
-    chosen: EncodedPair
-    rejected: EncodedPair | None
-    reference: tuple[float, ...] = ()
-
-    @property
-    def length(self) -> int:
-        return self.chosen.length + (self.rejected.length if self.rejected else 0)
 
 
 def fine_tune(
     student: LoadedStudent,
+    model: Any,
     examples: Sequence[TrainingExample],
     *,
     objective: str,
     settings: FineTuneSettings,
-    lora: LoRASettings,
     seed: int,
-    start: Path | None = None,
-    on_step: Callable[[Step], None] = lambda _: None,
-) -> tuple[Any, TrainingMetrics]:
-    """Train a LoRA adapter and return the PEFT model that holds it, with the training's metrics.
+    reference_file: Path | None = None,
+    on_progress: Callable[[TrainingProgress], None] = lambda _: None,
+) -> TrainingMetrics:
+    """Train the model's adapter in place, from where it stands, and leave the model in eval mode.
 
     Args:
-        student: The base model. Its own weights are left alone, but the returned model wraps it: call `unload()` on
-            the PEFT model to have it back.
-        examples: What to learn from; a pairwise objective needs `rejected` on each.
+        student: What the model was made from: its tokenizer, kind and device.
+        model: A PEFT model whose adapter is trainable. As it stands it is the reference of an objective that has one.
+        examples: What to learn from; how many completions each must have the objective's `needs` say.
         objective: A name in `OBJECTIVES`.
         settings: Epochs, learning rate, batch size and the objective's own numbers.
-        lora: The adapter's shape; used only without `start`.
-        seed: Fixes the adapter's initial weights and the order of the examples.
-        start: A verified adapter folder to go on from; None begins with a new adapter.
-        on_step: Called after every optimizer step.
+        seed: Fixes the order of the examples, which of them are held out, and dropout.
+        reference_file: Where the reference is kept and found again; None computes it anew.
+        on_progress: Called after every optimizer step, and while the reference is computed.
 
     Raises:
-        TrainingError: there is nothing to train on, or the loss is not a finite number.
+        TrainingError: there is nothing to train on, an example does not fit the objective, or the loss is not a finite
+            number.
+        ConfigError: the student's device cannot compute in `settings.precision`.
     """
     torch.manual_seed(seed)
-    loss_function = OBJECTIVES[objective]
-    items = _encode(student, examples, loss_function, settings.max_tokens)
-    model = _adapted(student, lora, start)
-    if loss_function.needs_reference:
-        items = _with_reference(student, model, items, settings.batch_size)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0)
-    steps = max(1, math.ceil(settings.epochs * len(items) / settings.batch_size))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps, settings.warmup_share))
-    began, tokens = time.monotonic(), 0
-    curve: list[dict[str, float]] = []
-    model.train()
-    for step, batch in enumerate(islice(_batches(items, settings.batch_size, seed), steps), start=1):
-        value, metrics = _loss(student, model, batch, loss_function, settings)
-        loss = value.item()
-        if not math.isfinite(loss):
-            raise TrainingError(f"the {objective} loss became {loss} at step {step}; lower training.learning_rate")
-        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
-        rate = float(schedule.get_last_lr()[0])
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        tokens += sum(item.length for item in batch)
-        curve.append({"step": step, "loss": loss, "learning_rate": rate, "tokens": tokens, **metrics})
-        on_step(Step(step, steps, loss, rate, tokens))
-    model.eval()
-    tail = curve[-max(1, len(curve) // 10) :]
-    final_loss = sum(row["loss"] for row in tail) / len(tail)
-    return model, TrainingMetrics(len(curve), len(items), tokens, time.monotonic() - began, final_loss, tuple(curve))
-
-
-def _encode(
-    student: LoadedStudent, examples: Sequence[TrainingExample], objective: Objective, max_tokens: int
-) -> list[_Item]:
-    items = []
-    for example in examples:
-        chosen = encode_pair(student, example.messages, example.chosen)
-        rejected = None
-        if objective.pairwise:
-            if example.rejected is None:
-                raise TrainingError(f"example {example.id!r} has no rejected text, which this objective compares with")
-            rejected = encode_pair(student, example.messages, example.rejected)
-        if max(chosen.length, rejected.length if rejected else 0) <= max_tokens:
-            items.append(_Item(chosen, rejected))
-    if not items:
-        raise TrainingError(
-            f"nothing to train on: {len(examples)} examples, none within training.max_tokens={max_tokens}; "
-            "hold more dialogues, widen dialogue.length_ratio or raise max_tokens"
-        )
-    return items
-
-
-def _adapted(student: LoadedStudent, lora: LoRASettings, start: Path | None) -> Any:
-    from peft import LoraConfig, PeftModel, TaskType, get_peft_model
-
-    if start is not None:
-        return PeftModel.from_pretrained(student.model, str(start), is_trainable=True)
-    task_type = TaskType.CAUSAL_LM if student.kind == "causal" else TaskType.SEQ_2_SEQ_LM
-    targets, layers = lora.target_modules, None
-    if lora.last_layers is not None:
-        # PEFT picks layers only for modules named one by one.
-        targets = _linear_names(student.model) if targets == "all-linear" else targets
-        layers = list(range(student.model.config.num_hidden_layers))[-lora.last_layers :]
-    config = LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=targets,
-        layers_to_transform=layers,
-        task_type=task_type,
-    )
-    return get_peft_model(student.model, config)
-
-
-def _linear_names(model: Any) -> list[str]:
-    """The names that linear modules go by within a layer, the output projection left out."""
-    head = model.get_output_embeddings()
-    linear = [name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear) and part is not head]
-    return sorted({name.rpartition(".")[2] for name in linear})
-
-
-def _with_reference(student: LoadedStudent, model: Any, items: list[_Item], batch_size: int) -> list[_Item]:
-    """The items with their log-probabilities under the model as it stands, computed once and without gradients."""
-    result = []
-    model.eval()
-    for start in range(0, len(items), batch_size):
-        batch = items[start : start + batch_size]
-        with torch.inference_mode():
-            totals = _rows(student, model, batch).total.tolist()
-        half = len(batch)
-        result += [
-            _Item(item.chosen, item.rejected, (totals[i], totals[half + i]) if item.rejected else (totals[i],))
-            for i, item in enumerate(batch)
-        ]
-    return result
-
-
-def _rows(student: LoadedStudent, model: Any, batch: Sequence[_Item]) -> RowLogprobs:
-    """Chosen rows first, then rejected ones, as objectives expect them."""
-    pairs = [item.chosen for item in batch] + [item.rejected for item in batch if item.rejected]
-    padded = collate(student, pairs)
-    return RowLogprobs(completion_logprobs(student, model, padded), padded.completion_mask)
-
-
-def _loss(
-    student: LoadedStudent, model: Any, batch: Sequence[_Item], objective: Objective, settings: FineTuneSettings
-) -> tuple[Tensor, dict[str, float]]:
+    began = time.monotonic()
+    loss_of = OBJECTIVES[objective]
+    precision = Precision(resolve_precision(settings.precision, student.device), model, student.device)
+    items = encode_examples(student, examples, loss_of, settings)
+    parts = hold_out(items, settings.holdout_share, seed)
+    training, held = map(with_mismatched, parts) if loss_of.uses_mismatched else parts
     reference = None
-    if objective.needs_reference:
-        values = [item.reference[0] for item in batch] + [item.reference[1] for item in batch if item.rejected]
-        reference = torch.tensor(values, device=student.device)
-    loss = objective(_rows(student, model, batch), reference, settings)
-    return loss.value, loss.metrics
+    if loss_of.needs_reference:
+        reference = reference_of(
+            student,
+            model,
+            [*training, *held],
+            precision=precision,
+            batch_size=settings.micro_batch_size or settings.batch_size,
+            file=reference_file,
+            on_batch=lambda done, of: on_progress(TrainingProgress("reference", done, of)),
+        )
+    share_prompts = not settings.gradient_checkpointing
+    scorer = Scorer(student, model, precision, share_prompts, reference, mean_length(training))
+    # A likelihood alone may well be learned under dropout; a comparison of likelihoods may not.
+    comparing = loss_of.needs in {"pairs", "rankings"}
+    with (
+        _checkpointing(model) if settings.gradient_checkpointing else nullcontext(),
+        without_base_dropout(model) if comparing else nullcontext(),
+    ):
+        metrics = _Loop(scorer, loss_of, objective, settings, seed, on_progress).run(training, held)
+    return replace(metrics, seconds=time.monotonic() - began, left_out=len(examples) - len(items))
 
 
-def _batches(items: Sequence[_Item], size: int, seed: int) -> Iterator[list[_Item]]:
-    """Batches without end; each pass over the items is shuffled anew."""
-    generator = random.Random(seed)  # noqa: S311 - an order, not a secret
-    prompts: dict[tuple[int, ...], list[_Item]] = {}
-    for item in items:
-        prompts.setdefault(item.chosen.prompt, []).append(item)
-    while True:
-        groups = list(prompts.values())
-        generator.shuffle(groups)
-        order = [item for group in groups for item in group]
-        batches = []
-        for start in range(0, len(order), size * BUCKET_BATCHES):
-            # By prompt length first: completions of one prompt stay together, and a batch reads their prompt once.
-            run = sorted(order[start : start + size * BUCKET_BATCHES], key=lambda item: len(item.chosen.prompt))
-            batches += [run[i : i + size] for i in range(0, len(run), size)]
-        generator.shuffle(batches)
-        yield from batches
+class _Loop:
+    """The optimizer steps of one fine-tuning."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        loss_of: Objective,
+        name: str,
+        settings: FineTuneSettings,
+        seed: int,
+        on_progress: Callable[[TrainingProgress], None],
+    ) -> None:
+        self._scorer, self._loss_of, self._name, self._settings = scorer, loss_of, name, settings
+        self._seed, self._on_progress = seed, on_progress
+        self._parameters = [parameter for parameter in scorer.model.parameters() if parameter.requires_grad]
+        self._optimizer = torch.optim.AdamW(self._parameters, lr=settings.learning_rate, weight_decay=0.0)
+
+    def run(self, training: Sequence[Item], held: Sequence[Item]) -> TrainingMetrics:
+        """Train, and stop early where `held` says so."""
+        began, settings, model = time.monotonic(), self._settings, self._scorer.model
+        steps = steps_of(settings.epochs, len(training), settings.batch_size)
+        stopping = EarlyStopping(self._parameters, settings.patience) if held else None
+        if stopping:
+            stopping.look(0, self._holdout_loss(held))
+        curve: list[dict[str, float]] = []
+        tokens, stopped = 0, False
+        model.train()
+        batches = islice(endless_batches(training, settings.batch_size, self._seed), steps)
+        for step, batch in enumerate(batches, start=1):
+            tokens += sum(item.length for item in batch)
+            row = {"step": step, "phase": 1, **self._step(step, steps, batch), "tokens": tokens}
+            curve.append(row)
+            if stopping and (step % settings.eval_steps == 0 or step == steps):
+                row["holdout_loss"] = self._holdout_loss(held)
+                stopped = stopping.look(step, row["holdout_loss"]) and step < steps
+            self._on_progress(TrainingProgress(self._name, step, steps, row["loss"], tokens))
+            if stopped:
+                break
+        if stopping:
+            stopping.restore()
+        model.eval()
+        tail = curve[-max(1, len(curve) // 10) :]
+        return TrainingMetrics(
+            steps=len(curve),
+            examples=len(training) + len(held),
+            tokens=tokens,
+            seconds=time.monotonic() - began,
+            final_loss=sum(row["loss"] for row in tail) / len(tail),
+            curve=tuple(curve),
+            held_out=len(held),
+            stopped_early=stopped,
+            best_step=stopping.best_step if stopping else None,
+            holdout_loss=stopping.best_loss if stopping else None,
+        )
+
+    def _step(self, step: int, steps: int, batch: Sequence[Item]) -> dict[str, float]:
+        """One optimizer step; returns the loss before it, the learning rate, and what the objective adds."""
+        metrics = self._loss(batch, backward=True)
+        if not math.isfinite(metrics["loss"]):
+            raise TrainingError(f"the {self._name} loss became {metrics['loss']} at step {step}; lower learning_rate")
+        learning_rate = self._settings.learning_rate * rate(step - 1, steps, self._settings.warmup_share)
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._scorer.precision.step(self._optimizer, self._parameters, self._settings.max_grad_norm)
+        return {"learning_rate": learning_rate, **metrics}
+
+    def _loss(self, batch: Sequence[Item], *, backward: bool) -> dict[str, float]:
+        """The batch's loss and metrics, by parts of `micro_batch_size`; with `backward` its gradients are added up.
+
+        Each part's mean counts by its share of what the objective's mean is over, so that parts of any sizes add up to
+        the loss of the whole batch: an example weighs the same in every part, for SFT a token does.
+        """
+        size = self._settings.micro_batch_size or self._settings.batch_size
+        parts = [batch[start : start + size] for start in range(0, len(batch), size)]
+        beside = None
+        if batch[0].has_mismatched:
+            measured = [self._scorer.score_mismatched(part) for part in parts]
+            beside = measured[0]
+            for rows in measured[1:]:
+                beside = joined(beside, rows)
+        totals: dict[str, float] = {}
+        for part in parts:
+            rows = self._scorer.score(part)
+            loss = self._loss_of(joined(rows, beside) if beside else rows, self._settings)
+            share = self._weight(part) / self._weight(batch)
+            if backward:
+                self._scorer.precision.backward(loss.value * share)
+            for name, value in {"loss": loss.value.item(), **loss.metrics}.items():
+                totals[name] = totals.get(name, 0.0) + share * value
+        return totals
+
+    def _weight(self, items: Sequence[Item]) -> int:
+        return sum(item.ranked_tokens for item in items) if self._loss_of.mean_over == "tokens" else len(items)
+
+    @torch.no_grad()
+    def _holdout_loss(self, held: Sequence[Item]) -> float:
+        model = self._scorer.model
+        was_training = model.training
+        model.eval()
+        loss = self._loss(held, backward=False)["loss"]
+        model.train(was_training)
+        return loss
 
 
-def _rate(step: int, steps: int, warmup_share: float) -> float:
-    """The learning rate's share of its peak: a linear rise, then a linear fall to nearly zero."""
-    warmup = max(1, round(steps * warmup_share))
-    return (step + 1) / (warmup + 1) if step < warmup else (steps - step) / max(1, steps - warmup)
+@contextmanager
+def _checkpointing(model: Any) -> Iterator[None]:
+    """While it lasts, activations are computed again in the backward pass.
+
+    Not reentrantly, so that the layers' inputs need no gradients and those below `lora.last_layers` are spared theirs.
+    """
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    try:
+        yield
+    finally:
+        model.activation_checkpointing_disable()

@@ -39,10 +39,6 @@ class StudentPool:
         """Load an adapter between two batches. Raises AdapterError and leaves the old one serving if it is broken."""
         await _call(self._actor.load_adapter.remote(ref, make_current), GenerationError)
 
-    async def tokens_generated(self) -> int:
-        """Tokens generated so far."""
-        return int(await _call(self._actor.tokens_generated.remote(), GenerationError))
-
     def close(self) -> None:
         """End the actor."""
         _kill(self._actor)

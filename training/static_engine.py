@@ -15,8 +15,10 @@ from transformers import DynamicCache, GenerationConfig
 from ..core.errors import AdapterError, GenerationError
 from ..core.records import AdapterRef, Generation, GenerationRequest
 from .adapters import verify_adapter
+from .beam_search import Search, find_beams, groups_of, search_of
+from .prompt_cache import shared_prefill
 from .seeded_sampling import PerRowLength, SeededSampler
-from .student import LoadedStudent, accepted_inputs
+from .student import LoadedStudent
 from .tokenization import pad_prompts, render_prompt
 
 STRIDE = 8
@@ -60,8 +62,10 @@ class StaticEngine:
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Answer all requests, in their order; batches are made per adapter version and by prompt length.
 
+        Requests of one beam search are answered from one search.
+
         Raises:
-            GenerationError: a request names an adapter that is not loaded.
+            GenerationError: a request names an adapter that is not loaded, or a beam that its search does not have.
         """
         began = time.monotonic()
         prompts = [render_prompt(self._student, request.messages) for request in requests]
@@ -71,32 +75,68 @@ class StaticEngine:
             if version and version not in self._loaded:
                 raise GenerationError(f"adapter version {version} is not loaded; loaded are {[0, *self._loaded]}")
             rows = [i for i, asked in enumerate(versions) if asked == version]
-            for batch in self._batches(rows, prompts):
-                texts = self._generate_batch([requests[i] for i in batch], [prompts[i] for i in batch], version)
+            for row, ids in self._answers(rows, requests, prompts, version):
                 latency_ms = (time.monotonic() - began) * 1000
-                for i, ids in zip(batch, texts, strict=True):
-                    answers[i] = self._generation(requests[i], ids, len(prompts[i]), version, latency_ms)
+                answers[row] = self._generation(requests[row], ids, len(prompts[row]), version, latency_ms)
         return [answers[i] for i in range(len(requests))]
 
-    def _batches(self, rows: Sequence[int], prompts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    def _answers(
+        self,
+        rows: Sequence[int],
+        requests: Sequence[GenerationRequest],
+        prompts: Sequence[Sequence[int]],
+        version: int,
+    ) -> Iterator[tuple[int, list[int]]]:
+        """Each of the rows with its new token ids, in the order they are found."""
+        searches: dict[Search, list[int]] = {}
+        sampled: list[int] = []
+        for row in rows:
+            search = search_of(requests[row], prompts[row])
+            if search.num_beams == 1:
+                sampled.append(row)
+            else:
+                searches.setdefault(search, []).append(row)
+        for batch in self._batches(sampled, prompts, self._max_batch):
+            texts = self._generate_batch([requests[i] for i in batch], [prompts[i] for i in batch], version)
+            yield from zip(batch, texts, strict=True)
+        wanted = list(searches)
+        for group in groups_of(wanted):
+            fitting = max(1, self._max_batch // wanted[group[0]].num_beams)
+            for batch in self._batches(group, [search.prompt for search in wanted], fitting):
+                found = self._search([wanted[place] for place in batch], version)
+                for search, beams in zip((wanted[place] for place in batch), found, strict=True):
+                    yield from ((row, beams[requests[row].beam]) for row in searches[search])
+
+    def _batches(self, rows: Sequence[int], prompts: Sequence[Sequence[int]], most: int) -> Iterator[list[int]]:
         """The rows in batches of prompts of similar lengths: a short prompt beside a long one is mostly padding."""
         batch: list[int] = []
         for row in sorted(rows, key=lambda i: len(prompts[i])):
-            if batch and (
-                len(batch) == self._max_batch or len(prompts[row]) > len(prompts[batch[0]]) * LENGTH_SPREAD + STRIDE
-            ):
+            if batch and (len(batch) == most or len(prompts[row]) > len(prompts[batch[0]]) * LENGTH_SPREAD + STRIDE):
                 yield batch
                 batch = []
             batch.append(row)
         if batch:
             yield batch
 
+    def _search(self, searches: Sequence[Search], version: int) -> list[list[list[int]]]:
+        """New token ids of each beam of each search, the best beam first."""
+        self._select(version)
+        ids, mask = self._padded([search.prompt for search in searches])
+        with torch.inference_mode():
+            found = find_beams(self._student, self._model, ids, mask, searches)
+        eos, limit = self._student.tokenizer.eos_token_id, searches[0].max_tokens
+        return [[_cut(beam, eos, limit) for beam in beams] for beams in found]
+
+    def _padded(self, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        ids, mask = pad_prompts(self._student, prompts)
+        return ids.to(self._student.device), mask.to(self._student.device)
+
     def _generate_batch(
         self, requests: Sequence[GenerationRequest], prompts: Sequence[Sequence[int]], version: int
     ) -> list[list[int]]:
         """New token ids of each row, cut after the end of sequence or at the row's own limit."""
         self._select(version)
-        ids, mask = (part.to(self._student.device) for part in pad_prompts(self._student, prompts))
+        ids, mask = self._padded(prompts)
         decode = self._decode_causal if self._student.kind == "causal" else self._decode_seq2seq
         with torch.inference_mode():
             return decode(ids, mask, requests)
@@ -105,7 +145,7 @@ class StaticEngine:
         """Generate a few tokens at a time, and let rows that have ended leave the batch in between."""
         width, rows = ids.shape[1], list(range(len(requests)))
         texts: list[list[int]] = [[] for _ in rows]
-        cache = self._shared_prefill(ids, mask)
+        cache = shared_prefill(self._model, ids, mask)
         while rows:
             active = [requests[row] for row in rows]
             longest = max(request.sampling.max_tokens for request in active)
@@ -160,28 +200,6 @@ class StaticEngine:
             logits_processor=[SeededSampler(samplings, [request.seed for request in requests], start_width)],
             stopping_criteria=[PerRowLength([sampling.max_tokens for sampling in samplings], start_width)],
         )
-
-    def _shared_prefill(self, ids: Tensor, mask: Tensor) -> DynamicCache | None:
-        """Keys and values of all prompt tokens but the last, computed once for rows that share a prompt.
-
-        Candidates for one input do, and on a CPU reading the prompt costs as much as writing the answer. None where
-        no row shares its prompt.
-        """
-        unique, which = torch.unique(ids, dim=0, return_inverse=True)
-        if len(unique) == len(ids) or ids.shape[1] < 2:
-            return None
-        first = torch.stack([(which == group).nonzero()[0, 0] for group in range(len(unique))])
-        cache = DynamicCache(config=self._model.config)
-        inputs: dict[str, Any] = {
-            "input_ids": unique[:, :-1],
-            "attention_mask": mask[first][:, :-1],
-            "position_ids": (mask[first].cumsum(dim=1) - 1).clamp(min=0)[:, :-1],
-            "logits_to_keep": 1,
-        }
-        accepted = accepted_inputs(self._model, inputs)
-        self._model(**accepted, past_key_values=cache, use_cache=True)
-        cache.batch_select_indices(which)
-        return cache
 
     def _generation(
         self, request: GenerationRequest, ids: list[int], prompt_tokens: int, version: int, latency_ms: float

@@ -47,7 +47,6 @@ class StudentWorker:
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._engine_free = asyncio.Lock()
         self._loop: asyncio.Task[None] | None = None
-        self._tokens = 0
 
     async def ready(self) -> int:
         """The current adapter version, once the model is loaded."""
@@ -67,10 +66,6 @@ class StudentWorker:
             await self._on_engine(self._engine.load_adapter, ref, make_current=make_current)
         return self._engine.current
 
-    async def tokens_generated(self) -> int:
-        """Tokens generated since the actor started, for the progress display."""
-        return self._tokens
-
     async def _serve(self) -> None:
         while True:
             batch = await self._next_batch()
@@ -83,7 +78,6 @@ class StudentWorker:
                 if isinstance(answer, BaseException):
                     waiting.reply.set_exception(answer)
                     continue
-                self._tokens += len(answer.token_ids)
                 waiting.reply.set_result(replace(answer, queue_ms=(started - waiting.queued_at) * 1000))
 
     async def _answers(self, requests: list[GenerationRequest]) -> list[Generation | Exception]:

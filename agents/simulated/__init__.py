@@ -1,13 +1,14 @@
-"""The simulated cast: an OpenAI-compatible server that plays teacher, critic and judge by a known rubric.
+"""The simulated cast: an OpenAI-compatible server that plays teacher, critic and judge by known rubrics.
 
-The default of a laptop without an API key, the test bench, and a research instrument: since the rubric is known, what
-a student learnt can be measured against the truth. Not a claim about what is funny.
+The default of a laptop without an API key, the test bench, and a research instrument: since the rubrics are known, what
+a student learnt can be measured against the truth. It has the skills of two tasks (`skills.py`). Not a claim about what
+is funny or plain.
 """
 
 from .app import build_app
 from .process import SimulatedCast
-from .profiles import RUBRICS
-from .rubric import Assessment
 from .settings import SimulatorSettings
+from .skill import Assessment, Rubric
+from .skills import rubric_for
 
-__all__ = ["RUBRICS", "Assessment", "SimulatedCast", "SimulatorSettings", "build_app"]
+__all__ = ["Assessment", "Rubric", "SimulatedCast", "SimulatorSettings", "build_app", "rubric_for"]

@@ -6,11 +6,11 @@ sockets and processes (`server.py`).
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -18,11 +18,13 @@ from pydantic import ValidationError
 
 from ...core.ids import content_hash
 from . import protocol
+from .cloze import CompletionRequest, score
 from .faults import Mishap, Turnstile, delay_s
 from .journal import Journal
 from .prompts import Kind
-from .replies import MODELS, answer, understand
+from .replies import answer, understand
 from .settings import SimulatorSettings
+from .skills import MODELS
 
 OWNER = "openmic-simulated"
 _NOBODY_WAITS = 499
@@ -38,6 +40,10 @@ class _Reply:
     kind: Kind | None = None
 
 
+_Form = TypeVar("_Form", protocol.ChatRequest, CompletionRequest)
+_Replier = Callable[[Any, str, str | None], Awaitable[_Reply]]
+
+
 class _Cast:
     """Answers requests one by one; holds the little there is to remember between them."""
 
@@ -49,12 +55,37 @@ class _Cast:
         """Whether a request with this header may be answered."""
         return self._settings.api_key is None or authorization == f"Bearer {self._settings.api_key}"
 
-    async def reply(self, body: Any, request_hash: str, authorization: str | None) -> _Reply:
-        """The reply to a body that was JSON, after the time that it takes."""
+    async def chat(self, body: Any, request_hash: str, authorization: str | None) -> _Reply:
+        """The reply to the body of a chat, after the time that it takes."""
+        request = self._read(protocol.ChatRequest, body, authorization)
+        if isinstance(request, _Reply):
+            return request
+        key = content_hash([self._settings.seed, request_hash])
+        _, kind = understand(request)
+        turned_away = await self._wait(key, request.model, kind)
+        if turned_away is not None:
+            return turned_away
+        choices = answer(request, key, self._settings)
+        completion = protocol.completion(request, key, choices)
+        return _Reply(200, completion, model=request.model, kind=kind)
+
+    async def completion(self, body: Any, request_hash: str, authorization: str | None) -> _Reply:
+        """The reply to a prompt that is to be scored, after the time that it takes."""
+        request = self._read(CompletionRequest, body, authorization)
+        if isinstance(request, _Reply):
+            return request
+        key = content_hash([self._settings.seed, request_hash])
+        turned_away = await self._wait(key, request.model, "score")
+        if turned_away is not None:
+            return turned_away
+        return _Reply(200, score(request, key, self._settings), model=request.model, kind="score")
+
+    def _read(self, form: type[_Form], body: Any, authorization: str | None) -> "_Form | _Reply":
+        """The request that a body is, or why it is none that can be answered."""
         if not self.lets_in(authorization):
             return _Reply(401, _WRONG_KEY)
         try:
-            request = protocol.ChatRequest.model_validate(body)
+            request = form.model_validate(body)
         except ValidationError as error:
             return _Reply(400, _explain(error))
         if request.stream:
@@ -64,15 +95,13 @@ class _Cast:
             message = f"The model {request.model!r} does not exist; there are {', '.join(MODELS)}."
             not_found = protocol.error(message, "invalid_request_error", "model_not_found", "model")
             return _Reply(404, not_found, model=request.model)
-        key = content_hash([self._settings.seed, request_hash])
-        _, kind = understand(request)
+        return request
+
+    async def _wait(self, key: str, model: str, kind: Kind | None) -> _Reply | None:
+        """Takes the time that an answer takes; a reply if the request is turned away after it."""
         await asyncio.sleep(delay_s(self._settings, key))
         mishap = self._turnstile.admit(key)
-        if mishap is not None:
-            return self._turned_away(mishap, request.model, kind)
-        choices = answer(request, key, self._settings)
-        completion = protocol.completion(request, key, choices)
-        return _Reply(200, completion, model=request.model, kind=kind)
+        return None if mishap is None else self._turned_away(mishap, model, kind)
 
     def _turned_away(self, mishap: Mishap, model: str, kind: Kind | None) -> _Reply:
         if mishap == "error":
@@ -87,7 +116,7 @@ def build_app(settings: SimulatorSettings, log: Path | None = None) -> FastAPI:
 
     Args:
         settings: How the cast shall behave.
-        log: A file that gets one line of JSON for each request to `/v1/chat/completions`; it is appended to.
+        log: A file that gets one line of JSON for each request to a model; it is appended to.
 
     Raises:
         ConfigError: The log cannot be written.
@@ -102,8 +131,7 @@ def build_app(settings: SimulatorSettings, log: Path | None = None) -> FastAPI:
 
     app = FastAPI(title="openmic simulated cast", lifespan=lifespan)
 
-    @app.post("/v1/chat/completions")
-    async def complete(request: Request) -> JSONResponse:
+    async def respond(request: Request, reply_to: _Replier) -> JSONResponse:
         raw = await request.body()
         try:
             body = json.loads(raw)
@@ -112,10 +140,18 @@ def build_app(settings: SimulatorSettings, log: Path | None = None) -> FastAPI:
             request_hash = content_hash(raw.decode(errors="replace"))
             reply = _Reply(400, protocol.error("The body is not valid JSON.", "invalid_request_error"))
         else:
-            reply = await cast.reply(body, request_hash, request.headers.get("authorization"))
+            reply = await reply_to(body, request_hash, request.headers.get("authorization"))
         gone = await request.is_disconnected()
         journal.record(request_hash, reply.model, reply.kind, _NOBODY_WAITS if gone else reply.status)
         return JSONResponse(reply.body, reply.status, reply.headers)
+
+    @app.post("/v1/chat/completions")
+    async def chat(request: Request) -> JSONResponse:
+        return await respond(request, cast.chat)
+
+    @app.post("/v1/completions")
+    async def completion(request: Request) -> JSONResponse:
+        return await respond(request, cast.completion)
 
     @app.get("/v1/models")
     async def models(request: Request) -> JSONResponse:

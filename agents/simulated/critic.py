@@ -1,6 +1,6 @@
-"""The critic and the judge: which of two texts is better, and what a draft lacks.
+"""The critic and the judge: which of two texts is better and why, and what a draft lacks.
 
-Both are worked out from the rubric of the model that is asked; the teacher, where it is asked, has the critic's.
+All of it is worked out from a rubric and, for what is said in words, from the skill's remarks.
 """
 
 import math
@@ -9,36 +9,15 @@ from dataclasses import dataclass
 
 from ...core.text import words
 from .chance import choose, happens
-from .devices import joke
-from .english import content_stems, read_sentence, stem
-from .profiles import RUBRICS
-from .rubric import PARTS, Assessment, Rubric
 from .settings import SimulatorSettings
-
-NEEDS_TAGS = (
-    "I can only judge texts that are given to me in <sentence>, <first> and <second>, or <sentence> and <draft>."
-)
+from .skill import Assessment, Remarks, Rubric
 
 _SURE = 0.999
 """No verdict is surer than this, as label probabilities are read from a softmax."""
 _FIRST_REGARDLESS = 0.95
 """The probability that the first text gets where it wins for its position."""
-
-_WORKS = {
-    "device": ("The comic turn works.", "There is a real joke in it.", "It has a comic idea."),
-    "meaning": ("It keeps what the sentence says.", "The meaning is all there.", "It stays true to the sentence."),
-    "brevity": ("It is short.", "It does not outstay its welcome.", "The length is right."),
-    "original": ("It adds something of its own.", "It is more than a copy.", "It goes beyond the sentence."),
-    "fresh": ("The ending is not worn out.", "I have not heard this ending before.", "The last words are fresh."),
-}
-_MISSING = {
-    "device": "It states the facts without a comic device: no exaggeration, comparison or turn.",
-    "meaning": "It loses what the sentence says; {lost} should still be there.",
-    "brevity": "It rambles: at {length} words the joke is buried.",
-    "original": "It repeats the sentence and adds next to nothing.",
-    "fresh": "The ending is stale or says the same thing over and over.",
-}
-_NOTHING_MISSING = "Nothing is missing; only the last words could be sharper."
+_LITTLE_WORKS = "Little works so far."
+_NO_PART_BETTER = "is the better one on the whole."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,52 +37,64 @@ class Critique:
         return f"Works: {self.works}\nMissing: {self.missing}\nSuggestion: {self.suggestion}"
 
 
-def rubric_of(model: str) -> Rubric:
-    """The rubric that a model judges by."""
-    return RUBRICS.get(model, RUBRICS["sim-critic"])
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a critic made of two texts."""
+
+    first: Assessment
+    second: Assessment
+    p_first: float
+    """The probability that the first is better, with whatever biases and faults the settings ask for."""
 
 
-def first_preferred(
+def compare(
     rubric: Rubric,
-    sentence: str,
+    source: str,
     first: str,
     second: str,
     heard: Sequence[str],
     settings: SimulatorSettings,
     key: str,
-) -> float:
-    """The probability that the first text is better, with whatever biases and faults the settings ask for."""
-    gap = rubric.assess(sentence, first, heard).score - rubric.assess(sentence, second, heard).score
+) -> Comparison:
+    """Weighs two texts for the same source against each other."""
+    one, other = rubric.assess(source, first, heard), rubric.assess(source, second, heard)
+    gap = one.score - other.score
     longer = math.log((len(words(first)) + 1) / (len(words(second)) + 1))
     p = 1 / (1 + math.exp(-max(-50.0, min(50.0, rubric.sharpness * gap + settings.prefer_long * longer))))
     if happens(settings.flip_rate, key, "flip"):
         p = 1 - p
     if happens(settings.prefer_first, key, "prefer first"):
         p = max(p, _FIRST_REGARDLESS)
-    return min(_SURE, max(1 - _SURE, p))
+    return Comparison(one, other, min(_SURE, max(1 - _SURE, p)))
 
 
-def critique(rubric: Rubric, sentence: str, draft: str, heard: Sequence[str], *parts: str | int) -> Critique:
+def reason(rubric: Rubric, remarks: Remarks, comparison: Comparison, label: str) -> str:
+    """One sentence for the text of this label: the part in which it has most over the other text."""
+    name, better, worse = "first", comparison.first.parts, comparison.second.parts
+    if label == "2":
+        name, better, worse = "second", worse, better
+    lead = {part: rubric.weights[part] * (better[part] - worse[part]) for part in rubric.weights}
+    strongest = max(lead, key=lambda part: lead[part])
+    return f"The {name} text {remarks.better[strongest] if lead[strongest] > 0 else _NO_PART_BETTER}"
+
+
+def critique(
+    rubric: Rubric, remarks: Remarks, source: str, draft: str, heard: Sequence[str], *parts: str | int
+) -> Critique:
     """What works in a draft, what it misses most, and how it might go instead."""
-    found = rubric.assess(sentence, draft, heard)
-    best = max(PARTS, key=lambda name: found.parts[name] - rubric.thresholds[name] / 10)
-    works = choose(_WORKS[best], "works", *parts) if found.parts[best] > 0.5 else "Little works so far."
+    found = rubric.assess(source, draft, heard)
+    best = max(found.parts, key=lambda name: found.parts[name] - rubric.thresholds[name] / 10)
     return Critique(
-        works=works, missing=_missing(rubric, found, sentence, draft), suggestion=_suggest(sentence, *parts)
+        works=choose(remarks.works[best], "works", *parts) if found.parts[best] > 0.5 else _LITTLE_WORKS,
+        missing=_missing(rubric, remarks, found, source, draft),
+        suggestion=remarks.suggest(source, *parts),
     )
 
 
-def _missing(rubric: Rubric, found: Assessment, sentence: str, draft: str) -> str:
-    short = {name: rubric.thresholds[name] - found.parts[name] for name in PARTS}
-    lacking = [name for name in sorted(PARTS, key=lambda name: -short[name]) if short[name] > 0]
+def _missing(rubric: Rubric, remarks: Remarks, found: Assessment, source: str, draft: str) -> str:
+    short = {name: rubric.thresholds[name] - value for name, value in found.parts.items()}
+    lacking = [name for name in sorted(short, key=lambda name: -short[name]) if short[name] > 0]
     if not lacking:
-        return _NOTHING_MISSING
-    said = {stem(word) for word in words(draft)}
-    wanted = set(content_stems(sentence))
-    lost = [repr(word) for word in words(sentence) if stem(word) in wanted - said]
-    values = {"lost": " and ".join(lost[:3]), "length": str(len(words(draft)))}
-    return " ".join(_MISSING[name].format(**values) for name in lacking[:2])
-
-
-def _suggest(sentence: str, *parts: str | int) -> str:
-    return joke(read_sentence(sentence), "suggestion", *parts)
+        return remarks.nothing_missing
+    details = remarks.details(source, draft)
+    return " ".join(remarks.missing[name].format(**details) for name in lacking[:2])

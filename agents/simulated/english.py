@@ -1,105 +1,31 @@
-"""Just enough English to take a sentence apart without a language library.
+"""Just enough English for all skills, without a language library: function words, words but for their endings, loops.
 
-What counts as a content word, which words are the same but for their ending, and which noun of a sentence can be
-talked about again. Heuristics: they may miss a noun, and then say so, rather than make one up.
+Heuristics: they know common words and endings alone.
 """
 
-import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
 
-from ...core.text import words
+from ...core.text import fold, words
 
-_LISTS = {
-    "function": """
-        a an the this that these those my our your his her its their i we you he she it they me us him them myself
-        ourselves himself herself itself themselves who whom whose which what where when why how and or but nor so yet
-        if because although though while until till since unless than as of in on at by for from to into onto over under
-        with without about against between through during before after above below near behind beside across along
-        around off out up down again opposite inside outside past toward towards upon within per via despite except
-        is are was were be been being am do does did done has have had having will would shall should can could may
-        might must not no never ever always often sometimes usually just only also too very quite rather really already
-        still even almost nearly then there here now soon today tomorrow yesterday tonight lately recently every each
-        any some all both either neither none nobody nothing no-one someone somebody something anyone anybody anything
-        everyone everybody everything many much more most few less least several enough such other another same own
-        once twice ago away back well please however instead perhaps maybe whenever wherever whatever apparently later
-        i'm i've i'd i'll we're we've we'd we'll they're they've you're it's he's she's that's there's don't doesn't
-        didn't isn't aren't wasn't weren't can't couldn't won't wouldn't shouldn't hasn't haven't hadn't""",
-    "determiner": """
-        the a an my our your his her its their this that these those every each another two three four five six seven
-        eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty
-        fifty sixty seventy eighty ninety hundred""",
-    "dull": """
-        hour hours minute minutes second seconds day days week weeks weekend month months year years morning evening
-        afternoon night nights midnight noon lunch breakfast dinner time times way ways lot lots bit part rest side
-        front back top end half middle kind sort thing things one ones first last idea fact number pair couple half
-        metre metres kilometre kilometres mile miles pound pounds dollar dollars euro euros degree degrees percent
-        name names length shape mistake size matter reason chance turn help o'clock use call
-        monday tuesday wednesday thursday friday saturday sunday spring summer autumn winter moment age""",
-    "verb": """
-        argue arrive ask bark become begin believe belong blow borrow break bring burn buy call carry catch choose clean
-        close come complain cook cost count crow cry cut decide deliver die disappear drink drive eat explain fall feel
-        fit fix fly follow forget get give go grow hang happen hate have hear help hide hit hold hope hurt insist keep
-        know laugh lay lead learn leave let lie like live lock look lose love make mean meet mention need open own pay
-        pick point pour prefer pretend pull push put rain read refuse remember ring rise run say see seem sell send shut
-        sing sit sleep smell sound speak spend stand start stay steal stick stop swim take talk taste teach tell think
-        throw tread try turn understand use visit wait wake walk want wash wear weigh win work write serve last imitate
-        contain produce arrest bite climb collect combine cough dance drip drop escape expect explode fail fill follow
-        greet groan hang ignore improve knock lean lift matter melt move pass please practise prove reach recognise
-        remain repeat return save scream seem shout sneeze snore spell squeak stare suit tend tick wag whistle wobble
-        worry yell recommend measure mention belong blame owe collapse wonder
-        phone leak march mow rearrange comb hum bang take park overtake""",
-    "past": """
-        ate beat became began bent bit bled blew bought bowed bred broke brought built burnt burst came caught chose
-        clung cost crept cut dealt drank drew dreamt drove dug fed fell felt fled flew forgot fought found froze gave
-        got grew ground heard held hid hit hung hurt kept knew laid lay learnt leapt led left lent let lit lost made
-        meant met paid put quit ran rang read rode rose said sang sank sat saw sent set shone shook shot shrank shut
-        slept slid smelt sold sought spat spent spilt split spoke spoilt spread sprang stole stood struck stuck stung
-        stank swam swept swore swung taught thought threw told took tore understood went wept woke won wore wound
-        wrote""",
-    "adjective": """
-        late old new young whole alive little big small large long short best worst good bad next main only same entire
-        full empty left right early open dead sick rich poor wrong asleep awake
-        angry broken sharp older younger upside upstairs downstairs cheap cold hot""",
-    "ed_noun": "bed beds shed sheds seed weed sled speed feed need breed hundred red",
-    "ing_noun": """
-        wedding weddings building buildings ceiling ceilings painting paintings meeting meetings morning evening
-        clothing heating lighting parking earring earrings king kings ring rings wing wings string strings swing thing
-        things spring pudding puddings railing railings wing dressing dumpling dumplings duckling opening""",
-    "plural": "people children men women feet teeth mice geese police sheep",
-    "singular_s": "bus gas lens news maths gymnastics bass glass boss dress princess virus cactus",
-}
-_WORDS = {name: frozenset(text.split()) for name, text in _LISTS.items()}
-_TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[^\w\s]")
-_CLOSING = re.compile(r"[\s\"'”’)\]]*([.!?…]*)[\s\"'”’)\]]*$")
-_LONGEST_PHRASE = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Noun:
-    """Something a sentence is about, in the form in which it can be named again."""
-
-    name: str
-    """With its article where it takes one: `the kettle`, `the coins`, `Lucy`."""
-    plural: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A sentence taken apart."""
-
-    body: str
-    """Without its final stop; what goes on after it starts with a comma."""
-    question: bool
-    """It ended in a question or exclamation mark, which `body` still has: what goes on is a sentence of its own."""
-    nouns: tuple[Noun, ...]
-    """The best ones alone; empty where none is sure."""
-
-    @property
-    def inner(self) -> str:
-        """The body as it reads in the middle of a sentence."""
-        first, _, rest = self.body.partition(" ")
-        keeps_case = first.lower() not in _WORDS["function"] or first == "I" or first.startswith(("I'", "I’"))
-        return self.body if keeps_case else f"{first.lower()} {rest}".strip()
+_FUNCTION_WORDS = """
+    a an the this that these those my our your his her its their i we you he she it they me us him them myself
+    ourselves himself herself itself themselves who whom whose which what where when why how and or but nor so yet
+    if because although though while until till since unless than as of in on at by for from to into onto over under
+    with without about against between through during before after above below near behind beside across along
+    around off out up down again opposite inside outside past toward towards upon within per via despite except
+    is are was were be been being am do does did done has have had having will would shall should can could may
+    might must not no never ever always often sometimes usually just only also too very quite rather really already
+    still even almost nearly then there here now soon today tomorrow yesterday tonight lately recently every each
+    any some all both either neither none nobody nothing no-one someone somebody something anyone anybody anything
+    everyone everybody everything many much more most few less least several enough such other another same own
+    once twice ago away back well please however instead perhaps maybe whenever wherever whatever apparently later
+    i'm i've i'd i'll we're we've we'd we'll they're they've you're it's he's she's that's there's don't doesn't
+    didn't isn't aren't wasn't weren't can't couldn't won't wouldn't shouldn't hasn't haven't hadn't
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+"""Words (in lower case) that say nothing about what a sentence is about."""
 
 
 def stem(word: str) -> str:
@@ -115,82 +41,26 @@ def stem(word: str) -> str:
 def content_stems(text: str) -> list[str]:
     """The stems of a text's content words, in order; of all its words where it has no content word."""
     found = words(text)
-    return [stem(word) for word in found if word not in _WORDS["function"]] or [stem(word) for word in found]
+    return [stem(word) for word in found if word not in FUNCTION_WORDS] or [stem(word) for word in found]
 
 
 def is_function_word(word: str) -> bool:
     """Whether a word (in lower case) says nothing about what a sentence is about."""
-    return word in _WORDS["function"]
+    return word in FUNCTION_WORDS
 
 
-def read_sentence(text: str) -> Sentence:
-    """Takes any text apart; never fails, whatever the text is."""
-    flat = " ".join(text.split())
-    closing = _CLOSING.search(flat)
-    mark = closing.group(1) if closing else ""
-    body = flat[: closing.start()] if closing else flat
-    question = "?" in mark or "!" in mark
-    return Sentence(body=body + (mark[-1] if question else ""), question=question, nouns=_nouns(body))
+def fold_all(phrases: Sequence[str]) -> tuple[str, ...]:
+    """Each phrase folded, for lists that folded texts are searched for."""
+    return tuple(fold(phrase) for phrase in phrases)
 
 
-def _nouns(body: str) -> tuple[Noun, ...]:
-    tokens = _TOKEN.findall(body)
-    heads = [head for index in range(len(tokens)) if (head := _head(tokens, index)) is not None]
-    bright = [head for head in heads if head.lower() not in _WORDS["dull"]]
-    nouns = [Noun(f"the {head}", _is_plural(head.lower())) for head in bright]
-    if not nouns and tokens:
-        nouns = [name for name in [_opening_name(tokens)] if name is not None]
-    return tuple(dict.fromkeys(nouns))
-
-
-def _head(tokens: list[str], index: int) -> str | None:
-    """The head of the noun phrase that the determiner at `index` opens, where it plainly does."""
-    opener = tokens[index].lower()
-    if opener not in _WORDS["determiner"] and not opener.endswith(("'s", "’s")):
-        return None
-    phrase: list[str] = []
-    for token in tokens[index + 1 : index + 2 + _LONGEST_PHRASE]:
-        word = token.lower()
-        closed = not token[0].isalpha() or word in _WORDS["function"] or word in _WORDS["determiner"]
-        if word.endswith(("'s", "’s")):
-            return None
-        if closed or (phrase and _is_verb(word)):
-            break
-        phrase.append(token)
-    if not phrase or len(phrase) > _LONGEST_PHRASE:
-        return None
-    head, word = phrase[-1], phrase[-1].lower()
-    unsure = word in _WORDS["adjective"] or word.endswith("ly") or _is_verb(word)
-    surname = head[0].isupper() and "-" not in head and not _is_plural(word)
-    return None if unsure or surname else head
-
-
-def _opening_name(tokens: list[str]) -> Noun | None:
-    """The first word as a name, for sentences such as `Lucy was stuck`."""
-    first = tokens[0]
-    word = first.lower()
-    if not first[0].isupper() or word in _WORDS["function"] | _WORDS["dull"] | _WORDS["determiner"] or _is_verb(word):
-        return None
-    if not _is_plural(word):
-        return Noun(first)
-    # `Slugs have` or `Jonas has`: the verb tells, and where it does not, neither does this.
-    verb = tokens[1].lower() if len(tokens) > 1 else ""
-    if verb in ("have", "are", "were", "do"):
-        return Noun(f"the {word}", plural=True)
-    return Noun(first) if verb in ("has", "is", "was", "does") else None
-
-
-def _is_verb(word: str) -> bool:
-    if word in _WORDS["past"] or word in _WORDS["verb"]:
-        return True
-    if word.endswith("s") and (word[:-1] in _WORDS["verb"] or word.removesuffix("es") in _WORDS["verb"]):
-        return True
-    if word.endswith("ing") and len(word) > 5:
-        return word not in _WORDS["ing_noun"]
-    return word.endswith("ed") and word not in _WORDS["ed_noun"]
-
-
-def _is_plural(word: str) -> bool:
-    if word in _WORDS["plural"]:
-        return True
-    return word.endswith("s") and not word.endswith(("ss", "us", "is")) and word not in _WORDS["singular_s"]
+def repetition(said: list[str], given: list[str]) -> float:
+    """How degenerate a text is, from 0 to 1: its share of word triples (pairs, in a short text) said more than once."""
+    size = 3 if len(said) > 6 else 2
+    grams = Counter(tuple(said[index : index + size]) for index in range(len(said) - size + 1))
+    source = Counter(tuple(given[index : index + size]) for index in range(len(given) - size + 1))
+    again = sum(count - 1 for gram, count in grams.items() if count > 1 and count > source[gram])
+    immediate = sum(one == two for one, two in pairwise(said))
+    natural = sum(one == two for one, two in pairwise(given))
+    excess = 3 * again + 2 * max(0, immediate - natural)
+    return min(1.0, excess / len(said))

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_COMMON = (" the", " a", " and", " it", " of", " to", " in", " is", " that", ".", ",", " one")
 _TOKEN = re.compile(r"\s*[^\W_]+|\s*[^\w\s]|\s*_|\s+$")
 
 
@@ -69,6 +70,11 @@ class ChatRequest(BaseModel):
         return self.max_completion_tokens or self.max_tokens
 
     @property
+    def heat(self) -> float:
+        """The temperature; 1 where the request names none, as OpenAI's API has it."""
+        return 1.0 if self.temperature is None else self.temperature
+
+    @property
     def user_messages(self) -> list[str]:
         """The texts of the user's messages, in order."""
         return [message.text for message in self.messages if message.role == "user"]
@@ -80,6 +86,15 @@ class Odds(NamedTuple):
     p: float
     likeliest: Mapping[str, float]
     """Probabilities of the tokens to show, likeliest first; the token itself is one where it is likely enough."""
+
+
+def likeliest(token: str, p: float, top: int) -> dict[str, float]:
+    """Up to `top` tokens that might have stood in a token's place, itself with probability `p` among them."""
+    others = [other for other in _COMMON if other != token]
+    # Each next one gets half of what is left, so that the probabilities never add up to more than 1.
+    odds = {token: p} | {other: (1 - p) / 2**rank for rank, other in enumerate(others, start=1)}
+    kept = [token, *others][:top]
+    return {other: odds[other] for other in sorted(kept, key=lambda other: -odds[other])}
 
 
 def tokens(text: str) -> list[str]:

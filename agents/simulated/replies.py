@@ -1,25 +1,23 @@
-"""What the simulated models say: from a request that was let in to the choices of its reply."""
+"""What the simulated models say in a chat: from a request that was let in to the choices of its reply."""
 
 import json
 from typing import Any
 
 from ...core.text import words
 from .chance import happens
-from .critic import NEEDS_TAGS, critique, first_preferred, rubric_of
+from .critic import critique
 from .faults import REFUSAL, break_json
 from .prompts import Kind, Prompt, read_prompt
-from .protocol import ChatRequest, Odds, choice
+from .protocol import ChatRequest, choice
 from .settings import SimulatorSettings
-from .teacher import demonstrate
+from .skills import SKILLS, TEACHER, rubric_of
+from .verdicts import verdict
 
-TEACHER = "sim-teacher"
-MODELS = (TEACHER, "sim-critic", "sim-judge")
-"""The ids of the simulated models."""
-
-_NEEDS_SENTENCE = "I need a sentence to work with."
-_VARIANTS = (("{}", 0.90), (" {}", 0.06), ("{}.", 0.03))
-"""How a label's probability is spread over the tokens that mean it; what is left goes to a word that means neither."""
-_NEITHER = "The"
+NEEDS_TAGS = (
+    f"I can only judge texts that are given to me in {' or '.join(f'<{skill.tag}>' for skill in SKILLS)}, "
+    "together with <first> and <second>, or with <draft>."
+)
+_NEEDS_WORDS = "I need a sentence to work with."
 
 
 def understand(request: ChatRequest) -> tuple[Prompt, Kind | None]:
@@ -34,7 +32,7 @@ def answer(request: ChatRequest, key: str, settings: SimulatorSettings) -> list[
     """The choices of the reply.
 
     Args:
-        request: The request, for one of `MODELS`.
+        request: The request, for one of `skills.MODELS`.
         key: The hash of the server's seed and the request; everything that is left to chance follows from it.
         settings: What the cast was told.
     """
@@ -43,7 +41,7 @@ def answer(request: ChatRequest, key: str, settings: SimulatorSettings) -> list[
     if happens(settings.refuse_rate, key, "refuse"):
         return _plain(request, [REFUSAL] * count, settings)
     if kind == "compare":
-        return _verdict(request, prompt, key, settings)
+        return verdict(request, prompt, key, settings)
     if kind == "critique":
         return _plain(request, [_critique(request, prompt, key, index, settings) for index in range(count)], settings)
     if kind is None:
@@ -57,14 +55,14 @@ def _plain(request: ChatRequest, texts: list[str], settings: SimulatorSettings) 
 
 
 def _demonstrations(request: ChatRequest, prompt: Prompt, key: str, settings: SimulatorSettings) -> list[str]:
-    """The texts of all choices. No two of them share a paraphrase."""
+    """The texts of all choices. No two of them share a text."""
     choices = request.n or 1
-    sentence = prompt.sentence
-    if sentence is None:
-        sentence = request.user_messages[-1] if request.user_messages else ""
-    if not words(sentence):
-        return [_NEEDS_SENTENCE] * choices
-    texts = demonstrate(sentence, prompt.count * choices, settings.quality, prompt.heard, key)
+    skill, source = prompt.skill or SKILLS[0], prompt.source
+    if source is None:
+        source = request.user_messages[-1] if request.user_messages else ""
+    if not words(source):
+        return [_NEEDS_WORDS] * choices
+    texts = skill.demonstrate(source, prompt.count * choices, settings.quality, prompt.heard, key)
     if prompt.count == 1:
         return texts
     lists = [texts[start : start + prompt.count] for start in range(0, len(texts), prompt.count)]
@@ -72,35 +70,13 @@ def _demonstrations(request: ChatRequest, prompt: Prompt, key: str, settings: Si
 
 
 def _critique(request: ChatRequest, prompt: Prompt, key: str, index: int, settings: SimulatorSettings) -> str:
-    assert prompt.sentence is not None
+    assert prompt.skill is not None
+    assert prompt.source is not None
     assert prompt.draft is not None
-    written = critique(rubric_of(request.model), prompt.sentence, prompt.draft, prompt.heard, key, index)
+    rubric, remarks = rubric_of(prompt.skill, request.model), prompt.skill.remarks
+    written = critique(rubric, remarks, prompt.source, prompt.draft, prompt.heard, key, index)
     if not request.wants_json:
         return written.as_text()
     if happens(settings.broken_json_rate, key, "broken json", index):
         return break_json(written.as_dict(), key, index)
     return json.dumps(written.as_dict(), ensure_ascii=False)
-
-
-def _verdict(request: ChatRequest, prompt: Prompt, key: str, settings: SimulatorSettings) -> list[dict[str, Any]]:
-    """The label of the better text. A model is of one mind: all choices of a reply are the same."""
-    assert prompt.sentence is not None
-    assert prompt.first is not None
-    assert prompt.second is not None
-    p = first_preferred(
-        rubric_of(request.model), prompt.sentence, prompt.first, prompt.second, prompt.heard, settings, key
-    )
-    label = "1" if p >= 0.5 else "2"
-    wanted = request.logprobs and not settings.no_logprobs
-    odds = [_label_odds(p, label, request.top_logprobs or 0)] if wanted else None
-    return [choice(index, label, request.most_tokens, odds) for index in range(request.n or 1)]
-
-
-def _label_odds(p: float, label: str, top: int) -> Odds:
-    """The odds of the label, with `top` tokens to show; from two on, both labels are among them."""
-    spread = {form.format(name): share * mass for name, mass in (("1", p), ("2", 1 - p)) for form, share in _VARIANTS}
-    spread[_NEITHER] = 1 - sum(spread.values())
-    other = "2" if label == "1" else "1"
-    rest = sorted((token for token in spread if token not in ("1", "2")), key=lambda token: -spread[token])
-    shown = [label, other, *rest][:top]
-    return Odds(spread[label], {token: spread[token] for token in sorted(shown, key=lambda token: -spread[token])})

@@ -1,11 +1,16 @@
 """The teacher demonstrates: several outputs for each training input, one reference for each held-out input."""
 
+from collections.abc import Sequence
+
 from ...core.errors import EndpointError, ReplyError
 from ...core.records import Example, Split, Stage, TurnKind
 from ...store import Dialogue, Turn
+from ..candidates import most_different_pair
 from ..concurrency import bounded
-from ..recording import llm_turn, open_dialogue
-from ..runtime import RunContext
+from ..lessons import wants_teacher_pairs
+from ..preferences import preference_from
+from ..recording import llm_turn, open_dialogue, record_verdict
+from ..runtime import RunContext, TrainingContext
 from ..settle import settle
 
 
@@ -42,22 +47,37 @@ async def demonstrate_one(context: RunContext, example: Example, count: int) -> 
         shown = await context.teacher.demonstrate(example.text, count)
         if not shown.texts:
             raise ReplyError(f"the teacher refused, or wrote nothing usable: {shown.exchange.reply.text[:120]!r}")
+        turns = [
+            llm_turn(context.store, dialogue, seq, TurnKind.DEMONSTRATION, shown.exchange, text=text)
+            for seq, text in enumerate(shown.texts)
+        ]
+        if example.split is Split.TRAIN and wants_teacher_pairs(context.config):
+            await compare_demonstrations(context, dialogue, example, turns)
     except (EndpointError, ReplyError) as error:
-        settle(context, dialogue, error=error)
+        settle(context.store, dialogue, error=error)
         return
-    turns = [
-        llm_turn(context, dialogue, seq, TurnKind.DEMONSTRATION, shown.exchange, text=text)
-        for seq, text in enumerate(shown.texts)
-    ]
-    settle(context, dialogue, stop_reason="demonstrated", final=turns[0].id)
+    settle(context.store, dialogue, stop_reason="demonstrated", final=turns[0].id)
 
 
-def demonstrations(context: RunContext, split: Split) -> list[tuple[Example, list[Turn]]]:
+async def compare_demonstrations(
+    context: RunContext, dialogue: Dialogue, example: Example, turns: Sequence[Turn]
+) -> None:
+    """Have the critic compare the two most different demonstrations: which of the teacher's own outputs is better."""
+    pair = most_different_pair(turns, context.config.preferences.length_ratio)
+    if pair is None:
+        return
+    comparison = await context.critic.compare(example.text, pair[0].content, pair[1].content)
+    verdict, _ = record_verdict(context.store, dialogue, len(turns), comparison, *pair)
+    preference = preference_from(dialogue, verdict, *pair, "teacher_pair")
+    if preference is not None:
+        context.store.add_new(preference)
+
+
+def demonstrations(context: TrainingContext, split: Split) -> list[tuple[Example, list[Turn]]]:
     """The inputs of a split that were demonstrated, with the teacher's turns for each."""
-    run_id = context.run.id
-    dialogues = context.store.select(Dialogue, run_id=run_id, stage=Stage.DEMONSTRATE, status="finished")
+    dialogues = context.store.select(Dialogue, run_id=context.origin, stage=Stage.DEMONSTRATE, status="finished")
     turns: dict[str, list[Turn]] = {dialogue.id: [] for dialogue in dialogues}
-    for turn in context.store.select(Turn, dialogue_id=list(turns), order_by="seq"):
+    for turn in context.store.select(Turn, dialogue_id=list(turns), kind=TurnKind.DEMONSTRATION, order_by="seq"):
         turns[turn.dialogue_id].append(turn)
     by_example = {dialogue.example_id: turns[dialogue.id] for dialogue in dialogues}
     return [(example, by_example[example.id]) for example in context.split(split) if example.id in by_example]

@@ -1,6 +1,6 @@
 """Evaluation: the student answers held-out inputs, the judge compares each answer with the teacher's."""
 
-from ...agents.simulated import RUBRICS
+from ...agents.simulated import rubric_for
 from ...core.errors import EndpointError, GenerationError, ReplyError
 from ...core.ids import derive_id
 from ...core.records import Example, Split, Stage, TurnKind
@@ -14,9 +14,6 @@ from ..report import judged_outputs
 from ..runtime import RunContext
 from ..settle import settle
 from .demonstrate import demonstrations
-
-TIE_MARGIN = 0.05
-"""A judge's verdict nearer to even than this is a tie."""
 
 
 async def evaluate(context: RunContext, version: int, split: Split) -> list[JudgedOutput]:
@@ -67,12 +64,13 @@ async def judge_one(context: RunContext, evaluation_id: str, version: int, examp
             context.student.template("draft"),
             source=example.text,
         )
-        comparison = await context.judge.compare(example.text, output.content, reference.content, tie_margin=TIE_MARGIN)
+        comparison = await context.judge.compare(example.text, output.content, reference.content)
     except (EndpointError, ReplyError, GenerationError) as error:
-        settle(context, dialogue, error=error)
+        settle(context.store, dialogue, error=error)
         return
-    verdict = record_verdict(context, dialogue, 1, comparison, output, reference)
-    meets = RUBRICS["sim-judge"].assess(example.text, output.content).meets if context.run.cast["simulated"] else None
+    verdict, _ = record_verdict(context.store, dialogue, 1, comparison, output, reference)
+    rubric = rubric_for(context.task.name, "sim-judge") if context.run.cast["simulated"] else None
+    meets = None if rubric is None else rubric.assess(example.text, output.content).meets
     context.store.add_new(
         EvaluationItem(
             evaluation_id=evaluation_id,
@@ -85,4 +83,4 @@ async def judge_one(context: RunContext, evaluation_id: str, version: int, examp
             length_ratio=length_ratio(output.content, example.text),
         )
     )
-    settle(context, dialogue, stop_reason="judged", final=output.id)
+    settle(context.store, dialogue, stop_reason="judged", final=output.id)

@@ -1,60 +1,89 @@
-"""Fine-tuning: examples out of the store, a training on record, a committed adapter registered and loaded."""
+"""Fine-tuning: lessons out of the store, a training on record, a committed adapter registered.
+
+A run makes one adapter at a time, so a training that has no decided adapter is the one to go on with after an
+interruption. Nothing here loads an adapter into the student: who serves it does.
+"""
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ...core.config import FineTuneSettings
-from ...core.errors import TrainingError
+from ...core.errors import OpenmicError
 from ...core.ids import derive_id, derive_seed
-from ...core.records import AdapterRef, Split, TrainingExample
-from ...store import Adapter, Example, Preference, Training, TrainingItem, TrainingMetric, Turn
+from ...core.records import AdapterRef, Split
+from ...store import Adapter, Training, TrainingItem, TrainingMetric
 from ...store.lineage import TrainingStage
 from ...store.schema import now
 from ...training.adapters import committed_adapter
-from ...training.objectives import OBJECTIVES
-from ...training.trainer_actor import TrainingJob, TrainingProgress
-from ..runtime import RunContext
+from ...training.trainer_actor import TrainingJob, TrainingPhase, TrainingProgress
+from ..lessons import (
+    PhaseLessons,
+    consumed_material,
+    demonstration_lessons,
+    feedback_lessons,
+    new_material,
+)
+from ..runtime import TrainingContext
 from .demonstrate import demonstrations
 
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """A training example and the row it comes from."""
-
-    example: TrainingExample
-    turn_id: str | None = None
-    preference_id: str | None = None
+NOTHING_NEW = (
+    "no preference is left to train on; hold more dialogues (dialogue.inputs), sample more candidates "
+    "(dialogue.candidates) or widen preferences.length_ratio"
+)
 
 
-async def imitate(context: RunContext) -> int:
-    """Fine-tune on the teacher's demonstrations; returns the new version, which is in use from then on."""
-    lessons = [
-        Lesson(TrainingExample(turn.id, context.student.prompt(example.text), turn.content), turn_id=turn.id)
-        for example, turns in demonstrations(context, Split.TRAIN)
-        for turn in turns
-    ]
-    return await train(context, "imitation", 0, "sft", context.config.imitation, lessons, parent=0)
+async def imitate(context: TrainingContext) -> int:
+    """Fine-tune on the teacher's demonstrations; returns the version of the new adapter."""
+    turns = [turn for _, told in demonstrations(context, Split.TRAIN) for turn in told]
+    begun = _unfinished(context, "imitation", 0)
+    if begun is not None:
+        turns = list(consumed_material(context, begun.id).demonstrations)
+    lessons = PhaseLessons("sft", tuple(demonstration_lessons(context, turns)))
+    return await _carry_out(context, begun, "imitation", 0, "sft", context.config.imitation, [lessons], parent=0)
 
 
-async def fine_tune_on_feedback(context: RunContext, round_number: int, parent: int) -> int:
-    """Fine-tune on the preferences that no training consumed yet; returns the new version, a candidate."""
+async def fine_tune_on_feedback(
+    context: TrainingContext, round_number: int, parent: int, *, source_run: str | None = None
+) -> int | None:
+    """Fine-tune on what no training of this run has learned from; returns the new version, a candidate.
+
+    None where there is nothing new. `source_run` holds the preferences, by default this run.
+    """
     settings = context.config.training
-    version = version_of("round", round_number)
-    started = context.store.select(Training, run_id=context.run.id, adapter_version=version)
-    preferences = consumed_by(context, started[0].id) if started else unused_preferences(context)
-    pairwise = OBJECTIVES[settings.objective].pairwise
-    lessons = preference_lessons(context, preferences, pairwise=pairwise)
-    return await train(context, "round", round_number, settings.objective, settings, lessons, parent=parent)
+    begun = _unfinished(context, "round", round_number)
+    material = (
+        consumed_material(context, begun.id)
+        if begun is not None
+        else new_material(context, source_run or context.run.id)
+    )
+    if not material.preferences and settings.objective != "sft":
+        return None
+    lessons = feedback_lessons(context, settings.objective, material)
+    if not lessons:
+        return None
+    return await _carry_out(context, begun, "round", round_number, settings.objective, settings, lessons, parent=parent)
 
 
-async def train(
-    context: RunContext,
+def preferences_waiting(context: TrainingContext) -> int:
+    """How many preferences of ended dialogues no training has learned from."""
+    return len(new_material(context, context.run.id).preferences)
+
+
+def _unfinished(context: TrainingContext, stage: TrainingStage, round_number: int) -> Training | None:
+    """The training of this step whose adapter was not decided upon, if an interruption left one."""
+    decided = {row.version for row in context.store.select(Adapter, run_id=context.run.id) if row.status != "candidate"}
+    begun = context.store.select(Training, run_id=context.run.id, stage=stage, round=round_number)
+    return next((row for row in begun if row.adapter_version not in decided), None)
+
+
+async def _carry_out(
+    context: TrainingContext,
+    begun: Training | None,
     stage: TrainingStage,
     round_number: int,
     objective: str,
     settings: FineTuneSettings,
-    lessons: Sequence[Lesson],
+    lessons: Sequence[PhaseLessons],
     *,
     parent: int,
 ) -> int:
@@ -62,19 +91,13 @@ async def train(
 
     The training and its items are stored before it starts, so what it consumes is settled whatever happens to it.
     """
-    version = version_of(stage, round_number)
+    training = begun or _begin(context, stage, round_number, objective, settings, lessons, parent)
+    version = training.adapter_version
     if context.store.count(Adapter, run_id=context.run.id, version=version):
-        await context.pool.load_adapter(context.adapter(version), make_current=False)
         return version
-    if not lessons:
-        raise TrainingError(
-            f"nothing to train on in {stage} {round_number}: no lessons were learned; hold more dialogues "
-            "(dialogue.inputs), sample more candidates or widen dialogue.length_ratio"
-        )
-    training = _begin(context, stage, round_number, objective, settings, lessons, parent, version)
     ref = committed_adapter(context.adapters_folder, version)
     if ref is None:
-        ref = await _train(context, training, objective, settings, lessons, parent, version)
+        ref = await _train(context, training, settings, lessons)
     elif training.status != "finished":  # the process ended between the commit and its record
         context.store.update(Training, training.id, status="finished", finished_at=now())
     context.store.add(
@@ -84,7 +107,7 @@ async def train(
             version=version,
             stage=stage,
             round=round_number,
-            parent_version=parent,
+            parent_version=training.parent_version,
             base_model=context.config.student.model,
             uri=ref.uri,
             sha256=ref.sha256,
@@ -92,70 +115,21 @@ async def train(
             training_id=training.id,
         )
     )
-    await context.pool.load_adapter(ref, make_current=False)
     return version
 
 
-def version_of(stage: TrainingStage, round_number: int) -> int:
-    """The version a step makes: 1 for imitation, one more for each round."""
-    return 1 if stage == "imitation" else 1 + round_number
-
-
-def unused_preferences(context: RunContext) -> list[Preference]:
-    """Preferences within the length filter that no training of this run consumed, oldest first."""
-    used = {
-        item.preference_id
-        for item in context.store.select(TrainingItem, run_id=context.run.id)
-        if item.preference_id is not None
-    }
-    low, high = context.config.dialogue.length_ratio
-    return [
-        preference
-        for preference in context.store.select(Preference, run_id=context.run.id, order_by="created_at")
-        if preference.id not in used
-        and (preference.source == "teacher" or low <= preference.length_ratio <= high)
-        and (preference.source != "revision" or context.config.dialogue.prefer_revisions)
-    ]
-
-
-def consumed_by(context: RunContext, training_id: str) -> list[Preference]:
-    """The preferences of a training that was begun earlier, in its order."""
-    items = context.store.select(TrainingItem, training_id=training_id, order_by="position")
-    rows = {row.id: row for row in context.store.select(Preference, run_id=context.run.id)}
-    return [rows[item.preference_id] for item in items if item.preference_id is not None]
-
-
-def preference_lessons(context: RunContext, preferences: Sequence[Preference], *, pairwise: bool) -> list[Lesson]:
-    """Preferences as training examples; without `pairwise` the chosen texts alone."""
-    wanted = {turn for row in preferences for turn in (row.chosen_turn_id, row.rejected_turn_id)}
-    texts = {turn.id: turn.content for turn in context.store.select(Turn, id=list(wanted))}
-    inputs = {row.id: row.text for row in context.store.select(Example, id=[row.example_id for row in preferences])}
-    return [
-        Lesson(
-            TrainingExample(
-                row.id,
-                context.student.prompt(inputs[row.example_id]),
-                texts[row.chosen_turn_id],
-                texts[row.rejected_turn_id] if pairwise else None,
-                row.margin,
-            ),
-            preference_id=row.id,
-        )
-        for row in preferences
-    ]
-
-
 def _begin(
-    context: RunContext,
+    context: TrainingContext,
     stage: TrainingStage,
     round_number: int,
     objective: str,
     settings: FineTuneSettings,
-    lessons: Sequence[Lesson],
+    lessons: Sequence[PhaseLessons],
     parent: int,
-    version: int,
 ) -> Training:
     run_id = context.run.id
+    known = context.store.select(Adapter, run_id=run_id) + context.store.select(Training, run_id=run_id)
+    version = 1 + max(row.version if isinstance(row, Adapter) else row.adapter_version for row in known)
     training = Training(
         id=derive_id(run_id, "training", version),
         run_id=run_id,
@@ -166,73 +140,71 @@ def _begin(
         adapter_version=version,
         config=settings.model_dump(mode="json"),
         seed=derive_seed(context.config.seed, "training", version),
-        examples=len(lessons),
+        examples=sum(len(phase.lessons) for phase in lessons),
     )
-    items = [
-        TrainingItem(
-            id=derive_id(training.id, position),
-            training_id=training.id,
-            run_id=run_id,
-            position=position,
-            turn_id=lesson.turn_id,
-            preference_id=lesson.preference_id,
-        )
-        for position, lesson in enumerate(lessons)
-    ]
-    begun = context.store.get(Training, training.id)
-    if begun is not None:
-        return begun
-    context.store.add(training, *items)
+    context.store.add(training, *_items(training, lessons))
     return training
 
 
+def _items(training: Training, lessons: Sequence[PhaseLessons]) -> list[TrainingItem]:
+    sources: list[tuple[str | None, str | None]] = []
+    for phase in lessons:
+        for lesson in phase.lessons:
+            sources += [(None, preference) for preference in lesson.preference_ids] or [(lesson.turn_id, None)]
+    return [
+        TrainingItem(
+            id=derive_id(training.id, position),
+            training_id=training.id,
+            run_id=training.run_id,
+            position=position,
+            turn_id=turn,
+            preference_id=preference,
+        )
+        for position, (turn, preference) in enumerate(sources)
+    ]
+
+
 async def _train(
-    context: RunContext,
-    training: Training,
-    objective: str,
-    settings: FineTuneSettings,
-    lessons: Sequence[Lesson],
-    parent: int,
-    version: int,
+    context: TrainingContext, training: Training, settings: FineTuneSettings, lessons: Sequence[PhaseLessons]
 ) -> AdapterRef:
     job = TrainingJob(
         student=context.config.student.model,
         device=context.config.student.device,
-        examples=tuple(lesson.example for lesson in lessons),
-        objective=objective,
+        phases=tuple(
+            TrainingPhase(phase.objective, tuple(lesson.example for lesson in phase.lessons)) for phase in lessons
+        ),
         settings=settings,
         lora=context.config.training.lora,
         seed=training.seed,
-        parent=context.adapter(parent),
+        parent=context.adapter(training.parent_version),
         adapters=str(context.adapters_folder),
-        version=version,
+        version=training.adapter_version,
+        reference_file=context.folder / "references" / f"v{training.adapter_version:06d}.safetensors",
     )
-    label = f"{training.stage if training.stage == 'imitation' else f'round {training.round}'}: {objective}"
+    what = training.stage if training.stage == "imitation" else f"round {training.round}"
     began = time.monotonic()
-    with context.progress.bar(label, 1, "steps") as bar:
+    with context.progress.bar(f"{what}: {training.objective}", 1, "steps") as bar:
 
         def show(progress: TrainingProgress) -> None:
-            if progress.steps:
-                bar.reach(progress.step, progress.steps)
-                rate = progress.tokens / max(1e-6, time.monotonic() - began)
-                bar.note(f"loss {progress.loss:.3f}, {rate:.0f} tokens/s")
+            if not progress.steps:
+                return
+            if progress.phase == "reference":
+                bar.note(f"reference {progress.step}/{progress.steps}")
+                return
+            bar.reach(progress.step, progress.steps)
+            rate = progress.tokens / max(1e-6, time.monotonic() - began)
+            bar.note(f"loss {progress.loss:.3f}, {rate:.0f} tokens/s")
 
         try:
             ref, metrics = await context.trainer.train(job, show)
-        except TrainingError:
+        except OpenmicError:
             context.store.update(Training, training.id, status="failed", finished_at=now())
             raise
         bar.reach(metrics.steps, metrics.steps)
         bar.note(f"loss {metrics.final_loss:.3f}, {metrics.tokens / metrics.seconds:.0f} tokens/s")
     context.store.add_new(
-        *(TrainingMetric(training_id=training.id, step=int(row["step"]), values=row) for row in metrics.curve)
+        *(TrainingMetric(training_id=training.id, step=step, values=row) for step, row in enumerate(metrics.curve, 1))
     )
-    facts = {
-        "steps": metrics.steps,
-        "tokens": metrics.tokens,
-        "seconds": metrics.seconds,
-        "final_loss": metrics.final_loss,
-        "examples": metrics.examples,
-    }
+    facts = metrics.as_json()
     context.store.update(Training, training.id, status="finished", metrics=facts, finished_at=now())
     return ref

@@ -1,38 +1,51 @@
 """The rehearsal: the round's dialogues, held at once under a bound. A dialogue that fails is recorded, and goes on."""
 
-from ...agents.heard import endings_heard_too_often
 from ...core.errors import EndpointError, GenerationError, ReplyError
-from ...core.records import Example, Split, Stage, TurnKind
-from ...store import Dialogue, Turn
+from ...core.records import Agent, Example, Split, Stage
+from ...store import Adapter, Dialogue, Turn
 from ..concurrency import bounded
 from ..dialogue import DialogueGraph, build_dialogue_graph
+from ..heard_before import heard_before
+from ..periodic import PeriodicTraining
 from ..recording import open_dialogue
 from ..runtime import RunContext
 from ..settle import settle
 
 
-async def rehearse(context: RunContext, round_number: int, version: int) -> None:
-    """Hold the round's dialogues with one adapter version.
+async def rehearse(context: RunContext, round_number: int, version: int) -> int:
+    """Hold the round's dialogues, at first with one adapter version; returns the version that serves in the end.
+
+    With `training.every` the student is trained meanwhile, and later dialogues are held with what came of it.
 
     Raises:
         EndpointError: every dialogue of the round failed.
     """
     examples = round_inputs(context, round_number)
-    heard = heard_before(context, round_number)
+    heard = heard_before(context.store, context.run.id, round_number)
     graph = build_dialogue_graph()
-    await context.pool.load_adapter(context.adapter(version))
+    training = PeriodicTraining(context, round_number, serving_version(context, version))
     # All are opened first, so that `status` knows how many are still to come.
     dialogues = [open_dialogue(context, Stage.REHEARSE, round_number, example) for example in examples]
+    begun = {version_of(context, dialogue) for dialogue in dialogues if dialogue.status == "pending"}
+    for needed in sorted(known for known in begun if known is not None):
+        await context.pool.load_adapter(context.adapter(needed), make_current=False)
+    await context.pool.load_adapter(context.adapter(training.serving))
     context.token_rate.restart()
     with context.progress.bar(f"round {round_number}: dialogues", len(dialogues), "dialogues") as bar:
 
         async def one(dialogue: Dialogue) -> None:
             if dialogue.status != "finished":
-                await hold(context, graph, dialogue, version, heard)
+                await hold(context, graph, dialogue, version_of(context, dialogue) or training.serving, heard)
             bar.advance()
             bar.note(str(context.token_rate))
+            training.dialogue_ended()
 
-        await bounded(one, dialogues, context.config.dialogue.concurrency)
+        try:
+            await bounded(one, dialogues, context.config.dialogue.concurrency)
+            serving = await training.finish()
+        except BaseException:
+            await training.abandon()
+            raise
     failed = context.store.select(
         Dialogue, run_id=context.run.id, stage=Stage.REHEARSE, round=round_number, status="failed"
     )
@@ -40,6 +53,19 @@ async def rehearse(context: RunContext, round_number: int, version: int) -> None
         raise EndpointError(
             f"all {len(failed)} dialogues of round {round_number} failed, the first with {failed[0].error}"
         )
+    return serving
+
+
+def serving_version(context: RunContext, version: int) -> int:
+    """The version that serves: `version`, or the last that periodic training promoted before an interruption."""
+    promoted = context.store.select(Adapter, run_id=context.run.id, status="promoted", order_by="version")
+    return max(version, promoted[-1].version) if promoted else version
+
+
+def version_of(context: RunContext, dialogue: Dialogue) -> int | None:
+    """The version that an interrupted dialogue was begun with; None for one that has not begun."""
+    said = context.store.select(Turn, dialogue_id=dialogue.id, agent=Agent.STUDENT, order_by="seq", limit=1)
+    return said[0].adapter_version if said else None
 
 
 async def hold(context: RunContext, graph: DialogueGraph, dialogue: Dialogue, version: int, heard: list[str]) -> None:
@@ -49,9 +75,15 @@ async def hold(context: RunContext, graph: DialogueGraph, dialogue: Dialogue, ve
             {"dialogue_id": dialogue.id, "adapter_version": version, "heard": heard}, context=context
         )
     except (EndpointError, ReplyError, GenerationError) as error:
-        settle(context, dialogue, error=error)
+        settle(context.store, dialogue, error=error)
         return
-    settle(context, dialogue, stop_reason=state["stop_reason"], final=state["final"])
+    tried = "revisions used up" if context.config.dialogue.max_revisions else "compared"
+    settle(
+        context.store,
+        dialogue,
+        stop_reason=state.get("stop_reason", tried if state["best"] is not None else "no valid draft"),
+        final=state.get("final", state["best"]),
+    )
 
 
 def round_inputs(context: RunContext, round_number: int) -> list[Example]:
@@ -60,15 +92,3 @@ def round_inputs(context: RunContext, round_number: int) -> list[Example]:
     count = min(context.config.dialogue.inputs or len(inputs), len(inputs))
     start = (round_number - 1) * count
     return [inputs[(start + i) % len(inputs)] for i in range(count)]
-
-
-def heard_before(context: RunContext, round_number: int) -> list[str]:
-    """Endings heard too often before the round began: settled then, so that resuming asks the same questions."""
-    if round_number == 1:
-        stage, earlier, kind = Stage.DEMONSTRATE, 0, TurnKind.DEMONSTRATION
-    else:
-        stage, earlier, kind = Stage.REHEARSE, round_number - 1, TurnKind.DRAFT
-    dialogues = context.store.select(Dialogue, run_id=context.run.id, stage=stage, round=earlier)
-    train = {example.id for example in context.split(Split.TRAIN)}
-    ids = [dialogue.id for dialogue in dialogues if dialogue.example_id in train]
-    return endings_heard_too_often(turn.content for turn in context.store.select(Turn, dialogue_id=ids, kind=kind))

@@ -4,15 +4,20 @@ import math
 
 from openmic.agents.llm import Exchange
 from openmic.agents.task import PromptTemplate
-from openmic.core.records import LLMReply, LLMRequest, Sampling
+from openmic.core.records import LLMReply, LLMRequest, Sampling, TokenLogprob
 
 TEMPLATE = PromptTemplate("humor", "critic", "compare", 1, "x")
 
 
-def reply(text: str = "1", **probabilities: float) -> LLMReply:
-    """A reply; the probabilities are those of its first token, `_1` standing for " 1" and so on."""
+def token(text: str, **probabilities: float) -> TokenLogprob:
+    """A token; the probabilities are those of what might stand in its place, `_1` standing for " 1" and so on."""
     logprobs = {name.replace("_", " "): math.log(p) if p else -9999.0 for name, p in probabilities.items()}
-    return LLMReply(text=text, model="m", first_token_logprobs=logprobs or None)
+    return TokenLogprob(token=text, logprob=logprobs.get(text, -0.5), alternatives=logprobs)
+
+
+def reply(text: str = "1", **probabilities: float) -> LLMReply:
+    """A reply; the probabilities are those of its first token."""
+    return LLMReply(text=text, model="m", token_logprobs=(token(text, **probabilities),) if probabilities else None)
 
 
 def exchange(answer: LLMReply) -> Exchange:

@@ -1,52 +1,19 @@
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from openmic.agents.cast import Critic, Judge, StudentAgent, Teacher
-from openmic.agents.openai_client import OpenAIClient
+from openmic.agents.cast import Critic, StudentAgent, Teacher
+from openmic.agents.critique import REMINDER, CritiqueText
+from openmic.agents.llm import Exchange
 from openmic.agents.simulated import SimulatedCast
 from openmic.agents.task import Task
-from openmic.core.config import EndpointSettings
-from openmic.core.errors import ReplyError
+from openmic.core.config import VerdictSettings
 from openmic.core.ids import derive_seed
-from openmic.core.records import LLMReply, LLMRequest, Sampling
+from openmic.core.records import LLMRequest, StudentSampling
 
 from .scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion
-
-T = TypeVar("T")
-TEXT = "The bus left without me."
-GOOD = "The bus left without me, like a celebrity avoiding an autograph."
-
-
-class Watched:
-    """A client that remembers what it was asked, with the endpoint behind it."""
-
-    def __init__(self, client: OpenAIClient) -> None:
-        self.client, self.requests = client, list[LLMRequest]()
-
-    async def complete(self, request: LLMRequest) -> LLMReply:
-        self.requests.append(request)
-        return await self.client.complete(request)
-
-
-def with_client(url: str, model: str, work: Callable[[Watched], Awaitable[T]]) -> tuple[T, list[LLMRequest]]:
-    async def run() -> tuple[T, list[LLMRequest]]:
-        client = OpenAIClient(EndpointSettings(model=model, base_url=url, max_retries=0, timeout_s=20))
-        watched = Watched(client)
-        try:
-            return await work(watched), watched.requests
-        finally:
-            await client.close()
-
-    return asyncio.run(run())
-
-
-def says(endpoint: ScriptedEndpoint, text: str, **choice: Any) -> str:
-    endpoint.chat = lambda asked, number: Answer(body=completion(text, **choice))
-    return endpoint.base_url
-
+from .watched import TEXT, Watched, says, with_client
 
 # The teacher
 
@@ -128,86 +95,16 @@ def test_asking_again_on_purpose_gets_another_reply(simulated: SimulatedCast, ta
     assert first != other
 
 
-# The critic and the judge
-
-
-@pytest.mark.parametrize(("kind", "model"), [(Critic, "sim-critic"), (Judge, "sim-judge")])
-def test_a_comparison_is_asked_in_both_orders(
-    simulated: SimulatedCast, task: Task, kind: type[Critic] | type[Judge], model: str
-) -> None:
-    verdict, requests = with_client(
-        simulated.base_url, model, lambda llm: kind(task, llm, model, 7).compare(TEXT, GOOD, TEXT, tie_margin=0.05)
-    )
-    assert len(requests) == 2
-    forward, reverse = (request.messages[1].content for request in requests)
-    assert f"<first>{GOOD}</first>\n<second>{TEXT}</second>" in forward
-    assert f"<first>{TEXT}</first>\n<second>{GOOD}</second>" in reverse
-    assert verdict.forward.request.messages[1].content == forward
-    assert verdict.reverse.request.messages[1].content == reverse
-    assert {(request.role, request.top_logprobs, request.sampling.temperature) for request in requests} == {
-        (kind.role, 20, 0.0)
-    }
-    assert (verdict.outcome, verdict.consistent, verdict.method) == ("win", True, "logprobs")
-    assert verdict.p_first > 0.8
-
-
-def test_exchanging_the_texts_asks_the_same_two_questions(simulated: SimulatedCast, task: Task) -> None:
-    async def work(llm: Watched) -> None:
-        critic = Critic(task, llm, "sim-critic", 7)
-        assert (await critic.compare(TEXT, GOOD, TEXT, tie_margin=0.05)).outcome == "win"
-        assert (await critic.compare(TEXT, TEXT, GOOD, tie_margin=0.05)).outcome == "loss"
-
-    _, requests = with_client(simulated.base_url, "sim-critic", work)
-    keys = [request.key for request in requests]
-    assert keys[:2] == [keys[3], keys[2]]
-    assert keys[0] != keys[1]
-
-
-def test_a_critic_and_a_judge_of_one_model_are_asked_different_questions(simulated: SimulatedCast, task: Task) -> None:
-    async def work(llm: Watched) -> None:
-        for agent in (Critic(task, llm, "sim-judge", 7), Judge(task, llm, "sim-judge", 7)):
-            await agent.compare(TEXT, GOOD, TEXT, tie_margin=0.05)
-
-    _, requests = with_client(simulated.base_url, "sim-judge", work)
-    assert len({request.key for request in requests}) == 4
-
-
-def test_a_judge_that_always_takes_the_first_finds_ties_alone(endpoint: ScriptedEndpoint, task: Task) -> None:
-    alternatives = [{"token": token, "logprob": p, "bytes": None} for token, p in (("1", -0.05), ("2", -3.0))]
-    content = [{**alternatives[0], "top_logprobs": alternatives}]
-    url = says(endpoint, "1", logprobs={"content": content, "refusal": None})
-    verdict, _ = with_client(url, "m", lambda llm: Judge(task, llm, "m", 7).compare(TEXT, "a", "b", tie_margin=0.05))
-    assert (verdict.outcome, verdict.consistent) == ("tie", False)
-    assert verdict.p_first == pytest.approx(0.5)
-
-
-def test_an_endpoint_without_log_probabilities_still_compares(
-    locked: SimulatedCast, task: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-right")
-
-    async def run() -> tuple[str, str]:
-        client = OpenAIClient(EndpointSettings(model="sim-critic", base_url=locked.base_url))
-        try:
-            verdict = await Critic(task, client, "sim-critic", 7).compare(TEXT, GOOD, TEXT, tie_margin=0.05)
-        finally:
-            await client.close()
-        return verdict.outcome, verdict.method
-
-    assert asyncio.run(run()) == ("win", "text")
-
-
-def test_a_verdict_that_cannot_be_read_fails_this_comparison_alone(endpoint: ScriptedEndpoint, task: Task) -> None:
-    url = says(endpoint, "Both are lovely.")
-    with pytest.raises(ReplyError, match="Both are lovely"):
-        with_client(url, "m", lambda llm: Judge(task, llm, "m", 7).compare(TEXT, "a", "b", tie_margin=0.05))
+# The critic's critiques
 
 
 def test_a_critique_says_what_is_missing(simulated: SimulatedCast, task: Task) -> None:
     (exchange, critique), requests = with_client(
         simulated.base_url,
         "sim-critic",
-        lambda llm: Critic(task, llm, "sim-critic", 7).criticise(TEXT, "The bus left. Without me."),
+        lambda llm: Critic(task, llm, ["sim-critic"], 7, VerdictSettings()).criticise(
+            TEXT, "The bus left. Without me."
+        ),
     )
     assert critique.parsed
     assert critique.missing
@@ -224,13 +121,62 @@ def test_a_critique_is_had_from_an_endpoint_that_knows_no_schemas(endpoint: Scri
         return Answer(body=completion('```json\n{"suggestion": "Let the bus speak."}\n```'))
 
     endpoint.chat = script
-    (_, critique), _ = with_client(endpoint.base_url, "m", lambda llm: Critic(task, llm, "m", 7).criticise(TEXT, "x"))
+    (_, critique), _ = with_client(
+        endpoint.base_url, "m", lambda llm: Critic(task, llm, ["m"], 7, VerdictSettings()).criticise(TEXT, "x")
+    )
     assert (critique.suggestion, critique.parsed) == ("Let the bus speak.", True)
+
+
+def criticise(
+    endpoint: ScriptedEndpoint, task: Task, script: Callable[[Asked, int], Answer]
+) -> tuple[tuple[Exchange, CritiqueText], list[LLMRequest]]:
+    endpoint.chat = script
+    return with_client(
+        endpoint.base_url, "m", lambda llm: Critic(task, llm, ["m", "juror"], 7, VerdictSettings()).criticise(TEXT, "x")
+    )
+
+
+def in_turn(*replies: str, **choice: Any) -> Callable[[Asked, int], Answer]:
+    return lambda asked, number: Answer(body=completion(replies[number], **choice))
+
+
+def test_a_critique_without_a_suggestion_is_asked_for_again_once(endpoint: ScriptedEndpoint, task: Task) -> None:
+    (exchange, critique), requests = criticise(endpoint, task, in_turn('{"works": "a', '{"suggestion": "Be brief."}'))
+    assert (critique.suggestion, critique.parsed) == ("Be brief.", True)
+    assert exchange.request == requests[1]
+    assert [request.ordinal for request in requests] == [0, 1]
+    first, again = (request.messages[-1].content for request in requests)
+    assert again == f"{first}\n\n{REMINDER}"
+    assert {(request.member, request.model) for request in requests} == {(0, "m")}
+
+
+def test_a_critique_that_was_cut_off_is_given_more_room(endpoint: ScriptedEndpoint, task: Task) -> None:
+    _, requests = criticise(endpoint, task, in_turn('{"works": "a', "{", finish_reason="length"))
+    room = task.file.sampling.critique.max_tokens
+    assert [request.sampling.max_tokens for request in requests] == [room, 2 * room]
+
+
+@pytest.mark.parametrize(
+    ("replies", "kept", "of"),
+    [
+        (("Let the bus speak.", "Let the bus answer."), CritiqueText("", "", "Let the bus speak.", parsed=False), 0),
+        (('{"missing": "A joke.", "su', ""), CritiqueText("", "A joke.", "", parsed=False), 0),
+        (("{", "Just be brief."), CritiqueText("", "", "Just be brief.", parsed=False), 1),
+        (("I'm sorry, but I can't help with that.", "{}"), CritiqueText("", "", "", parsed=False), 0),
+    ],
+)
+def test_of_two_replies_that_miss_the_form_the_one_that_says_more_is_kept(
+    endpoint: ScriptedEndpoint, task: Task, replies: tuple[str, str], kept: CritiqueText, of: int
+) -> None:
+    (exchange, critique), requests = criticise(endpoint, task, in_turn(*replies))
+    assert critique == kept
+    assert len(requests) == 2
+    assert exchange.request == requests[of]
 
 
 # The student
 
-SAMPLING = Sampling(max_tokens=9)
+SAMPLING = StudentSampling(max_tokens=9)
 
 
 def test_a_drafts_seed_follows_from_its_id(task: Task) -> None:

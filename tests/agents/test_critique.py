@@ -1,13 +1,15 @@
 import json
+import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openmic.agents.critique import CRITIQUE_SCHEMA, CritiqueText, parse_critique
+from openmic.agents.critique import CRITIQUE_SCHEMA, NO_ADVICE, CritiqueText, advice, parse_critique
 from openmic.agents.simulated.faults import break_json
 
 from ..properties import steady
+from .broken_critiques import MANNERS, Broken, broken_critiques, truncated
 
 PARTS = {"works": "It is short.", "missing": "A joke.", "suggestion": 'Let the {bus} say "no".'}
 JSON = json.dumps(PARTS)
@@ -34,50 +36,107 @@ def test_json_is_found_in_whatever_it_is_wrapped_in(text: str) -> None:
 def test_a_suggestion_is_enough() -> None:
     assert parse_critique('{"suggestion": " Be brief. "}') == CritiqueText("", "", "Be brief.", parsed=True)
     assert parse_critique('{"works": null, "missing": ["a"], "suggestion": "b"}') == CritiqueText(
-        "", "['a']", "b", parsed=True
+        "", "a", "b", parsed=True
     )
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "read"),
     [
-        JSON[:60],
-        repr(PARTS),
-        '{"works": "a", "missing": "b"}',
-        '{"suggestion": ["a", "b"]}',
-        '{"suggestion": null}',
-        '["works", "missing"]',
-        "Works: it is short.\nMissing:  a joke.\nSuggestion: let the bus speak.",
-        "{ not json at all }",
-        '{"a":' * 100_000 + "}",
-        '{"suggestion": ' + "1" * 5000 + "}",
+        (JSON[: JSON.index("bus}") + 3], CritiqueText("It is short.", "A joke.", "Let the {bus", parsed=True)),
+        (repr(PARTS), READ),
+        (JSON.replace('\\"', '"'), READ),
+        (json.dumps({"critique": [PARTS]}), READ),
+        ('{"suggestion": ["a", "b"]}', CritiqueText("", "", "a b", parsed=True)),
+        (
+            "Works: it is short.\nMissing:  a joke.\nSuggestion: let the bus speak.",
+            CritiqueText("it is short.", "a joke.", "let the bus speak.", parsed=True),
+        ),
+        (
+            "**What works:** it\n\n**What's missing:** “a joke”\n\n- **One concrete suggestion:** let the bus\nspeak",
+            CritiqueText("it", "“a joke”", "let the bus speak", parsed=True),
+        ),
+        ('{"suggestion": ' + "1" * 30 + "}", CritiqueText("", "", "1" * 30, parsed=True)),
     ],
-    ids=[
-        "cut",
-        "single quotes",
-        "no suggestion",
-        "a list",
-        "null",
-        "array",
-        "plain",
-        "braces",
-        "deep",
-        "a large number",
-    ],
+    ids=["cut", "single quotes", "bare quotes", "nested", "a list", "headings", "bold headings", "a number"],
 )
-def test_what_is_no_critique_in_json_is_all_suggestion(text: str) -> None:
-    assert parse_critique(text) == CritiqueText("", "", " ".join(text.split()), parsed=False)
+def test_what_a_person_could_read_is_read(text: str, read: CritiqueText) -> None:
+    assert parse_critique(text) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ('{"works": "a", "missing": "b"}', CritiqueText("a", "b", "", parsed=False)),
+        ('{"works": "a", "missi', CritiqueText("a", "", "", parsed=False)),
+        ('{"suggestion": null}', CritiqueText("", "", "", parsed=False)),
+        ("Let the bus speak:\n“No.”", CritiqueText("", "", "Let the bus speak: “No.”", parsed=False)),
+        ("{ not json at all }", CritiqueText("", "", "not json at all", parsed=False)),
+        ("```\nBe brief.\n```", CritiqueText("", "", "Be brief.", parsed=False)),
+        ("{}}}", CritiqueText("", "", "", parsed=False)),
+        ("<think>It should be brief", CritiqueText("", "", "", parsed=False)),
+    ],
+    ids=["no suggestion", "cut before it", "null", "prose", "braces", "a fence", "nothing but marks", "a thought"],
+)
+def test_what_holds_no_suggestion_in_its_place_keeps_what_it_says(text: str, read: CritiqueText) -> None:
+    assert parse_critique(text) == read
+
+
+def test_the_writer_is_told_the_best_there_is() -> None:
+    assert advice("a", "b", "c") == "c"
+    assert advice("a", "b", "") == "b"
+    assert advice("a", "", "") == "a"
+    assert advice("", "", "") == NO_ADVICE
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":' * 100_000 + "}", "[" * 100_000, '{"suggestion": ' + "1" * 50_000, "x " * 50_000]
+)
+def test_a_reply_of_any_size_is_read_in_no_time(text: str) -> None:
+    began = time.monotonic()
+    read = parse_critique(text)
+    assert time.monotonic() - began < 2
+    assert len(read.suggestion) <= 20_000
 
 
 def test_nothing_is_nothing() -> None:
     assert parse_critique(" \n") == CritiqueText("", "", "", parsed=False)
 
 
-def test_careless_models_are_read_as_far_as_can_be() -> None:
+def test_the_simulated_critics_broken_json_is_read() -> None:
     read = [parse_critique(break_json(PARTS, number)) for number in range(40)]
-    assert {critique.parsed for critique in read} == {True, False}
-    assert all(critique == READ for critique in read if critique.parsed)
-    assert all(critique.suggestion for critique in read)
+    assert all((critique.works, critique.missing) == (READ.works, READ.missing) for critique in read)
+    assert {critique.suggestion for critique in read} == {READ.suggestion, ""}
+
+
+@settings(steady, max_examples=600)
+@given(broken_critiques())
+def test_a_suggestion_that_a_person_could_read_comes_out(broken: Broken) -> None:
+    read = parse_critique(broken.reply)
+    assert "\n" not in read.suggestion
+    if broken.suggestion is None:
+        return
+    wanted, found = bare(broken.suggestion), bare(read.suggestion)
+    if broken.manner == "prose":
+        assert found.endswith(wanted)
+    else:
+        assert (found, read.parsed) == (wanted, True)
+
+
+def bare(text: str) -> str:
+    """Without the marks at its ends, some of which may have been the JSON's."""
+    return text.strip(" .,;:'\"“”")
+
+
+def test_every_way_of_breaking_is_read() -> None:
+    parts = {"works": "It is short.", "missing": "A joke.", "suggestion": "Let the bus say no and leave"}
+    for manner, write in MANNERS.items():
+        reply, suggestion = write(parts)
+        assert suggestion is None or suggestion in parse_critique(reply).suggestion, manner
+    whole = json.dumps(parts)
+    for length in range(whole.index("Let"), len(whole)):
+        broken = truncated(parts, length)
+        assert parse_critique(broken.reply).suggestion == (broken.suggestion or ""), broken.reply
 
 
 @steady
@@ -90,7 +149,8 @@ PART = st.text(st.sampled_from('{}":\\`\n abcé')).map(str.strip)
 
 
 @steady
-@given(st.fixed_dictionaries({"works": PART, "missing": PART, "suggestion": PART}))
+@given(st.fixed_dictionaries({"works": PART, "missing": PART, "suggestion": PART.filter(bool)}))
 def test_what_was_written_by_the_schema_is_read_back(parts: dict[str, str]) -> None:
     assert set(parts) == set(CRITIQUE_SCHEMA["required"])
-    assert parse_critique(json.dumps(parts)) == CritiqueText(**parts, parsed=True)
+    one_line = {name: " ".join(text.split()) for name, text in parts.items()}
+    assert parse_critique(json.dumps(parts)) == CritiqueText(**one_line, parsed=True)

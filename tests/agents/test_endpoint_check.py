@@ -2,11 +2,10 @@ import os
 
 import pytest
 
-from openmic.agents.endpoint_check import check_endpoint
+from openmic.agents.endpoint_check import check_endpoint, check_scores_prompts
 from openmic.agents.simulated import SimulatedCast
 from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointSetupError
-from openmic.core.records import Role
 
 from .scripted_endpoint import Answer, ScriptedEndpoint, completion, failure, model_list
 
@@ -15,11 +14,11 @@ def settings(url: str | None = None, **more: object) -> EndpointSettings:
     return EndpointSettings.model_validate({"model": "m", "base_url": url, **more})
 
 
-def refusal(settings: EndpointSettings, role: Role = "teacher") -> str:
+def refusal(settings: EndpointSettings, name: str = "teacher") -> str:
     with pytest.raises(EndpointSetupError) as caught:
-        check_endpoint(role, settings)
+        check_endpoint(name, settings)
     assert caught.value.exit_code == 2
-    assert str(caught.value).startswith(f"cast.{role}: ")
+    assert str(caught.value).startswith(f"cast.{name}: ")
     return str(caught.value)
 
 
@@ -199,3 +198,38 @@ def test_a_redirect_is_not_followed_with_the_key(endpoint: ScriptedEndpoint, sec
     endpoint.models = lambda asked, number: Answer(302, completion(), {"location": endpoint.base_url + "/elsewhere"})
     refusal(settings(endpoint.base_url))
     assert len(endpoint.asked) == 1
+
+
+SCORED = {"choices": [{"logprobs": {"tokens": ["One", " two", "."], "token_logprobs": [None, -1.0, -2.0]}}]}
+
+
+def test_an_endpoint_that_scores_prompts(endpoint: ScriptedEndpoint, secret: str) -> None:
+    endpoint.chat = lambda asked, number: Answer(body=SCORED)
+    check_scores_prompts("critic", settings(endpoint.base_url))
+    [asked] = endpoint.asked
+    assert (asked.path, asked.authorization) == ("/v1/completions", f"Bearer {secret}")
+    assert (asked.body["echo"], asked.body["model"]) == (True, "m")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failure(404, "no such route"),
+        failure(400, "echo is not supported"),
+        Answer(body={"choices": [{"logprobs": None}]}),
+        Answer(body={"choices": [{"logprobs": {"token_logprobs": [-1.0]}}]}),
+        Answer(body=[]),
+        Answer(body=b"<html>"),
+        Answer(close=True),
+    ],
+    ids=lambda answer: f"{answer.status} {answer.body}"[:30],
+)
+def test_an_endpoint_that_does_not_score_prompts(endpoint: ScriptedEndpoint, answer: Answer) -> None:
+    endpoint.chat = lambda asked, number: answer
+    with pytest.raises(EndpointSetupError, match=r"cast\.jury\.0: .*does not score prompts.*set verdict\.style to"):
+        check_scores_prompts("jury.0", settings(endpoint.base_url))
+
+
+def test_a_busy_endpoint_is_taken_to_score(endpoint: ScriptedEndpoint) -> None:
+    endpoint.chat = lambda asked, number: failure(429, "slow down")
+    check_scores_prompts("critic", settings(endpoint.base_url))

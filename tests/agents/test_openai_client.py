@@ -9,7 +9,7 @@ from openmic.agents.simulated import SimulatedCast
 from openmic.agents.task import Task
 from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointError
-from openmic.core.records import LLMReply, LLMRequest, Message, Sampling, TokenUsage
+from openmic.core.records import LLMReply, LLMRequest, Message, Sampling, TokenLogprob, TokenUsage
 
 from .asking import SCHEMA, ask, ask_all, request, settings
 from .scripted_endpoint import Answer, ScriptedEndpoint, completion, failure
@@ -45,7 +45,7 @@ def test_nothing_is_asked_for_that_was_not_wanted(endpoint: ScriptedEndpoint) ->
 
 def test_usage_model_and_log_probabilities_are_read(endpoint: ScriptedEndpoint) -> None:
     alternatives = [{"token": token, "logprob": p, "bytes": None} for token, p in (("1", -0.25), (" 2", -3.5))]
-    later = {"token": ".", "logprob": 0.0, "bytes": None, "top_logprobs": []}
+    later = {"token": ".\ud83d", "logprob": 0.0, "bytes": None, "top_logprobs": []}
     logprobs = {"content": [{**alternatives[0], "top_logprobs": alternatives}, later], "refusal": None}
     usage = {
         "prompt_tokens": 40,
@@ -60,15 +60,20 @@ def test_usage_model_and_log_probabilities_are_read(endpoint: ScriptedEndpoint) 
     reply = ask(request(top_logprobs=2), settings(endpoint.base_url))
     assert (reply.text, reply.model, reply.finish_reason, reply.retries) == ("1.", "m-2026", "length", 0)
     assert reply.usage == TokenUsage(input=40, cached=32, output=9, reasoning=7)
-    assert reply.first_token_logprobs == {"1": -0.25, " 2": -3.5}
+    assert reply.token_logprobs == (
+        TokenLogprob(token="1", logprob=-0.25, alternatives={"1": -0.25, " 2": -3.5}),
+        TokenLogprob(token=".?", logprob=0.0),
+    )
     assert 50 <= reply.latency_ms < 10_000
-    assert json.loads(json.dumps(reply.raw))["response_metadata"]["model_name"] == "m-2026"
+    raw = json.loads(json.dumps(reply.raw))
+    assert raw["response_metadata"]["model_name"] == "m-2026"
+    assert "logprobs" not in raw["response_metadata"]
 
 
 def test_what_the_endpoint_leaves_out_is_left_empty(endpoint: ScriptedEndpoint) -> None:
     endpoint.chat = lambda asked, number: Answer(body=completion(None, logprobs={"content": []}))
     reply = ask(request(top_logprobs=2), settings(endpoint.base_url))
-    assert (reply.text, reply.usage, reply.first_token_logprobs) == ("", TokenUsage(), None)
+    assert (reply.text, reply.usage, reply.token_logprobs) == ("", TokenUsage(), None)
 
 
 def test_half_a_surrogate_pair_in_a_reply_can_be_stored_and_sent_again(endpoint: ScriptedEndpoint) -> None:
@@ -76,6 +81,12 @@ def test_half_a_surrogate_pair_in_a_reply_can_be_stored_and_sent_again(endpoint:
     reply = ask(request(), settings(endpoint.base_url))
     assert reply.text.encode() == b"so funny ?"
     assert reply.model_dump_json()
+
+
+def test_a_reply_that_should_be_json_and_was_cut_off_is_a_reply(endpoint: ScriptedEndpoint) -> None:
+    endpoint.chat = lambda asked, number: Answer(body=completion('{"wor', finish_reason="length"))
+    reply = ask(request(json_schema=SCHEMA), settings(endpoint.base_url))
+    assert (reply.text, reply.finish_reason) == ('{"wor', "length")
 
 
 def test_the_key_and_the_address_come_from_where_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,9 +142,10 @@ def test_the_simulated_cast_is_an_endpoint_like_others(simulated: SimulatedCast,
     assert (reply.model, reply.finish_reason, reply.retries) == ("sim-critic", "stop", 0)
     assert reply.usage.input > 50
     assert reply.usage.output == 1
-    assert reply.first_token_logprobs is not None
-    assert {"1", "2"} < set(reply.first_token_logprobs)
-    assert 0.9 < sum(map(math.exp, reply.first_token_logprobs.values())) <= 1 + 1e-9
+    assert reply.token_logprobs is not None
+    [label] = reply.token_logprobs
+    assert {"1", "2"} < set(label.alternatives)
+    assert 0.9 < sum(map(math.exp, label.alternatives.values())) <= 1 + 1e-9
 
 
 def test_the_same_request_gets_the_same_reply(simulated: SimulatedCast, task: Task) -> None:
@@ -151,7 +163,7 @@ def test_a_troubled_cast_answers_everything_in_the_end(
     retries = [reply.retries for reply in replies if isinstance(reply, LLMReply)]
     assert len(retries) == 20
     assert sum(retries) > 5
-    assert {reply.first_token_logprobs for reply in replies if isinstance(reply, LLMReply)} == {None}
+    assert {reply.token_logprobs for reply in replies if isinstance(reply, LLMReply)} == {None}
 
 
 def test_a_wrong_key_is_no_matter_for_retries(

@@ -157,6 +157,8 @@ REFUSALS = [
     ("top_logprobs", "Unknown parameter: 'top_logprobs'.", {"top_logprobs", "logprobs"}),
     ("response_format", "'response_format' of type 'json_schema' is not supported.", {"response_format"}),
     ("seed", "Unrecognized request argument supplied: seed", {"seed"}),
+    ("temperature", "Unsupported value: 'temperature' does not support 0.5 with this model.", {"temperature"}),
+    ("top_p", "Unsupported parameter: 'top_p' is not supported with this model.", {"top_p"}),
 ]
 
 
@@ -173,11 +175,54 @@ def test_what_an_endpoint_refuses_is_done_without_from_then_on(
         return replies
 
     replies = asyncio.run(run())
-    assert [(reply.text, reply.first_token_logprobs) for reply in replies] == [("fine", None)] * 2
+    assert [(reply.text, reply.token_logprobs) for reply in replies] == [("fine", None)] * 2
+    assert replies[0].raw["left_out"] == replies[1].raw["left_out"] == [refused]
     sent = [{name for name, value in body.items() if value is not None} for body in endpoint.bodies]
     assert len(sent) == 3
     assert sent[0] - sent[1] == left_out
     assert sent[1] == sent[2]
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_server_that_knows_the_limit_by_its_older_name_is_told_by_that(
+    endpoint: ScriptedEndpoint, status: int
+) -> None:
+    def script(asked: Asked, number: int) -> Answer:
+        if "max_completion_tokens" in asked.body:
+            return failure(status, "Extra inputs are not permitted: max_completion_tokens")
+        return Answer(body=completion())
+
+    endpoint.chat = script
+    replies = ask_all([request(json_schema=SCHEMA)], settings(endpoint.base_url))
+    assert [reply.text if isinstance(reply, LLMReply) else reply for reply in replies] == ["fine"]
+    assert endpoint.bodies[1]["max_tokens"] == 12
+    assert "response_format" in endpoint.bodies[1]
+
+
+def test_what_the_refusal_names_as_its_parameter_goes_before_its_words(endpoint: ScriptedEndpoint) -> None:
+    def script(asked: Asked, number: int) -> Answer:
+        if "top_p" not in asked.body:
+            return Answer(body=completion())
+        message = "This value is not supported; set temperature or top_p, but not seed."
+        return Answer(400, {"error": {"message": message, "type": "bad", "param": "top_p", "code": None}})
+
+    endpoint.chat = script
+    assert ask(request(), settings(endpoint.base_url)).raw["left_out"] == ["top_p"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "max_completion_tokens is too large: 12. This is not supported: at most 8.",
+        "temperature must be between 0 and 0.4",
+        "This model's maximum context length is 8 tokens; reduce max_completion_tokens",
+    ],
+)
+def test_a_value_out_of_range_is_an_error_and_not_left_out(endpoint: ScriptedEndpoint, message: str) -> None:
+    endpoint.chat = lambda asked, number: failure(400, message)
+    with pytest.raises(EndpointError, match="after 1 attempt"):
+        ask(request(), settings(endpoint.base_url))
+    assert len(endpoint.asked) == 1
 
 
 def test_calls_in_flight_together_all_learn_what_is_refused(endpoint: ScriptedEndpoint) -> None:

@@ -1,136 +1,154 @@
-import math
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmic.agents.verdict import Verdict, combine_orders, first_label_probability
-from openmic.core.errors import ReplyError
-from openmic.core.records import LLMReply
+from openmic.agents.verdict import Ballot, JuryRule, Opinion, Verdict, opinion, verdict
+from openmic.core.records import VerdictMethod
 
 from ..properties import steady
 from .exchanges import exchange, reply
 
 PROBABILITY = st.floats(0.001, 0.999)
+MARGIN = 0.05
 
 
-def verdict(p_forward: float, p_second: float, tie_margin: float = 0.05) -> Verdict:
-    """The verdict when the first label has these odds, A shown first and B shown first."""
-    both = (reply("1", **{"1": p, "2": 1 - p}) for p in (p_forward, p_second))
-    return combine_orders(*map(exchange, both), tie_margin)
+def ballot(p_first: float, *, forward: bool, method: VerdictMethod = "logprobs", member: int = 0) -> Ballot:
+    return Ballot(exchange(reply("1")), member, forward, p_first, method)
 
 
-# One reply
+def of(p_forward: float, p_reverse: float, tie_margin: float = MARGIN) -> Opinion:
+    """What a critic thinks that gives the first text these odds, shown first and shown second."""
+    return opinion([ballot(p_forward, forward=True), ballot(p_reverse, forward=False)], tie_margin)
 
 
-def test_the_ways_a_tokenizer_writes_a_label_are_summed() -> None:
-    tokens = {"1": 0.3, " 1": 0.1, "1.": 0.05, "(1": 0.05, '"1"': 0.1, "2": 0.1, " 2": 0.05, "**2": 0.05, "The": 0.2}
-    answer = LLMReply(text="1", model="m", first_token_logprobs={token: math.log(p) for token, p in tokens.items()})
-    p, method = first_label_probability(answer)
-    assert p == pytest.approx(0.6 / 0.8)
-    assert method == "logprobs"
+def decided(*opinions: Opinion, rule: JuryRule = "mean") -> Verdict:
+    return verdict(opinions, rule, MARGIN)
 
 
-def test_the_probabilities_outrank_the_text() -> None:
-    assert first_label_probability(reply("1", **{"1": 0.2, "2": 0.6}))[0] == pytest.approx(0.25)
-
-
-def test_other_numbers_are_no_labels() -> None:
-    p, _ = first_label_probability(reply("1", **{"1": 0.1, "2": 0.1, "12": 0.5, "21": 0.2, "3": 0.1}))
-    assert p == pytest.approx(0.5)
-
-
-def test_a_label_that_is_not_among_the_alternatives_has_no_chance() -> None:
-    assert first_label_probability(reply("2", **{"2": 0.9, "The": 0.1})) == (0.0, "logprobs")
-    assert first_label_probability(reply("1", **{"1": 1e-9, "The": 0.9})) == (1.0, "logprobs")
-
-
-READABLE = [
-    ("1", 1.0),
-    (" 2\n", 0.0),
-    ("1.", 1.0),
-    ("**2**", 0.0),
-    ('"1"', 1.0),
-    ("2: because it is shorter than 1", 0.0),
-    ("Answer: 2", 0.0),
-    ("The better one is 1, I think.", 1.0),
-]
-
-
-@pytest.mark.parametrize(("text", "p"), READABLE)
-def test_without_probabilities_the_text_decides(text: str, p: float) -> None:
-    assert first_label_probability(reply(text)) == (p, "text")
-
-
-def test_probabilities_of_neither_label_leave_it_to_the_text() -> None:
-    assert first_label_probability(reply("Option 2", Option=0.7, The=0.3)) == (0.0, "text")
-    assert first_label_probability(reply("1", **{"1": 0, "2": 0})) == (1.0, "text")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "Both are fine.",
-        "It is between 1 and 2.",
-        "12",
-        "3",
-        "I'm sorry, but I can't help with that.",
-        "x" * 300 + " 1",
-    ],
-)
-def test_a_reply_that_names_no_label_is_not_guessed_at(text: str) -> None:
-    with pytest.raises(ReplyError, match="names neither 1 nor 2"):
-        first_label_probability(reply(text))
-
-
-# Both orders
+# One critic, both orders
 
 
 def test_a_text_that_wins_in_both_orders_wins() -> None:
-    won = verdict(0.9, 0.3)
+    won = of(0.9, 0.7)
     assert (won.outcome, won.consistent) == ("win", True)
-    assert (won.p_forward, won.p_reverse) == (pytest.approx(0.9), pytest.approx(0.7))
+    assert (won.p_forward, won.p_reverse) == (0.9, 0.7)
     assert (won.p_first, won.margin) == (pytest.approx(0.8), pytest.approx(0.6))
 
 
 def test_a_text_that_loses_in_both_orders_loses() -> None:
-    lost = verdict(0.2, 0.9)
+    lost = of(0.2, 0.1)
     assert (lost.outcome, lost.consistent) == ("loss", True)
-    assert lost.p_first == pytest.approx(0.15)
-    assert lost.margin == pytest.approx(0.7)
+    assert (lost.p_first, lost.margin) == (pytest.approx(0.15), pytest.approx(0.7))
 
 
-@pytest.mark.parametrize(("forward", "second"), [(0.95, 0.6), (0.99, 0.99), (0.05, 0.4)])
-def test_orders_that_disagree_are_a_tie(forward: float, second: float) -> None:
-    biased = verdict(forward, second)
+@pytest.mark.parametrize(("forward", "reverse"), [(0.95, 0.4), (0.99, 0.01), (0.05, 0.6), (0.5, 0.9)])
+def test_orders_that_disagree_are_a_tie(forward: float, reverse: float) -> None:
+    biased = of(forward, reverse)
     assert (biased.outcome, biased.consistent) == ("tie", False)
 
 
 def test_near_even_odds_are_a_tie_though_the_orders_agree() -> None:
-    near = verdict(0.53, 0.46)
-    assert (near.outcome, near.consistent) == ("tie", True)
-    assert verdict(0.53, 0.46, tie_margin=0.02).outcome == "win"
-    assert verdict(0.5, 0.5, tie_margin=0).outcome == "tie"
+    assert (of(0.53, 0.54).outcome, of(0.53, 0.54).consistent) == ("tie", True)
+    assert of(0.53, 0.54, tie_margin=0.02).outcome == "win"
+    assert of(0.5, 0.5, tie_margin=0).outcome == "tie"
 
 
-def test_a_label_in_words_makes_the_whole_verdict_one_by_text() -> None:
-    mixed = combine_orders(exchange(reply("1", **{"1": 0.9, "2": 0.1})), exchange(reply("2")), 0.05)
-    assert (mixed.method, mixed.outcome, mixed.p_reverse) == ("text", "win", 1.0)
-    assert verdict(0.9, 0.1).method == "logprobs"
+def test_sampled_labels_are_averaged_in_each_order() -> None:
+    labels = [ballot(p, forward=True, method="sampled") for p in (1, 1, 0, 1)]
+    labels += [ballot(p, forward=False, method="sampled") for p in (1, 0)]
+    sampled = opinion(labels[::-1], MARGIN)
+    assert (sampled.p_forward, sampled.p_reverse, sampled.method) == (0.75, 0.5, "sampled")
+    assert [ballot.forward for ballot in sampled.ballots] == [True] * 4 + [False] * 2
 
 
-def test_one_unreadable_order_leaves_no_verdict() -> None:
-    with pytest.raises(ReplyError, match="perhaps"):
-        combine_orders(exchange(reply("1")), exchange(reply("perhaps")), 0.05)
+@pytest.mark.parametrize(
+    ("forward", "reverse", "whole"),
+    [
+        ("logprobs", "logprobs", "logprobs"),
+        ("logprobs", "text", "text"),
+        ("sampled", "logprobs", "sampled"),
+        ("text", "sampled", "text"),
+        ("cloze", "cloze", "cloze"),
+    ],
+)
+def test_a_verdict_is_called_by_the_weakest_way_it_was_read(
+    forward: VerdictMethod, reverse: VerdictMethod, whole: VerdictMethod
+) -> None:
+    mixed = opinion([ballot(0.9, forward=True, method=forward), ballot(0.9, forward=False, method=reverse)], MARGIN)
+    assert decided(mixed).method == mixed.method == whole
+
+
+def test_every_method_has_a_rank() -> None:
+    for method in get_args(VerdictMethod):
+        assert of(0.9, 0.9).method == "logprobs"
+        same = opinion([ballot(0.9, forward=order, method=method) for order in (True, False)], MARGIN)
+        assert same.method == method
 
 
 @steady
 @given(PROBABILITY, PROBABILITY, st.floats(0, 0.4))
-def test_exchanging_the_texts_turns_the_verdict_round(forward: float, second: float, tie_margin: float) -> None:
-    there, back = verdict(forward, second, tie_margin), verdict(second, forward, tie_margin)
+def test_exchanging_the_texts_turns_the_verdict_round(forward: float, reverse: float, tie_margin: float) -> None:
+    there, back = of(forward, reverse, tie_margin), of(1 - reverse, 1 - forward, tie_margin)
     assert back.p_first == pytest.approx(1 - there.p_first)
     assert back.margin == pytest.approx(there.margin)
     opposite = {"win": "loss", "loss": "win", "tie": "tie"}
-    if abs(abs(there.p_first - 0.5) - tie_margin) > 1e-9 and min(abs(forward - 0.5), abs(second - 0.5)) > 1e-9:
+    if abs(abs(there.p_first - 0.5) - tie_margin) > 1e-9 and min(abs(forward - 0.5), abs(reverse - 0.5)) > 1e-9:
         assert back.outcome == opposite[there.outcome]
+
+
+# A jury
+
+
+def test_one_critic_is_a_jury_of_one_by_either_rule() -> None:
+    for p_forward, p_reverse in ((0.9, 0.8), (0.9, 0.1), (0.52, 0.52), (0.1, 0.3)):
+        alone = of(p_forward, p_reverse)
+        for rule in get_args(JuryRule):
+            whole = decided(alone, rule=rule)
+            assert (whole.p_forward, whole.p_reverse, whole.outcome, whole.consistent) == (
+                (alone.p_forward, alone.p_reverse, alone.outcome, alone.consistent)
+            )
+            assert whole.opinions == (alone,)
+            assert whole.ballots == alone.ballots
+
+
+def test_by_mean_one_that_is_sure_outweighs_two_that_are_not() -> None:
+    jury = of(0.99, 0.99), of(0.4, 0.44), of(0.44, 0.4)
+    by_mean = decided(*jury)
+    assert (by_mean.outcome, by_mean.consistent) == ("win", True)
+    assert by_mean.p_forward == pytest.approx((0.99 + 0.4 + 0.44) / 3)
+    assert decided(*jury, rule="majority").outcome == "loss"
+
+
+def test_by_mean_biases_that_are_opposite_cancel() -> None:
+    whole = decided(of(0.95, 0.6), of(0.55, 0.9))
+    assert (whole.outcome, whole.p_forward, whole.p_reverse) == ("win", pytest.approx(0.75), pytest.approx(0.75))
+    assert decided(of(0.9, 0.2), of(0.9, 0.2)).outcome == "tie"
+
+
+def test_by_majority_members_that_are_torn_abstain() -> None:
+    torn = of(0.9, 0.1)
+    assert decided(of(0.9, 0.9), torn, torn, rule="majority").outcome == "win"
+    assert decided(of(0.9, 0.9), of(0.1, 0.1), torn, rule="majority").outcome == "tie"
+    assert decided(torn, torn, rule="majority").consistent is False
+
+
+@steady
+@given(st.lists(st.tuples(PROBABILITY, PROBABILITY), min_size=1, max_size=5), st.sampled_from(get_args(JuryRule)))
+def test_a_decision_is_always_consistent(odds: list[tuple[float, float]], rule: JuryRule) -> None:
+    whole = decided(*(of(*pair) for pair in odds), rule=rule)
+    assert whole.consistent or whole.outcome == "tie"
+    assert 0 <= whole.margin <= 1
+
+
+def test_the_ballots_come_by_member_and_forward_first() -> None:
+    members = [
+        opinion([ballot(0.9, forward=order, member=member) for order in (False, True)], MARGIN) for member in (0, 1)
+    ]
+    assert [(b.member, b.forward) for b in decided(*members).ballots] == [
+        (0, True),
+        (0, False),
+        (1, True),
+        (1, False),
+    ]

@@ -56,7 +56,7 @@ def test_the_schema_describes_every_key(openmic: Openmic) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["humor.yaml", "humor-openai.yaml", "humor-vllm.yaml"])
+@pytest.mark.parametrize("name", ["humor.yaml", "humor-openai.yaml", "humor-vllm.yaml", "plain-language.yaml"])
 def test_every_example_is_a_valid_configuration(openmic: Openmic, name: str) -> None:
     outcome = openmic("config", "show", str(ROOT / "examples" / name), "--json")
     assert outcome.code == 0, outcome.err

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,3 +38,47 @@ def test_the_plan_counts_every_call_at_most(openmic: Openmic, config: Path, tmp_
 def test_a_sequence_to_sequence_student_is_told_apart(openmic: Openmic, tmp_path: Path, tiny_seq2seq: Path) -> None:
     outcome = openmic("run", str(write_config(tmp_path, tiny_seq2seq)), "--dry-run", "--json")
     assert json.loads(outcome.out)["student"]["kind"] == "seq2seq"
+
+
+def planned(openmic: Openmic, config: Path, *changes: str) -> Any:
+    outcome = openmic("run", str(config), "--dry-run", "--json", *(part for one in changes for part in ("--set", one)))
+    assert outcome.code == 0, outcome.err
+    return json.loads(outcome.out)
+
+
+def test_every_member_of_a_jury_is_asked_about_every_comparison(openmic: Openmic, config: Path) -> None:
+    jury = "cast.jury=[{model: simulated}, {model: simulated}]"
+    plan = planned(openmic, config, jury)
+    assert plan["jury"] == ["simulated", "simulated"]
+    # two comparisons of two replies each, by three members; a critique is the critic's alone
+    assert plan["calls_at_most"]["critic"] == 6 * (2 * 2 * 3 + 1)
+    assert "jury         simulated, simulated" in openmic("run", str(config), "--dry-run", "--set", jury).out
+
+
+@pytest.mark.parametrize(("candidates", "drafts"), [(2, 1), (3, 4), (4, 5), (5, 7), (6, 8)])
+def test_a_tournament_takes_more_comparisons(openmic: Openmic, config: Path, candidates: int, drafts: int) -> None:
+    plan = planned(openmic, config, "dialogue.selection=tournament", f"dialogue.candidates={candidates}")
+    assert plan["calls_at_most"]["critic"] == 6 * (2 * (drafts + 1) + 1)
+
+
+@pytest.mark.parametrize("change", ["preferences.teacher_pairs=true", "training.objective=brio-dpo"])
+def test_pairs_of_the_teachers_are_compared_once_for_each_input(openmic: Openmic, config: Path, change: str) -> None:
+    plain, pairs = planned(openmic, config), planned(openmic, config, change)
+    assert pairs["calls_at_most"]["critic"] - plain["calls_at_most"]["critic"] == 2 * 16
+    one = planned(openmic, config, change, "imitation.demonstrations=1")
+    assert one["calls_at_most"]["critic"] == plain["calls_at_most"]["critic"]
+
+
+def test_labels_are_sampled_where_no_probabilities_are_given(openmic: Openmic, config: Path) -> None:
+    plain = planned(openmic, config)["calls_at_most"]
+    sampled = planned(openmic, config, "cast.simulated.no_logprobs=true", "verdict.samples=3")["calls_at_most"]
+    assert sampled["critic"] == 6 * (2 * 2 * 3 + 1)
+    assert sampled["judge"] == 3 * plain["judge"]
+
+
+def test_training_while_dialogues_go_on_makes_more_adapters_to_evaluate(openmic: Openmic, config: Path) -> None:
+    once, often = (planned(openmic, config, *changes) for changes in ([], ["training.every=4"]))
+    # 6 dialogues make at most 2 preferences by comparison and one of the teacher's each: 18 // 4 further adapters
+    more = often["calls_at_most"]["judge"] - once["calls_at_most"]["judge"]
+    assert more == 4 * 2 * (2 + 3)
+    assert often["student_generations_at_most"] - once["student_generations_at_most"] == 4 * (2 + 3)

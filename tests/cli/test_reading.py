@@ -41,6 +41,8 @@ def test_status_shows_a_row_for_each_version(of_run: Openmic, run: WholeRun) -> 
     for name in ("no adapter", "imitation", "round 1", "win-tie rate", "95% interval", "distinct-2", "gain in win-tie"):
         assert name in outcome.out
     assert "6 finished, 0 failed, 0 pending" in outcome.out
+    assert f"drafts       18 -> {run.status['yields']['drafts']['valid']} valid" in outcome.out
+    assert f"critic       {run.status['verdicts']['count']} verdicts" in outcome.out
     assert run.status["adapter_path"] in outcome.out
 
 

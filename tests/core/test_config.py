@@ -6,7 +6,7 @@ from pydantic import BaseModel, ValidationError
 from openmic.core.config import (
     SIMULATED,
     CastSettings,
-    DialogueSettings,
+    PreferenceSettings,
     EndpointSettings,
     InputSettings,
     RunConfig,
@@ -41,7 +41,7 @@ def test_every_section_takes_known_keys_alone_and_never_changes() -> None:
 
 def test_what_is_written_out_is_read_back_as_the_same() -> None:
     config = RunConfig.model_validate(
-        SMALLEST | {"dialogue": {"length_ratio": [0.5, 2]}, "cast": {"judge": {"model": "m"}}}
+        SMALLEST | {"preferences": {"length_ratio": [0.5, 2]}, "cast": {"judge": {"model": "m"}}}
     )
     assert RunConfig.model_validate(config.model_dump(mode="json")) == config
 
@@ -49,7 +49,7 @@ def test_what_is_written_out_is_read_back_as_the_same() -> None:
 def test_keys_and_their_meaning_are_in_the_schema() -> None:
     definitions = RunConfig.model_json_schema()["$defs"]
     assert "Seconds one attempt may take" in definitions["EndpointSettings"]["properties"]["timeout_s"]["description"]
-    assert definitions["TrainingSettings"]["properties"]["objective"]["enum"] == ["dpo", "sft"]
+    assert definitions["VerdictSettings"]["properties"]["style"]["enum"] == ["label", "reason", "cloze"]
 
 
 @pytest.mark.parametrize("value", [True, False])
@@ -60,8 +60,8 @@ def test_yes_and_no_are_no_numbers(key: str, value: bool) -> None:
 
 
 def test_yes_and_no_are_values_where_they_are_meant() -> None:
-    assert DialogueSettings(prefer_teacher=True).prefer_teacher
-    assert not DialogueSettings.model_validate({"prefer_revisions": False}).prefer_revisions
+    assert PreferenceSettings(teacher_over_student=True).teacher_over_student
+    assert not PreferenceSettings.model_validate({"revisions": False}).revisions
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -78,7 +78,7 @@ def test_splits_must_leave_something_to_train_on() -> None:
 @pytest.mark.parametrize("ratio", [(1.1, 2), (0.5, 0.9), (0, 2), (2, 0.5)])
 def test_a_length_ratio_is_a_range_around_one(ratio: tuple[float, float]) -> None:
     with pytest.raises(ValidationError, match="length_ratio must be"):
-        DialogueSettings(length_ratio=ratio)
+        PreferenceSettings(length_ratio=ratio)
 
 
 def test_the_judge_is_the_critics_model_unless_it_is_named() -> None:
@@ -109,4 +109,11 @@ def test_the_store_lies_in_the_home_folder_unless_it_is_named() -> None:
 
 def test_all_sections_of_our_own_are_sections() -> None:
     outside = {section.__name__ for section in sections(RunConfig) if not issubclass(section, Section)}
-    assert outside == {"Sampling"}
+    assert outside == {"StudentSampling"}
+
+
+def test_a_beam_search_finds_as_many_texts_as_are_asked_for() -> None:
+    beams = {"student": {"sampling": {"num_beams": 4}}}
+    assert RunConfig.model_validate(SMALLEST | beams | {"dialogue": {"candidates": 4}})
+    with pytest.raises(ValidationError, match=r"num_beams=4 finds fewer texts than dialogue\.candidates=6"):
+        RunConfig.model_validate(SMALLEST | beams)

@@ -72,17 +72,17 @@ def test_a_nested_flag_leaves_its_neighbours_alone(load: Load) -> None:
 def test_values_are_yaml(load: Load) -> None:
     config = load(
         "",
-        "dialogue.length_ratio=[0.5, 3]",
+        "preferences.length_ratio=[0.5, 3]",
         "training.learning_rate=5e-4",
         "cast.teacher={model: m, max_retries: 0}",
         "cast.teacher.base_url=http://localhost:8000/v1?a=b",
         "inputs.limit=null",
-        "dialogue.prefer_teacher=yes",
+        "preferences.teacher_over_student=yes",
     )
-    assert config.dialogue.length_ratio == (0.5, 3.0)
+    assert config.preferences.length_ratio == (0.5, 3.0)
     assert config.training.learning_rate == 5e-4
     assert (config.cast.teacher.model, config.cast.teacher.base_url) == ("m", "http://localhost:8000/v1?a=b")
-    assert config.dialogue.prefer_teacher
+    assert config.preferences.teacher_over_student
 
 
 def test_reserved_and_foreign_variables_are_no_keys(load: Load) -> None:
@@ -134,14 +134,14 @@ WRONG = [
     ("rounds:", "rounds: input should be a valid integer (given: null)"),
     ("name: 7", "name: input should be a valid string (given: 7)"),
     ("name: [a]", 'name: input should be a valid string (given: ["a"])'),
-    ("training: {objective: ppo}", "training.objective: input should be 'dpo' or 'sft' (given: \"ppo\")"),
+    ("verdict: {style: loud}", "verdict.style: input should be 'label', 'reason' or 'cloze' (given: \"loud\")"),
     ("training: {learning_rate: 0}", "training.learning_rate: input should be greater than 0 (given: 0)"),
     ("training: {epochs: .inf}", "training.epochs: input should be a finite number"),
     ("training: {epochs: .nan}", "training.epochs: input should be"),
     ("training: {lora: big}", "training.lora: input should be a valid dictionary"),
-    ("dialogue: {length_ratio: [1]}", "dialogue.length_ratio.1 is missing"),
-    ("dialogue: {length_ratio: [2, 3]}", "dialogue: length_ratio must be [low, high]"),
-    ("dialogue: {prefer_teacher: perhaps}", "dialogue.prefer_teacher: input should be a valid boolean"),
+    ("preferences: {length_ratio: [1]}", "preferences.length_ratio.1 is missing"),
+    ("preferences: {length_ratio: [2, 3]}", "preferences: length_ratio must be [low, high]"),
+    ("preferences: {revisions: perhaps}", "preferences.revisions: input should be a valid boolean"),
     ("cast:", "cast: input should be a valid dictionary or instance of CastSettings (given: null)"),
     ("cast: {teacher: gpt}", "cast.teacher: input should be a valid dictionary"),
     ("student: {sampling: {top_p: 0}}", "student.sampling.top_p: input should be greater than 0"),
@@ -200,7 +200,7 @@ BAD_VARIABLES = [
     ("OPENMIC_ROUNDZ", "2", "unknown key 'roundz'; did you mean 'rounds'?"),
     ("OPENMIC_ROUNDS", "x", "rounds: input should be a valid integer"),
     ("OPENMIC_ROUNDS", "[1", "the value is not valid YAML"),
-    ("OPENMIC_TRAINING__OBJECTIVE", "ppo", "training.objective: input should be 'dpo' or 'sft'"),
+    ("OPENMIC_VERDICT__STYLE", "loud", "verdict.style: input should be 'label', 'reason' or 'cloze'"),
     ("OPENMIC_TRAINING_OBJECTIVE", "dpo", "unknown key 'training_objective'"),
 ]
 

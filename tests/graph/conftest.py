@@ -18,7 +18,9 @@ from openmic.agents.simulated.server import bind
 from openmic.agents.task import load_task
 from openmic.core.config import EndpointSettings, RunConfig
 from openmic.core.ids import content_hash
-from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Role, Split
+from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split
+from openmic.graph.cast_session import model_names
+from openmic.graph.members import members, model_of
 from openmic.graph.progress import Silent
 from openmic.graph.runtime import RunContext
 from openmic.graph.saved_llm import SavedLLM
@@ -28,7 +30,6 @@ from openmic.training.pool import StudentPool, Trainer
 
 T = TypeVar("T")
 SENTENCE = "The kettle in our kitchen broke again this morning."
-ROLES: tuple[Role, ...] = ("teacher", "critic", "judge")
 
 
 class ScriptedPool:
@@ -103,7 +104,12 @@ def example_of(text: str, split: Split = Split.TRAIN) -> Example:
 
 def config_of(**sections: Any) -> RunConfig:
     return RunConfig.model_validate(
-        {"inputs": {"path": "inputs.txt"}, "dialogue": {"candidates": 3, "length_ratio": [0.5, 2.0]}, **sections}
+        {
+            "inputs": {"path": "inputs.txt"},
+            "dialogue": {"candidates": 3},
+            "preferences": {"length_ratio": [0.5, 2.0]},
+            **sections,
+        }
     )
 
 
@@ -148,8 +154,10 @@ class Stage:
 
         async def perform() -> T:
             clients = {
-                role: OpenAIClient(EndpointSettings(model=f"sim-{role}", max_retries=0), base_url=self.url)
-                for role in ROLES
+                member: OpenAIClient(
+                    EndpointSettings(model=model_of(member, endpoint), max_retries=0), base_url=self.url
+                )
+                for member, endpoint in members(self.config.cast).items()
             }
             try:
                 return await act(self.context(pool, SavedLLM(self.store, "RUN1", clients)))
@@ -162,7 +170,7 @@ class Stage:
     def context(self, pool: ScriptedPool, llm: SavedLLM) -> RunContext:
         run = self.store.get(Run, "RUN1")
         assert run is not None
-        seed = self.config.seed
+        seed, jury = self.config.seed, model_names(self.config.cast).get("jury", [])
         return RunContext(
             config=self.config,
             run=run,
@@ -171,12 +179,13 @@ class Stage:
             store=self.store,
             llm=llm,
             teacher=Teacher(self.task, llm, "sim-teacher", seed),
-            critic=Critic(self.task, llm, "sim-critic", seed),
-            judge=Judge(self.task, llm, "sim-judge", seed),
+            critic=Critic(self.task, llm, ["sim-critic", *jury], seed, self.config.verdict),
+            judge=Judge(self.task, llm, "sim-judge", seed, self.config.verdict),
             student=StudentAgent(self.task, seed),
             pool=cast(StudentPool, pool),
             trainer=cast(Trainer, None),
             progress=Silent(),
+            origin="RUN1",
         )
 
 

@@ -7,28 +7,38 @@ from langgraph.runtime import Runtime
 
 from openmic.core.ids import derive_id
 from openmic.core.records import Split
-from openmic.evaluation.intervals import Interval
 from openmic.graph import campaign
-from openmic.graph.campaign import CampaignState, after_evaluate, another_round, build_campaign_graph
+from openmic.graph.campaign import (
+    CampaignState,
+    after_evaluate,
+    after_fine_tune,
+    another_round,
+    build_campaign_graph,
+)
+from openmic.graph.gate import GateDecision
 from openmic.graph.runtime import RunContext
 from openmic.store import Adapter, Store
 
-from .conftest import Prepare, ScriptedPool, Stage, example_of
+from .conftest import Prepare, ScriptedPool, Stage
 
 
 def runtime(stage: Stage) -> Runtime[RunContext]:
     return Runtime(context=stage.context(ScriptedPool([]), None))  # type: ignore[arg-type] # no edge asks a model
 
 
+@pytest.mark.parametrize(("promoted", "following"), [(True, "promote"), (False, "roll_back")])
+def test_the_gate_s_decision_is_followed(prepare: Prepare, promoted: bool, following: str) -> None:
+    assert after_evaluate(CampaignState(promoted=promoted), runtime(prepare())) == following
+
+
 @pytest.mark.parametrize(
-    ("high", "following"),
-    [(0.3, "promote"), (0.0, "promote"), (-0.05, "promote"), (-0.0501, "roll_back"), (-0.4, "roll_back")],
+    ("candidate", "number", "following"), [(2, 1, "evaluate"), (None, 1, "rehearse"), (None, 2, "report")]
 )
-def test_only_what_is_worse_beyond_interval_and_margin_is_rolled_back(
-    prepare: Prepare, high: float, following: str
+def test_a_round_that_left_nothing_to_train_on_is_over(
+    prepare: Prepare, candidate: int | None, number: int, following: str
 ) -> None:
-    stage = prepare(evaluation={"rollback_margin": 0.05})
-    assert after_evaluate(CampaignState(gain_high=high), runtime(stage)) == following
+    state = CampaignState(candidate=candidate, round=number)
+    assert after_fine_tune(state, runtime(prepare(rounds=2))) == following
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 3])
@@ -39,11 +49,11 @@ def test_rounds_are_held_as_configured(prepare: Prepare, rounds: int) -> None:
 
 
 def carry_out(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, gains: list[float | None], made_before: int = 0
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, decisions: list[GateDecision | None]
 ) -> list[tuple[Any, ...]]:
-    """The steps in order; `gains` are the high ends of each round's gain on dev inputs."""
+    """The steps in order; `decisions` are the gate's, round by round, None for a round without a candidate."""
     done: list[tuple[Any, ...]] = []
-    highs = iter(gains)
+    left = iter(decisions)
 
     def register(context: RunContext, version: int) -> int:
         identity = derive_id(context.run.id, "adapter", version)
@@ -60,28 +70,31 @@ def carry_out(
         done.append(("imitate",))
         return register(context, 1)
 
-    async def rehearse(context: RunContext, number: int, version: int) -> None:
+    async def rehearse(context: RunContext, number: int, version: int) -> int:
         done.append(("rehearse", number, version))
+        return version
 
-    async def fine_tune(context: RunContext, number: int, parent: int) -> int:
-        done.append(("fine_tune", number, parent))
-        return register(context, 1 + number)
+    async def train_candidate(context: RunContext, number: int, serving: int) -> int | None:
+        done.append(("train", number, serving))
+        return register(context, 1 + number) if decisions[number - 1] is not None else None
+
+    async def judge_candidate(context: RunContext, serving: int, candidate: int) -> GateDecision:
+        done.append(("judge", serving, candidate))
+        decision = next(decision for decision in left if decision is not None)
+        assert decision is not None
+        return decision
 
     async def evaluate(context: RunContext, version: int, split: Split) -> list[Any]:
         done.append(("evaluate", version, split.value))
         return []
 
-    def gain(*_: Any) -> Interval | None:
-        high = next(highs)
-        return None if high is None else Interval(high - 0.1, high - 0.2, high)
-
     for name, step in (
         ("demonstrate_all", demonstrate_all),
         ("fine_tune_on_demonstrations", imitate),
         ("hold_dialogues", rehearse),
-        ("fine_tune_on_feedback", fine_tune),
+        ("train_candidate", train_candidate),
+        ("judge_candidate", judge_candidate),
         ("evaluate_version", evaluate),
-        ("gain", gain),
     ):
         monkeypatch.setattr(campaign, name, step)
 
@@ -92,24 +105,22 @@ def carry_out(
     return done
 
 
-DEV = [example_of("A dev sentence.", Split.DEV), example_of("A train sentence.")]
+BETTER, WORSE = GateDecision(True, "better"), GateDecision(False, "worse")
 
 
 def test_a_promoted_adapter_serves_the_next_round(
     prepare: Prepare, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = carry_out(prepare(DEV, rounds=2), monkeypatch, [0.2, 0.1])
+    done = carry_out(prepare(rounds=2), monkeypatch, [BETTER, BETTER])
     assert done == [
         ("demonstrate",),
         ("imitate",),
         ("rehearse", 1, 1),
-        ("fine_tune", 1, 1),
-        ("evaluate", 1, "dev"),
-        ("evaluate", 2, "dev"),
+        ("train", 1, 1),
+        ("judge", 1, 2),
         ("rehearse", 2, 2),
-        ("fine_tune", 2, 2),
-        ("evaluate", 2, "dev"),
-        ("evaluate", 3, "dev"),
+        ("train", 2, 2),
+        ("judge", 2, 3),
         *(("evaluate", version, "test") for version in range(4)),
     ]
     assert [row.status for row in store.select(Adapter, order_by="version")] == ["promoted"] * 4
@@ -118,30 +129,24 @@ def test_a_promoted_adapter_serves_the_next_round(
 def test_after_a_roll_back_the_adapter_before_goes_on_serving_and_the_reason_is_kept(
     prepare: Prepare, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = carry_out(prepare(DEV, rounds=2), monkeypatch, [-0.3, 0.1])
+    done = carry_out(prepare(rounds=2), monkeypatch, [WORSE, BETTER])
     assert ("rehearse", 2, 1) in done
-    assert ("fine_tune", 2, 1) in done
-    assert [step for step in done if step[0] == "evaluate"][2:4] == [("evaluate", 1, "dev"), ("evaluate", 3, "dev")]
+    assert ("train", 2, 1) in done
     rows = store.select(Adapter, order_by="version")
     assert [row.status for row in rows] == ["promoted", "promoted", "rolled_back", "promoted"]
-    assert "-0.30" in (rows[2].reason or "")
-    assert "-0.05" in (rows[2].reason or "")
+    assert [row.reason for row in rows[2:]] == ["worse", "better"]
     assert all(row.decided_at is not None for row in rows[1:])
 
 
-def test_without_dev_inputs_every_candidate_is_promoted(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = carry_out(prepare([example_of("A train sentence.")], rounds=1), monkeypatch, [])
-    assert ("evaluate", 2, "dev") not in done
-    assert done[-1] == ("evaluate", 2, "test")
-
-
-def test_a_gain_that_cannot_be_told_is_no_reason_to_roll_back(
-    prepare: Prepare, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    carry_out(prepare(DEV, rounds=1), monkeypatch, [None])
-    assert store.select(Adapter, order_by="version")[-1].status == "promoted"
+def test_a_round_without_a_candidate_goes_over_to_the_next(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = carry_out(prepare(rounds=2), monkeypatch, [None, BETTER])
+    assert [step for step in done if step[0] in ("rehearse", "judge")] == [
+        ("rehearse", 1, 1),
+        ("rehearse", 2, 1),
+        ("judge", 1, 3),
+    ]
 
 
 def test_without_rounds_imitation_is_all(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = carry_out(prepare(DEV, rounds=0), monkeypatch, [])
+    done = carry_out(prepare(rounds=0), monkeypatch, [])
     assert done == [("demonstrate",), ("imitate",), ("evaluate", 0, "test"), ("evaluate", 1, "test")]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from langgraph.runtime import Runtime
 
-from openmic.agents.simulated import RUBRICS
+from openmic.agents.simulated import rubric_for
 from openmic.core.records import Stage as StageName
 from openmic.core.records import TurnKind
 from openmic.graph.dialogue import (
@@ -41,6 +41,7 @@ DRAFT, VERDICT, CRITIQUE, REVISION, DEMONSTRATION = (
     TurnKind.DEMONSTRATION,
 )
 COMPARED = [VERDICT, VERDICT]
+CRITIC = rubric_for("humor", "sim-critic")
 
 
 def hold_one(stage: Stage, pool: ScriptedPool, **state: Any) -> Conversation:
@@ -67,7 +68,9 @@ def runtime(stage: Stage) -> Runtime[RunContext]:
 
 
 def test_the_texts_of_this_file_are_what_the_critic_takes_them_for() -> None:
-    scores = [RUBRICS["sim-critic"].assess(SENTENCE, text).score for text in (GOOD, BLAND, BLANDER, LOST)]
+    critic = rubric_for("humor", "sim-critic")
+    assert critic is not None
+    scores = [critic.assess(SENTENCE, text).score for text in (GOOD, BLAND, BLANDER, LOST)]
     assert scores[0] - scores[1] > 0.2
     assert scores[0] - scores[2] > 0.2
     assert min(scores[1:3]) - scores[3] > 0.2
@@ -169,20 +172,20 @@ def test_a_revision_that_says_nothing_new_is_not_compared(prepare: Prepare, revi
     found = hold_one(prepare(), ScriptedPool([BLAND, LOST, COPY], [revision]))
     assert kinds(found) == [DRAFT] * 3 + COMPARED + [CRITIQUE, REVISION, DEMONSTRATION]
     assert found.dialogue.stop_reason == "teacher demonstrated"
-    assert [row.source for row in found.preferences] == ["candidates"]
+    assert [row.source for row in found.preferences if row.verdict_id is not None] == ["candidates"]
 
 
 def test_a_worse_revision_is_refused_and_the_draft_preferred(prepare: Prepare) -> None:
     found = hold_one(prepare(), ScriptedPool([BLAND, COPY, COPY], [LOST]))
     assert kinds(found) == [DRAFT] * 3 + [CRITIQUE, REVISION] + COMPARED + [DEMONSTRATION]
     texts = {turn.id: turn.content for turn in found.turns}
-    [row] = found.preferences
+    [row] = [row for row in found.preferences if row.verdict_id is not None]
     assert (row.source, texts[row.chosen_turn_id]) == ("revision", BLAND)
     assert found.dialogue.stop_reason == "teacher demonstrated"
 
 
 def test_drafts_of_very_different_length_are_not_compared(prepare: Prepare) -> None:
-    stage = prepare(dialogue={"candidates": 2, "length_ratio": [0.8, 1.25]})
+    stage = prepare(dialogue={"candidates": 2}, preferences={"length_ratio": [0.8, 1.25]})
     found = hold_one(stage, ScriptedPool([BLAND, "The kettle broke again."], [GOOD]))
     assert kinds(found) == [DRAFT] * 2 + [CRITIQUE, REVISION] + COMPARED
 
@@ -198,7 +201,7 @@ def test_with_no_revisions_allowed_a_lone_draft_is_not_revised_either(prepare: P
 
 
 def test_a_second_revision_may_succeed_where_the_first_did_not(prepare: Prepare) -> None:
-    stage = prepare(dialogue={"candidates": 2, "max_revisions": 2, "length_ratio": [0.5, 2.0]})
+    stage = prepare(dialogue={"candidates": 2, "max_revisions": 2})
     found = hold_one(stage, ScriptedPool([BLAND, LOST], [LOST + " Really.", GOOD]))
     assert kinds(found) == [DRAFT] * 2 + COMPARED + [CRITIQUE, REVISION, *COMPARED] * 2
     assert found.dialogue.stop_reason == "revision accepted"
@@ -208,19 +211,48 @@ def test_a_second_revision_may_succeed_where_the_first_did_not(prepare: Prepare)
 
 
 def test_after_two_revisions_in_vain_the_teacher_demonstrates(prepare: Prepare) -> None:
-    stage = prepare(dialogue={"candidates": 2, "max_revisions": 2, "length_ratio": [0.5, 2.0]})
+    stage = prepare(dialogue={"candidates": 2, "max_revisions": 2})
     found = hold_one(stage, ScriptedPool([BLAND, LOST], [BLAND, LOST + " Really."]))
     assert kinds(found) == (
         [DRAFT] * 2 + COMPARED + [CRITIQUE, REVISION] + [CRITIQUE, REVISION, *COMPARED] + [DEMONSTRATION]
     )
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_the_teachers_text_becomes_a_preference_where_that_is_asked_for(prepare: Prepare, wanted: bool) -> None:
-    stage = prepare(dialogue={"candidates": 3, "max_revisions": 0, "prefer_teacher": wanted})
+def test_the_teachers_text_is_preferred_where_the_student_did_not_get_there(prepare: Prepare) -> None:
+    found = hold_one(prepare(dialogue={"candidates": 3, "max_revisions": 0}), ScriptedPool([BLAND, LOST, COPY]))
+    assert [row.chosen_turn_id for row in found.preferences if row.source == "teacher"] == [found.turns[-1].id]
+
+
+def test_without_a_rescue_the_dialogue_ends_with_the_students_best(prepare: Prepare) -> None:
+    stage = prepare(dialogue={"candidates": 3, "max_revisions": 0, "rescue": False})
     found = hold_one(stage, ScriptedPool([BLAND, LOST, COPY]))
-    chosen = [row.chosen_turn_id for row in found.preferences if row.source == "teacher"]
-    assert chosen == ([found.turns[-1].id] if wanted else [])
+    assert kinds(found) == [DRAFT] * 3 + COMPARED
+    assert (found.dialogue.status, found.dialogue.stop_reason) == ("finished", "compared")
+    assert final_text(found) == BLAND
+
+
+def test_a_tournament_finds_the_best_and_the_worst_and_every_comparison_may_be_learned_from(prepare: Prepare) -> None:
+    stage = prepare(
+        dialogue={"candidates": 4, "max_revisions": 0, "selection": "tournament", "rescue": False},
+        preferences={"length_ratio": [0.1, 10.0]},
+    )
+    found = hold_one(stage, ScriptedPool([LOST, BLAND, GOOD, BLANDER]))
+    # Two matches, then the winners' and the losers' final, then best against worst.
+    assert kinds(found) == [DRAFT] * 4 + COMPARED * 5
+    assert final_text(found) == GOOD
+    said = {turn.id: turn.content for turn in found.turns}
+    pairs = [(said[row.chosen_turn_id], said[row.rejected_turn_id]) for row in found.preferences]
+    assert (GOOD, LOST) in pairs
+    assert all(chosen != LOST and rejected != GOOD for chosen, rejected in pairs)
+
+
+def test_another_attempt_at_the_same_draft_gets_another_critique(prepare: Prepare) -> None:
+    stage = prepare(dialogue={"candidates": 2, "max_revisions": 3, "rescue": False})
+    found = hold_one(stage, ScriptedPool([BLAND, COPY], [LOST, COPY, LOST]))
+    critiques = [turn for turn in found.turns if turn.kind is CRITIQUE]
+    assert len(critiques) == 3
+    assert len({turn.request_key for turn in critiques}) == 3
+    assert found.dialogue.stop_reason == "revisions used up"
 
 
 def test_a_teacher_that_refuses_leaves_the_students_best(prepare: Prepare, serve: Serve) -> None:
@@ -235,7 +267,7 @@ def test_a_teacher_that_refuses_leaves_the_students_best(prepare: Prepare, serve
 def test_a_critic_that_refuses_fails_the_dialogue_and_the_reason_is_kept(prepare: Prepare, serve: Serve) -> None:
     found = hold_one(prepare(url=serve(refuse_rate=1.0)), ScriptedPool([BLAND, LOST, COPY]))
     assert found.dialogue.status == "failed"
-    assert "ReplyError: the verdict names neither 1 nor 2" in (found.dialogue.error or "")
+    assert "ReplyError: the critic declines to compare" in (found.dialogue.error or "")
     assert kinds(found) == [DRAFT] * 3
 
 

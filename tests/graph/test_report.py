@@ -7,11 +7,26 @@ from openmic.core.ids import content_hash, derive_id
 from openmic.core.records import Agent, Split, TurnKind
 from openmic.core.records import Stage as StageName
 from openmic.graph.report import run_status
-from openmic.store import Adapter, Dialogue, Evaluation, EvaluationItem, Run, Store, Turn, Verdict
+from openmic.store import Adapter, Dialogue, Evaluation, EvaluationItem, Run, Store, Training, Turn, Verdict
 
-from .conftest import Prepare, ScriptedPool, Stage, example_of
+from .conftest import Prepare, ScriptedPool, Stage, example_of, run_row
 
-PROMISED = {"run", "status", "cast", "dialogues", "turns", "store", "adapter_path", "versions", "gain"}
+PROMISED = {
+    "run",
+    "kind",
+    "source_run",
+    "status",
+    "cast",
+    "confidence",
+    "dialogues",
+    "turns",
+    "yields",
+    "verdicts",
+    "store",
+    "adapter_path",
+    "versions",
+    "gain",
+}
 OF_A_VERSION = {
     "version",
     "stage",
@@ -28,17 +43,18 @@ OF_A_VERSION = {
 INPUTS = [example_of(f"Held-out sentence {n}.", Split.TEST) for n in range(4)]
 
 
-def adapter(stage: Stage, version: int, name: str, status: str) -> None:
+def adapter(stage: Stage, version: int, name: str, status: str, **values: Any) -> None:
     stage.store.add(
         Adapter(
             id=derive_id("RUN1", "adapter", version),
             run_id="RUN1",
             version=version,
             stage=name,
-            round=max(0, version - 1),
+            round=values.pop("round", max(0, version - 1)),
             base_model="tiny",
             uri=f"/adapters/v{version}" if version else None,
             status=status,
+            **values,
         )
     )
 
@@ -174,3 +190,61 @@ def test_with_real_models_the_cast_is_named(prepare: Prepare, store: Store) -> N
 def test_the_store_is_where_it_says(prepare: Prepare, store: Store, tmp_path: Path) -> None:
     prepare(INPUTS)
     assert status_of(store)["store"] == f"sqlite:///{tmp_path / 'store.db'}"
+
+
+def test_a_round_that_trained_more_than_once_counts_its_versions(prepare: Prepare, store: Store) -> None:
+    stage = prepare(INPUTS)
+    for version, name, number in (
+        (0, "base", 0),
+        (1, "imitation", 0),
+        (2, "round", 1),
+        (3, "round", 1),
+        (4, "round", 2),
+        (5, "round", 1),
+    ):
+        adapter(stage, version, name, "promoted", round=number)
+    names = [version["stage"] for version in status_of(store)["versions"]]
+    assert names == ["no adapter", "imitation", "round 1", "round 1 (2)", "round 2", "round 1 (3)"]
+
+
+def test_a_version_says_what_it_was_trained_on(prepare: Prepare, store: Store) -> None:
+    stage = prepare(INPUTS)
+    training = Training(
+        id="x",
+        run_id="RUN1",
+        stage="round",
+        round=1,
+        objective="simpo",
+        parent_version=0,
+        adapter_version=1,
+        seed=1,
+        examples=7,
+    )
+    store.add(training)
+    adapter(stage, 0, "base", "promoted")
+    adapter(stage, 1, "round", "rolled_back", training_id="x", reason="worse")
+    base, trained = status_of(store)["versions"]
+    assert (base["objective"], base["examples"], base["reason"]) == (None, None, None)
+    assert (trained["objective"], trained["examples"], trained["reason"]) == ("simpo", 7, "worse")
+
+
+def test_a_run_over_anothers_transcripts_names_it(prepare: Prepare, store: Store, tmp_path: Path) -> None:
+    stage = prepare(INPUTS, evaluation={"confidence": 0.9})
+    assert (status_of(store)["kind"], status_of(store)["source_run"], status_of(store)["confidence"]) == (
+        "campaign",
+        None,
+        0.9,
+    )
+    cast = {"simulated": True, "critic": "sim-critic", "jury": ["sim-critic-2"]}
+    derived = run_row(stage.config, tmp_path, id="RUN2", kind="rejudge", source_run_id="RUN1", cast=cast)
+    store.add(derived)
+    status = run_status(store, derived)
+    assert (status["kind"], status["source_run"], status["versions"]) == ("rejudge", "RUN1", [])
+    assert status["models"] == {"critic": "sim-critic", "jury": ["sim-critic-2"]}
+
+
+def test_a_run_with_settings_that_this_version_does_not_know_can_be_shown(prepare: Prepare, store: Store) -> None:
+    prepare(INPUTS)
+    store.update(Run, "RUN1", config={"student": {"model": "tiny"}, "dialogue": {"tie_margin": 0.1}})
+    status = status_of(store)
+    assert (status["student"], status["confidence"]) == ("tiny", 0.95)

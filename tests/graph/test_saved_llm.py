@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +10,8 @@ import pytest
 from openmic.agents.openai_client import OpenAIClient
 from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointError, InterruptedRunError, StoreError
-from openmic.core.records import LLMRequest, Message, Sampling
+from openmic.core.records import LLMReply, LLMRequest, Message, Sampling
+from openmic.graph.members import Member
 from openmic.graph.saved_llm import SavedLLM
 from openmic.store import LLMCall, Store
 
@@ -20,14 +22,16 @@ T = TypeVar("T")
 
 def request(text: str = "The kettle broke.", ordinal: int = 0) -> LLMRequest:
     content = f"Write exactly 1.\n<sentence>{text}</sentence>"
-    return LLMRequest("teacher", "sim-teacher", (Message(role="user", content=content),), Sampling(), 7, ordinal)
+    return LLMRequest(
+        "teacher", "sim-teacher", (Message(role="user", content=content),), Sampling(), 7, ordinal=ordinal
+    )
 
 
 def using(store: Store, url: str, act: Callable[[SavedLLM], Awaitable[T]], run: str = "RUN1", **settings: int) -> T:
     async def perform() -> T:
         client = OpenAIClient(EndpointSettings(model="sim-teacher", max_retries=0, **settings), base_url=url)
         try:
-            return await act(SavedLLM(store, run, {"teacher": client}))
+            return await act(SavedLLM(store, run, {("teacher", 0): client}))
         finally:
             await client.close()
 
@@ -65,6 +69,22 @@ def test_another_ordinal_is_another_question(store: Store, serve: Serve, log: Pa
 
     using(store, serve(log), act)
     assert asked(log) == 2
+
+
+def test_each_member_of_a_jury_is_asked_at_its_own_endpoint(store: Store, serve: Serve) -> None:
+    async def perform() -> dict[int, LLMReply]:
+        clients: dict[Member, OpenAIClient] = {
+            ("teacher", member): OpenAIClient(EndpointSettings(model=model, max_retries=0), base_url=serve())
+            for member, model in enumerate(("sim-teacher", "sim-judge"))
+        }
+        llm = SavedLLM(store, "RUN1", clients)
+        replies = {member: await llm.complete(replace(request(), member=member)) for member in (0, 1)}
+        await asyncio.gather(*(client.close() for client in clients.values()))
+        return replies
+
+    replies = asyncio.run(perform())
+    assert {member: reply.model for member, reply in replies.items()} == {0: "sim-teacher", 1: "sim-judge"}
+    assert store.count(LLMCall) == 2
 
 
 def test_what_the_store_holds_is_not_asked_again_by_another_process(store: Store, serve: Serve, log: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from openmic.core.ids import content_hash
 from openmic.core.records import Agent, Stage, TurnKind
-from openmic.store import Dialogue, Example, Preference, Run, Training, Turn, Verdict
+from openmic.store import Ballot, Dialogue, Example, Preference, Run, Training, Turn, Verdict
 
 
 def run(**values: Any) -> Run:
@@ -71,6 +71,18 @@ def verdict(**values: Any) -> Verdict:
         "method": "logprobs",
     }
     return Verdict(**defaults | values)
+
+
+def ballot(**values: Any) -> Ballot:
+    defaults: dict[str, Any] = {
+        "turn_id": "t2",
+        "verdict_id": "v1",
+        "member": 0,
+        "forward": True,
+        "p_first": 0.8,
+        "method": "logprobs",
+    }
+    return Ballot(**defaults | values)
 
 
 def preference(**values: Any) -> Preference:

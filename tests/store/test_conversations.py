@@ -105,9 +105,15 @@ def test_a_conversation_that_has_not_begun(talk: Store) -> None:
 
 def test_the_overview_counts_what_happened(talk: Store) -> None:
     for ordinal, usage in enumerate([TokenUsage(input=10, output=1), TokenUsage(input=20, output=2)]):
-        asked = LLMRequest("critic", "big", (Message(role="user", content="?"),), Sampling(), 1, ordinal)
+        asked = LLMRequest("critic", "big", (Message(role="user", content="?"),), Sampling(), 1, ordinal=ordinal)
         talk.save_reply("RUN1", asked, LLMReply(text="A", model="big", usage=usage))
     found = overview(talk, talk.resolve_run("RUN1"))
+    assert json.loads(json.dumps(found)) == found
+    assert found.pop("yields")["comparisons"] == {
+        "candidates": {"made": 1, "ties": 0, "inconsistent": 0},
+        "revision": {"made": 1, "ties": 0, "inconsistent": 0},
+    }
+    assert found.pop("verdicts")["count"] == 2
     assert found == {
         "dialogues": {"finished": 1, "failed": 1, "pending": 1},
         "stop_reasons": {"accepted": 1},
@@ -117,7 +123,6 @@ def test_the_overview_counts_what_happened(talk: Store) -> None:
         "preferences": {"candidates": 1, "revision": 1},
         "revisions": 1,
     }
-    assert json.loads(json.dumps(found)) == found
 
 
 def test_the_overview_of_a_run_that_has_done_nothing(talk: Store) -> None:

@@ -4,20 +4,23 @@ import sqlite3
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Connection, Engine, inspect
 
 from openmic.core.errors import StoreError
 from openmic.store import Store, normalize_url
-from openmic.store.engine import changing_schema, writing_engine
+from openmic.store.engine import changing_schema, place_of, writing, writing_engine
 from openmic.store.migrate import _SCRIPTS as SCRIPTS
 from openmic.store.migrate import current_revision, head, migration_config, upgrade
 from openmic.store.schema import Row
+
+VERSIONS = sorted((SCRIPTS / "versions").glob("0*.py"))
 
 
 @pytest.fixture
@@ -25,6 +28,31 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = writing_engine(normalize_url(str(tmp_path / "store.db")))
     yield engine
     engine.dispose()
+
+
+AT = "2025-01-01 00:00:00.000000"
+FIRST_ROWS = (
+    'INSERT INTO run (id, name, task, task_hash, status, "cast", config, config_hash, arguments, seed, packages, home, '
+    "created_at) VALUES "
+    f"('R', 'n', 'humor', 't', 'finished', '{{}}', '{{\"a\": 1}}', 'c', '[]', 7, '{{}}', 'h', '{AT}')",
+    "INSERT INTO example (id, text) VALUES ('e', 'I am late')",
+    "INSERT INTO run_example (run_id, example_id, position, split) VALUES ('R', 'e', 0, 'train')",
+    "INSERT INTO dialogue (id, run_id, stage, round, example_id, replica, status, started_at) VALUES "
+    f"('d', 'R', 'rehearse', 1, 'e', 0, 'finished', '{AT}')",
+    "INSERT INTO training (id, run_id, stage, round, objective, parent_version, adapter_version, status, config, seed, "
+    "examples, metrics, started_at) VALUES "
+    f"('x', 'R', 'round', 1, 'dpo', 1, 2, 'finished', '{{}}', 3, 1, '{{}}', '{AT}')",
+)
+"""What a store of the first schema may hold."""
+
+
+def contents(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+    """All rows of the tables that hold any, Alembic's own aside, and of those that are new."""
+    tables = [name for name in inspect(connection).get_table_names() if name != "alembic_version"]
+    rows = {
+        name: [dict(row) for row in connection.exec_driver_sql(f'SELECT * FROM "{name}"').mappings()] for name in tables
+    }
+    return {name: found for name, found in rows.items() if found or name == "ballot"}
 
 
 def set_revision(path: Path, revision: str) -> None:
@@ -68,6 +96,42 @@ def test_downgrading_takes_every_table_away_and_upgrading_brings_them_back(engin
     assert set(inspect(engine).get_table_names()) == {*Row.metadata.tables, "alembic_version"}
 
 
+def test_every_row_of_the_first_schema_is_kept(engine: Engine) -> None:
+    with changing_schema(engine) as connection:
+        command.upgrade(migration_config(connection), "0001")
+    with writing(engine) as connection:
+        for statement in FIRST_ROWS:
+            connection.exec_driver_sql(statement)
+        before = contents(connection)
+    upgrade(engine)
+    with engine.connect() as connection:
+        after = contents(connection)
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall() == []
+    assert set(after) - set(before) == {"ballot"}
+    for table, rows in before.items():
+        assert rows
+        new = set(after[table][0]) - set(rows[0])
+        assert [{name: value for name, value in row.items() if name not in new} for row in after[table]] == rows
+        assert new == ({"kind", "source_run_id"} if table == "run" else set())
+    assert (after["run"][0]["kind"], after["run"][0]["source_run_id"]) == ("campaign", None)
+    with Store.open(place_of(engine)) as store:
+        assert store.resolve_run("latest").kind == "campaign"
+
+
+def test_a_downgrade_to_the_first_schema_keeps_what_that_can_hold(engine: Engine) -> None:
+    with changing_schema(engine) as connection:
+        command.upgrade(migration_config(connection), "0001")
+    with writing(engine) as connection:
+        for statement in FIRST_ROWS:
+            connection.exec_driver_sql(statement)
+        before = contents(connection)
+    upgrade(engine)
+    with changing_schema(engine) as connection:
+        command.downgrade(migration_config(connection), "0001")
+    with engine.connect() as connection:
+        assert contents(connection) == before
+
+
 def test_a_migration_that_fails_leaves_nothing_behind(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     create, made = Operations.create_table, []
 
@@ -106,20 +170,26 @@ def test_a_drafted_migration_uses_plain_types(engine: Engine, tmp_path: Path, mo
     assert "sqlmodel" not in drafted
 
 
-def test_the_migration_is_sql_that_postgresql_has() -> None:
+def test_the_migrations_are_sql_that_postgresql_has() -> None:
     written = io.StringIO()
     context = MigrationContext.configure(
         dialect_name="postgresql", opts={"as_sql": True, "output_buffer": written, "target_metadata": Row.metadata}
     )
-    migration = import_module("openmic.store.migrations.versions.0001_initial")
+    migrations = [import_module(f"openmic.store.migrations.versions.{path.stem}") for path in VERSIONS]
     with Operations.context(context):
-        migration.upgrade()
-        migration.downgrade()
+        for migration in migrations:
+            migration.upgrade()
+        for migration in reversed(migrations):
+            migration.downgrade()
     sql = written.getvalue()
     assert sql.count("CREATE TABLE") == sql.count("DROP TABLE") == len(Row.metadata.tables)
     # The one reference that goes in a circle comes once both tables are there.
     assert sql.index("ALTER TABLE dialogue ADD CONSTRAINT fk_dialogue_final_turn_id_turn") > sql.index("TABLE turn")
     assert "TIMESTAMP WITH TIME ZONE" in sql
+    # Columns come and go where the table stands; only SQLite has to replace it.
+    assert "ALTER TABLE run ADD COLUMN source_run_id" in sql
+    assert "ALTER TABLE run DROP COLUMN source_run_id" in sql
+    assert "_alembic_tmp" not in sql
 
 
 def test_a_newer_store_is_refused(path: Path) -> None:
@@ -132,7 +202,8 @@ def test_a_newer_store_is_refused(path: Path) -> None:
 
 def test_an_older_store_is_not_read_before_it_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Store.open(str(path)).close()
-    monkeypatch.setattr("openmic.store.migrate.head", lambda: "0002")
+    later = f"{int(head()) + 1:04}"
+    monkeypatch.setattr("openmic.store.migrate.head", lambda: later)
     with pytest.raises(StoreError, match="openmic db migrate"):
         Store.open_readonly(str(path))
 

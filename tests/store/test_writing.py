@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from openmic.core.errors import NotFoundError, StoreError
-from openmic.core.records import Agent, LLMReply, LLMRequest, Message, Sampling, Split, Stage, TokenUsage
+from openmic.core.records import (
+    Agent,
+    LLMReply,
+    LLMRequest,
+    Message,
+    Sampling,
+    Split,
+    Stage,
+    TokenLogprob,
+    TokenUsage,
+)
 from openmic.store import (
     Adapter,
     Critique,
@@ -25,7 +35,7 @@ from openmic.store import (
     Turn,
 )
 
-from .rows import dialogue, example, preference, run, training, turn, verdict
+from .rows import ballot, dialogue, example, preference, run, training, turn, verdict
 
 
 def everything() -> list[Any]:
@@ -44,7 +54,10 @@ def everything() -> list[Any]:
         TrainingMetric(training_id="x1", step=1, values={"loss": 0.5}),
         Critique(turn_id="t4", target_turn_id="t0", works="w", missing="m", suggestion="s", parse_ok=True),
         preference(verdict_id="v1"),
+        ballot(),
+        ballot(turn_id="t3", forward=False, p_first=0.6),
         verdict(),
+        run(id="RUN9", kind="rejudge", source_run_id="RUN1"),
         *(turn(seq) for seq in range(4)),
         turn(4, parent_turn_id="t0", template_hash="h", sampling={"temperature": 0.5}, cost=0.1),
         dialogue(status="finished", final_turn_id="t4"),
@@ -146,6 +159,7 @@ def test_a_reference_to_nothing_is_refused(store: Store, row: Any) -> None:
         turn(0, id="other"),
         dialogue(id="other"),
         verdict(id="other"),
+        ballot(member=1),
         preference(id="other"),
         preference(id="other", chosen_turn_id="t1"),
         training(id="other"),
@@ -243,6 +257,7 @@ def request(ordinal: int = 0) -> LLMRequest:
         messages=(Message(role="user", content="Which?"),),
         sampling=Sampling(temperature=0.5),
         seed=1,
+        member=2,
         ordinal=ordinal,
         json_schema={"type": "object"},
     )
@@ -257,16 +272,17 @@ def test_a_reply_is_kept_and_the_first_one_stays(store: Store) -> None:
     assert store.saved_reply("RUN1", request(1).key) is None
     (call,) = store.select(LLMCall)
     assert call.request["messages"] == [{"role": "user", "content": "Which?"}]
-    assert (call.request["ordinal"], call.request["json_schema"]) == (0, {"type": "object"})
+    assert (call.request["member"], call.request["ordinal"], call.request["score_prompt"]) == (2, 0, False)
+    assert call.request["json_schema"] == {"type": "object"}
 
 
 def test_a_reply_is_kept_whatever_numbers_it_holds(store: Store) -> None:
-    logprobs = {"A": -0.1, "B": -math.inf}
+    logprobs = (TokenLogprob(token="A", logprob=-0.1, alternatives={"A": -0.1, "B": -math.inf}),)
     raw = {"p": [math.inf, {"q": math.nan}], "half of an emoji": "\ud83d"}
-    store.save_reply("RUN1", request(), LLMReply(text="A", model="big", first_token_logprobs=logprobs, raw=raw))
+    store.save_reply("RUN1", request(), LLMReply(text="A", model="big", token_logprobs=logprobs, raw=raw))
     kept = store.saved_reply("RUN1", request().key)
     assert kept is not None
-    assert kept.first_token_logprobs == logprobs
+    assert kept.token_logprobs == logprobs
     assert kept.raw == {"p": ["inf", {"q": "nan"}], "half of an emoji": "\ud83d"}
 
 

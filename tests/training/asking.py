@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 
-from openmic.core.records import GenerationRequest, Message, Sampling, TrainingExample
+from openmic.core.records import GenerationRequest, Message, StudentSampling, TrainingExample
 from openmic.training.static_engine import StaticEngine
 
 TEXTS = (
@@ -23,20 +23,23 @@ def request(
     temperature: float = 1.0,
     top_p: float = 1.0,
     max_tokens: int = 12,
+    num_beams: int = 1,
+    beam: int = 0,
     adapter: int | None = None,
     id: str = "r",  # noqa: A002 - the record's own name
 ) -> GenerationRequest:
-    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
-    return GenerationRequest(id, messages(text), sampling, seed, adapter)
+    sampling = StudentSampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, num_beams=num_beams)
+    return GenerationRequest(id, messages(text), sampling, seed, adapter, beam)
 
 
 def tokens(engine: StaticEngine, requests: Sequence[GenerationRequest]) -> list[tuple[int, ...]]:
     return [generation.token_ids for generation in engine.generate(requests)]
 
 
-def demonstration(number: int, chosen: str, text: str | None = None) -> TrainingExample:
-    return TrainingExample(f"d{number}", messages(text or TEXTS[number % len(TEXTS)]), chosen)
+def demonstration(number: int, text: str, prompt: str | None = None) -> TrainingExample:
+    return TrainingExample(f"d{number}", messages(prompt or TEXTS[number % len(TEXTS)]), (text,))
 
 
-def preference(number: int, chosen: str, rejected: str, text: str | None = None) -> TrainingExample:
-    return TrainingExample(f"p{number}", messages(text or TEXTS[number % len(TEXTS)]), chosen, rejected, margin=0.5)
+def preference(number: int, *texts: str, target: str | None = None, prompt: str | None = None) -> TrainingExample:
+    """Texts from best to worst: a pair or a ranking."""
+    return TrainingExample(f"p{number}", messages(prompt or TEXTS[number % len(TEXTS)]), texts, target, margin=0.5)

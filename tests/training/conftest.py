@@ -11,6 +11,8 @@ from openmic.training.adapters import commit_adapter
 from openmic.training.local_ray import ray_session
 from openmic.training.student import LoadedStudent, StudentKind, load_student
 
+from .. import tiny
+
 BuildStudent = Callable[[str], LoadedStudent]
 """A fresh copy of a student: `llama`, `gpt2`, `t5` or `bart`."""
 
@@ -26,48 +28,14 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def loaded(tiny_causal: Path, tiny_seq2seq: Path) -> dict[str, LoadedStudent]:
-    """One student per way of telling positions apart: rotary and learned, relative and learned."""
-    from transformers import BartConfig, BartForConditionalGeneration, GPT2Config, GPT2LMHeadModel
-
+    """One student per way of telling positions apart."""
     llama, t5 = load_student(str(tiny_causal), device="cpu"), load_student(str(tiny_seq2seq), device="cpu")
-    torch.manual_seed(3)
-    gpt2 = GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=len(llama.tokenizer),
-            n_embd=32,
-            n_layer=2,
-            n_head=4,
-            n_positions=512,
-            initializer_range=0.3,
-            bos_token_id=None,
-            eos_token_id=llama.tokenizer.eos_token_id,
-        )
-    )
-    pad = t5.tokenizer.pad_token_id
-    bart = BartForConditionalGeneration(
-        BartConfig(
-            vocab_size=len(t5.tokenizer),
-            d_model=32,
-            encoder_layers=2,
-            decoder_layers=2,
-            encoder_attention_heads=4,
-            decoder_attention_heads=4,
-            encoder_ffn_dim=64,
-            decoder_ffn_dim=64,
-            max_position_embeddings=512,
-            init_std=0.3,
-            pad_token_id=pad,
-            bos_token_id=None,
-            eos_token_id=t5.tokenizer.eos_token_id,
-            decoder_start_token_id=pad,
-            forced_eos_token_id=None,
-        )
-    )
+    gpt2, bart = tiny.gpt2(llama.tokenizer), tiny.bart(t5.tokenizer)
     return {
         "llama": llama,
-        "gpt2": LoadedStudent("tiny-gpt2", "causal", gpt2.eval(), llama.tokenizer, "cpu"),
+        "gpt2": LoadedStudent("tiny-gpt2", "causal", gpt2, llama.tokenizer, "cpu"),
         "t5": t5,
-        "bart": LoadedStudent("tiny-bart", "seq2seq", bart.eval(), t5.tokenizer, "cpu"),
+        "bart": LoadedStudent("tiny-bart", "seq2seq", bart, t5.tokenizer, "cpu"),
     }
 
 
@@ -117,19 +85,7 @@ def adapters(loaded: dict[str, LoadedStudent], tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="session")
 def misfit(tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> AdapterRef:
     """A committed adapter, version 9, of a model with other widths than the llama student's."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(
-        vocab_size=len(tiny_tokenizer),
-        hidden_size=48,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=None,
-    )
-    model = random_adapter(LlamaForCausalLM(config), "causal", seed=9)
+    model = random_adapter(tiny.llama(tiny_tokenizer, hidden_size=48), "causal", seed=9)
     return commit_adapter(model, tmp_path_factory.mktemp("misfit"), 9, {"parent": 0})
 
 

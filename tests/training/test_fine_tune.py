@@ -6,11 +6,14 @@ import pytest
 import torch
 
 from openmic.core.config import FineTuneSettings, LoRASettings
-from openmic.core.errors import TrainingError
+from openmic.core.errors import ConfigError, TrainingError
 from openmic.core.records import TrainingExample
 from openmic.training.adapters import commit_adapter
-from openmic.training.fine_tune import Step, fine_tune
+from openmic.training.fine_tune import fine_tune
+from openmic.training.job import TrainingProgress
 from openmic.training.logprobs import completion_logprobs
+from openmic.training.lora import adapted
+from openmic.training.objectives import OBJECTIVES
 from openmic.training.static_engine import StaticEngine
 from openmic.training.student import LoadedStudent
 from openmic.training.tokenization import collate, encode_pair
@@ -25,8 +28,15 @@ DEMONSTRATIONS = [demonstration(i, joke) for i, joke in enumerate(JOKES)]
 PREFERENCES = [preference(i, joke, dull) for i, (joke, dull) in enumerate(zip(JOKES, DULL, strict=True))]
 
 
+RANKINGS = [
+    preference(i, joke, f"{dull} Ha.", dull, target=f"{joke} Or so they say.")
+    for i, (joke, dull) in enumerate(zip(JOKES, DULL, strict=True))
+]
+EXAMPLES = {"demonstrations": DEMONSTRATIONS, "chosen": PREFERENCES, "pairs": PREFERENCES, "rankings": RANKINGS}
+
+
 def settings(**changes: Any) -> FineTuneSettings:
-    usual = {"epochs": 1.0, "learning_rate": 1e-2, "batch_size": 2, "nll_weight": 0.0}
+    usual = {"epochs": 1.0, "learning_rate": 1e-2, "batch_size": 2}
     return FineTuneSettings(**(usual | changes))
 
 
@@ -40,9 +50,8 @@ def train(
     **changes: Any,
 ) -> Any:
     """The PEFT model and the metrics."""
-    return fine_tune(
-        student, examples, objective=objective, settings=settings(**changes), lora=lora, seed=seed, start=start
-    )
+    model = adapted(student, lora, seed=seed, start=start)
+    return model, fine_tune(student, model, examples, objective=objective, settings=settings(**changes), seed=seed)
 
 
 def adapter_weights(model: Any) -> dict[str, torch.Tensor]:
@@ -88,7 +97,7 @@ def test_sft_learns_a_few_examples_by_heart(student: BuildStudent, name: str) ->
 def test_dpo_raises_the_margin_of_the_chosen_texts(student: BuildStudent, name: str) -> None:
     one = student(name)
     before = totals(one, one.model, list(JOKES)) - totals(one, one.model, list(DULL))
-    model, metrics = train(one, PREFERENCES, "dpo", epochs=20, learning_rate=5e-3)
+    model, metrics = train(one, PREFERENCES, "dpo", epochs=20, learning_rate=5e-3, nll_weight=0.0)
     after = totals(one, model, list(JOKES)) - totals(one, model, list(DULL))
     assert (after > before + 5).all()
     assert metrics.curve[0]["reward_margin"] == pytest.approx(0.0, abs=1e-5)
@@ -100,30 +109,27 @@ def test_dpo_raises_the_margin_of_the_chosen_texts(student: BuildStudent, name: 
 
 def test_the_reported_margin_is_that_of_the_model_against_its_start(student: BuildStudent) -> None:
     one = student("llama")
+    model = adapted(one, LORA, seed=1)
     margins: list[float] = []
 
-    def measure(_: Step | None = None) -> None:  # PEFT puts the adapter into the student's own model
-        margins.append((totals(one, one.model, list(JOKES)) - totals(one, one.model, list(DULL))).mean().item())
+    def measure(_: TrainingProgress | None = None) -> None:
+        margins.append((totals(one, model, list(JOKES)) - totals(one, model, list(DULL))).mean().item())
+
+    def after_a_step(progress: TrainingProgress) -> None:
+        if progress.phase == "dpo":
+            measure()
 
     measure()
-    _, metrics = fine_tune(
-        one,
-        PREFERENCES,
-        objective="dpo",
-        settings=settings(epochs=3, batch_size=4, beta=0.3),
-        lora=LORA,
-        seed=1,
-        on_step=measure,
-    )
+    numbers = settings(epochs=3, batch_size=4, beta=0.3)
+    metrics = fine_tune(one, model, PREFERENCES, objective="dpo", settings=numbers, seed=1, on_progress=after_a_step)
     reported = [row["reward_margin"] for row in metrics.curve]
     assert reported == pytest.approx([0.3 * (margin - margins[0]) for margin in margins[:3]], abs=1e-4)
     assert reported[2] > reported[1] > 0
 
 
-@pytest.mark.parametrize(("objective", "examples"), [("sft", DEMONSTRATIONS), ("dpo", PREFERENCES)])
-def test_the_same_seed_makes_the_same_adapter(
-    student: BuildStudent, objective: str, examples: list[TrainingExample]
-) -> None:
+@pytest.mark.parametrize("objective", ["sft", "dpo", "kto", "brio"])
+def test_the_same_seed_makes_the_same_adapter(student: BuildStudent, objective: str) -> None:
+    examples = EXAMPLES[OBJECTIVES[objective].needs]
     first, metrics = train(student("llama"), examples, objective, epochs=3)
     torch.rand(17)  # what others drew in the meantime plays no part
     second, again = train(student("llama"), examples, objective, epochs=3)
@@ -131,6 +137,14 @@ def test_the_same_seed_makes_the_same_adapter(
     assert same(adapter_weights(first), adapter_weights(second))
     assert metrics.curve == again.curve
     assert not same(adapter_weights(first), adapter_weights(other))
+
+
+@pytest.mark.parametrize("name", ["llama", "t5"])
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_every_objective_lowers_its_loss(student: BuildStudent, name: str, objective: str) -> None:
+    _, metrics = train(student(name), EXAMPLES[OBJECTIVES[objective].needs], objective, epochs=12, batch_size=4)
+    assert metrics.final_loss < 0.9 * metrics.curve[0]["loss"]
+    assert (metrics.examples, metrics.left_out, metrics.held_out) == (4, 0, 0)
 
 
 def test_the_base_model_is_left_as_it_was(student: BuildStudent) -> None:
@@ -164,7 +178,7 @@ def test_a_starting_adapter_is_trained_and_its_files_are_not(student: BuildStude
 
 
 def test_preferences_are_measured_from_the_starting_adapter(student: BuildStudent, start: Path) -> None:
-    _, metrics = train(student("llama"), PREFERENCES, "dpo", start=start, batch_size=4)
+    _, metrics = train(student("llama"), PREFERENCES, "dpo", start=start, batch_size=4, nll_weight=0.0)
     assert metrics.curve[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
     assert metrics.curve[0]["reward_margin"] == pytest.approx(0.0, abs=1e-5)
 
@@ -174,27 +188,15 @@ def test_examples_beyond_max_tokens_are_left_out_and_not_counted(student: BuildS
     lengths = sorted(length(one, example) for example in DEMONSTRATIONS)
     assert lengths[2] < lengths[3]
     _, metrics = train(one, DEMONSTRATIONS, batch_size=3, max_tokens=lengths[2])
-    assert (metrics.examples, metrics.steps, metrics.tokens) == (3, 1, sum(lengths[:3]))
-
-
-def test_a_preference_is_left_out_when_either_text_is_too_long(student: BuildStudent) -> None:
-    long = "And so on, and so on, and so on. " * 5
-    pairs = [preference(0, "Short.", "Dull."), preference(0, "Short.", long), preference(0, long, "Dull.")]
-    _, metrics = train(student("llama"), pairs, "dpo", max_tokens=100)
-    assert metrics.examples == 1
+    assert (metrics.examples, metrics.left_out, metrics.steps, metrics.tokens) == (3, 1, 1, sum(lengths[:3]))
 
 
 @pytest.mark.parametrize("objective", ["sft", "dpo"])
 def test_nothing_to_train_on_is_an_error(student: BuildStudent, objective: str) -> None:
     with pytest.raises(TrainingError, match="nothing to train on: 0 examples"):
         train(student("llama"), [], objective)
-    with pytest.raises(TrainingError, match=r"4 examples, none within training\.max_tokens=8"):
+    with pytest.raises(TrainingError, match=r"4 examples, none within max_tokens=8"):
         train(student("llama"), PREFERENCES, objective, max_tokens=8)
-
-
-def test_a_preference_without_a_rejected_text_is_an_error(student: BuildStudent) -> None:
-    with pytest.raises(TrainingError, match="'d1' has no rejected text"):
-        train(student("llama"), [PREFERENCES[0], DEMONSTRATIONS[1]], "dpo")
 
 
 def test_sft_learns_from_preferences_too(student: BuildStudent) -> None:
@@ -204,7 +206,7 @@ def test_sft_learns_from_preferences_too(student: BuildStudent) -> None:
 
 
 def test_a_loss_that_is_not_a_number_is_an_error(student: BuildStudent) -> None:
-    with pytest.raises(TrainingError, match=r"the sft loss became nan at step \d+; lower training.learning_rate"):
+    with pytest.raises(TrainingError, match=r"the sft loss became nan at step \d+; lower learning_rate"):
         train(student("llama"), DEMONSTRATIONS, epochs=20, learning_rate=1e30, warmup_share=0.0)
 
 
@@ -227,22 +229,20 @@ def test_epochs_say_how_many_steps(student: BuildStudent, epochs: float, batch_s
 
 
 def test_every_step_is_reported_as_it_is_made(student: BuildStudent) -> None:
-    seen: list[Step] = []
-    _, metrics = fine_tune(
-        student("llama"),
-        DEMONSTRATIONS,
-        objective="sft",
-        settings=settings(epochs=5),
-        lora=LORA,
-        seed=1,
-        on_step=seen.append,
+    one, seen = student("llama"), list[TrainingProgress]()
+    model = adapted(one, LORA, seed=1)
+    metrics = fine_tune(
+        one, model, PREFERENCES, objective="dpo", settings=settings(epochs=5), seed=1, on_progress=seen.append
     )
-    assert [(step.step, step.steps) for step in seen] == [(number, 10) for number in range(1, 11)]
-    assert [step.loss for step in seen] == [row["loss"] for row in metrics.curve]
-    assert [step.tokens for step in seen] == [row["tokens"] for row in metrics.curve]
-    assert seen[-1].tokens == metrics.tokens
+    reference, steps = seen[:3], seen[3:]
+    assert [(told.phase, told.step, told.steps) for told in reference] == [("reference", i, 2) for i in range(3)]
+    assert [(told.phase, told.step, told.steps) for told in steps] == [("dpo", i, 10) for i in range(1, 11)]
+    assert [told.loss for told in steps] == [row["loss"] for row in metrics.curve]
+    assert [told.tokens for told in steps] == [row["tokens"] for row in metrics.curve]
+    assert steps[-1].tokens == metrics.tokens
     assert metrics.final_loss == metrics.curve[-1]["loss"]
     assert metrics.seconds > 0
+    assert not model.training
 
 
 def test_the_learning_rate_rises_and_then_falls_to_nearly_nothing(student: BuildStudent) -> None:
@@ -255,3 +255,22 @@ def test_the_learning_rate_rises_and_then_falls_to_nearly_nothing(student: Build
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     assert rates[-1] < 1e-4
+
+
+@pytest.mark.parametrize(
+    "changes", [{"precision": "float16"}, {"precision": "float16", "gradient_checkpointing": True}]
+)
+def test_float16_on_a_cpu_is_an_error_before_anything_is_done(student: BuildStudent, changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="precision float16 needs a CUDA device, and the student is on 'cpu'"):
+        train(student("llama"), DEMONSTRATIONS, **changes)
+
+
+@pytest.mark.parametrize("objective", ["sft", "dpo"])
+def test_bfloat16_trains_about_as_float32_does(student: BuildStudent, objective: str) -> None:
+    examples = EXAMPLES[OBJECTIVES[objective].needs]
+    _, expected = train(student("llama"), examples, objective, epochs=6, precision="float32")
+    model, metrics = train(student("llama"), examples, objective, epochs=6, precision="bfloat16")
+    assert {value.dtype for value in adapter_weights(model).values()} == {torch.float32}
+    assert metrics.curve != expected.curve
+    assert metrics.final_loss == pytest.approx(expected.final_loss, rel=0.2)
+    assert metrics.final_loss < metrics.curve[0]["loss"]

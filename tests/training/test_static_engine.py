@@ -254,6 +254,6 @@ def test_prompts_have_several_lengths(student: BuildStudent) -> None:
 
 
 def test_prompts_of_very_different_lengths_do_not_share_a_batch(student: BuildStudent) -> None:
-    engine = engine_of(student("llama"), max_batch=3)
+    engine = engine_of(student("llama"))
     prompts = [[1] * length for length in (40, 10, 200, 11, 12, 13)]
-    assert list(engine._batches(range(6), prompts)) == [[1, 3, 4], [5], [0], [2]]
+    assert list(engine._batches(range(6), prompts, 3)) == [[1, 3, 4], [5], [0], [2]]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from openmic.core.config import StudentSettings
+from openmic.core.errors import GenerationError
 from openmic.core.records import AdapterRef, Generation, GenerationRequest
 from openmic.training.static_engine import StaticEngine
 from openmic.training.student_actor import StudentWorker
@@ -64,6 +65,22 @@ def test_a_defect_reaches_its_caller_alone_and_the_worker_goes_on(tiny_causal: P
 
     asyncio.run(scenario())
     assert batches == [3, 1, 1, 1, 1]
+
+
+def test_a_beam_that_does_not_exist_fails_alone_and_the_others_share_their_search(
+    tiny_causal: Path, batches: list[int]
+) -> None:
+    async def scenario() -> None:
+        one = worker(tiny_causal, max_batch=4)
+        asked = [request(num_beams=3, beam=beam, temperature=0.7, max_tokens=6, id=f"b{beam}") for beam in range(4)]
+        found = await asyncio.gather(*(one.generate(each) for each in asked), return_exceptions=True)
+        assert isinstance(found[3], GenerationError)
+        beams = [each for each in found if isinstance(each, Generation)]
+        assert [each.request_id for each in beams] == ["b0", "b1", "b2"]
+        assert len({each.token_ids for each in beams}) == 3
+
+    asyncio.run(scenario())
+    assert batches == [4, 1, 1, 1, 1]
 
 
 def test_an_adapter_waits_for_the_batch_that_is_running(

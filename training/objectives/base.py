@@ -1,59 +1,152 @@
-"""What an objective is given and what it gives back."""
+"""What an objective is given, what it declares, and what it gives back."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ...core.config import ObjectiveSettings
 
+Needs = Literal["demonstrations", "chosen", "pairs", "rankings"]
+"""What an objective learns from: the teacher's texts, the preferred texts alone, a chosen and a rejected text, or the
+texts of one prompt from best to worst."""
+
+TARGET = -1
+"""The rank of a text that stands beside a ranking to be learned by likelihood."""
+MISMATCHED = -2
+"""The rank of another prompt's text, from which KTO estimates how far the student is from its start."""
+
 
 @dataclass(frozen=True, slots=True)
 class RowLogprobs:
-    """Log-probabilities of B completions under the model that is being trained."""
+    """Log-probabilities of R completions of G examples under the model that is being trained, in any order."""
 
     token: Tensor
-    """[B, C] float32, 0 outside the mask."""
+    """[R, C] float32: natural log-probability of each completion token, 0 outside the mask."""
     mask: Tensor
-    """[B, C], 1 on completion tokens."""
+    """[R, C]: 1 on completion tokens."""
+    group: Tensor
+    """[R] int64: which example a row belongs to."""
+    rank: Tensor
+    """[R] int64: 0 for an example's best text, then 1, 2, …; `TARGET` and `MISMATCHED` stand outside the ranking."""
+    mean_length: float
+    """Mean tokens of a ranked completion over all that is trained on: the same in every batch."""
+    reference: Tensor | None = None
+    """[R, C] float32: `token` under the starting model, for an objective with `needs_reference`."""
 
-    @property
-    def total(self) -> Tensor:
-        """[B]: log p(completion | prompt), the sum over its tokens."""
-        return self.token.sum(dim=1)
+    def __post_init__(self) -> None:
+        assert self.token.shape == self.mask.shape
+        assert self.group.shape == self.rank.shape == self.token.shape[:1]
+        assert self.reference is None or self.reference.shape == self.token.shape
 
     @property
     def lengths(self) -> Tensor:
-        """[B]: completion tokens, at least 1."""
+        """[R]: completion tokens, at least 1."""
         return self.mask.sum(dim=1).clamp(min=1)
 
-    def half(self, *, second: bool) -> "RowLogprobs":
-        """The first or the second B/2 rows."""
-        middle = self.token.shape[0] // 2
-        part = slice(middle, None) if second else slice(None, middle)
-        return RowLogprobs(self.token[part], self.mask[part])
+    @property
+    def total(self) -> Tensor:
+        """[R]: log p(completion | prompt), the sum over its tokens."""
+        return self.token.sum(dim=1)
+
+    @property
+    def mean(self) -> Tensor:
+        """[R]: log p(completion | prompt) per token."""
+        return self.total / self.lengths
+
+    @property
+    def log_ratio(self) -> Tensor:
+        """[R, C]: per token, the log-probability gained since the start."""
+        assert self.reference is not None, "the objective has needs_reference"
+        return self.token - self.reference
+
+    @property
+    def chosen(self) -> "RowLogprobs":
+        """The best text of each example, in the examples' order."""
+        return self.ranked(0)
+
+    @property
+    def rejected(self) -> "RowLogprobs":
+        """The second text of each example, in the examples' order: of a pair the rejected one."""
+        return self.ranked(1)
+
+    @property
+    def targets(self) -> "RowLogprobs":
+        """What each example teaches by likelihood: its target, or its best text where it has none. In their order."""
+        target = self.rank == TARGET
+        covered = torch.isin(self.group, self.group[target])
+        return self._where(target | ((self.rank == 0) & ~covered))
+
+    def ranked(self, rank: int) -> "RowLogprobs":
+        """The rows of one rank, in the examples' order."""
+        return self._where(self.rank == rank)
+
+    def _where(self, wanted: Tensor) -> "RowLogprobs":
+        rows = wanted.nonzero().squeeze(1)
+        rows = rows[self.group[rows].argsort(stable=True)]
+        return RowLogprobs(
+            self.token[rows],
+            self.mask[rows],
+            self.group[rows],
+            self.rank[rows],
+            self.mean_length,
+            None if self.reference is None else self.reference[rows],
+        )
 
 
 class Loss(NamedTuple):
-    """A scalar to minimise, and numbers worth looking at."""
+    """A scalar to minimise, and numbers worth looking at: means over the same examples or tokens."""
 
     value: Tensor
     metrics: dict[str, float]
 
 
-class Objective(Protocol):
-    """A loss over completions.
+class Objective(ABC):
+    """A loss over completions. It knows neither the model nor the loop; instances have no state."""
 
-    For an objective with `pairwise` the rows are B/2 chosen completions, then the B/2 rejected ones in the same order;
-    else every row is a completion to learn.
-    """
+    needs: ClassVar[Needs]
+    """Decides how many completions an example must have, and which of them become rows."""
+    needs_reference: ClassVar[bool] = False
+    """Whether rows come with `reference`."""
+    uses_target: ClassVar[bool] = False
+    """Whether an example's target becomes a row of rank `TARGET`."""
+    uses_mismatched: ClassVar[bool] = False
+    """Whether each example brings a row of rank `MISMATCHED`. All those of a batch are there in each of its parts, and
+    without gradients."""
+    mean_over: ClassVar[Literal["examples", "tokens"]] = "examples"
+    """What the loss is a mean over, so that the parts of a batch can be weighed to give the loss of the whole."""
+    default_beta: ClassVar[float] = 0.1
+    """Beta where the configuration gives none."""
+    default_nll_weight: ClassVar[float] = 0.0
+    """Weight of the likelihood term where the configuration gives none."""
 
-    pairwise: bool
-    needs_reference: bool
+    @abstractmethod
+    def __call__(self, rows: RowLogprobs, settings: ObjectiveSettings) -> Loss:
+        """The mean loss of a batch, or of a part of it."""
 
-    def __call__(self, rows: RowLogprobs, reference: Tensor | None, settings: ObjectiveSettings) -> Loss:
-        """The loss of one batch. `reference` is [B], the rows' totals under the starting adapter, or None."""
-        ...
+    def beta(self, settings: ObjectiveSettings) -> float:
+        """The configured beta, or the objective's own."""
+        return self.default_beta if settings.beta is None else settings.beta
+
+    def nll_weight(self, settings: ObjectiveSettings) -> float:
+        """The configured weight of the likelihood term, or the objective's own."""
+        return self.default_nll_weight if settings.nll_weight is None else settings.nll_weight
 
 
-__all__ = ["Loss", "Objective", "ObjectiveSettings", "RowLogprobs"]
+def margin_metrics(margin: Tensor) -> dict[str, float]:
+    """How often, and by how much, the chosen text leads; `margin` is [G], in units of reward."""
+    return {"reward_accuracy": (margin > 0).float().mean().item(), "reward_margin": margin.mean().item()}
+
+
+__all__ = [
+    "MISMATCHED",
+    "TARGET",
+    "Loss",
+    "Needs",
+    "Objective",
+    "ObjectiveSettings",
+    "RowLogprobs",
+    "margin_metrics",
+]

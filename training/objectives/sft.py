@@ -1,19 +1,17 @@
 """Supervised fine-tuning: cross-entropy on completion tokens only."""
 
-from torch import Tensor
+from typing import ClassVar
 
-from .base import Loss, ObjectiveSettings, RowLogprobs
-
-
-class SupervisedFineTuning:
-    """Mean negative log-probability per completion token over the batch."""
-
-    pairwise = False
-    needs_reference = False
-
-    def __call__(self, rows: RowLogprobs, reference: Tensor | None, settings: ObjectiveSettings) -> Loss:
-        """The loss of one batch; `reference` and `settings` play no part."""
-        return Loss(-rows.token.sum() / rows.mask.sum().clamp(min=1), {})
+from .base import Loss, Needs, Objective, ObjectiveSettings, RowLogprobs
 
 
-sft = SupervisedFineTuning()
+class SupervisedFineTuning(Objective):
+    """Mean negative log-probability per completion token over the batch: a long text weighs more than a short one."""
+
+    needs: ClassVar[Needs] = "demonstrations"
+    mean_over = "tokens"
+
+    def __call__(self, rows: RowLogprobs, settings: ObjectiveSettings) -> Loss:
+        """The loss of one batch; `settings` plays no part."""
+        chosen = rows.chosen
+        return Loss(-chosen.token.sum() / chosen.mask.sum().clamp(min=1), {})

@@ -24,6 +24,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_ballot_verdict_id"), "ballot", ["verdict_id"], unique=False)
     with op.batch_alter_table("run") as run:
+        run.add_column(sa.Column("kind", sa.String(), nullable=False, server_default="campaign"))
         run.add_column(sa.Column("source_run_id", sa.String(), nullable=True))
         run.create_foreign_key(op.f("fk_run_source_run_id_run"), "run", ["source_run_id"], ["id"])
 
@@ -32,5 +33,6 @@ def downgrade() -> None:
     with op.batch_alter_table("run") as run:
         run.drop_constraint(op.f("fk_run_source_run_id_run"), type_="foreignkey")
         run.drop_column("source_run_id")
+        run.drop_column("kind")
     op.drop_index(op.f("ix_ballot_verdict_id"), table_name="ballot")
     op.drop_table("ballot")

@@ -15,13 +15,22 @@ from fastapi import FastAPI
 from openmic.agents.simulated import SimulatorSettings, build_app
 from openmic.agents.simulated.server import bind
 
-INPUTS = Path(__file__).parents[3] / "examples" / "inputs" / "humor.jsonl"
+INPUTS = Path(__file__).parents[3] / "examples" / "inputs"
 Serve = Callable[..., httpx.Client]
+
+
+def _inputs(name: str) -> list[str]:
+    return [json.loads(line)["input"] for line in (INPUTS / name).read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture(scope="session")
 def sentences() -> list[str]:
-    return [json.loads(line)["input"] for line in INPUTS.read_text(encoding="utf-8").splitlines()][:300]
+    return _inputs("humor.jsonl")[:300]
+
+
+@pytest.fixture(scope="session")
+def notices() -> list[str]:
+    return _inputs("plain-language.jsonl")
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +79,12 @@ def compare_body(sentence: str, first: str, second: str, heard: str = "", **more
     return {"model": "sim-critic", "messages": [message], "logprobs": True, "top_logprobs": 8, "max_tokens": 1, **more}
 
 
+def reason_body(sentence: str, first: str, second: str, **more: Any) -> dict[str, Any]:
+    body = compare_body(sentence, first, second, **({"max_tokens": 60} | more))
+    body["messages"][0]["content"] += "\nGive a short reason, then end with a line `Answer: 1` or `Answer: 2`."
+    return body
+
+
 def critique_body(sentence: str, draft: str, **more: Any) -> dict[str, Any]:
     content = f"Criticise.\n<sentence>{sentence}</sentence>\n<draft>{draft}</draft>"
     body = {"model": "sim-critic", "messages": [{"role": "user", "content": content}]}
@@ -78,6 +93,18 @@ def critique_body(sentence: str, draft: str, **more: Any) -> dict[str, Any]:
 
 def ask(client: httpx.Client, body: dict[str, Any], status: int = 200) -> dict[str, Any]:
     reply = client.post("/v1/chat/completions", json=body)
+    assert reply.status_code == status, reply.text
+    answer: dict[str, Any] = reply.json()
+    return answer
+
+
+def score_body(source: str, text: str, tag: str = "sentence", **more: Any) -> dict[str, Any]:
+    prompt = f"<{tag}>{source}</{tag}>\nSomebody put it like this:\n<text>{text}</text>"
+    return {"model": "sim-critic", "prompt": prompt, "echo": True, "logprobs": 1, "max_tokens": 1, **more}
+
+
+def score(client: httpx.Client, body: dict[str, Any], status: int = 200) -> dict[str, Any]:
+    reply = client.post("/v1/completions", json=body)
     assert reply.status_code == status, reply.text
     answer: dict[str, Any] = reply.json()
     return answer

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from openmic.agents.simulated import RUBRICS
+from openmic.agents.simulated.humor.profiles import RUBRICS
+from openmic.agents.simulated.skills import MODELS
 from openmic.core.ids import content_hash
 from openmic.core.text import fold
 
@@ -75,7 +76,7 @@ def test_the_same_body_has_the_same_reply_in_any_order_and_server(serve):
     assert ask(one, {**bodies[0], "seed": 2})["id"] != ask(one, bodies[0])["id"]
 
 
-@pytest.mark.parametrize("model", ["sim-critic", "sim-judge", "sim-teacher"])
+@pytest.mark.parametrize("model", MODELS)
 def test_verdict_prefers_the_better_text_in_both_orders(serve, model):
     client = serve()
     forward = ask(client, compare_body(ESCAPED, GOOD, BLAND, model=model))
@@ -134,7 +135,7 @@ def test_a_critic_without_tags_says_that_it_needs_them(serve):
 def test_models_and_health(serve):
     client = serve()
     rows = client.get("/v1/models").json()["data"]
-    assert [row["id"] for row in rows] == ["sim-teacher", "sim-critic", "sim-judge"]
+    assert [row["id"] for row in rows] == ["sim-teacher", "sim-critic", "sim-judge", "sim-critic-2", "sim-critic-3"]
     assert {row["owned_by"] for row in rows} == {"openmic-simulated"}
     assert client.get("/healthz").status_code == 200
 
@@ -223,7 +224,7 @@ def test_prefer_first_is_a_rate(serve):
 
 
 def test_logprobs_can_be_withheld(serve):
-    answer = ask(serve(no_logprobs=True), compare_body(ESCAPED, GOOD, BLAND))
+    answer = ask(serve(no_logprobs=True), compare_body(ESCAPED, GOOD, BLAND, temperature=0))
     assert answer["choices"][0]["logprobs"] is None
     assert said(answer) == "1"
 

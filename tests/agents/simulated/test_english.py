@@ -1,48 +1,5 @@
-import pytest
-
-from openmic.agents.simulated.english import content_stems, read_sentence, stem
-
-
-@pytest.mark.parametrize(
-    ("sentence", "names"),
-    [
-        ("The ticket machine rejected my coins.", ["the machine", "the coins"]),
-        ("My compost heap smells worse than the farm.", ["the heap", "the farm"]),
-        ("Lucy was stuck in there for an hour.", ["Lucy"]),
-        ("Weeds are growing everywhere.", ["the weeds"]),
-        ("Jonas will turn forty on a Monday.", []),
-        ("It rained again.", []),
-        ("The doctor's waiting room was cold.", ["the room"]),
-        ("Our aunt phones during every meal.", ["the aunt", "the meal"]),
-        ("", []),
-        ("???", []),
-        ("漢字 only", []),
-    ],
-)
-def test_nouns(sentence, names):
-    assert [noun.name for noun in read_sentence(sentence).nouns] == names
-
-
-def test_plural_nouns_are_known_as_such():
-    assert [noun.plural for noun in read_sentence("The bus left the children and the coins behind.").nouns] == [
-        False,
-        True,
-        True,
-    ]
-
-
-def test_the_final_stop_goes_and_a_question_mark_stays():
-    assert read_sentence("  The bus\n left.  ").body == "The bus left"
-    assert read_sentence("Has the bus left?").body == "Has the bus left?"
-    assert read_sentence('"The bus left."').body == '"The bus left'
-    assert read_sentence("Has the bus left?").question
-    assert not read_sentence("The bus left").question
-
-
-def test_inner_lowers_function_words_alone():
-    assert read_sentence("The bus left.").inner == "the bus left"
-    assert read_sentence("I left.").inner == "I left"
-    assert read_sentence("Lucy left.").inner == "Lucy left"
+from openmic.agents.simulated.english import content_stems, repetition, stem
+from openmic.core.text import words
 
 
 def test_stems_make_equal_what_differs_in_its_ending_alone():
@@ -55,3 +12,10 @@ def test_stems_make_equal_what_differs_in_its_ending_alone():
 def test_content_words_leave_function_words_out_unless_there_is_nothing_else():
     assert content_stems("The bus has left the town") == [stem("bus"), "left", "town"]
     assert content_stems("It is") == ["it", "is"]
+
+
+def test_repetition_is_what_the_source_does_not_say_twice_itself():
+    again = words("the ladder is ours, the ladder is ours, the ladder is ours")
+    assert repetition(again, words("the ladder is ours")) > 0.5
+    assert repetition(again, again) == 0
+    assert repetition(words("no no no no"), words("no")) == 1

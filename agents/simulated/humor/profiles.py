@@ -1,15 +1,17 @@
-"""The standards of the critic and of the judge.
+"""The standards of the critic, of the judge, and of two further critics for a jury.
 
 They agree on what a good paraphrase is and differ in taste: weights, thresholds, which devices they know, what strikes
-them as comic and what as stale. The judge has moods besides. A student that pleases the critic alone shows it here.
+them as comic and what as stale. All but the first critic have moods besides. A student that pleases the critic alone
+shows it here.
 """
 
 import re
+from dataclasses import replace
 
-from ...core.text import words
-from .english import is_function_word, stem
+from ....core.text import words
+from ..english import fold_all, is_function_word, stem
 from .lexicon import FILLERS, SLOTS, STOCK_PHRASES
-from .rubric import Rubric, fold_all
+from .rubric import HumorRubric
 
 _HUMAN = (
     r"asked for|not stopped|blames?|would (?:like|only call)|(?:is|are) already|quietly dreamed|been promised|spent the"
@@ -129,29 +131,46 @@ def _without(phrases: tuple[str, ...], unknown: tuple[str, ...]) -> tuple[str, .
 
 _FILLERS = fold_all([filler.removesuffix("{the}") for filler in FILLERS])
 
-RUBRICS: dict[str, Rubric] = {
-    "sim-critic": Rubric(
-        name="sim-critic",
-        weights={"device": 0.28, "meaning": 0.22, "brevity": 0.16, "original": 0.16, "fresh": 0.18},
-        thresholds={"device": 0.55, "meaning": 0.75, "brevity": 0.5, "original": 0.75, "fresh": 0.6},
-        markers=_compiled(_CRITIC_MARKERS),
-        comic_stems=_comic(*SLOTS),
-        stale_phrases=fold_all(STOCK_PHRASES),
-        fillers=_FILLERS,
-        device_shares=(0.4, 0.25, 0.35),
-        sharpness=14.0,
-    ),
-    "sim-judge": Rubric(
-        name="sim-judge",
-        weights={"device": 0.32, "meaning": 0.24, "brevity": 0.08, "original": 0.06, "fresh": 0.3},
-        thresholds={"device": 0.5, "meaning": 0.8, "brevity": 0.4, "original": 0.75, "fresh": 0.5},
-        markers=_compiled(_JUDGE_MARKERS),
-        comic_stems=_comic(*(slot for slot in SLOTS if slot not in _JUDGE_DEAF_TO)),
-        stale_phrases=fold_all(_without(STOCK_PHRASES, _JUDGE_FORGIVES) + _JUDGE_TIRED_OF),
-        fillers=_without(_FILLERS, _JUDGE_FORGIVES),
-        device_shares=(0.4, 0.2, 0.4),
-        sharpness=14.0,
-        noise_sd=0.05,
-    ),
+_CRITIC = HumorRubric(
+    name="sim-critic",
+    weights={"device": 0.28, "meaning": 0.22, "brevity": 0.16, "original": 0.16, "fresh": 0.18},
+    thresholds={"device": 0.55, "meaning": 0.75, "brevity": 0.5, "original": 0.75, "fresh": 0.6},
+    markers=_compiled(_CRITIC_MARKERS),
+    comic_stems=_comic(*SLOTS),
+    stale_phrases=fold_all(STOCK_PHRASES),
+    fillers=_FILLERS,
+    device_shares=(0.4, 0.25, 0.35),
+    sharpness=14.0,
+)
+_JUDGE = HumorRubric(
+    name="sim-judge",
+    weights={"device": 0.32, "meaning": 0.24, "brevity": 0.08, "original": 0.06, "fresh": 0.3},
+    thresholds={"device": 0.5, "meaning": 0.8, "brevity": 0.4, "original": 0.75, "fresh": 0.5},
+    markers=_compiled(_JUDGE_MARKERS),
+    comic_stems=_comic(*(slot for slot in SLOTS if slot not in _JUDGE_DEAF_TO)),
+    stale_phrases=fold_all(_without(STOCK_PHRASES, _JUDGE_FORGIVES) + _JUDGE_TIRED_OF),
+    fillers=_without(_FILLERS, _JUDGE_FORGIVES),
+    device_shares=(0.4, 0.2, 0.4),
+    sharpness=14.0,
+    noise_sd=0.05,
+)
+_FAITHFUL_CRITIC = replace(
+    _CRITIC,
+    name="sim-critic-2",
+    weights={"device": 0.2, "meaning": 0.36, "brevity": 0.2, "original": 0.1, "fresh": 0.14},
+    sharpness=11.0,
+    noise_sd=0.06,
+)
+_EASILY_AMUSED_CRITIC = replace(
+    _CRITIC,
+    name="sim-critic-3",
+    weights={"device": 0.42, "meaning": 0.14, "brevity": 0.08, "original": 0.22, "fresh": 0.14},
+    device_shares=(0.3, 0.2, 0.5),
+    sharpness=18.0,
+    noise_sd=0.08,
+)
+
+RUBRICS: dict[str, HumorRubric] = {
+    rubric.name: rubric for rubric in (_CRITIC, _JUDGE, _FAITHFUL_CRITIC, _EASILY_AMUSED_CRITIC)
 }
 """The standards by model id."""

@@ -1,20 +1,19 @@
 """The teacher: humorous paraphrases of any sentence, of which a known share is good.
 
 A good one keeps the sentence and adds a comic device; it meets the critic's rubric. All others have a definite flaw and
-do not meet it. Which is which is settled by a hash before a word is chosen.
+do not meet it.
 """
 
-import math
 from collections.abc import Callable, Sequence
 
-from ...core.text import ending, fold, words
-from .chance import choose, happens, uniform
+from ....core.text import ending, words
+from ..chance import choose, happens, uniform
+from ..teaching import Parts, write_texts
 from .devices import DEVICES, fill, joke, pick_noun
-from .english import Sentence, read_sentence
 from .lexicon import FILLERS, RAMBLES, STOCK_PHRASES, VAGUE_BODIES
 from .profiles import RUBRICS
+from .sentences import Sentence, read_sentence
 
-_DRAWS = 40
 _SECOND_FLAW_RATE = 0.15
 _TOO_LONG = 3.4
 """Words of a rambling text for each word of its sentence."""
@@ -31,32 +30,16 @@ def demonstrate(sentence: str, count: int, quality: float, heard: Sequence[str],
         key: The hash of the request, which settles everything.
     """
     read = read_sentence(sentence)
-    written: list[str] = []
-    for place in range(count):
-        written.append(_one(sentence, read, _is_good(quality, key, place), heard, written, key))
-    return written
-
-
-def _is_good(quality: float, key: str, place: int) -> bool:
-    """Systematic sampling: each place is good with probability `quality`, and any run of them has its share."""
-    start = uniform(key, "quality")
-    return math.floor(start + quality * (place + 1)) > math.floor(start + quality * place)
-
-
-def _one(sentence: str, read: Sentence, good: bool, heard: Sequence[str], written: Sequence[str], key: str) -> str:
-    """A text that is as good as it shall be and unlike those written before; the last draw where there is no such."""
-    taken = {fold(text) for text in written}
     stale = {ending(line) for line in heard}
     critic = RUBRICS["sim-critic"]
-    text = read.body
-    for draw in range(_DRAWS):
-        parts = (key, len(written), draw)
-        text = joke(read, *parts) if good else flawed(read, *parts)
-        if fold(text) in taken or (good and ending(text) in stale):
-            continue
-        if critic.assess(sentence, text, heard).meets == good:
-            return text
-    return text
+
+    def write(good: bool, parts: Parts) -> str:
+        return joke(read, *parts) if good else flawed(read, *parts)
+
+    def suits(good: bool, text: str) -> bool:
+        return not (good and ending(text) in stale) and critic.assess(sentence, text, heard).meets == good
+
+    return write_texts(count, quality, key, write, suits)
 
 
 def flawed(sentence: Sentence, *parts: str | int) -> str:

@@ -15,11 +15,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
-from ...core.text import ending, fold, words
-from .chance import normal
-from .english import content_stems, is_function_word, stem
+from ....core.text import ending, words
+from ..chance import normal
+from ..english import content_stems, is_function_word, repetition, stem
+from ..skill import Assessment
 
 PARTS = ("device", "meaning", "brevity", "original", "fresh")
 
@@ -29,19 +29,7 @@ _FREE_WORDS = 12
 
 
 @dataclass(frozen=True)
-class Assessment:
-    """What a rubric found."""
-
-    score: float
-    """How good the text is, from 0 to 1."""
-    parts: dict[str, float]
-    """Each of `PARTS`, from 0 to 1."""
-    meets: bool
-    """Whether every part is up to its own threshold."""
-
-
-@dataclass(frozen=True)
-class Rubric:
+class HumorRubric:
     """One judge's standard. Pure: the same texts always get the same assessment."""
 
     name: str
@@ -88,7 +76,7 @@ class Rubric:
             self.weights[name] * value * (1.0 if name in ("device", "meaning") else worth)
             for name, value in parts.items()
         )
-        score *= 1 - _repetition(said, given)
+        score *= 1 - repetition(said, given)
         if self.noise_sd:
             score += self.noise_sd * normal(self.name, sentence, text)
         return Assessment(
@@ -122,12 +110,7 @@ class Rubric:
             return 0.1
         if ending(folded) in {ending(line) for line in heard if words(line)}:
             return 0.2
-        return 1 - _repetition(said, given)
-
-
-def fold_all(phrases: Sequence[str]) -> tuple[str, ...]:
-    """Each phrase folded, for lists that folded texts are searched for."""
-    return tuple(fold(phrase) for phrase in phrases)
+        return 1 - repetition(said, given)
 
 
 def _meaning(said: list[str], sentence: str) -> float:
@@ -148,15 +131,3 @@ def _brevity(said: int, given: int) -> float:
 def _original(said: list[str], given: list[str]) -> float:
     new = (Counter(said) - Counter(given)).total()
     return min(1.0, new / _NEW_WORDS_WANTED)
-
-
-def _repetition(said: list[str], given: list[str]) -> float:
-    """How degenerate a text is, from 0 to 1: its share of word triples (pairs, in a short text) said more than once."""
-    size = 3 if len(said) > 6 else 2
-    grams = Counter(tuple(said[index : index + size]) for index in range(len(said) - size + 1))
-    source = Counter(tuple(given[index : index + size]) for index in range(len(given) - size + 1))
-    again = sum(count - 1 for gram, count in grams.items() if count > 1 and count > source[gram])
-    immediate = sum(one == two for one, two in pairwise(said))
-    natural = sum(one == two for one, two in pairwise(given))
-    excess = 3 * again + 2 * max(0, immediate - natural)
-    return min(1.0, excess / len(said))

@@ -7,9 +7,9 @@ of the sentence (an object of its own where the sentence offers none), `{one}` t
 
 import re
 
-from .chance import choose
-from .english import Noun, Sentence
+from ..chance import choose
 from .lexicon import SLOTS
+from .sentences import Noun, Sentence
 
 DEVICES: dict[str, tuple[str, ...]] = {
     "exaggeration": (

@@ -2,11 +2,11 @@ from itertools import combinations
 
 import pytest
 
-from openmic.agents.simulated import RUBRICS
-from openmic.agents.simulated.devices import DEVICES, fill
-from openmic.agents.simulated.english import read_sentence
-from openmic.agents.simulated.lexicon import SLOTS
-from openmic.agents.simulated.teacher import demonstrate
+from openmic.agents.simulated.humor.devices import DEVICES, fill
+from openmic.agents.simulated.humor.lexicon import SLOTS
+from openmic.agents.simulated.humor.profiles import RUBRICS
+from openmic.agents.simulated.humor.sentences import read_sentence
+from openmic.agents.simulated.humor.teacher import demonstrate
 from openmic.core.text import ending, fold, words
 
 CRITIC, JUDGE = RUBRICS["sim-critic"], RUBRICS["sim-judge"]

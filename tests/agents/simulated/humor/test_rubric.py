@@ -1,7 +1,7 @@
 import pytest
 
-from openmic.agents.simulated import RUBRICS
-from openmic.agents.simulated.rubric import PARTS
+from openmic.agents.simulated.humor.profiles import RUBRICS
+from openmic.agents.simulated.humor.rubric import PARTS
 
 CRITIC, JUDGE = RUBRICS["sim-critic"], RUBRICS["sim-judge"]
 SENTENCE = "The neighbour borrowed our ladder and never brought it back."

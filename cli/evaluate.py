@@ -1,0 +1,41 @@
+"""`openmic evaluate`: adapters against the teacher on held-out inputs, after the fact."""
+
+from typing import Annotated
+
+import typer
+
+from ..store import Store
+from .options import JsonOption, RunArgument, StoreOption, print_json, store_url
+from .progress import progress_display
+from .report import print_report
+
+
+def evaluate(
+    run: RunArgument = "latest",
+    versions: Annotated[
+        list[int] | None, typer.Option("--version", help="An adapter version. May be repeated. Default: all.")
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a run's adapters on its test inputs, such as one that `openmic train` made.
+
+    What was judged before is not judged again. The teacher's texts are those that the run, or the campaign it goes back
+    to, has for its test inputs.
+
+    \b
+    Examples:
+      openmic evaluate
+      openmic evaluate 01JD8Z --version 2 --json
+    """
+    from ..graph.evaluating import evaluate_run
+    from ..graph.report import run_status
+
+    with Store.open(store_url(store)) as opened:
+        found = opened.resolve_run(run)
+        evaluate_run(opened, found, versions, progress_display())
+        status = run_status(opened, found)
+    if as_json:
+        print_json(status)
+    else:
+        print_report(status)

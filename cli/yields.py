@@ -1,0 +1,74 @@
+"""What the dialogues yielded, as a block of lines: each says how many there were and what became of the rest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from ..core.text import printable
+
+
+def print_yields(status: dict[str, Any]) -> None:
+    """The yield of every gate and filter and how the critic judged, on stdout; nothing where nothing was said."""
+    lines = [*_lines(status["yields"]), *_critic(status["verdicts"])]
+    if lines:
+        typer.echo("yield:")
+    for name, text in lines:
+        typer.echo(printable(f"  {name:<12} {text}"))
+
+
+def _lines(yields: Mapping[str, Any]) -> list[tuple[str, str]]:
+    lines = []
+    drafts, dialogues, revisions = yields["drafts"], yields["dialogues"], yields["revisions"]
+    if drafts["made"]:
+        lost = {**drafts["rejected"], "duplicate": drafts["duplicates"]}
+        lines.append(("drafts", f"{drafts['made']} -> {drafts['valid']} valid{_listed(lost)}"))
+    if dialogues["drafted"]:
+        lost = {
+            "no valid draft": dialogues["no_valid_draft"],
+            "one valid draft": dialogues["one_valid_draft"],
+            "no two of similar length": dialogues["no_similar_length"],
+        }
+        paired = dialogues["drafted"] - sum(lost.values())
+        lines.append(("dialogues", f"{dialogues['drafted']} -> {paired} with a pair{_listed(lost)}"))
+    if revisions["made"]:
+        lost = {**revisions["rejected"], "unchanged": revisions["unchanged"]}
+        lines.append(("revisions", f"{revisions['made']} -> {revisions['accepted']} accepted{_listed(lost)}"))
+    # Not every preference was compared: the teacher's text over the student's has no verdict, and a run that trains on
+    # another's transcripts compares nothing itself.
+    compared, preferred = yields["comparisons"], yields["preferences"]
+    return lines + [
+        (source.replace("_", " "), _of_source(compared.get(source), preferred.get(source)))
+        for source in sorted({*compared, *preferred})
+    ]
+
+
+def _of_source(compared: Mapping[str, int] | None, preferred: Mapping[str, int] | None) -> str:
+    steps = []
+    if compared is not None:
+        lost = {"tie": compared["ties"], "order-inconsistent": compared["inconsistent"]}
+        steps.append(f"{compared['made']} compared{_listed(lost)}")
+    if preferred is not None:
+        steps.append(
+            f"{preferred['made']} preferred{_listed({'outside the length filter': preferred['outside_length']})}"
+        )
+        steps.append(f"{preferred['trained_on']} trained on")
+    return " -> ".join(steps)
+
+
+def _critic(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if not facts["count"]:
+        return []
+    bias = facts["position_bias"]
+    return [
+        (
+            "critic",
+            f"{facts['count']} verdicts, both orders agree in {facts['consistency']:.1%} ({bias['first']:.1%} go to "
+            f"the text shown first, {bias['second']:.1%} to the second), mean margin {facts['margin']:.2f}",
+        )
+    ]
+
+
+def _listed(lost: Mapping[str, int]) -> str:
+    parts = [f"{number} {why}" for why, number in lost.items() if number]
+    return f" ({', '.join(parts)})" if parts else ""

@@ -1,0 +1,56 @@
+"""Hints for keys that a file may not hold: the valid key that was most likely meant.
+
+For any pydantic model that forbids extra keys. It knows nothing of files, and nothing of values.
+"""
+
+import difflib
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+Key = tuple[str, ...]
+"""A dotted key as its parts, an item of a list by its number."""
+
+
+def nearest_key(model: type[BaseModel], key: Key) -> str:
+    """What to say after "unknown key K" about a key that `model` does not have.
+
+    Names the key that is spelled most alike in the same section, else one of that name in another section, else all
+    keys of the section. Empty where the key does exist.
+    """
+    valid = _fields_at(model, key[:-1])
+    if key[-1] in valid:
+        return ""
+    close = difflib.get_close_matches(key[-1], valid, n=1, cutoff=0.5)
+    section = ".".join(key[:-1])
+    if close:
+        return f"; did you mean {'.'.join((*key[:-1], close[0]))!r}?"
+    elsewhere = [path for path in _all_keys(model) if path[-1] == key[-1]]
+    if elsewhere:
+        return f"; did you mean {'.'.join(elsewhere[0])!r}?"
+    return f"; valid {'keys' if not section else f'keys of {section}'} are {', '.join(valid)}"
+
+
+def _fields_at(root: type[BaseModel], key: Key) -> list[str]:
+    model: type[BaseModel] | None = root
+    for part in key:
+        if part.isdigit():  # the items of a list have the section that the list is declared with
+            continue
+        field = model.model_fields.get(part) if model else None
+        model = _section_of(field.annotation) if field else None
+    return list(model.model_fields) if model else []
+
+
+def _all_keys(model: type[BaseModel], prefix: Key = ()) -> list[Key]:
+    keys = []
+    for name, field in model.model_fields.items():
+        section = _section_of(field.annotation)
+        keys += _all_keys(section, (*prefix, name)) if section else [(*prefix, name)]
+    return keys
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None

@@ -1,0 +1,23 @@
+"""Going on with a run that was interrupted, whatever it does."""
+
+from ..store import Run, Store
+from .progress import Progress
+from .rejudging import resume_rejudging
+from .runner import resume_run
+from .stored_training import resume_training
+
+
+def resume_any(store: Store, run_id: str, progress: Progress) -> Run:
+    """Go on with a run from what the store holds; a finished one is returned as it is.
+
+    Raises:
+        ConfigError: the task's file was changed since the run began, or another process is at it.
+    """
+    run = store.resolve_run(run_id)
+    if run.status == "finished":
+        return run
+    if run.kind == "train":
+        return resume_training(store, run, progress)
+    if run.kind == "rejudge":
+        return resume_rejudging(store, run, progress)
+    return resume_run(run, store, progress)

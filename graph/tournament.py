@@ -1,0 +1,36 @@
+"""A small tournament: the best and the worst of several drafts, by as few comparisons as that takes.
+
+A knock-out finds the best; those who lost in its first round, and who sat it out, play for the worst. For k drafts that
+is about 3k/2 comparisons where comparing all with all would be k(k-1)/2. What follows from it is checked by the
+dialogue itself: best and worst are compared in the end, unless they have met.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Match = tuple[T, T]
+Play = Callable[[Sequence[Match[T]]], Awaitable[Sequence[bool]]]
+"""Plays the matches of one round; says of each whether its first side won. A tie goes to the side it names."""
+
+
+async def best_and_worst(entrants: Sequence[T], play: Play[T]) -> tuple[T, T]:
+    """The winner and the loser of the tournament. Needs at least two entrants; their order decides who meets whom."""
+    assert len(entrants) >= 2
+    winners, losers = await _round(entrants, play)
+    while len(winners) > 1:
+        winners, _ = await _round(winners, play)
+    while len(losers) > 1:
+        _, losers = await _round(losers, play)
+    return winners[0], losers[0]
+
+
+async def _round(entrants: Sequence[T], play: Play[T]) -> tuple[list[T], list[T]]:
+    """Who goes on as winner and who as loser; who has no opponent goes on as both."""
+    matches = list(zip(entrants[::2], entrants[1::2], strict=False))
+    results = await play(matches)
+    winners = [first if won else second for (first, second), won in zip(matches, results, strict=True)]
+    losers = [second if won else first for (first, second), won in zip(matches, results, strict=True)]
+    resting = list(entrants[len(matches) * 2 :])
+    return winners + resting, losers + resting

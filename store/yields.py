@@ -1,0 +1,224 @@
+"""What came of what was said: how many drafts, comparisons and revisions it took to get the preferences there are.
+
+Everything is counted in the database, in a handful of grouped queries; no row is loaded, however long the run is.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, distinct, func, or_, select
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from ..core.config import PreferenceSettings
+from ..core.records import Agent, Stage, TurnKind
+from .lineage import TrainingItem
+from .reading import Reader
+from .tables import Dialogue, Preference, Run, Turn, Verdict
+
+
+def yields(store: Reader, run: Run, round_number: int | None = None) -> dict[str, Any]:
+    """The yield of every gate and filter of a run's dialogues, or of those of one round.
+
+    Returns:
+        Counts, fit for JSON. `drafts`: `made`, `rejected` by each gate, `duplicates` within one dialogue, and `valid`,
+        what is left. `dialogues`: `drafted` (finished, with drafts), and those of them without two texts to compare:
+        `no_valid_draft`, `one_valid_draft`, `no_similar_length`. `revisions`: `made`, `rejected` by each gate,
+        `unchanged`, and `accepted`, preferred to another text. `comparisons` by what was compared: `made`, `ties`
+        (nearly even odds) and `inconsistent` (the orders prefer different texts). `preferences` by source: `made`,
+        `outside_length` (of the run's length filter), and `trained_on`, which counts what this run has trained on,
+        even where another run made it.
+    """
+    gates = _gates(store, run, round_number)
+    drafts, dialogues = _drafts(store, run, round_number, gates[TurnKind.DRAFT])
+    return {
+        "drafts": drafts,
+        "dialogues": dialogues,
+        "revisions": _revisions(store, run, round_number, gates[TurnKind.REVISION]),
+        "comparisons": _comparisons(store, run, round_number),
+        "preferences": _preferences(store, run, round_number),
+    }
+
+
+def verdict_facts(store: Reader, run: Run) -> dict[str, Any]:
+    """How the critic judged in this run.
+
+    Returns:
+        `count`, and where that is not 0: `position_bias`, the shares of verdicts that went to the text shown `first`,
+        or to the one shown `second`, in both orders; `consistency`, the share of all others; and `margin`, the mean
+        of |p - 1/2| * 2.
+    """
+    first, second = _for_one_place()
+    statement = select(
+        func.count(),
+        _count(first),
+        _count(second),
+        func.coalesce(func.sum(func.abs(col(Verdict.p_first) - 0.5) * 2), 0.0),
+    ).where(col(Verdict.run_id) == run.id, col(Verdict.agent) == "critic")
+    [(count, to_first, to_second, margin)] = store.rows(statement)
+    if not count:
+        return {"count": 0}
+    return {
+        "count": count,
+        "consistency": 1 - (to_first + to_second) / count,
+        "position_bias": {"first": to_first / count, "second": to_second / count},
+        "margin": margin / count,
+    }
+
+
+def _gates(store: Reader, run: Run, round_number: int | None) -> dict[TurnKind, dict[str | None, int]]:
+    """How many drafts and revisions each gate rejected; those that passed are under None."""
+    kind, note = col(Turn.kind), col(Turn.note)
+    statement = (
+        select(kind, note, func.count())
+        .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
+        .where(*_said(run, round_number), kind.in_([TurnKind.DRAFT, TurnKind.REVISION]))
+        .group_by(kind, note)
+        .order_by(func.count().desc(), note)
+    )
+    found: dict[TurnKind, dict[str | None, int]] = {TurnKind.DRAFT: {}, TurnKind.REVISION: {}}
+    for said, gate, number in store.rows(statement):
+        found[said][gate] = number
+    return found
+
+
+def _drafts(
+    store: Reader, run: Run, round_number: int | None, gates: dict[str | None, int]
+) -> tuple[dict[str, Any], dict[str, int]]:
+    passed = case((col(Turn.note).is_(None), col(Turn.content_hash)))
+    of_dialogue = (
+        select(
+            col(Turn.dialogue_id).label("dialogue_id"),
+            col(Dialogue.status).label("status"),
+            func.count(passed).label("passed"),
+            func.count(distinct(passed)).label("valid"),
+        )
+        .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
+        .where(*_said(run, round_number), col(Turn.kind) == TurnKind.DRAFT)
+        .group_by(col(Turn.dialogue_id), col(Dialogue.status))
+        .subquery()
+    )
+    second = aliased(Turn)
+    compared = (
+        select(col(Verdict.id))
+        .join(second, col(Verdict.second_turn_id) == col(second.id))
+        .where(
+            col(Verdict.dialogue_id) == of_dialogue.c.dialogue_id,
+            col(Verdict.agent) == "critic",
+            col(second.kind) == TurnKind.DRAFT,
+        )
+        .correlate(of_dialogue)
+        .exists()
+    )
+    over, valid = of_dialogue.c.status == "finished", of_dialogue.c.valid
+    counts = select(
+        func.coalesce(func.sum(of_dialogue.c.passed - valid), 0),
+        func.coalesce(func.sum(valid), 0),
+        _count(over),
+        _count(and_(over, valid == 0)),
+        _count(and_(over, valid == 1)),
+        _count(and_(over, valid > 1, ~compared)),
+    )
+    [(duplicates, left, drafted, none, one, unlike)] = store.rows(counts)
+    return (
+        {"made": sum(gates.values()), "rejected": _rejected(gates), "duplicates": duplicates, "valid": left},
+        {"drafted": drafted, "no_valid_draft": none, "one_valid_draft": one, "no_similar_length": unlike},
+    )
+
+
+def _revisions(store: Reader, run: Run, round_number: int | None, gates: dict[str | None, int]) -> dict[str, Any]:
+    parent = aliased(Turn)
+    revision = *_said(run, round_number), col(Turn.kind) == TurnKind.REVISION
+    unchanged = (
+        select(func.count())
+        .select_from(Turn)
+        .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
+        .join(parent, col(Turn.parent_turn_id) == col(parent.id))
+        .where(*revision, col(Turn.note).is_(None), col(Turn.content_hash) == col(parent.content_hash))
+    )
+    won = or_(
+        and_(col(Verdict.outcome) == "win", col(Verdict.first_turn_id) == col(Turn.id)),
+        and_(col(Verdict.outcome) == "loss", col(Verdict.second_turn_id) == col(Turn.id)),
+    )
+    accepted = (
+        select(func.count(distinct(col(Turn.id))))
+        .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
+        .join(Verdict, and_(col(Verdict.dialogue_id) == col(Turn.dialogue_id), won))
+        .where(*revision, col(Verdict.agent) == "critic")
+    )
+    return {
+        "made": sum(gates.values()),
+        "rejected": _rejected(gates),
+        "unchanged": store.rows(unchanged)[0][0],
+        "accepted": store.rows(accepted)[0][0],
+    }
+
+
+def _comparisons(store: Reader, run: Run, round_number: int | None) -> dict[str, dict[str, int]]:
+    first, second = aliased(Turn), aliased(Turn)
+    both_teacher = and_(col(first.agent) == Agent.TEACHER, col(second.agent) == Agent.TEACHER)
+    revised = or_(col(first.kind) == TurnKind.REVISION, col(second.kind) == TurnKind.REVISION)
+    source = case((both_teacher, "teacher_pair"), (revised, "revision"), else_="candidates").label("source")
+    inconsistent = or_(*_for_one_place())
+    statement = (
+        select(source, func.count(), _count(and_(~inconsistent, col(Verdict.outcome) == "tie")), _count(inconsistent))
+        .select_from(Verdict)
+        .join(first, col(Verdict.first_turn_id) == col(first.id))
+        .join(second, col(Verdict.second_turn_id) == col(second.id))
+        .where(col(Verdict.run_id) == run.id, col(Verdict.agent) == "critic")
+        .group_by(source)
+        .order_by(source)
+    )
+    if round_number is not None:
+        statement = statement.join(Dialogue, col(Verdict.dialogue_id) == col(Dialogue.id))
+        statement = statement.where(col(Dialogue.round) == round_number)
+    return {
+        name: {"made": made, "ties": ties, "inconsistent": turned} for name, made, ties, turned in store.rows(statement)
+    }
+
+
+def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str, dict[str, int]]:
+    low, high = PreferenceSettings.model_validate(run.config.get("preferences", {})).length_ratio
+    source, ratio = col(Preference.source), col(Preference.length_ratio)
+    of_round = [] if round_number is None else [col(Preference.round) == round_number]
+    made = (
+        select(source, func.count(), _count(or_(ratio < low, ratio > high)))
+        .where(col(Preference.run_id) == run.id, *of_round)
+        .group_by(source)
+    )
+    trained_on = (
+        select(source, func.count())
+        .join(TrainingItem, col(TrainingItem.preference_id) == col(Preference.id))
+        .where(col(TrainingItem.run_id) == run.id, *of_round)
+        .group_by(source)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for name, number, outside in store.rows(made):
+        found[name] = {"made": number, "outside_length": outside, "trained_on": 0}
+    for name, number in store.rows(trained_on):
+        found.setdefault(name, {"made": 0, "outside_length": 0})["trained_on"] = number
+    return dict(sorted(found.items()))
+
+
+def _for_one_place() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Verdicts for the text shown first in both orders, and for the one shown second; even odds are neither."""
+    forward, reverse = col(Verdict.p_forward), col(Verdict.p_reverse)
+    disagree = col(Verdict.consistent).is_(False)
+    return and_(disagree, forward > 0.5, reverse < 0.5), and_(disagree, forward < 0.5, reverse > 0.5)
+
+
+def _said(run: Run, round_number: int | None) -> list[ColumnElement[bool]]:
+    """What the student said in the run's rehearsals."""
+    conditions = [
+        col(Turn.run_id) == run.id,
+        col(Turn.agent) == Agent.STUDENT,
+        col(Dialogue.stage) == Stage.REHEARSE,
+    ]
+    return conditions if round_number is None else [*conditions, col(Dialogue.round) == round_number]
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def _rejected(gates: dict[str | None, int]) -> dict[str, int]:
+    return {gate: number for gate, number in gates.items() if gate is not None}

@@ -1,0 +1,134 @@
+"""The closing table and the yields, as people see them."""
+
+from typing import Any
+
+import pytest
+
+from openmic.cli.report import print_report
+from openmic.cli.yields import print_yields
+
+
+def version(number: int, stage: str, status: str = "promoted", **more: Any) -> dict[str, Any]:
+    return {
+        "version": number,
+        "stage": stage,
+        "promoted": status == "promoted",
+        "status": status,
+        "reason": None,
+        **more,
+    }
+
+
+JUDGED = {
+    "n": 40,
+    "win": 4,
+    "tie": 10,
+    "loss": 26,
+    "win_tie_rate": 0.35,
+    "ci": [0.2, 0.5],
+    "rubric_rate": None,
+    "length_ratio": 1.1,
+    "distinct_2": 0.8,
+}
+EMPTY_YIELDS: dict[str, Any] = {
+    "drafts": {"made": 0, "rejected": {}, "duplicates": 0, "valid": 0},
+    "dialogues": {"drafted": 0, "no_valid_draft": 0, "one_valid_draft": 0, "no_similar_length": 0},
+    "revisions": {"made": 0, "rejected": {}, "unchanged": 0, "accepted": 0},
+    "comparisons": {},
+    "preferences": {},
+}
+
+
+def status_of(**more: Any) -> dict[str, Any]:
+    return {
+        "cast": {"judge": "large"},
+        "models": {"judge": "large"},
+        "source_run": None,
+        "confidence": 0.95,
+        "dialogues": {"finished": 6, "failed": 0, "pending": 0},
+        "revisions": 2,
+        "turns": 60,
+        "versions": [],
+        "gain": None,
+        "yields": EMPTY_YIELDS,
+        "verdicts": {"count": 0},
+        **more,
+    }
+
+
+def printed(capsys: pytest.CaptureFixture[str], **more: Any) -> list[str]:
+    print_report(status_of(**more))
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_version_that_was_not_evaluated_has_dashes(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, versions=[version(0, "no adapter"), version(1, "imitation", **JUDGED)])
+    [without] = [line for line in lines if line.startswith("v0")]
+    [judged] = [line for line in lines if line.startswith("v1")]
+    assert without.split() == ["v0", "no", "adapter", *"--------"]
+    assert judged.split() == ["v1", "imitation", "4", "10", "26", "35.0%", "20.0%", "to", "50.0%", "-", "1.10", "0.80"]
+
+
+@pytest.mark.parametrize(("confidence", "heading"), [(0.95, "95% interval"), (0.9, "90% "), (0.995, "99.5% interval")])
+def test_intervals_are_of_the_runs_confidence(
+    capsys: pytest.CaptureFixture[str], confidence: float, heading: str
+) -> None:
+    gain = {"from": 1, "to": 2, "value": 0.1, "ci": [0.02, 0.2]}
+    lines = printed(capsys, confidence=confidence, versions=[version(1, "imitation", **JUDGED)], gain=gain)
+    assert sum(heading in line for line in lines) == 2
+    assert any("v1 to v2: +10.0%" in line and "feedback beats imitation" in line for line in lines)
+
+
+def test_a_version_that_was_rolled_back_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    versions = [version(2, "round 1", "rolled_back", reason="it was [worse]"), version(3, "round 1 (2)", reason="fine")]
+    lines = printed(capsys, versions=versions)
+    assert any(line.startswith("v2") and line.endswith("rolled back") for line in lines)
+    assert "v2 was rolled back: it was [worse]" in lines
+    assert not any("fine" in line for line in lines)
+
+
+def test_a_run_that_works_on_another_says_on_which_and_has_no_table_without_versions(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = printed(capsys, source_run="RUN0")
+    assert lines[0] == "from run RUN0"
+    assert not any("against teacher" in line for line in lines)
+    assert "6 finished" in lines[-1]
+    assert not any("from run" in line for line in printed(capsys))
+
+
+def test_yields_are_one_line_for_each_step(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {
+        "drafts": {"made": 180, "rejected": {"cut off": 5, "copy of the input": 4}, "duplicates": 3, "valid": 168},
+        "dialogues": {"drafted": 30, "no_valid_draft": 1, "one_valid_draft": 0, "no_similar_length": 2},
+        "revisions": {"made": 20, "rejected": {}, "unchanged": 2, "accepted": 8},
+        "comparisons": {"candidates": {"made": 27, "ties": 4, "inconsistent": 3}},
+        "preferences": {
+            "candidates": {"made": 20, "outside_length": 1, "trained_on": 19},
+            "teacher": {"made": 2, "outside_length": 0, "trained_on": 2},
+        },
+    }
+    verdicts = {"count": 27, "consistency": 0.8, "position_bias": {"first": 0.15, "second": 0.05}, "margin": 0.4567}
+    print_yields(status_of(yields=found, verdicts=verdicts))
+    assert capsys.readouterr().out.splitlines() == [
+        "yield:",
+        "  drafts       180 -> 168 valid (5 cut off, 4 copy of the input, 3 duplicate)",
+        "  dialogues    30 -> 27 with a pair (1 no valid draft, 2 no two of similar length)",
+        "  revisions    20 -> 8 accepted (2 unchanged)",
+        "  candidates   27 compared (4 tie, 3 order-inconsistent) -> 20 preferred (1 outside the length filter)"
+        " -> 19 trained on",
+        "  teacher      2 preferred -> 2 trained on",
+        "  critic       27 verdicts, both orders agree in 80.0% (15.0% go to the text shown first, 5.0% to the "
+        "second), mean margin 0.46",
+    ]
+
+
+def test_where_nothing_was_said_there_is_no_block_of_yields(capsys: pytest.CaptureFixture[str]) -> None:
+    print_yields(status_of())
+    assert capsys.readouterr().out == ""
+
+
+def test_a_gate_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    drafts = {"made": 1, "rejected": {"\x1b[2Jodd": 1}, "duplicates": 0, "valid": 0}
+    print_yields(status_of(yields=EMPTY_YIELDS | {"drafts": drafts}))
+    assert "1 -> 0 valid (1 odd)" in capsys.readouterr().out

@@ -1,0 +1,133 @@
+"""Working on what is stored: a whole run, then `train`, `rejudge` and `evaluate` through the real command line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openmic.store import Adapter, Dialogue, LLMCall, Preference, Run, Store, Training, TrainingItem, Turn, Verdict
+
+from .whole_run import WholeRun, openmic, whole_run, write_config
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def source(tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> WholeRun:
+    """A campaign of this file's own, since the runs made of it lie beside it."""
+    run = whole_run(write_config(tmp_path_factory.mktemp("source"), tiny_causal))
+    assert run.code == 0, run.stderr
+    return run
+
+
+@pytest.fixture(scope="module")
+def rejudged(source: WholeRun) -> dict[str, Any]:
+    return command(source, "rejudge", source.status["run"], "--set", "cast.simulated.flip_rate=1.0")
+
+
+def command(source: WholeRun, *arguments: str) -> dict[str, Any]:
+    """What a command says with --json. Must succeed."""
+    done = openmic(*arguments, "--json", cwd=source.folder)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_training_from_transcripts_generates_nothing_and_asks_nobody(source: WholeRun) -> None:
+    before = source.status
+    status = command(source, "train", before["run"], "--objective", "simpo", "--set", "training.epochs=2")
+    assert status["status"] == "finished"
+    assert [(v["version"], v["stage"]) for v in status["versions"]] == [
+        (0, "no adapter"),
+        (1, "imitation"),
+        (2, "round 1"),
+    ]
+    assert (status["versions"][2]["objective"], status["versions"][2]["promoted"]) == ("simpo", True)
+    assert Path(status["adapter_path"]).is_dir()
+    assert status["adapter_path"] != before["adapter_path"]
+    with Store.open_readonly(source.store) as store:
+        run = store.resolve_run(status["run"])
+        assert (run.kind, run.source_run_id) == ("train", before["run"])
+        assert [store.count(table, run_id=run.id) for table in (Turn, Dialogue, LLMCall, Verdict)] == [0, 0, 0, 0]
+        [training] = store.select(Training, run_id=run.id)
+        assert training.config["epochs"] == 2
+        learned = store.select(TrainingItem, training_id=training.id)
+        there = {row.id for row in store.select(Preference, run_id=before["run"])}
+        assert learned
+        assert {item.preference_id for item in learned} <= there
+        assert store.select(Adapter, run_id=run.id, version=1)[0].uri == before["versions"][1]["adapter_path"]
+    assert not list(Path(run.home).glob("simulated-cast.jsonl"))
+
+
+def test_what_plays_no_part_cannot_be_set(source: WholeRun) -> None:
+    done = openmic("train", source.status["run"], "--set", "dialogue.inputs=3", cwd=source.folder)
+    assert done.returncode == 2
+    assert "only training.… and preferences.… and student.… can be set" in done.stderr
+    done = openmic("train", "latest", "--objective", "ppo", cwd=source.folder)
+    assert done.returncode == 2
+    assert "training.objective 'ppo'" in done.stderr
+    done = openmic("train", source.status["run"], "--from-version", "9", cwd=source.folder)
+    assert done.returncode == 2
+    assert "no adapter version 9" in done.stderr
+    with Store.open_readonly(source.store) as store:
+        assert all(run.status == "finished" for run in store.select(Run))
+
+
+def test_judging_again_asks_the_critic_alone_and_keeps_the_old_verdicts(
+    source: WholeRun, rejudged: dict[str, Any]
+) -> None:
+    with Store.open_readonly(source.store) as store:
+        old = store.select(Verdict, run_id=source.status["run"], agent="critic")
+        new = store.select(Verdict, run_id=rejudged["run"])
+        assert rejudged["n"] == len(old) == len(new)
+        assert {(v.first_turn_id, v.second_turn_id) for v in old} == {(v.first_turn_id, v.second_turn_id) for v in new}
+        turns = store.select(Turn, run_id=rejudged["run"])
+        assert {(turn.agent, turn.kind) for turn in turns} == {("critic", "verdict")}
+        assert {call.role for call in store.select(LLMCall, run_id=rejudged["run"])} == {"critic"}
+    log = Path(source.home) / "runs" / rejudged["run"] / "simulated-cast.jsonl"
+    kinds = {json.loads(line)["kind"] for line in log.read_text(encoding="utf-8").splitlines()}
+    assert kinds == {"compare"}
+
+
+def test_a_critic_that_turns_every_verdict_round_agrees_with_none_that_was_decided(rejudged: dict[str, Any]) -> None:
+    assert rejudged["decided"] > 0
+    assert rejudged["decided_agreement"] == 0
+    low, high = rejudged["ci"]
+    assert 0 <= low <= rejudged["agreement"] <= high <= 1
+    assert rejudged["agreement"] <= 1 - rejudged["decided"] / rejudged["n"]
+
+
+def test_a_student_can_be_trained_on_the_new_critic_s_preferences(source: WholeRun, rejudged: dict[str, Any]) -> None:
+    status = command(source, "train", rejudged["run"], "--objective", "dpo")
+    with Store.open_readonly(source.store) as store:
+        [training] = store.select(Training, run_id=status["run"])
+        items = store.select(TrainingItem, training_id=training.id)
+        learned = store.select(Preference, id=[item.preference_id for item in items])
+        assert {row.run_id for row in learned} == {rejudged["run"]}
+        turned = {(row.rejected_turn_id, row.chosen_turn_id) for row in learned}
+        judged = store.select(Preference, run_id=source.status["run"])
+        before = {(row.chosen_turn_id, row.rejected_turn_id) for row in judged if row.verdict_id is not None}
+        assert turned <= before
+    shown = openmic("transcripts", "list", rejudged["run"], "--stage", "rejudge", cwd=source.folder)
+    assert shown.returncode == 0
+    assert "judged again" in shown.stdout
+
+
+def test_what_was_trained_can_be_evaluated_afterwards(source: WholeRun) -> None:
+    trained = command(source, "train", source.status["run"], "--objective", "sd")
+    assert all("n" not in version for version in trained["versions"])
+    judged = command(source, "evaluate", trained["run"])
+    assert [version["n"] for version in judged["versions"]] == [3, 3, 3]
+    assert judged["gain"]["from"] == 1
+    assert judged["gain"]["to"] == 2
+    calls = judged["llm"]["judge"]["calls"]
+    again = command(source, "evaluate", trained["run"], "--version", "2")
+    assert again["llm"]["judge"]["calls"] == calls
+    assert set(again["llm"]) == {"judge"}
+
+
+def test_versions_that_are_not_there_cannot_be_evaluated(source: WholeRun) -> None:
+    done = openmic("evaluate", source.status["run"], "--version", "7", cwd=source.folder)
+    assert done.returncode == 2
+    assert "no adapter version [7]" in done.stderr

@@ -1,0 +1,78 @@
+"""Whole campaigns with every objective and both kinds of student, through real Ray actors and the simulated cast.
+
+The students are built in the test and write garbage, so what is asserted is structure: that every objective gets what
+it learns from, and that an adapter comes of it. One Ray session serves all campaigns.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from openmic.agents.simulated import SimulatedCast, SimulatorSettings
+from openmic.core.config_file import load_config
+from openmic.core.ids import new_id
+from openmic.graph.preflight import check
+from openmic.graph.progress import Silent
+from openmic.graph.report import run_status
+from openmic.graph.runner import start_run
+from openmic.store import Preference, Store, Training, TrainingItem, TrainingMetric, Turn
+from openmic.training.local_ray import ray_session
+from openmic.training.objectives import OBJECTIVES, objective_names
+
+from .whole_run import write_config
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def cast_url() -> Iterator[str]:
+    with SimulatedCast(SimulatorSettings(seed=3, quality=0.5)) as cast:
+        yield cast.base_url
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray() -> Iterator[None]:
+    with ray_session():
+        yield
+
+
+@pytest.mark.parametrize("kind", ["causal", "seq2seq"])
+@pytest.mark.parametrize("objective", objective_names())
+def test_a_campaign_with_every_objective(
+    objective: str, kind: str, tiny_causal: Path, tiny_seq2seq: Path, cast_url: str, tmp_path: Path
+) -> None:
+    student = tiny_causal if kind == "causal" else tiny_seq2seq
+    path = write_config(
+        tmp_path,
+        student,
+        cast={role: {"model": f"sim-{role}", "base_url": cast_url} for role in ("teacher", "critic", "judge")},
+        training={"objective": objective, "threads": 1},
+        dialogue={"candidates": 4, "selection": "tournament"},
+        evaluation={"test_inputs": 2},
+    )
+    config = load_config(path, [f"home={tmp_path / 'home'}"], environment={})
+    run = start_run(new_id(), config, check(config), [], Silent())
+    with Store.open_readonly(config.store_url) as store:
+        status = run_status(store, run)
+        [training] = store.select(Training, run_id=run.id, stage="round")
+        items = store.select(TrainingItem, training_id=training.id)
+        curve = store.select(TrainingMetric, training_id=training.id)
+        sources = {row.source for row in store.select(Preference, id=[item.preference_id for item in items])}
+        taught = store.select(Turn, id=[item.turn_id for item in items if item.turn_id is not None])
+    assert status["status"] == "finished"
+    assert status["dialogues"]["failed"] == 0
+    assert [version["version"] for version in status["versions"]] == [0, 1, 2]
+    assert training.status == "finished"
+    assert training.objective == objective
+    assert len(curve) == training.metrics["steps"] > 0
+    if objective == "sft":
+        assert not sources
+        assert {turn.agent for turn in taught} == {"teacher"}
+    else:
+        assert not taught
+        assert "candidates" in sources
+    assert ("teacher_pair" in sources) is (objective == "brio-dpo")
+    phases = {row.values["phase"] for row in curve}
+    assert phases == ({"brio", "dpo"} if objective == "brio-dpo" else {objective})
+    assert set(OBJECTIVES) | {"brio-dpo"} == set(objective_names())
