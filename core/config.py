@@ -116,7 +116,7 @@ class CastSettings(Section):
     critic: EndpointSettings = EndpointSettings()
     """Judges and criticises the student during training."""
     jury: tuple[EndpointSettings, ...] = ()
-    """Further critics whose verdicts count beside the critic's own, as `verdict.jury` says. It alone writes critiques."""
+    """Further critics whose verdicts count beside the critic's own, as `verdict.jury` says. They write no critiques."""
     judge: EndpointSettings | None = None
     """Judges for evaluation alone. Default: simulated beside a simulated critic, else the critic's own model."""
     simulated: SimulatedCastSettings = SimulatedCastSettings()

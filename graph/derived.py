@@ -16,7 +16,7 @@ from ..store.tables import RunKind
 from .provenance import run_record
 from .runner import task_of
 
-SETTABLE = {"train": ("training", "preferences", "student"), "rejudge": ("cast", "verdict")}
+SETTABLE = {"train": ("training", "preferences", "student", "seed"), "rejudge": ("cast", "verdict", "seed")}
 """The sections that matter to a derived run, and so may be overridden."""
 
 
@@ -40,8 +40,7 @@ def derived_config(kind: RunKind, source: Run, overrides: Sequence[str]) -> RunC
         section = override.partition("=")[0].partition(".")[0].strip()
         if section in RunConfig.model_fields and section not in allowed:
             raise ConfigError(
-                f"--set {override}: `openmic {kind}` works on what is stored, so only "
-                f"{' and '.join(f'{name}.…' for name in allowed)} can be set"
+                f"--set {override}: `openmic {kind}` works on what is stored, so only {', '.join(allowed)} can be set"
             )
     return override_config(RunConfig.model_validate(source.config), overrides)
 

@@ -323,7 +323,7 @@ def troubled(tiny_seq2seq: Path, tmp_path_factory: pytest.TempPathFactory) -> Wh
         evaluation={"test_inputs": 8},
         cast={role: {"model": f"sim-{role}"} for role in ("teacher", "critic", "judge")},
     )
-    with SimulatedCast(SimulatorSettings(refuse_rate=0.12)) as cast:
+    with SimulatedCast(SimulatorSettings(refuse_rate=0.3)) as cast:
         return whole_run(config, OPENAI_BASE_URL=cast.base_url)
 
 
@@ -335,7 +335,7 @@ def test_a_run_with_failed_dialogues_finishes_with_exit_code_3(troubled: WholeRu
     assert 0 < status["dialogues"]["failed"] < 16
     with Store.open_readonly(troubled.store) as store:
         failed = store.select(Dialogue, stage=Stage.REHEARSE, status="failed")
-    assert all("the verdict names neither 1 nor 2" in (row.error or "") for row in failed)
+    assert all("the critic declines to compare" in (row.error or "") for row in failed)
     assert len(failed) == status["dialogues"]["failed"]
 
 

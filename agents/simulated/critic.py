@@ -61,7 +61,8 @@ def compare(
     gap = one.score - other.score
     longer = math.log((len(words(first)) + 1) / (len(words(second)) + 1))
     p = 1 / (1 + math.exp(-max(-50.0, min(50.0, rubric.sharpness * gap + settings.prefer_long * longer))))
-    if happens(settings.flip_rate, key, "flip"):
+    # A mistake is about two texts, whichever is shown first: averaging both orders must not mend it.
+    if happens(settings.flip_rate, str(settings.seed), "flip", source, *sorted((first, second))):
         p = 1 - p
     if happens(settings.prefer_first, key, "prefer first"):
         p = max(p, _FIRST_REGARDLESS)

@@ -6,9 +6,9 @@ from pydantic import BaseModel, ValidationError
 from openmic.core.config import (
     SIMULATED,
     CastSettings,
-    PreferenceSettings,
     EndpointSettings,
     InputSettings,
+    PreferenceSettings,
     RunConfig,
     Section,
 )

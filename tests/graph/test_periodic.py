@@ -1,4 +1,4 @@
-"""Periodic training: when an improvement begins, and which adapter dialogues are held with. The training is scripted."""
+"""Periodic training: when an improvement begins, and which adapter dialogues are held with. Training is scripted."""
 
 import asyncio
 from typing import Any
