@@ -37,11 +37,28 @@ class TerminalProgress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._display: Progress | None = None
+        self._open = 0
 
     @contextmanager
     def bar(self, label: str, total: int, unit: str) -> Iterator[Bar]:
-        """A bar with count, rate, note, elapsed and remaining time."""
-        display = Progress(
+        """A bar with count, rate, note, elapsed and remaining time; several at once share one display."""
+        display = self._display = self._display or self._new_display()
+        if self._open == 0:
+            display.start()
+        self._open += 1
+        task = display.add_task(label, total=total, rate="", note="")
+        try:
+            yield _TerminalBar(display, task, unit)
+        finally:
+            display.stop_task(task)
+            self._open -= 1
+            if self._open == 0:
+                display.stop()
+                self._display = None
+
+    def _new_display(self) -> Progress:
+        return Progress(
             TextColumn("{task.description:<28}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -52,8 +69,6 @@ class TerminalProgress:
             TimeRemainingColumn(),
             console=self._console,
         )
-        with display:
-            yield _TerminalBar(display, display.add_task(label, total=total, rate="", note=""), unit)
 
     def say(self, text: str) -> None:
         """A line above the bars."""

@@ -16,7 +16,7 @@ from openmic.graph.preflight import check
 from openmic.graph.progress import Silent
 from openmic.graph.report import run_status
 from openmic.graph.runner import start_run
-from openmic.store import Preference, Store, Training, TrainingItem, TrainingMetric, Turn
+from openmic.store import Dialogue, Preference, Store, Training, TrainingItem, TrainingMetric, Turn
 from openmic.training.local_ray import ray_session
 from openmic.training.objectives import OBJECTIVES, objective_names
 
@@ -76,3 +76,35 @@ def test_a_campaign_with_every_objective(
     phases = {row.values["phase"] for row in curve}
     assert phases == ({1, 2} if objective == "brio-dpo" else {1})
     assert set(OBJECTIVES) | {"brio-dpo"} == set(objective_names())
+
+
+def test_the_student_is_trained_while_dialogues_go_on(tiny_causal: Path, cast_url: str, tmp_path: Path) -> None:
+    path = write_config(
+        tmp_path,
+        tiny_causal,
+        cast={role: {"model": f"sim-{role}", "base_url": cast_url} for role in ("teacher", "critic", "judge")},
+        training={"every": 4, "threads": 1, "max_tokens": 1024},
+        dialogue={"inputs": 16, "concurrency": 2},
+        evaluation={"test_inputs": 2, "rollback_margin": 1.0, "diversity_floor": 0.0},
+    )
+    config = load_config(path, [f"home={tmp_path / 'home'}"], environment={})
+    run = start_run(new_id(), config, check(config), [], Silent())
+    with Store.open_readonly(config.store_url) as store:
+        trainings = store.select(Training, run_id=run.id, stage="round", order_by="adapter_version")
+        items = store.select(TrainingItem, run_id=run.id)
+        drafts = store.select(Turn, run_id=run.id, kind="draft", order_by="created_at")
+        dialogues = store.select(Dialogue, run_id=run.id, stage="rehearse")
+        versions = run_status(store, run)["versions"]
+    assert len(trainings) >= 2
+    assert [training.parent_version for training in trainings] == [t.adapter_version - 1 for t in trainings]
+    assert all(training.examples >= 4 for training in trainings[:-1])
+    held = {dialogue.id for dialogue in dialogues}
+    used = {draft.dialogue_id: set[int | None]() for draft in drafts if draft.dialogue_id in held}
+    for draft in drafts:
+        if draft.dialogue_id in used:
+            used[draft.dialogue_id].add(draft.adapter_version)
+    assert all(len(adapters) == 1 for adapters in used.values()), "every dialogue is of one student"
+    assert len(set.union(*used.values())) >= 2, "later dialogues are held with what came of earlier ones"
+    learned = [item.preference_id for item in items if item.preference_id is not None]
+    assert len(learned) == len(set(learned))
+    assert all(version["promoted"] for version in versions)

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 
 import pytest
+from rich.console import Console
 
 from openmic.cli import progress
-from openmic.cli.progress import PlainProgress
+from openmic.cli.progress import PlainProgress, TerminalProgress
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -55,3 +56,22 @@ def test_the_heart_stops_with_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     said = stream.getvalue()
     time.sleep(0.05)
     assert stream.getvalue() == said
+
+
+def test_bars_that_overlap_share_one_display_whichever_ends_first() -> None:
+    stream = io.StringIO()
+    display = TerminalProgress(Console(file=stream, force_terminal=True, width=120))
+    dialogues, training = display.bar("dialogues", 2, "dialogues"), display.bar("training", 4, "steps")
+    outer = dialogues.__enter__()
+    inner = training.__enter__()
+    outer.advance(2)
+    dialogues.__exit__(None, None, None)
+    inner.reach(4, 4)
+    inner.note("loss 0.5")
+    display.say("adapter v2 rolled back")
+    training.__exit__(None, None, None)
+    with display.bar("evaluate", 1, "inputs") as bar:
+        bar.advance()
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
+    for words in ("dialogues", "2/2", "training", "4/4", "loss 0.5", "adapter v2 rolled back", "evaluate", "1/1"):
+        assert words in shown
