@@ -103,10 +103,10 @@ class StudentAgent:
         return GenerationRequest(request_id, self.prompt(text), sampling, derive_seed(self.seed, request_id), adapter)
 
     def candidates(
-        self, dialogue_id: str, text: str, count: int, sampling: StudentSampling, adapter: int | None
+        self, request_ids: Sequence[str], text: str, sampling: StudentSampling, adapter: int | None
     ) -> list[GenerationRequest]:
         """Requests for several outputs: sampled one by one, or the best beams of one search."""
-        requests = [self.draft(f"{dialogue_id}:{place}", text, sampling, adapter) for place in range(count)]
+        requests = [self.draft(request_id, text, sampling, adapter) for request_id in request_ids]
         if sampling.num_beams == 1:
             return requests
         return [replace(request, seed=requests[0].seed, beam=place) for place, request in enumerate(requests)]

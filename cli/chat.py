@@ -40,6 +40,8 @@ def chat(
     with read_store(store) as reader:
         found = reader.resolve_run(run)
         adapters = reader.select(Adapter, run_id=found.id, order_by="version")
+    if not adapters:
+        raise NotFoundError(f"run {found.id} has no adapter to talk to (it is a {found.kind}); name another with --run")
     config = RunConfig.model_validate(found.config)
     ref = _adapter(adapters, version)
 

@@ -114,6 +114,8 @@ def _conclude(finished: Run, url: str, *, as_json: bool) -> None:
         status = run_status(store, finished)
     if as_json:
         print_json(status)
+    elif finished.kind != "campaign":
+        typer.echo(f"run {finished.id} ({finished.kind} of {finished.source_run_id}) is finished")
     else:
         print_report(status)
         print_next_steps(status, url)

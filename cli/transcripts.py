@@ -13,6 +13,7 @@ from rich.text import Text
 from ..core.records import Stage
 from ..core.text import printable
 from ..store import Dialogue, DialogueLine, Store
+from ..store.tables import RunKind
 from .conversation import conversation_json, print_conversation
 from .options import JsonOption, RunArgument, StoreOption, print_json, read_store
 from .report import report_console
@@ -33,10 +34,20 @@ class Status(StrEnum):
     PENDING = "pending"
 
 
+MAIN_STAGE: dict[RunKind, Stage] = {
+    "campaign": Stage.REHEARSE,
+    "rejudge": Stage.REJUDGE,
+    "train": Stage.EVALUATE,
+}
+"""The dialogues a run is about, by what it does."""
+
+
 @app.command("list")
 def list_dialogues(
     run: RunArgument = "latest",
-    stage: Annotated[Stage, typer.Option(help="What the dialogues were held for.")] = Stage.REHEARSE,
+    stage: Annotated[
+        Stage | None, typer.Option(help="What the dialogues were held for. Default: what the run is about.")
+    ] = None,
     round_number: Annotated[int | None, typer.Option("--round", help="Only this round.")] = None,
     status: Annotated[Status | None, typer.Option(help="Only dialogues that stand so.")] = None,
     stop_reason: Annotated[str | None, typer.Option(help="Only dialogues that ended for this reason.")] = None,
@@ -58,7 +69,7 @@ def list_dialogues(
         found = reader.resolve_run(run)
         lines = reader.dialogues(
             found.id,
-            stage=stage,
+            stage=stage or MAIN_STAGE[found.kind],
             round=round_number,
             status=status.value if status else None,
             stop_reason=stop_reason,

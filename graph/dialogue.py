@@ -20,7 +20,7 @@ from ..core.records import PreferenceSource, TurnKind
 from ..store import Critique, Dialogue, Example, Turn, Verdict
 from .candidates import most_different_pair, valid_drafts
 from .preferences import preference_from, teacher_preference
-from .recording import llm_turn, record_critique, record_verdict, student_turn
+from .recording import llm_turn, record_critique, record_verdict, request_id, student_turn
 from .runtime import RunContext
 from .tournament import Match, best_and_worst
 
@@ -55,7 +55,8 @@ async def draft(state: DialogueState, runtime: Runtime[RunContext]) -> DialogueS
     talk = _Talk(state, runtime.context)
     settings, agent = talk.context.config.dialogue, talk.context.student
     template, sampling = agent.template("draft"), talk.context.config.student.sampling
-    requests = agent.candidates(talk.dialogue.id, talk.text, settings.candidates, sampling, state["adapter_version"])
+    ids = [request_id(talk.dialogue, seq) for seq in range(settings.candidates)]
+    requests = agent.candidates(ids, talk.text, sampling, state["adapter_version"])
     drafts = await asyncio.gather(
         *(
             student_turn(
@@ -141,7 +142,7 @@ async def revise(state: DialogueState, runtime: Runtime[RunContext]) -> Dialogue
     said = advice(written.works, written.missing, written.suggestion)
     agent, sampling = talk.context.student, talk.context.config.student.sampling
     request = agent.revise(
-        f"{talk.dialogue.id}:{seq}", talk.text, best.content, said, sampling, state["adapter_version"]
+        request_id(talk.dialogue, seq), talk.text, best.content, said, sampling, state["adapter_version"]
     )
     revision = await student_turn(
         talk.context,

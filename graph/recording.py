@@ -36,6 +36,11 @@ def turn_id(dialogue_id: str, seq: int) -> str:
     return derive_id(dialogue_id, seq)
 
 
+def request_id(dialogue: Dialogue, seq: int) -> str:
+    """What a turn is asked of the student by: unique in a run, and the same in every run, as are the seeds it gives."""
+    return f"{dialogue.stage}:{dialogue.round}:{dialogue.example_id}:{dialogue.replica}:{seq}"
+
+
 async def student_turn(
     context: RunContext,
     dialogue: Dialogue,

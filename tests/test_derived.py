@@ -109,9 +109,12 @@ def test_a_student_can_be_trained_on_the_new_critic_s_preferences(source: WholeR
         judged = store.select(Preference, run_id=source.status["run"])
         before = {(row.chosen_turn_id, row.rejected_turn_id) for row in judged if row.verdict_id is not None}
         assert turned <= before
-    shown = openmic("transcripts", "list", rejudged["run"], "--stage", "rejudge", cwd=source.folder)
+    shown = openmic("transcripts", "list", rejudged["run"], cwd=source.folder)
     assert shown.returncode == 0
     assert "judged again" in shown.stdout
+    silent = openmic("chat", "--run", rejudged["run"], "The kettle broke.", cwd=source.folder)
+    assert silent.returncode == 2
+    assert "has no adapter to talk to (it is a rejudge)" in silent.stderr
 
 
 def test_what_was_trained_can_be_evaluated_afterwards(source: WholeRun) -> None:

@@ -1,15 +1,17 @@
 """Evaluation: the student answers held-out inputs, the judge compares each answer with the teacher's."""
 
+from dataclasses import replace
+
 from ...agents.simulated import rubric_for
 from ...core.errors import EndpointError, GenerationError, ReplyError
-from ...core.ids import derive_id
+from ...core.ids import derive_id, derive_seed
 from ...core.records import Example, Split, Stage, TurnKind
 from ...evaluation.summary import JudgedOutput, summarize
 from ...evaluation.text_metrics import length_ratio
 from ...store import Evaluation, EvaluationItem, Turn
 from ...store.schema import now
 from ..concurrency import bounded
-from ..recording import open_dialogue, record_verdict, student_turn
+from ..recording import open_dialogue, record_verdict, request_id, student_turn
 from ..report import judged_outputs
 from ..runtime import RunContext
 from ..settle import settle
@@ -53,7 +55,9 @@ async def judge_one(context: RunContext, evaluation_id: str, version: int, examp
     dialogue = open_dialogue(context, Stage.EVALUATE, version, example)
     if dialogue.status == "finished":
         return
-    request = context.student.draft(f"{dialogue.id}:0", example.text, context.config.evaluation.sampling, version)
+    request = context.student.draft(request_id(dialogue, 0), example.text, context.config.evaluation.sampling, version)
+    # Common random numbers: versions differ by what they have learned, and not by the luck of the draw.
+    request = replace(request, seed=derive_seed(context.config.seed, Stage.EVALUATE, example.id))
     try:
         output = await student_turn(
             context,
