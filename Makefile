@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights run test lint format lock clean
+.PHONY: help setup weights postgresql run test lint format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -26,7 +26,15 @@ weights: $(STAMP) ## Convert the student's weights once into the user's cache
 run: weights ## Run the whole loop on this machine with the simulated cast
 	$(BIN)/openmic run examples/humor.yaml
 
-test: weights ## Run all tests
+# The tests start a PostgreSQL server of their own; Debian keeps its programs off the PATH.
+postgresql: $(STAMP)
+	@$(BIN)/python -c 'from tests.postgresql import find_binaries; find_binaries()' 2>/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql; \
+	else false; fi || \
+	echo "without PostgreSQL's server programs (Debian's package postgresql) its tests are skipped" >&2
+
+test: weights postgresql ## Run all tests
 	$(BIN)/python -m pytest
 
 lint: $(STAMP) ## Check style and types

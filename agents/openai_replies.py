@@ -85,5 +85,5 @@ def _chat_logprobs(logprobs: Any) -> tuple[TokenLogprob, ...] | None:
 
 
 def _storable(text: str) -> str:
-    """The text without halves of surrogate pairs, which could be neither stored nor sent again."""
-    return text.encode(errors="replace").decode()
+    """The text without halves of surrogate pairs and NULs, which not every store takes, nor every endpoint."""
+    return text.replace("\0", " ").encode(errors="replace").decode()

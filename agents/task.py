@@ -62,7 +62,7 @@ class Task:
         text = re.sub(r"^(?:\(?\d{1,2}[.):]|[-*•])(?:\s+|$)", "", text)
         if self.file.cleaning.strip_quotes:
             text = _unwrapped(text)
-        return re.sub(r"\s+", " ", text)
+        return re.sub(r"[\s\0]+", " ", text).strip()  # no database has text with a NUL in it
 
     def problem(self, text: str, source: str, *, cut_off: bool = False) -> Problem | None:
         """Why a cleaned output is no answer to `source` (the gates' words), or None.

@@ -8,6 +8,7 @@ import yaml
 
 from ..core.config import RunConfig
 from ..core.config_file import load_config
+from ..store import without_passwords
 from .options import JsonOption, print_json
 
 app = typer.Typer(
@@ -21,13 +22,15 @@ def show(
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print a configuration with every default, environment variable and override filled in.
+    """Print a configuration with every default, environment variable and override filled in; never a password.
 
     \b
     Example:
       openmic config show examples/humor.yaml --set rounds=2
     """
     resolved = load_config(config, overrides or []).model_dump(mode="json")
+    if resolved["store"] is not None:
+        resolved["store"] = without_passwords(resolved["store"])
     if as_json:
         print_json(resolved)
     else:

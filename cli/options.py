@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..core.config import RunConfig
-from ..store import Store, normalize_url
+from ..store import Store, normalize_url, without_passwords
 
 StoreOption = Annotated[
     str | None,
@@ -32,7 +32,8 @@ def store_url(option: str | None) -> str:
 
 def store_flag(url: str) -> str:
     """What a printed command needs so that it means this store; nothing where it would anyway."""
-    return "" if normalize_url(store_url(None)) == normalize_url(url) else f" --store {url}"
+    normalized = normalize_url(url)
+    return "" if normalize_url(store_url(None)) == normalized else f" --store {without_passwords(url)}"
 
 
 def read_store(option: str | None) -> Store:

@@ -8,6 +8,7 @@ from ..core.config import EndpointSettings, RunConfig
 from ..core.records import Split
 from ..graph.members import ROLES
 from ..graph.preflight import Checked
+from ..store import without_passwords
 
 
 def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
             "judge": evaluated * _replies(config, config.cast.endpoint("judge")),
         },
         "student_generations_at_most": dialogues * (config.dialogue.candidates + revisions) + evaluated,
-        "store": config.store_url,
+        "store": without_passwords(config.store_url),
         "home": str(config.home),
     }
 

@@ -3,39 +3,18 @@
 This file says what may be configured; `core.config_file` reads it from files, flags and the environment.
 """
 
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from .records import Role, StudentSampling
+from .section import Section as Section  # noqa: PLC0414 - imported from here elsewhere
+from .student_settings import StudentSettings as StudentSettings  # noqa: PLC0414 - as above
 
 SIMULATED = "simulated"
 """The model name that stands for openmic's own simulated cast, served on loopback for the time of the run."""
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are errors, and nothing changes once it is read."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _yes_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        assert info.field_name is not None
-        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
-            raise ValueError("yes, no, true and false are no values for this key")
-        return value
 
 
 class InputSettings(Section):
@@ -146,22 +125,6 @@ class VerdictSettings(Section):
     """With several critics: the mean of their probabilities, or the majority of their outcomes."""
     tie_margin: float = Field(default=0.05, ge=0, lt=0.5)
     """A verdict with |p - 1/2| below this is a tie, as is one whose orders disagree."""
-
-
-class StudentSettings(Section):
-    """The small model."""
-
-    model: str = "smollm2-135m-instruct"
-    """A hub id, a folder, or `smollm2-135m-instruct` (weights from a Python package)."""
-    engine: Literal["static"] = "static"
-    device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `cuda:1`, …"""
-    max_batch: int = Field(default=64, ge=1)
-    """Sequences generated together."""
-    batch_wait_ms: float = Field(default=30.0, ge=0)
-    """How long a batch waits for one more to join it."""
-    sampling: StudentSampling = StudentSampling(temperature=1.0, top_p=0.95, max_tokens=48)
-    """How drafts and revisions are sampled. With `num_beams` the candidates are the best beams of one search."""
 
 
 class LoRASettings(Section):
@@ -313,13 +276,16 @@ class RunConfig(Section):
     name: str = "openmic"
     task: str = "humor"
     """The name of a task that ships, or a task file (relative to the configuration file's folder)."""
-    seed: int = Field(default=7, ge=0)
+    seed: int = Field(default=7, ge=0, lt=2**31)
     rounds: int = Field(default=1, ge=0)
     """Rounds of rehearse, fine-tune, evaluate, promote or roll back."""
     home: Path = Path("openmic-data")
     """The folder for the store, adapters and checkpoints; relative to the working directory."""
     store: str | None = None
-    """The store's URL or file. Default: openmic.db in `home`."""
+    """The store's file, or postgresql://USER@HOST/DATABASE. Default: openmic.db in `home`."""
+    storage_uri: str | None = None
+    """Where adapters are kept, so that every node finds them: a folder that all share, or s3://… and the like (as
+    fsspec has it). Default: the run's folder in `home`."""
     inputs: InputSettings
     cast: CastSettings = CastSettings()
     verdict: VerdictSettings = VerdictSettings()
@@ -329,6 +295,16 @@ class RunConfig(Section):
     preferences: PreferenceSettings = PreferenceSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @field_validator("storage_uri")
+    @classmethod
+    def _storage_is_found_again(cls, uri: str | None) -> str | None:
+        """A folder has the same name from whichever working directory a run is resumed; a password is not kept."""
+        if uri is None or "://" not in uri:
+            return uri if uri is None else str(Path(uri).expanduser().absolute())
+        if re.search(r"://[^/@]*:[^/@]*@", uri):
+            raise ValueError("it holds a password, which would be stored with the run: leave it to the environment")
+        return uri
 
     @model_validator(mode="after")
     def _beams_are_enough(self) -> Self:

@@ -71,6 +71,10 @@ class GenerationError(OpenmicError):
     """The student could not generate. Fails one dialogue, never a run."""
 
 
+class OverloadError(GenerationError):
+    """A student actor holds as many requests as it may. The pool waits and asks again; dialogues do not see this."""
+
+
 class AdapterError(OpenmicError):
     """An adapter is incomplete, was altered since it was committed, or does not fit the student."""
 

@@ -27,7 +27,7 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
     """
     run = store.get(Run, run_id)
     assert run is not None
-    with _lock_of(run):
+    with _lock_of(run, store):
         try:
             store.update(Run, run_id, status="running", error=None)
             asyncio.run(_interruptible(partial(work, run)))
@@ -43,14 +43,14 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
     return finished
 
 
-def locked(run: Run, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def locked(store: Store, run: Run, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Do something more with a run that has ended; its status stays what it is.
 
     Raises:
         ConfigError: another process is at it.
         InterruptedRunError: Ctrl-C or SIGTERM; everything done is stored.
     """
-    with _lock_of(run):
+    with _lock_of(run, store):
         try:
             asyncio.run(_interruptible(work))
         except (KeyboardInterrupt, asyncio.CancelledError):
@@ -58,14 +58,16 @@ def locked(run: Run, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 @contextmanager
-def _lock_of(run: Run) -> Iterator[None]:
+def _lock_of(run: Run, store: Store) -> Iterator[None]:
+    """Hold the run here, by a file beside what it writes, and in the store, where other machines see it."""
     lock = FileLock(Path(run.home) / "lock")
     try:
         lock.acquire(blocking=False)
     except Timeout:
         raise ConfigError(f"another process is carrying out run {run.id}; wait for it, or end it first") from None
     try:
-        yield
+        with store.sole_writer(run.id):
+            yield
     finally:
         lock.release()
 

@@ -12,7 +12,9 @@ from ..core.errors import ConfigError, StoreError
 from ..core.inputs import read_inputs
 from ..core.records import Example, Role
 from ..store import check_writable
+from ..training.engines.choose import engine_name
 from ..training.objectives import OBJECTIVES, phases
+from ..training.storage import check_storage
 from ..training.student import StudentInfo, inspect_student
 from .members import ROLES, members, model_of, setting_of
 
@@ -37,9 +39,12 @@ def check(config: RunConfig) -> Checked:
     examples = read_inputs(config.inputs)
     task = load_task(config.task)
     check_writable(config.store_url)
+    if config.storage_uri is not None:
+        check_storage(config.storage_uri)
     if config.home.exists() and not config.home.is_dir():
         raise StoreError(f"home {str(config.home)!r} is a file, not a folder; set home")
     check_objective(config)
+    engine_name(config.student)
     student = inspect_student(config.student.model)
     return Checked(task, examples, student, check_cast(config))
 

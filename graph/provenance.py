@@ -9,7 +9,7 @@ from pathlib import Path
 from ..agents.task import Task
 from ..core.config import RunConfig
 from ..core.ids import content_hash
-from ..store import PromptTemplate, Run
+from ..store import PromptTemplate, Run, without_passwords
 from ..store.tables import RunKind
 from .cast_session import model_names
 
@@ -32,7 +32,7 @@ def run_record(
 
     Args:
         run_id: Its id.
-        config: The configuration as resolved.
+        config: The configuration as resolved; the store's password is left out.
         task: The task, for its name and hash.
         simulated: Whether every large model is the simulated cast.
         home: The folder of the run's files.
@@ -41,6 +41,8 @@ def run_record(
         source: The run whose transcripts it works on.
     """
     values = config.model_dump(mode="json")
+    if config.store is not None:
+        values["store"] = without_passwords(config.store)
     return Run(
         id=run_id,
         name=config.name,
@@ -49,7 +51,7 @@ def run_record(
         cast={"simulated": simulated, **model_names(config.cast)},
         config=values,
         config_hash=content_hash(values),
-        arguments=list(arguments),
+        arguments=[without_passwords(argument) for argument in arguments],
         seed=config.seed,
         git_commit=_git_commit(),
         packages={name: importlib.metadata.version(name) for name in PACKAGES},

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from ..agents.cast import Critic, Judge, StudentAgent, Teacher
 from ..agents.openai_client import OpenAIClient
@@ -17,12 +16,15 @@ from ..store import Example as ExampleRow
 from ..store import Run, RunExample, Store
 from ..training.local_ray import ray_session
 from ..training.packaged_weights import PACKAGED, packaged_folder
-from ..training.pool import StudentPool, Trainer
+from ..training.pool import StudentPool
+from ..training.trainer import Trainer
 from .campaign import CampaignState, build_campaign_graph
 from .cast_session import model_names, open_cast
+from .checkpoints import open_checkpoints
 from .execution import execute
 from .members import Member
 from .preflight import Checked, check_cast
+from .preflight_cluster import check_cluster
 from .progress import Progress
 from .provenance import run_record, template_rows
 from .runtime import RunContext
@@ -102,10 +104,9 @@ async def _campaign(
     folder = Path(run.home)
     async with AsyncExitStack() as stack:
         clients = await stack.enter_async_context(open_cast(config.cast, config.seed, folder / "simulated-cast.jsonl"))
-        saver = await stack.enter_async_context(
-            AsyncSqliteSaver.from_conn_string(str(folder.parent.parent / "checkpoints.db"))
-        )
-        stack.enter_context(ray_session())
+        saver = await stack.enter_async_context(open_checkpoints(store, folder.parent.parent))
+        stack.enter_context(ray_session(minimum_cpus=config.student.pool.cpus + 1))
+        check_cluster(config, store, run)
         context = open_context(stack, store, run, config, task, examples, clients, progress, origin=run.id)
         graph = build_campaign_graph(saver)
         # Demonstrate, imitate and report, at most five steps a round, and some to spare.

@@ -9,7 +9,9 @@ from ..agents.task import Task
 from ..core.config import RunConfig
 from ..core.records import NO_ADAPTER, AdapterRef, Example, Generation, GenerationRequest, Split
 from ..store import Adapter, Run, Store
-from ..training.pool import StudentPool, Trainer
+from ..training.pool import StudentPool
+from ..training.storage import joined
+from ..training.trainer import Trainer
 from .progress import Progress
 from .saved_llm import SavedLLM
 
@@ -50,9 +52,10 @@ class TrainingContext:
         return Path(self.run.home)
 
     @property
-    def adapters_folder(self) -> Path:
-        """Where the run's adapters are committed."""
-        return self.folder / "adapters"
+    def adapters_root(self) -> str:
+        """Where the run's adapters are committed: a folder, or an address of remote storage."""
+        storage = self.config.storage_uri
+        return str(self.folder / "adapters") if storage is None else joined(storage, self.run.id, "adapters")
 
     def split(self, split: Split) -> list[Example]:
         """The run's inputs of one split, in the file's order."""

@@ -13,10 +13,11 @@ from ..core.ids import derive_id
 from ..store import Adapter, Run, Store, Training
 from ..store.schema import now
 from ..training.local_ray import ray_session
-from ..training.pool import Trainer
+from ..training.trainer import Trainer
 from .derived import begin_derived, derived_config, origin_of
 from .execution import execute
 from .preflight import check_objective
+from .preflight_cluster import check_cluster
 from .progress import Progress
 from .runner import examples_of, prepare_weights, task_of
 from .runtime import TrainingContext
@@ -71,6 +72,7 @@ def _carry_out(store: Store, run: Run, origin: Run, config: RunConfig, task: Tas
         prepare_weights(config, progress)
         async with AsyncExitStack() as stack:
             stack.enter_context(ray_session())
+            check_cluster(config, store, run)
             trainer = Trainer(threads=config.training.threads)
             stack.callback(trainer.close)
             context = TrainingContext(

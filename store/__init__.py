@@ -5,8 +5,9 @@ middle of a step: LangGraph's checkpoints are for that.
 """
 
 from .conversations import Conversation, DialogueLine
+from .engine import check_writable
 from .lineage import Adapter, Evaluation, EvaluationItem, Training, TrainingItem, TrainingMetric
-from .location import check_writable, normalize_url
+from .location import normalize_url, shown_url, without_passwords
 from .overview import overview
 from .store import Store
 from .tables import (
@@ -48,5 +49,7 @@ __all__ = [
     "check_writable",
     "normalize_url",
     "overview",
+    "shown_url",
+    "without_passwords",
     "yields",
 ]

@@ -1,6 +1,6 @@
-"""Where a store lies: reading its address, and telling before anything is spent whether it can be written.
+"""Where a store lies: reading its address, and showing it without its password.
 
-Nothing here opens a database or creates a file.
+Nothing here opens a database, creates a file or looks at one.
 """
 
 import os
@@ -12,18 +12,18 @@ from sqlalchemy.exc import ArgumentError
 
 from ..core.errors import StoreError
 
-_MOUNTS = Path("/proc/mounts")
-_SQLITE_HEADER = b"SQLite format 3\0"
-_NETWORK_FILE_SYSTEMS = frozenset(
-    {"afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb2", "smb3", "smbfs"}
-    | {"fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"}
-)
+_SQLITE = frozenset({"sqlite", "sqlite+pysqlite"})
+_POSTGRESQL = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
+_SECRET_PARAMETERS = ("password", "sslpassword")
+_WITH_PASSWORD = re.compile(r"(postgres(?:ql)?(?:\+\w+)?://[^:@/\s]*):[^@\s]*@")
+_WITH_PARAMETER = re.compile(rf"([?&])(?:{'|'.join(_SECRET_PARAMETERS)})=[^&\s'\"]*")
 
 
 def normalize_url(url_or_path: str) -> str:
     """One spelling for each store: a path, relative or not, becomes `sqlite:///` and the absolute path.
 
-    Other addresses stay as they are; whether openmic can use them is for `check_writable` to say.
+    A PostgreSQL address begins with `postgresql://` and keeps its password: show it by `shown_url` alone. Addresses of
+    other databases stay as they are; whether openmic can use them is for `check_writable` to say.
 
     Raises:
         StoreError: It is empty, not an address at all, or asks for a database in memory.
@@ -34,13 +34,40 @@ def normalize_url(url_or_path: str) -> str:
         return _sqlite_url(url_or_path)
     try:
         url = make_url("sqlite://" if url_or_path == ":memory:" else url_or_path)
-    except (ArgumentError, ValueError) as error:
-        raise StoreError(f"{url_or_path!r} is no store address: give a path, or sqlite:///PATH") from error
-    if url.drivername not in ("sqlite", "sqlite+pysqlite"):
+    except (ArgumentError, ValueError):
+        # What could not be read is in the error that was caught, and may hold a password.
+        raise StoreError(
+            f"{without_passwords(url_or_path)!r} is no store address: give a path, or postgresql://USER@HOST/DATABASE"
+        ) from None
+    if url.drivername in _POSTGRESQL:
+        return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    if url.drivername not in _SQLITE:
         return url.render_as_string(hide_password=False)
     if url.database in (None, "", ":memory:") or str(url.database).startswith("file:"):
         raise StoreError(f"{url_or_path!r} names no file, and a store has to outlive its run: give a path")
     return _sqlite_url(str(url.database))
+
+
+def shown_url(url: str) -> str:
+    """A normalized address as it may be printed and stored: without a password.
+
+    It still names the store: libpq finds the password in PGPASSWORD or the user's `.pgpass`.
+    """
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite":
+        return url
+    # `set` would take None for "unchanged".
+    return address._replace(password=None).difference_update_query(_SECRET_PARAMETERS).render_as_string()
+
+
+def without_passwords(text: str) -> str:
+    """A text, such as an argument of a command, with the passwords of PostgreSQL addresses in it left out."""
+    return _WITH_PARAMETER.sub(r"\1", _WITH_PASSWORD.sub(r"\1@", text))
+
+
+def is_postgresql(url: str) -> bool:
+    """Whether a normalized address is that of a PostgreSQL database."""
+    return make_url(url).drivername == "postgresql"
 
 
 def sqlite_path(url: str) -> Path:
@@ -52,64 +79,12 @@ def sqlite_path(url: str) -> Path:
     address = make_url(url)
     if address.drivername != "sqlite" or not address.database:
         raise StoreError(
-            f"{address.render_as_string()!r} is a {address.get_backend_name()} address, and openmic keeps its store in "
-            "SQLite: give a path, or sqlite:///PATH"
+            f"{shown_url(url)!r} is a {address.drivername} address, and openmic keeps its store in SQLite or "
+            "PostgreSQL: give a path, or postgresql://USER@HOST/DATABASE"
         )
     return Path(address.database)
-
-
-def check_writable(url: str) -> None:
-    """Make sure that a store can be opened, or created, at an address; creates nothing.
-
-    Raises:
-        StoreError: It cannot; the message says why, and what to do.
-    """
-    path = sqlite_path(normalize_url(url))
-    folder = path.resolve().parent
-    while not os.path.lexists(folder):
-        folder = folder.parent
-    if not folder.is_dir():
-        raise StoreError(f"the store {str(path)!r} cannot be created: {str(folder)!r} is not a folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        # SQLite keeps its write-ahead log beside the file, so a writable file alone does not do.
-        raise StoreError(f"the store {str(path)!r} cannot be written: no permission to write in {str(folder)!r}")
-    if path.is_dir():
-        raise StoreError(f"the store {str(path)!r} is a folder: name a file in it, such as {str(path / 'store.db')!r}")
-    if path.exists():
-        _check_file(path)
-    kind = file_system(folder, _MOUNTS.read_text(errors="replace") if _MOUNTS.exists() else "")
-    if kind in _NETWORK_FILE_SYSTEMS:
-        raise StoreError(
-            f"the store {str(path)!r} would lie on a network file system ({kind}), where SQLite's write-ahead log does "
-            "not work: keep the store on a local disk, and copy it when the run is over"
-        )
-
-
-def file_system(path: Path, mounts: str) -> str | None:
-    """The type of the file system that an absolute path lies on, by a table in the format of /proc/mounts."""
-    best: tuple[int, str | None] = (-1, None)
-    for line in mounts.splitlines():
-        fields = line.split()
-        if len(fields) < 3:
-            continue
-        mount_point = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), fields[1]))
-        # The deepest mount holds the path; of two at one place, the later covers the earlier.
-        if path.is_relative_to(mount_point) and len(mount_point.parts) >= best[0]:
-            best = (len(mount_point.parts), fields[2])
-    return best[1]
 
 
 def _sqlite_url(path: str) -> str:
     absolute = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - Path.absolute keeps the ".."
     return URL.create("sqlite", database=str(absolute)).render_as_string()
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise StoreError(f"the store {str(path)!r} is not a regular file: name another")
-    if not os.access(path, os.R_OK | os.W_OK):
-        raise StoreError(f"the store {str(path)!r} is read-only: change its permissions, or name another with --store")
-    with path.open("rb") as file:
-        header = file.read(len(_SQLITE_HEADER))
-    if header and header != _SQLITE_HEADER:  # an empty file is an empty database
-        raise StoreError(f"the store {str(path)!r} is not a SQLite database: name another with --store")

@@ -10,11 +10,13 @@ from operator import attrgetter
 from typing import Any, TypeVar, TypeVarTuple
 
 from sqlalchemy import Column, ColumnElement, Engine, Row, Select, func, or_, select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
 from ..core.errors import NotFoundError, StoreError
 from ..core.records import LLMReply
+from .engine import snapshots
+from .postgresql import reason
 from .schema import column_of, table_of
 from .tables import Dialogue, LLMCall, Run
 
@@ -33,7 +35,9 @@ class Reader:
 
     def __init__(self, engine: Engine, url: str) -> None:
         self._engine = engine
+        self._snapshots = snapshots(engine)
         self.url = url
+        """The store's address as it may be shown."""
 
     def get(self, table: type[T], key: Any) -> T | None:
         """The row with this primary key (a tuple where the key has several columns), or None."""
@@ -124,10 +128,20 @@ class Reader:
     @contextmanager
     def _session(self) -> Iterator[Session]:
         try:
-            with Session(self._engine) as session:
+            with Session(self._snapshots) as session:
                 yield session
-        except DatabaseError as error:
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise StoreError(lost(self.url, "reading", error)) from error
             raise StoreError(f"the store {self.url!r} could not be read: {error.orig}") from error
+
+
+def lost(url: str, doing: str, error: DBAPIError) -> str:
+    """What to say when the database went away in the middle of something."""
+    return (
+        f"the store {url!r} was lost while {doing}: {reason(error)}; what was done before is kept: see that the server "
+        "runs, then `openmic resume`"
+    )
 
 
 def _conditions(table: type[SQLModel], equal: dict[str, Any]) -> Iterable[tuple[ColumnElement[bool], ...]]:

@@ -5,22 +5,24 @@ when the call returns, and may come from any thread.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, Table, and_, insert, select, update
-from sqlalchemy.exc import DatabaseError, StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlmodel import SQLModel
 
 from ..core.errors import NotFoundError, StoreError
 from ..core.records import LLMReply, LLMRequest
 from . import migrate
 from .conversations import ConversationReader
-from .engine import insert_unless_present, reading_engine, writing, writing_engine
+from .engine import check_writable, insert_unless_present, reading_engine, sole_writer, writing, writing_engine
 from .lineage import Adapter, Evaluation, Training
-from .location import check_writable, normalize_url, sqlite_path
+from .location import is_postgresql, normalize_url, shown_url, sqlite_path
+from .postgresql import reason
+from .reading import lost
 from .schema import Row, column_of, table_of
 from .tables import Dialogue, LLMCall, Run
 from .writing import checked, checked_row, finite, name_of
@@ -34,24 +36,27 @@ _MUTABLE: frozenset[type[SQLModel]] = frozenset({Run, Dialogue, Adapter, Trainin
 class Store(ConversationReader):
     """A transcript store. Use `open` or `open_readonly`; close it, or use it as a context manager."""
 
-    def __init__(self, engine: Engine, url: str, *, readonly: bool) -> None:
-        super().__init__(engine, url)
+    def __init__(self, engine: Engine, address: str, *, readonly: bool) -> None:
+        super().__init__(engine, shown_url(address))
+        self.address = address
+        """The store's normalized address with its password where it has one: to connect with, never to be shown."""
         self._readonly = readonly
         self._lock = Lock()
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Open a store for writing: folders and file are created, and the schema is brought up to date.
+        """Open a store for writing: a file and its folders are created, and the schema is brought up to date.
 
         Args:
-            url: A path, or `sqlite:///PATH`.
+            url: A path, `sqlite:///PATH`, or `postgresql://USER@HOST/DATABASE` of a database that is there.
 
         Raises:
             StoreError: It cannot be written, is another program's, or was written by a newer openmic.
         """
         url = normalize_url(url)
         check_writable(url)
-        sqlite_path(url).parent.mkdir(parents=True, exist_ok=True)
+        if not is_postgresql(url):
+            sqlite_path(url).parent.mkdir(parents=True, exist_ok=True)
         engine = writing_engine(url)
         with _disposed_on_failure(engine, url):
             migrate.upgrade(engine)
@@ -65,13 +70,20 @@ class Store(ConversationReader):
             StoreError: It does not exist, is no store, or its schema is not that of this openmic.
         """
         url = normalize_url(url)
-        path = sqlite_path(url)
-        if not path.is_file():
+        if not is_postgresql(url) and not (path := sqlite_path(url)).is_file():
             raise StoreError(f"no store at {str(path)!r}: run `openmic run` first, or name one with --store")
         engine = reading_engine(url)
         with _disposed_on_failure(engine, url):
             migrate.require_head(engine)
         return cls(engine, url, readonly=True)
+
+    def sole_writer(self, run_id: str) -> AbstractContextManager[None]:
+        """Hold a run for this process while it is carried out, so that no other machine takes it up.
+
+        Raises:
+            ConfigError: On entering: another process holds it.
+        """
+        return sole_writer(self._engine, run_id)
 
     def close(self) -> None:
         """Close all connections; closing twice does no harm."""
@@ -129,7 +141,7 @@ class Store(ConversationReader):
         keys = key if isinstance(key, tuple) else (key,)
         this = and_(*(column == part for column, part in zip(target.primary_key.columns, keys, strict=True)))
         with self._transaction(f"updating {table.__name__} {key!r}") as connection:
-            present = connection.execute(select(target).where(this)).mappings().one_or_none()
+            present = connection.execute(select(target).where(this).with_for_update()).mappings().one_or_none()
             if present is None:
                 raise NotFoundError(f"there is no {table.__name__} {key!r} in the store {self.url!r}")
             after = checked(table, {**present, **values})
@@ -166,7 +178,9 @@ class Store(ConversationReader):
         try:
             with self._lock, writing(self._engine) as connection:
                 yield connection
-        except (StatementError, UnicodeError) as error:  # half a surrogate pair is a str, but no text
+        except (StatementError, TypeError, ValueError) as error:  # the last two: no JSON, or no text (half an emoji)
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                raise StoreError(lost(self.url, doing, error)) from error
             why = error.orig if isinstance(error, StatementError) else error
             raise StoreError(f"the store {self.url!r} refused {doing}: {why}") from error
 
@@ -187,9 +201,9 @@ def _named(rows: tuple[SQLModel, ...]) -> str:
 def _disposed_on_failure(engine: Engine, url: str) -> Iterator[None]:
     try:
         yield
-    except DatabaseError as error:
+    except DBAPIError as error:
         engine.dispose()
-        raise StoreError(f"the store {url!r} cannot be opened: {error.orig}") from error
+        raise StoreError(f"the store {shown_url(url)!r} cannot be opened: {reason(error)}") from error
     except BaseException:
         engine.dispose()
         raise

@@ -5,7 +5,7 @@ Everything is counted in the database, in a handful of grouped queries; no row i
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, distinct, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, distinct, func, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -111,8 +111,8 @@ def _drafts(
     )
     over, valid = of_dialogue.c.status == "finished", of_dialogue.c.valid
     counts = select(
-        func.coalesce(func.sum(of_dialogue.c.passed - valid), 0),
-        func.coalesce(func.sum(valid), 0),
+        _total(of_dialogue.c.passed - valid),
+        _total(valid),
         _count(over),
         _count(and_(over, valid == 0)),
         _count(and_(over, valid == 1)),
@@ -217,7 +217,12 @@ def _said(run: Run, round_number: int | None) -> list[ColumnElement[bool]]:
 
 
 def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+    return _total(case((condition, 1), else_=0))
+
+
+def _total(number: ColumnElement[int]) -> ColumnElement[int]:
+    # PostgreSQL sums integers up to one of any length, which is no int in Python.
+    return cast(func.coalesce(func.sum(number), 0), BigInteger)
 
 
 def _rejected(gates: dict[str | None, int]) -> dict[str, int]:

@@ -1,11 +1,12 @@
-"""Tiny students that several rooms test with: saved as ordinary transformers folders, made once per session."""
+"""What several rooms test with, made once per session: tiny students, as ordinary folders, and a database server."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from . import tiny
+from . import postgresql, tiny
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +27,17 @@ def tiny_seq2seq(tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) 
     """The folder of a sequence-to-sequence student."""
     tokenizer = tiny.seq2seq_tokenizer(tiny_tokenizer)
     return tiny.save(tiny.t5(tokenizer), tokenizer, tmp_path_factory.mktemp("students") / "tiny-seq2seq")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgresql.Server]:
+    """A PostgreSQL server. Databases on it are a test's own to make.
+
+    `make test` installs the programs where it may; where it may not, these tests are skipped and say so.
+    """
+    try:
+        postgresql.find_binaries()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    with postgresql.running() as server:
+        yield server

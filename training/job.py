@@ -33,7 +33,7 @@ class TrainingJob:
     parent: AdapterRef
     """The adapter to go on from, and the first phase's reference; version 0 begins with a new adapter."""
     adapters: str
-    """The folder of the run's adapters."""
+    """Where the run's adapters are committed: a folder, or an address of remote storage."""
     version: int
     reference_file: Path | None = None
     """Where the reference's log-probabilities are kept (safetensors), to be found again when the training is done

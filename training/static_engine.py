@@ -1,21 +1,22 @@
-"""The `static` engine: a batch of requests through `generate`, with LoRA adapters loaded beside the base model.
+"""Batches of requests through `generate`, with LoRA adapters loaded beside the base model.
 
-Works for causal and sequence-to-sequence students on any device. It knows nothing of actors or queues; one thread at a
-time may call it.
+Works for causal and sequence-to-sequence students on any device. It knows nothing of queues (`engines.static` puts one
+in front of it); one thread at a time may call it.
 """
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache, GenerationConfig
 
-from ..core.errors import AdapterError, GenerationError
 from ..core.records import AdapterRef, Generation, GenerationRequest
-from .adapters import verify_adapter
 from .beam_search import Search, find_beams, groups_of, search_of
+from .engines.engine import generation_of, refuse_current, refuse_too_long, refuse_unloaded
+from .engines.shelf import AdapterShelf
 from .prompt_cache import shared_prefill
 from .seeded_sampling import PerRowLength, SeededSampler
 from .student import LoadedStudent
@@ -25,8 +26,6 @@ STRIDE = 8
 """Tokens generated before rows that have ended leave the batch."""
 LENGTH_SPREAD = 1.5
 """How many times longer than its shortest prompt the longest of a batch may be."""
-ADAPTERS_KEPT = 3
-"""Adapters held in memory at once; the least recently used one is dropped beyond that."""
 
 
 class StaticEngine:
@@ -34,30 +33,52 @@ class StaticEngine:
 
     def __init__(self, student: LoadedStudent, *, max_batch: int, worker: str = "local") -> None:
         self._student = student
-        self._model: Any = student.model
+        self._shelf = AdapterShelf(student)
         self._max_batch = max_batch
         self._worker = worker
-        self._loaded: dict[int, str] = {}
-        self.current = 0
 
-    def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
-        """Verify an adapter's files and load it; the one that was current stays loaded, and current on failure.
+    @property
+    def current(self) -> int:
+        """The adapter version of requests that name none."""
+        return self._shelf.current
+
+    @property
+    def loaded(self) -> tuple[int, ...]:
+        """The versions that can be asked for."""
+        return self._shelf.loaded
+
+    def verified(self, ref: AdapterRef) -> Path | None:
+        """The verified folder of an adapter, None for one that is loaded; may be called beside a generation.
+
+        Raises:
+            AdapterError: the files are not what was committed.
+        """
+        return self._shelf.missing(ref)
+
+    def load_adapter(self, ref: AdapterRef, *, make_current: bool = True, folder: Path | None = None) -> None:
+        """Load an adapter; the one that was current stays loaded, and current on failure.
+
+        Args:
+            ref: The adapter.
+            make_current: Whether requests that name no version get this one from now on.
+            folder: What `verified` said, where it was asked before; else the files are verified now.
 
         Raises:
             AdapterError: the files are not what was committed, or do not fit the student.
         """
-        if ref.version and ref.version not in self._loaded:
-            folder, name = str(verify_adapter(ref)), f"v{ref.version}"
-            try:
-                self._attach(folder, name)
-            except (ValueError, RuntimeError, KeyError, OSError) as error:
-                raise AdapterError(
-                    f"adapter version {ref.version} does not load on {self._student.name!r}: {error}"
-                ) from error
-            self._loaded[ref.version] = name
+        folder = folder or self._shelf.missing(ref)
+        if folder is not None and ref.version not in self.loaded:
+            self._shelf.put(ref.version, folder)
         if make_current:
-            self.current = ref.version
-        self._drop_old(keep={self.current, ref.version})
+            self._shelf.current = ref.version
+        for version in self._shelf.surplus(keep={ref.version}):
+            self._shelf.remove(version)
+
+    def unload(self, version: int) -> None:
+        """Let go of a version. Raises AdapterError for the current one."""
+        refuse_current(version, self.current)
+        if version in self.loaded[1:]:
+            self._shelf.remove(version)
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Answer all requests, in their order; batches are made per adapter version and by prompt length.
@@ -65,19 +86,29 @@ class StaticEngine:
         Requests of one beam search are answered from one search.
 
         Raises:
-            GenerationError: a request names an adapter that is not loaded, or a beam that its search does not have.
+            GenerationError: a request names an adapter that is not loaded or a beam that its search does not have, or
+                is too long for the student.
         """
         began = time.monotonic()
         prompts = [render_prompt(self._student, request.messages) for request in requests]
+        for request, prompt in zip(requests, prompts, strict=True):
+            refuse_too_long(self._student, request, len(prompt))
         versions = [self.current if request.adapter is None else request.adapter for request in requests]
         answers: dict[int, Generation] = {}
         for version in sorted(set(versions)):
-            if version and version not in self._loaded:
-                raise GenerationError(f"adapter version {version} is not loaded; loaded are {[0, *self._loaded]}")
+            refuse_unloaded(version, self.loaded)
             rows = [i for i, asked in enumerate(versions) if asked == version]
             for row, ids in self._answers(rows, requests, prompts, version):
-                latency_ms = (time.monotonic() - began) * 1000
-                answers[row] = self._generation(requests[row], ids, len(prompts[row]), version, latency_ms)
+                answers[row] = generation_of(
+                    self._student,
+                    requests[row],
+                    ids,
+                    prompt_tokens=len(prompts[row]),
+                    adapter_version=version,
+                    queue_ms=0.0,
+                    latency_ms=(time.monotonic() - began) * 1000,
+                    worker=self._worker,
+                )
         return [answers[i] for i in range(len(requests))]
 
     def _answers(
@@ -120,10 +151,10 @@ class StaticEngine:
 
     def _search(self, searches: Sequence[Search], version: int) -> list[list[list[int]]]:
         """New token ids of each beam of each search, the best beam first."""
-        self._select(version)
+        self._use(version)
         ids, mask = self._padded([search.prompt for search in searches])
         with torch.inference_mode():
-            found = find_beams(self._student, self._model, ids, mask, searches)
+            found = find_beams(self._student, self._shelf.model, ids, mask, searches)
         eos, limit = self._student.tokenizer.eos_token_id, searches[0].max_tokens
         return [[_cut(beam, eos, limit) for beam in beams] for beams in found]
 
@@ -135,7 +166,7 @@ class StaticEngine:
         self, requests: Sequence[GenerationRequest], prompts: Sequence[Sequence[int]], version: int
     ) -> list[list[int]]:
         """New token ids of each row, cut after the end of sequence or at the row's own limit."""
-        self._select(version)
+        self._use(version)
         ids, mask = self._padded(prompts)
         decode = self._decode_causal if self._student.kind == "causal" else self._decode_seq2seq
         with torch.inference_mode():
@@ -145,7 +176,7 @@ class StaticEngine:
         """Generate a few tokens at a time, and let rows that have ended leave the batch in between."""
         width, rows = ids.shape[1], list(range(len(requests)))
         texts: list[list[int]] = [[] for _ in rows]
-        cache = shared_prefill(self._model, ids, mask)
+        cache = shared_prefill(self._shelf.model, ids, mask)
         while rows:
             active = [requests[row] for row in rows]
             longest = max(request.sampling.max_tokens for request in active)
@@ -190,9 +221,9 @@ class StaticEngine:
             return_dict_in_generate=True,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
-            decoder_start_token_id=getattr(self._model.config, "decoder_start_token_id", None),
+            decoder_start_token_id=getattr(self._student.model.config, "decoder_start_token_id", None),
         )
-        return self._model.generate(
+        return self._shelf.model.generate(
             input_ids=ids,
             attention_mask=mask,
             past_key_values=cache,
@@ -201,60 +232,9 @@ class StaticEngine:
             stopping_criteria=[PerRowLength([sampling.max_tokens for sampling in samplings], start_width)],
         )
 
-    def _generation(
-        self, request: GenerationRequest, ids: list[int], prompt_tokens: int, version: int, latency_ms: float
-    ) -> Generation:
-        ended = bool(ids) and ids[-1] == self._student.tokenizer.eos_token_id
-        return Generation(
-            request_id=request.id,
-            text=self._student.tokenizer.decode(ids, skip_special_tokens=True).strip(),
-            token_ids=tuple(ids),
-            prompt_tokens=prompt_tokens,
-            adapter_version=version,
-            finish_reason="stop" if ended else "length",
-            queue_ms=0.0,
-            latency_ms=latency_ms,
-            worker=self._worker,
-        )
-
-    def _attach(self, folder: str, name: str) -> None:
-        """Put an adapter beside those that are loaded, or around the base model; one that fails leaves no trace."""
-        from peft import PeftConfig, PeftModel
-
-        if self._loaded:
-            try:
-                self._model.load_adapter(folder, adapter_name=name)
-            except BaseException:
-                if name in self._model.peft_config:
-                    self._model.delete_adapter(name)
-                raise
-        else:
-            config = PeftConfig.from_pretrained(folder, inference_mode=True)
-            model: Any = PeftModel(self._student.model, config, adapter_name=name)
-            try:
-                model.load_adapter(folder, adapter_name=name)
-            except BaseException:
-                model.unload()
-                raise
-            self._model = model
-        self._model.eval()
-
-    def _select(self, version: int) -> None:
-        if not self._loaded:
-            return
-        if version == 0:
-            self._model.base_model.disable_adapter_layers()
-        else:
-            self._loaded[version] = self._loaded.pop(version)  # the most recently used one stands last
-            self._model.base_model.enable_adapter_layers()
-            self._model.set_adapter(self._loaded[version], inference_mode=True)
-
-    def _drop_old(self, keep: set[int]) -> None:
-        for version in list(self._loaded):
-            if len(self._loaded) <= ADAPTERS_KEPT:
-                return
-            if version not in keep:
-                self._model.delete_adapter(self._loaded.pop(version))
+    def _use(self, version: int) -> None:
+        self._shelf.select(version)
+        self._shelf.touch(version)
 
 
 def _cut(ids: list[int], eos: int, limit: int) -> list[int]:

@@ -77,7 +77,7 @@ def load_student(name: str, *, device: str = "auto", announce: Callable[[str], N
     """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     info = inspect_student(name)
     quieten_transformers()
@@ -86,13 +86,24 @@ def load_student(name: str, *, device: str = "auto", announce: Callable[[str], N
     dtype = torch.bfloat16 if where.startswith("cuda") else torch.float32
     loader = AutoModelForCausalLM if info.kind == "causal" else AutoModelForSeq2SeqLM
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = _tokenizer(source)
         model: Any = loader.from_pretrained(source, dtype=dtype)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise StudentError(f"the weights of student.model {name!r} do not load: {error}") from error
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
     return LoadedStudent(name, info.kind, model.to(where).eval(), tokenizer, where)
+
+
+def load_tokenizer(name: str) -> Any:
+    """The tokenizer alone, for a student that is served elsewhere.
+
+    Raises:
+        StudentError: as `inspect_student`, or the tokenizer does not load.
+    """
+    inspect_student(name)
+    try:
+        return _tokenizer(str(packaged_folder(name)) if name in PACKAGED else name)
+    except (OSError, ValueError) as error:
+        raise StudentError(f"the tokenizer of student.model {name!r} does not load: {error}") from error
 
 
 def resolve_device(device: str) -> str:
@@ -109,6 +120,15 @@ def accepted_inputs(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     parameters = inspect.signature(base.forward).parameters
     return {name: value for name, value in inputs.items() if name in parameters}
+
+
+def _tokenizer(source: str) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def _kind_of(name: str, config: Any) -> tuple[StudentKind, str]:

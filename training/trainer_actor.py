@@ -70,7 +70,7 @@ class TrainerWorker:
             ]
             objectives = [phase.objective for _, phase in phases]
             facts = {"base_model": job.student, "parent": job.parent.version, "objective": "-".join(objectives)}
-            ref = commit_adapter(model, Path(job.adapters), job.version, facts)
+            ref = commit_adapter(model, job.adapters, job.version, facts)
             return ref, joined_metrics(metrics, [number for number, _ in phases])
 
 

@@ -95,7 +95,7 @@ async def _carry_out(
     version = training.adapter_version
     if context.store.count(Adapter, run_id=context.run.id, version=version):
         return version
-    ref = committed_adapter(context.adapters_folder, version)
+    ref = committed_adapter(context.adapters_root, version)
     if ref is None:
         ref = await _train(context, training, settings, lessons)
     elif training.status != "finished":  # the process ended between the commit and its record
@@ -177,7 +177,7 @@ async def _train(
         lora=context.config.training.lora,
         seed=training.seed,
         parent=context.adapter(training.parent_version),
-        adapters=str(context.adapters_folder),
+        adapters=context.adapters_root,
         version=training.adapter_version,
         reference_file=context.folder / "references" / f"v{training.adapter_version:06d}.safetensors",
     )

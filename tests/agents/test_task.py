@@ -126,6 +126,10 @@ def test_an_output_is_what_is_left_of_a_reply(task: Task, reply: str, output: st
     assert task.clean(output) == output
 
 
+def test_a_nul_is_cleaned_away(tmp_path: Path) -> None:
+    assert load_task(str(write_task(tmp_path))).clean("One\0 line.\0") == "One line."
+
+
 def test_cleaning_can_be_switched_off(tmp_path: Path) -> None:
     task = load_task(str(write_task(tmp_path, cleaning={"first_line_only": False, "strip_quotes": False})))
     assert task.clean('"One line.\nAnother."') == '"One line. Another."'

@@ -343,12 +343,25 @@ def test_a_store_that_cannot_be_written(openmic: Openmic, config: Path, tmp_path
         ("file/openmic.db", "is not a folder"),
         ("folder", "is a folder"),
         ("text.db", "is not a SQLite database"),
-        ("postgresql://host/db", "SQLite"),
+        ("mysql://me:s3cret@host/db", "SQLite or PostgreSQL"),
+        ("postgresql://me:s3cret@127.0.0.1:1/db", "cannot be reached"),
         ("sqlite://", "names no file"),
     ):
         error = refused(openmic, tmp_path, "run", str(config), "--set", f"store={store}")
         assert said in error
+        assert "s3cret" not in error
     assert "is not a folder" in refused(openmic, tmp_path, "run", str(config), "--set", "home=file")
+
+
+def test_storage_that_cannot_be_used(openmic: Openmic, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for storage, said in (
+        ("file/adapters", "is not a folder"),
+        ("nosuch://bucket", "storage_uri 'nosuch://bucket' cannot be used"),
+        ("sftp://me:s3cret@host/x", "it holds a password"),
+    ):
+        error = refused(openmic, tmp_path, "run", str(config), "--set", f"storage_uri={storage}")
+        assert said in error
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")

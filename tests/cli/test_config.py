@@ -45,6 +45,11 @@ def test_no_key_is_printed_even_when_there_is_one(openmic: Openmic, monkeypatch:
     assert "sk-very-secret" not in openmic("config", "show", HUMOR, "--json").out
 
 
+def test_the_password_of_a_store_is_not_printed(openmic: Openmic) -> None:
+    outcome = openmic("config", "show", HUMOR, "--json", "--set", "store=postgresql://me:s3cret@host/db")
+    assert json.loads(outcome.out)["store"] == "postgresql://me@host/db"
+
+
 def test_the_schema_describes_every_key(openmic: Openmic) -> None:
     outcome = openmic("config", "schema")
     assert outcome.code == 0

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -105,6 +106,18 @@ def test_the_simulated_judge_is_another_than_the_simulated_critic() -> None:
 def test_the_store_lies_in_the_home_folder_unless_it_is_named() -> None:
     assert RunConfig.model_validate(SMALLEST | {"home": "/data/x"}).store_url == "/data/x/openmic.db"
     assert RunConfig.model_validate(SMALLEST | {"store": "other.db"}).store_url == "other.db"
+
+
+def test_a_storage_folder_is_found_from_any_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert RunConfig.model_validate(SMALLEST | {"storage_uri": "shared"}).storage_uri == str(tmp_path / "shared")
+    for address in (None, "s3://bucket/openmic", f"file://{tmp_path}"):
+        assert RunConfig.model_validate(SMALLEST | {"storage_uri": address}).storage_uri == address
+
+
+def test_storage_takes_no_password() -> None:
+    with pytest.raises(ValidationError, match="leave it to the environment"):
+        RunConfig.model_validate(SMALLEST | {"storage_uri": "sftp://me:s3cret@host/x"})
 
 
 def test_all_sections_of_our_own_are_sections() -> None:

@@ -26,7 +26,8 @@ from openmic.graph.runtime import RunContext
 from openmic.graph.saved_llm import SavedLLM
 from openmic.store import Example as ExampleRow
 from openmic.store import PromptTemplate, Run, RunExample, Store
-from openmic.training.pool import StudentPool, Trainer
+from openmic.training.pool import StudentPool
+from openmic.training.trainer import Trainer
 
 T = TypeVar("T")
 SENTENCE = "The kettle in our kitchen broke again this morning."

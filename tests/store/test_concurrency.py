@@ -13,7 +13,7 @@ from openmic.store.engine import writing
 from .rows import dialogue, example, turn
 
 
-def test_a_reader_reads_while_threads_write(store: Store, path: Path) -> None:
+def test_a_reader_reads_while_threads_write(store: Store) -> None:
     threads, each = 8, 250
     store.add(*(dialogue(id=f"d{thread}", replica=thread) for thread in range(threads)))
 
@@ -22,7 +22,7 @@ def test_a_reader_reads_while_threads_write(store: Store, path: Path) -> None:
             store.add(turn(seq, id=f"t{thread}-{seq}", dialogue_id=f"d{thread}"))
 
     seen = [0]
-    with Store.open_readonly(str(path)) as reader, ThreadPoolExecutor(threads) as pool:
+    with Store.open_readonly(store.address) as reader, ThreadPoolExecutor(threads) as pool:
         writers = [pool.submit(write, thread) for thread in range(threads)]
         while not all(writer.done() for writer in writers):
             seen.append(reader.count(Turn))
@@ -51,18 +51,18 @@ def test_many_threads_read_one_store(store: Store) -> None:
         assert [read.result() for read in [pool.submit(read) for _ in range(24)]] == [1] * 24
 
 
-def test_a_reader_is_not_held_up_by_an_open_write(store: Store, path: Path) -> None:
-    with Store.open_readonly(str(path)) as reader, writing(store._engine) as connection:
+def test_a_reader_is_not_held_up_by_an_open_write(store: Store) -> None:
+    with Store.open_readonly(store.address) as reader, writing(store._engine) as connection:
         connection.exec_driver_sql("INSERT INTO example (id, text) VALUES ('e2', 'x')")
         started = time.monotonic()
         assert reader.count(Example) == 1
         assert time.monotonic() - started < 1
 
 
-def test_a_second_writing_process_waits_its_turn(store: Store, path: Path) -> None:
+def test_a_second_writing_process_waits_its_turn(store: Store) -> None:
     script = "import sys; from openmic.store import Store, Example\nwith Store.open(sys.argv[1]) as s: "
     script += "[s.add(Example(id=f'p{n}', text='x')) for n in range(20)]"
-    with subprocess.Popen([sys.executable, "-W", "error", "-c", script, str(path)]) as other:
+    with subprocess.Popen([sys.executable, "-W", "error", "-c", script, store.address]) as other:
         number = 0
         while other.poll() is None:
             store.add(example(id=f"o{number}"))
@@ -71,26 +71,26 @@ def test_a_second_writing_process_waits_its_turn(store: Store, path: Path) -> No
     assert store.count(Example) == 1 + 20 + number
 
 
-def test_opening_one_new_store_at_once_makes_one_schema(path: Path) -> None:
+def test_opening_one_new_store_at_once_makes_one_schema(address: str) -> None:
     barrier = Barrier(4)
 
     def open_it(number: int) -> None:
         barrier.wait()
-        with Store.open(str(path)) as opened:
+        with Store.open(address) as opened:
             opened.add(example(id=f"e{number}"))
 
     with ThreadPoolExecutor(4) as pool:
         for opening in [pool.submit(open_it, number) for number in range(4)]:
             opening.result()
-    with Store.open_readonly(str(path)) as reader:
+    with Store.open_readonly(address) as reader:
         assert reader.count(Example) == 4
 
 
-def test_what_was_added_survives_the_process_being_killed(path: Path) -> None:
+def test_what_was_added_survives_the_process_being_killed(address: str) -> None:
     script = "import os, sys, signal; from openmic.store import Store, Example; s = Store.open(sys.argv[1]); "
     script += "s.add(Example(id='paid', text='x')); os.kill(os.getpid(), signal.SIGKILL)"
-    assert subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == -9
-    with Store.open_readonly(str(path)) as reader:
+    assert subprocess.run([sys.executable, "-c", script, address], check=False).returncode == -9
+    with Store.open_readonly(address) as reader:
         assert reader.get(Example, "paid") is not None
 
 

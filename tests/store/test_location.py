@@ -6,7 +6,8 @@ import pytest
 
 from openmic.core.errors import StoreError
 from openmic.store import Store, check_writable, normalize_url
-from openmic.store.location import file_system
+from openmic.store.location import shown_url, without_passwords
+from openmic.store.sqlite import file_system
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0
@@ -31,8 +32,51 @@ def test_a_path_becomes_an_absolute_url(tmp_path: Path, monkeypatch: pytest.Monk
     assert normalize_url(expected) == expected
 
 
+def test_a_postgresql_address_has_one_spelling() -> None:
+    expected = "postgresql://me:s3cret@host:5433/db?sslmode=require"
+    for scheme in ("postgresql", "postgres", "postgresql+psycopg"):
+        assert normalize_url(f"{scheme}://me:s3cret@host:5433/db?sslmode=require") == expected
+
+
 def test_other_databases_keep_their_address() -> None:
-    assert normalize_url("postgresql://me:secret@host/db") == "postgresql://me:secret@host/db"
+    assert normalize_url("mysql://me:secret@host/db") == "mysql://me:secret@host/db"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://me:s3cret@host/db", "postgresql://me@host/db"),
+        ("postgresql://me:s3%2Fcr%40et@host:1/db?sslmode=require", "postgresql://me@host:1/db?sslmode=require"),
+        ("postgresql://host/db?user=me&password=s3cret&sslpassword=s3cret", "postgresql://host/db?user=me"),
+        ("postgresql:///db?host=/run/postgresql", "postgresql:///db?host=%2Frun%2Fpostgresql"),
+        ("mysql://me:s3cret@host/db", "mysql://me@host/db"),
+        ("sqlite:////data/store.db", "sqlite:////data/store.db"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:
+    assert shown_url(address) == shown
+    assert shown_url(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("store=postgresql://me:s3cret@host/db", "store=postgresql://me@host/db"),
+        ("--store=postgres://me:s3c/ret@host/db", "--store=postgres://me@host/db"),
+        ("postgresql://host/db?password=s3cret&sslmode=require", "postgresql://host/db?&sslmode=require"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("dialogue.inputs=4", "dialogue.inputs=4"),
+    ],
+)
+def test_passwords_are_left_out_of_texts(told: str, shown: str) -> None:
+    assert without_passwords(told) == shown
+
+
+def test_an_unreadable_address_is_refused_without_its_password() -> None:
+    with pytest.raises(StoreError, match="no store address") as caught:
+        normalize_url("postgresql://me:s3cret@host:port/db")
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__suppress_context__
 
 
 @pytest.mark.parametrize("address", ["", "  ", ":memory:", "sqlite://", "sqlite:///:memory:", "://", "sqlite://h:x/y"])
@@ -83,10 +127,10 @@ def test_what_cannot_be_a_store_is_refused(tmp_path: Path) -> None:
 
 
 def test_another_database_is_refused_without_showing_its_password() -> None:
-    with pytest.raises(StoreError, match="keeps its store in SQLite") as caught:
-        check_writable("postgresql://me:secret@host/db")
+    with pytest.raises(StoreError, match="SQLite or PostgreSQL") as caught:
+        check_writable("mysql://me:secret@host/db")
     assert "secret" not in str(caught.value)
-    with pytest.raises(StoreError, match="keeps its store in SQLite"):
+    with pytest.raises(StoreError, match="SQLite or PostgreSQL"):
         check_writable("nosuch://host/db")
 
 
@@ -116,7 +160,7 @@ def test_the_file_system_is_that_of_the_deepest_and_latest_mount() -> None:
 def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/x {tmp_path.resolve()} nfs4 rw 0 0\n")
-    monkeypatch.setattr("openmic.store.location._MOUNTS", mounts)
+    monkeypatch.setattr("openmic.store.sqlite._MOUNTS", mounts)
     with pytest.raises(StoreError, match=r"network file system \(nfs4\).*local disk"):
         check_writable(str(tmp_path / "new" / "store.db"))
     with pytest.raises(StoreError, match="network file system"):

@@ -11,7 +11,7 @@ from openmic.core.errors import AdapterError
 from openmic.core.records import AdapterRef
 from openmic.training.adapters import (
     MANIFEST,
-    adapter_folder,
+    adapter_uri,
     commit_adapter,
     committed_adapter,
     file_sha256,
@@ -52,7 +52,7 @@ def test_a_commit_is_a_folder_with_a_manifest_of_all_its_files(tmp_path: Path) -
     folder = root / "v000003"
     manifest = json.loads((folder / MANIFEST).read_text())
     assert ref == AdapterRef(3, str(folder), sha256(folder / MANIFEST))
-    assert adapter_folder(root, 3) == folder
+    assert adapter_uri(root, 3) == str(folder)
     assert manifest == {
         "version": 3,
         "parent": 2,
@@ -69,7 +69,7 @@ def test_a_commit_that_is_cut_short_leaves_nothing(tmp_path: Path, error: BaseEx
         commit_adapter(Saves(fails=error), tmp_path, 1, {})
     assert list(tmp_path.iterdir()) == []
     assert committed_adapter(tmp_path, 1) is None
-    assert verify_adapter(commit_adapter(Saves(), tmp_path, 1, {})) == adapter_folder(tmp_path, 1)
+    assert verify_adapter(commit_adapter(Saves(), tmp_path, 1, {})) == Path(adapter_uri(tmp_path, 1))
 
 
 def test_the_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_the_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_folder_that_was_never_committed_is_replaced(tmp_path: Path) -> None:
-    folder = adapter_folder(tmp_path, 1)
+    folder = Path(adapter_uri(tmp_path, 1))
     folder.mkdir()
     (folder / "half").write_text("x")
     ref = commit_adapter(Saves(), tmp_path, 1, {})

@@ -6,7 +6,8 @@ import torch
 from openmic.core.errors import AdapterError, GenerationError
 from openmic.core.records import NO_ADAPTER, AdapterRef, GenerationRequest
 from openmic.training.adapters import commit_adapter
-from openmic.training.static_engine import ADAPTERS_KEPT, StaticEngine
+from openmic.training.engines.engine import ADAPTERS_KEPT
+from openmic.training.static_engine import StaticEngine
 from openmic.training.student import LoadedStudent
 from openmic.training.tokenization import render_prompt
 

@@ -1,0 +1,111 @@
+"""How a pool's throughput grows from 1 to 64 students whose engine sleeps instead of computing.
+
+Sleeping costs no CPU, so what falls short of linear is the pool: routing, Ray's calls, and what waits for them. Each
+student answers `SLOTS` requests at once, each in `SECONDS`; the pool is kept full. Linear is the throughput of one
+student, measured in the same run, times their number.
+"""
+
+import asyncio
+import itertools
+import os
+import sys
+import time
+from dataclasses import dataclass
+
+from report import arguments, report
+
+from openmic.core.config import StudentSettings
+from openmic.core.records import AdapterRef, Generation, GenerationRequest, StudentSampling
+from openmic.training.local_ray import ray_session
+from openmic.training.pool import StudentPool
+
+TARGET = 0.9
+SECONDS = 2.0
+SLOTS = 4
+ROUNDS = 4
+"""Times each slot is filled while the clock runs."""
+NUMBERS = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass
+class Counters:
+    """Nothing is counted."""
+
+    batches: int = 0
+    batched_rows: int = 0
+    swaps: int = 0
+    last_swap_pause_s: float = 0.0
+
+
+class Sleeper:
+    """A worker with `SLOTS` places, in each of which a request sleeps."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(SLOTS)
+
+    async def ready(self) -> int:
+        """The base model is all it has."""
+        return 0
+
+    async def stats(self) -> Counters:
+        """Nothing."""
+        return Counters()
+
+    async def load_adapter(self, ref: AdapterRef, make_current: bool = True) -> int:
+        """It has none."""
+        raise NotImplementedError
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """Sleep, and say nothing."""
+        async with self._places:
+            await asyncio.sleep(SECONDS)
+        return Generation(request.id, "", (0,), 1, 0, "stop", 0.0, SECONDS * 1000, f"pid-{os.getpid()}")
+
+
+async def throughput(actors: int, seconds: float) -> float:
+    """Requests per second through a pool of so many students."""
+    settings = StudentSettings.model_validate(
+        # One more than are asleep waits with each student, so that none ever waits for the driver.
+        {"pool": {"actors": actors, "cpus_per_actor": 0, "max_waiting": 2 * SLOTS}}
+    )
+    pool = StudentPool(settings, threads=1, build=Sleeper)
+    names = itertools.count()
+    answered: list[float] = []
+
+    async def ask() -> None:
+        while True:
+            await pool.generate(GenerationRequest(f"r{next(names)}", (), StudentSampling(), 0))
+            answered.append(time.monotonic())
+
+    try:
+        await pool.ready(actors)
+        asking = [asyncio.ensure_future(ask()) for _ in range(actors * 2 * SLOTS)]
+        await asyncio.sleep(SECONDS * 1.5)  # everything is in its stride by then
+        began, before = time.monotonic(), len(answered)
+        await asyncio.sleep(seconds)
+        rate = (len(answered) - before) / (time.monotonic() - began)
+        for one in asking:
+            one.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+    finally:
+        pool.close()
+    return rate
+
+
+def main(arguments_: list[str] | None = None) -> None:
+    """Measure and print."""
+    options = arguments((__doc__ or "").splitlines()[0]).parse_args(arguments_)
+    numbers = NUMBERS[:2] if options.quick else NUMBERS
+    with ray_session():
+        rates = {number: asyncio.run(throughput(number, ROUNDS * SECONDS)) for number in numbers}
+    rows = [
+        {"students": n, "requests/s": rate, "linear": rates[1] * n, "share": rate / (rates[1] * n)}
+        for n, rate in rates.items()
+    ]
+    worst = min(float(row["share"]) for row in rows)
+    parts = {"seconds_per_request": SECONDS, "slots": SLOTS, "requests_per_second": rates}
+    report("scale", worst, "of linear", target=TARGET, rows=rows, parts=parts, as_json=options.json)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

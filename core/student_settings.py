@@ -1,0 +1,67 @@
+"""The student's part of the configuration: which model it is, and which engine generates with it."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from .pool_settings import PoolSettings
+from .records import StudentSampling
+from .section import Section
+
+
+class ContinuousSettings(Section):
+    """Limits of the `continuous` engine, fixed so that it never takes what memory it finds."""
+
+    cache_tokens: int = Field(default=32768, ge=256)
+    """Tokens, prompts included, whose keys and values are kept for all requests in progress together."""
+    step_tokens: int = Field(default=512, ge=16)
+    """Tokens that go through the model in one step; a longer prompt is read in several."""
+
+
+class StudentEndpointSettings(Section):
+    """An OpenAI-compatible server that holds the student and loads LoRA adapters while it runs."""
+
+    base_url: str
+    """Such as http://gpu-1:8000/v1."""
+    server: Literal["vllm", "sglang"] = "vllm"
+    """Whose calls it takes. vLLM needs --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True."""
+    model: str | None = None
+    """The base model's name on the server. Default: student.model."""
+    api_key_env: str = "OPENMIC_STUDENT_API_KEY"
+    """The environment variable that holds the key, where the server wants one."""
+    timeout_s: float = Field(default=120.0, gt=0)
+    """Seconds one attempt may take."""
+    max_retries: int = Field(default=6, ge=0)
+    """Further attempts after a rate limit, a server error, a time-out or a lost connection."""
+
+
+class StudentSettings(Section):
+    """The small model."""
+
+    model: str = "smollm2-135m-instruct"
+    """A hub id, a folder, or `smollm2-135m-instruct` (weights from a Python package)."""
+    engine: Literal["auto", "static", "continuous", "endpoint"] = "auto"
+    """`static` generates batch by batch and can do everything, `continuous` lets requests join and leave at every token
+    (causal students, no beams; not yet tried on a GPU), `endpoint` asks a server. `auto` is static."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, …"""
+    max_batch: int = Field(default=64, ge=1)
+    """Sequences generated together."""
+    batch_wait_ms: float = Field(default=30.0, ge=0)
+    """How long a batch of the static engine waits for one more to join it."""
+    continuous: ContinuousSettings = ContinuousSettings()
+    endpoint: StudentEndpointSettings | None = None
+    """Where the student is served; for the engine `endpoint`."""
+    sampling: StudentSampling = StudentSampling(temperature=1.0, top_p=0.95, max_tokens=48)
+    """How drafts and revisions are sampled. With `num_beams` the candidates are the best beams of one search."""
+    pool: PoolSettings = PoolSettings()
+
+    @model_validator(mode="after")
+    def _engine_can(self) -> Self:
+        if self.engine == "endpoint" and self.endpoint is None:
+            raise ValueError("engine=endpoint needs endpoint.base_url, the server that holds the student")
+        if self.engine in {"continuous", "endpoint"} and self.sampling.num_beams > 1:
+            raise ValueError(
+                f"engine={self.engine} has no beam search; set sampling.num_beams to 1, or engine to static"
+            )
+        return self

@@ -1,0 +1,104 @@
+"""A student's worker without a student: it answers at once, or after a while, and keeps a diary.
+
+A pool of real ones would spend the tests' time on loading models; what is tested is everything around the worker.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from openmic.core.errors import AdapterError
+from openmic.core.records import AdapterRef, Generation, GenerationRequest, Message, StudentSampling
+
+
+@dataclass
+class CheapCounters:
+    batches: int = 0
+    batched_rows: int = 0
+    swaps: int = 0
+    last_swap_pause_s: float = 0.0
+
+
+class CheapWorker:
+    """Notes what it does as `pid what` lines in the diary file."""
+
+    def __init__(self, diary: str, seconds: float, restart_s: float) -> None:
+        self._diary, self._seconds, self._current = diary, seconds, 0
+        self._counters = CheapCounters()
+        if Path(diary).exists():
+            time.sleep(restart_s)
+        self.note("started")
+
+    async def ready(self) -> int:
+        return self._current
+
+    async def stats(self) -> CheapCounters:
+        return self._counters
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        if request.id == "poison":
+            os.abort()
+        version = self._current
+        # A request may say itself how long it takes.
+        took = float(request.messages[0].content) if request.messages else self._seconds
+        await asyncio.sleep(took)
+        self.note(f"answered {request.id} v{version}")
+        return Generation(request.id, "", (1, 2, 3), 1, version, "stop", 0.0, took, f"pid-{os.getpid()}")
+
+    async def load_adapter(self, ref: AdapterRef, make_current: bool = True) -> int:
+        if ref.uri == "broken":
+            raise AdapterError("the adapter is broken")
+        if ref.uri == "broken for all but one" and make_current and f"current {ref.version}" in read(self._diary):
+            raise AdapterError("the adapter cannot be made current here")
+        self.note(f"loads {ref.version}")
+        await asyncio.sleep(self._seconds)
+        self._counters.swaps += 1
+        self._counters.last_swap_pause_s = self._seconds
+        self.note(f"{'current' if make_current else 'loaded'} {ref.version}")
+        if make_current:
+            self._current = ref.version
+        return self._current
+
+    def note(self, what: str) -> None:
+        line = f"{os.getpid()} {what}\n"
+        with Path(self._diary).open("a", encoding="utf-8") as file:
+            file.write(line)
+
+
+def read(diary: str | Path) -> str:
+    return Path(diary).read_text(encoding="utf-8")
+
+
+def notes(diary: Path, about: str, of: int | None = None) -> list[str]:
+    """What stands in the diary on something, in order: all of it, or what one process wrote."""
+    lines = (line.partition(" ") for line in read(diary).splitlines())
+    return [what for pid, _, what in lines if what.startswith(about) and of in {None, int(pid)}]
+
+
+def writers(diary: Path, about: str) -> list[int]:
+    """The processes that wrote of something, in order."""
+    lines = (line.partition(" ") for line in read(diary).splitlines())
+    return [int(pid) for pid, _, what in lines if what.startswith(about)]
+
+
+def cheap(diary: Path, seconds: float = 0.01, restart_s: float = 0.0) -> "partial[CheapWorker]":
+    """Makes workers that answer after `seconds`, and that take longer to be started again."""
+    return partial(CheapWorker, str(diary), seconds, restart_s)
+
+
+def asked(name: str, seconds: float | None = None, adapter: int | None = None) -> GenerationRequest:
+    """A request that takes so many seconds; None leaves it to the worker."""
+    messages = () if seconds is None else (Message(role="user", content=str(seconds)),)
+    return GenerationRequest(name, messages, StudentSampling(), 0, adapter)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until a condition holds."""
+    latest = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < latest, "it never came to that"
+        await asyncio.sleep(0.01)

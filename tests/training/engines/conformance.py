@@ -1,0 +1,362 @@
+"""What every engine must do. An engine's own test file inherits `Conformance` and says how the engine is built."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from openmic.core.errors import AdapterError, GenerationError
+from openmic.core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest
+from openmic.training.adapters import commit_adapter
+from openmic.training.engines.engine import ADAPTERS_KEPT, StudentEngine
+from openmic.training.static_engine import StaticEngine
+from openmic.training.tokenization import render_prompt
+
+from ..asking import TEXTS, request
+from ..conftest import BuildStudent, random_adapter
+
+BuildEngine = Callable[[Sequence[AdapterRef]], StudentEngine]
+"""Makes an engine around the llama student, with adapters to begin with."""
+
+COUNT = 20
+MIXED = [
+    *(request(text, seed=seed, max_tokens=20, id=f"{text[:3]}{seed}") for text in TEXTS[:3] for seed in (1, 2, 3)),
+    request(TEXTS[3], seed=4, temperature=0.7, top_p=0.9, max_tokens=30, id="cool"),
+    request(TEXTS[0], seed=5, temperature=0.0, max_tokens=7, id="greedy"),
+    request(TEXTS[1], seed=6, top_p=0.5, max_tokens=1, id="short"),
+]
+
+
+def scenario(build: BuildEngine, *adapters: AdapterRef) -> Callable[[Callable[[StudentEngine], Awaitable[None]]], None]:
+    """Runs a test's coroutine with an engine, which is closed in the end."""
+
+    def run(test: Callable[[StudentEngine], Awaitable[None]]) -> None:
+        async def whole() -> None:
+            engine = build(adapters)
+            try:
+                await asyncio.wait_for(test(engine), 60)
+            finally:
+                await engine.close()
+
+        asyncio.run(whole())
+
+    return run
+
+
+async def ask(engine: StudentEngine, requests: Sequence[GenerationRequest]) -> list[Generation]:
+    return list(await asyncio.gather(*(engine.generate(each) for each in requests)))
+
+
+async def idle(engine: StudentEngine) -> None:
+    while engine.stats.waiting or engine.stats.running:  # noqa: ASYNC110 - an engine tells nobody when it is idle
+        await asyncio.sleep(0.01)
+
+
+class Conformance:
+    """Inherit, and define a fixture `build` that gives a `BuildEngine`."""
+
+    tells_tokens = True
+    """Whether the engine says which tokens it generated; otherwise texts are compared."""
+
+    def said(self, generations: Sequence[Generation]) -> list[object]:
+        """What is to be the same."""
+        return [each.token_ids if self.tells_tokens else each.text for each in generations]
+
+    @pytest.fixture
+    def reference(self, student: BuildStudent, adapters: list[AdapterRef]) -> StaticEngine:
+        """What to compare with: batches without an engine around them. Versions 0 to 3 are loaded."""
+        engine = StaticEngine(student("llama"), max_batch=64)
+        for ref in adapters[:3]:
+            engine.load_adapter(ref)
+        engine.load_adapter(NO_ADAPTER)
+        return engine
+
+    def test_a_request_gets_the_same_text_alone_and_in_any_company(
+        self, build: BuildEngine, reference: StaticEngine
+    ) -> None:
+        expected = reference.generate(MIXED)
+
+        @scenario(build)
+        async def test(engine: StudentEngine) -> None:
+            together = await ask(engine, MIXED)
+            backwards = await ask(engine, MIXED[::-1])
+            alone = [await engine.generate(each) for each in MIXED]
+            for found in (together, backwards[::-1], alone):
+                assert self.said(found) == self.said(expected)
+
+    def test_an_answer_tells_what_it_answers(
+        self, build: BuildEngine, student: BuildStudent, reference: StaticEngine
+    ) -> None:
+        llama, expected = student("llama"), reference.generate(MIXED)
+
+        @scenario(build)
+        async def test(engine: StudentEngine) -> None:
+            for asked, found, same in zip(MIXED, await ask(engine, MIXED), expected, strict=True):
+                assert (found.request_id, found.text, found.adapter_version) == (asked.id, same.text, 0)
+                assert found.prompt_tokens == len(render_prompt(llama, asked.messages))
+                assert found.finish_reason == same.finish_reason
+                assert found.latency_ms > 0
+                assert found.queue_ms >= 0
+                assert found.worker
+
+    def test_texts_end_at_their_own_limit_or_by_themselves(
+        self, build: BuildEngine, student: BuildStudent, reference: StaticEngine
+    ) -> None:
+        asked = [
+            request(TEXTS[seed % 4], seed=seed, temperature=2.0, max_tokens=1 + seed % 40, id=f"r{seed}")
+            for seed in range(60)
+        ]
+        expected, eos = reference.generate(asked), student("llama").tokenizer.eos_token_id
+        assert {each.finish_reason for each in expected} == {"stop", "length"}
+
+        @scenario(build)
+        async def test(engine: StudentEngine) -> None:
+            for each, found, same in zip(asked, await ask(engine, asked), expected, strict=True):
+                assert self.said([found]) == self.said([same])
+                assert found.finish_reason == same.finish_reason
+                assert (found.token_ids[-1:] == (eos,)) == (found.finish_reason == "stop")
+                assert len(found.token_ids) <= each.sampling.max_tokens or not self.tells_tokens
+
+    def test_versions_answer_side_by_side(
+        self, build: BuildEngine, adapters: list[AdapterRef], reference: StaticEngine
+    ) -> None:
+        asked = [request(TEXTS[i % 4], seed=i, adapter=i % 3, max_tokens=10 + i, id=f"r{i}") for i in range(18)]
+        expected = reference.generate(asked)
+        assert len({reference.generate([request(seed=1, adapter=v)])[0].token_ids for v in (0, 1, 2)}) == 3
+
+        @scenario(build, *adapters[:2])
+        async def test(engine: StudentEngine) -> None:
+            assert engine.current == 2
+            assert set(engine.loaded) == {0, 1, 2}
+            found = await ask(engine, asked)
+            assert [each.adapter_version for each in found] == [0, 1, 2] * 6
+            assert self.said(found) == self.said(expected)
+            assert (await engine.generate(request())).adapter_version == 2
+
+    def test_a_version_that_is_not_loaded_is_refused_and_disturbs_nobody(
+        self, build: BuildEngine, adapters: list[AdapterRef]
+    ) -> None:
+        asked = [request(seed=i, adapter=7 if i == 2 else None, id=f"r{i}") for i in range(5)]
+
+        @scenario(build, adapters[0])
+        async def test(engine: StudentEngine) -> None:
+            found = await asyncio.gather(*(engine.generate(each) for each in asked), return_exceptions=True)
+            assert isinstance(found[2], GenerationError)
+            assert "adapter version 7 is not loaded" in str(found[2])
+            assert [getattr(each, "request_id", None) for each in found] == ["r0", "r1", None, "r3", "r4"]
+
+    def test_right_after_every_swap_greedy_texts_are_those_of_plain_generate(
+        self, build: BuildEngine, student: BuildStudent, adapters: list[AdapterRef]
+    ) -> None:
+        llama = student("llama")
+        asked = [request(text, temperature=0.0, max_tokens=20) for text in TEXTS]
+
+        def plain(model: Any) -> list[object]:
+            texts: list[object] = []
+            for each in asked:
+                prompt = torch.tensor([render_prompt(llama, each.messages)])
+                with torch.no_grad():
+                    made = model.generate(
+                        input_ids=prompt,
+                        attention_mask=torch.ones_like(prompt),
+                        max_new_tokens=20,
+                        do_sample=False,
+                        eos_token_id=llama.tokenizer.eos_token_id,
+                        pad_token_id=llama.tokenizer.pad_token_id,
+                    )
+                ids = made[0, prompt.shape[1] :].tolist()
+                text = llama.tokenizer.decode(ids, skip_special_tokens=True).strip()
+                texts.append(tuple(ids) if self.tells_tokens else text)
+            return texts
+
+        order = [1, 2, 0, 3, 1, 4]
+        expected = {version: plain(random_adapter(llama.model, "causal", seed=version)) for version in range(1, 5)}
+        expected[0] = plain(llama.model)
+        assert len({tuple(texts) for texts in expected.values()}) == 5
+
+        @scenario(build)
+        async def test(engine: StudentEngine) -> None:
+            for version in order:
+                await engine.load_adapter(adapters[version - 1] if version else NO_ADAPTER)
+                found = await ask(engine, asked)
+                assert {each.adapter_version for each in found} == {version}
+                assert self.said(found) == expected[version]
+
+    def test_swaps_under_load_lose_nothing_and_mix_nothing(
+        self, build: BuildEngine, adapters: list[AdapterRef], reference: StaticEngine
+    ) -> None:
+        asked = [request(TEXTS[i % 4], seed=i, max_tokens=20, id=f"r{i}") for i in range(COUNT)]
+        expected: dict[int, list[Generation]] = {}
+        for version in range(4):
+            reference.load_adapter(adapters[version - 1] if version else NO_ADAPTER)
+            expected[version] = reference.generate(asked)
+
+        @scenario(build)
+        async def test(engine: StudentEngine) -> None:
+            running: list[asyncio.Task[Generation]] = []
+            for version in range(4):
+                if version:
+                    await engine.load_adapter(adapters[version - 1])
+                running += [asyncio.create_task(engine.generate(each)) for each in asked]
+                await asyncio.wait(running[-len(asked) :], return_when=asyncio.FIRST_COMPLETED)
+            found = await asyncio.gather(*running)
+            assert [each.request_id for each in found] == [each.id for each in asked] * 4
+            for i, generation in enumerate(found):
+                assert self.said([generation]) == self.said([expected[generation.adapter_version][i % COUNT]])
+            assert {each.adapter_version for each in found} >= {0, 3}
+            assert engine.stats.swaps == 3
+
+    def test_a_broken_adapter_leaves_the_old_one_serving(
+        self,
+        build: BuildEngine,
+        student: BuildStudent,
+        adapters: list[AdapterRef],
+        misfit: AdapterRef,
+        reference: StaticEngine,
+        tmp_path: Path,
+    ) -> None:
+        altered = commit_adapter(random_adapter(student("llama").model, "causal", seed=5), tmp_path, 5, {"parent": 0})
+        Path(str(altered.uri), "adapter_model.safetensors").write_bytes(b"")
+        asked = [request(seed=3, adapter=version) for version in (1, 0)]
+        expected = self.said(reference.generate(asked))
+
+        @scenario(build)
+        async def test(engine: StudentEngine) -> None:
+            for before in (NO_ADAPTER, adapters[0]):
+                await engine.load_adapter(before)
+                with pytest.raises(AdapterError, match="was altered"):
+                    await engine.load_adapter(altered)
+                with pytest.raises(AdapterError, match="adapter version 9 does not load"):
+                    await engine.load_adapter(misfit)
+                assert engine.current == before.version
+                assert (await engine.generate(request())).adapter_version == before.version
+            assert self.said(await ask(engine, asked)) == expected
+            with pytest.raises(GenerationError, match="not loaded"):
+                await engine.generate(request(adapter=9))
+
+    def test_prompts_may_be_empty_or_long(self, build: BuildEngine, reference: StaticEngine) -> None:
+        asked = [request(text, seed=2, max_tokens=15) for text in ("", TEXTS[1] * 40, TEXTS[1] * 30, TEXTS[0])]
+        expected = reference.generate(asked)
+        assert max(each.prompt_tokens for each in expected) > 700
+
+        @scenario(build)
+        async def test(engine: StudentEngine) -> None:
+            found = await ask(engine, asked)
+            assert self.said(found) == self.said(expected)
+
+    def test_a_prompt_that_the_student_cannot_hold_is_refused_alone(self, build: BuildEngine) -> None:
+        @scenario(build)
+        async def test(engine: StudentEngine) -> None:
+            asked = [request(), request(TEXTS[1] * 300), request()]
+            found = await asyncio.gather(*(engine.generate(each) for each in asked), return_exceptions=True)
+            assert isinstance(found[1], GenerationError)
+            assert "needs" in str(found[1])
+            assert isinstance(found[0], Generation)
+            assert isinstance(found[2], Generation)
+
+    def test_a_caller_that_gives_up_frees_its_place(self, build: BuildEngine, reference: StaticEngine) -> None:
+        asked = [request(TEXTS[i % 4], seed=i, max_tokens=30, id=f"r{i}") for i in range(8)]
+        expected = reference.generate(asked)
+
+        @scenario(build)
+        async def test(engine: StudentEngine) -> None:
+            endless = asyncio.create_task(engine.generate(request(temperature=0.0, max_tokens=300)))
+            running = [asyncio.create_task(engine.generate(each)) for each in asked]
+            await asyncio.sleep(0.02)
+            for given_up in (endless, running[3]):
+                given_up.cancel()
+            found = await asyncio.gather(*running, return_exceptions=True)
+            assert isinstance(found[3], asyncio.CancelledError)
+            for i in (0, 1, 2, 4, 5, 6, 7):
+                generation = found[i]
+                assert isinstance(generation, Generation)
+                assert self.said([generation]) == self.said([expected[i]])
+            await idle(engine)
+            assert self.said([await engine.generate(asked[3])]) == self.said([expected[3]])
+
+    def test_many_at_once_are_all_answered_and_counted(self, build: BuildEngine) -> None:
+        asked = [request(TEXTS[i % 4], seed=i, max_tokens=4, id=f"r{i}") for i in range(100)]
+
+        @scenario(build)
+        async def test(engine: StudentEngine) -> None:
+            found = await ask(engine, asked)
+            assert [each.request_id for each in found] == [each.id for each in asked]
+            await idle(engine)
+            stats = engine.stats
+            assert (stats.answered, stats.tokens) == (100, sum(len(each.token_ids) for each in found))
+            assert stats.busy_s > 0
+            assert stats.batched_rows >= stats.batches
+
+    def test_requests_with_one_id_are_two_requests(self, build: BuildEngine) -> None:
+        @scenario(build)
+        async def test(engine: StudentEngine) -> None:
+            found = await ask(engine, [request(seed=1), request(seed=2)])
+            assert found[0].token_ids != found[1].token_ids
+
+    def test_loading_makes_current_unless_told_otherwise(self, build: BuildEngine, adapters: list[AdapterRef]) -> None:
+        @scenario(build, adapters[0])
+        async def test(engine: StudentEngine) -> None:
+            await engine.load_adapter(adapters[1], make_current=False)
+            assert engine.current == 1
+            assert (await engine.generate(request(adapter=2))).adapter_version == 2
+            await engine.load_adapter(adapters[1])
+            assert engine.current == 2
+            await engine.load_adapter(NO_ADAPTER)
+            assert engine.current == 0
+
+    def test_the_least_recently_used_version_is_dropped(self, build: BuildEngine, adapters: list[AdapterRef]) -> None:
+        @scenario(build, *adapters[:3])
+        async def test(engine: StudentEngine) -> None:
+            assert len(engine.loaded) == 1 + ADAPTERS_KEPT
+            await ask(engine, [request(adapter=1)])
+            await ask(engine, [request(adapter=3)])
+            await engine.load_adapter(adapters[3])
+            assert set(engine.loaded) == {0, 1, 3, 4}
+            with pytest.raises(GenerationError, match="adapter version 2 is not loaded"):
+                await engine.generate(request(adapter=2))
+            await engine.load_adapter(adapters[1])
+            assert (await engine.generate(request())).adapter_version == 2
+
+    def test_a_version_is_unloaded_after_its_requests_are_answered(
+        self, build: BuildEngine, adapters: list[AdapterRef], reference: StaticEngine
+    ) -> None:
+        asked = [request(TEXTS[i % 4], seed=i, adapter=1, max_tokens=30, id=f"r{i}") for i in range(6)]
+        expected = reference.generate(asked)
+
+        @scenario(build, *adapters[:2])
+        async def test(engine: StudentEngine) -> None:
+            running = [asyncio.create_task(engine.generate(each)) for each in asked]
+            await asyncio.wait(running, timeout=0.05)
+            await engine.unload(1)
+            assert self.said(await asyncio.gather(*running)) == self.said(expected)
+            assert engine.loaded == (0, 2)
+            with pytest.raises(GenerationError, match="adapter version 1 is not loaded"):
+                await engine.generate(request(adapter=1))
+            await engine.unload(1)
+            for version in (0, 2):
+                with pytest.raises(AdapterError, match="cannot be unloaded"):
+                    await engine.unload(version)
+            await engine.load_adapter(NO_ADAPTER)
+            await engine.unload(2)
+            assert engine.loaded == (0,)
+            same = reference.generate([request(seed=8, adapter=0)])
+            assert self.said([await engine.generate(request(seed=8))]) == self.said(same)
+
+    def test_when_it_is_closed_those_who_wait_hear_of_it(self, build: BuildEngine) -> None:
+        @scenario(build)
+        async def test(engine: StudentEngine) -> None:
+            await engine.generate(request())
+            asked = [request(seed=i, temperature=0.0, max_tokens=400) for i in range(80)]
+            running = [asyncio.create_task(engine.generate(each)) for each in asked]
+            await asyncio.sleep(0.05)
+            await engine.close()
+            found = await asyncio.gather(*running, return_exceptions=True)
+            assert {type(each) for each in found} <= {Generation, GenerationError}
+            errors = {str(each) for each in found if isinstance(each, GenerationError)}
+            assert errors == {"the engine is closed"}
+            with pytest.raises(GenerationError, match="closed"):
+                await engine.generate(request())
+            await engine.close()

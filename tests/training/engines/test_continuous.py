@@ -1,0 +1,123 @@
+import asyncio
+import copy
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from openmic.core.errors import AdapterError, ConfigError, GenerationError
+from openmic.core.records import AdapterRef
+from openmic.core.student_settings import ContinuousSettings
+from openmic.training.adapters import commit_adapter
+from openmic.training.engines.continuous import ContinuousEngine
+from openmic.training.engines.engine import StudentEngine
+from openmic.training.engines.token_routing import TokenRouter
+from openmic.training.static_engine import StaticEngine
+from openmic.training.student import LoadedStudent
+
+from ... import tiny
+from ..asking import TEXTS, request
+from ..conftest import BuildStudent, random_adapter
+from .conformance import BuildEngine, Conformance, ask, scenario
+
+
+class TestContinuous(Conformance):
+    @pytest.fixture
+    def build(self, student: BuildStudent) -> BuildEngine:
+        def build(adapters: Sequence[AdapterRef]) -> ContinuousEngine:
+            return ContinuousEngine(
+                student("llama"), max_batch=16, limits=ContinuousSettings(), threads=1, adapters=adapters
+            )
+
+        return build
+
+
+def engine_of(student: LoadedStudent, adapters: Sequence[AdapterRef] = (), **limits: int) -> ContinuousEngine:
+    settings = ContinuousSettings.model_validate(limits)
+    return ContinuousEngine(student, max_batch=16, limits=settings, threads=1, adapters=adapters)
+
+
+def test_what_it_cannot_do_is_refused(student: BuildStudent) -> None:
+    with pytest.raises(ConfigError, match="causal students only"):
+        engine_of(student("t5"))
+
+    @scenario(lambda _: engine_of(student("llama"), cache_tokens=256))
+    async def test(engine: StudentEngine) -> None:
+        with pytest.raises(GenerationError, match=r"set sampling\.num_beams to 1, or student.engine to static"):
+            await engine.generate(request(num_beams=2))
+        with pytest.raises(GenerationError, match=r"room for 3\d\d tokens; raise student.continuous.cache_tokens"):
+            await engine.generate(request(max_tokens=300))
+        assert (await engine.generate(request())).token_ids
+
+
+@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers` to `True`")
+def test_an_adapter_of_the_output_layer_is_refused_and_leaves_no_trace(
+    student: BuildStudent, adapters: list[AdapterRef], tmp_path: Path
+) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    llama = student("llama")
+    untied = tiny.llama(llama.tokenizer, tie_word_embeddings=False)
+    config = LoraConfig(r=2, target_modules=["lm_head"], task_type="CAUSAL_LM")
+    ref = commit_adapter(get_peft_model(copy.deepcopy(untied), config), tmp_path, 8, {"parent": 0})
+
+    @scenario(lambda _: engine_of(replace(llama, model=untied), adapters[:1]))
+    async def test(engine: StudentEngine) -> None:
+        before = await engine.generate(request())
+        with pytest.raises(AdapterError, match=r"version 8 changes the output layer.*set student.engine to static"):
+            await engine.load_adapter(ref)
+        assert engine.loaded == (0, 1)
+        assert (await engine.generate(request())).token_ids == before.token_ids
+
+
+def test_learned_positions_and_adapters_on_them(student: BuildStudent, tmp_path: Path) -> None:
+    asked = [request(text, seed=i, adapter=i % 2, max_tokens=15) for i, text in enumerate(TEXTS * 2)]
+    ref = commit_adapter(random_adapter(student("gpt2").model, "causal", seed=1), tmp_path, 1, {"parent": 0})
+    reference = StaticEngine(student("gpt2"), max_batch=8)
+    reference.load_adapter(ref)
+    expected = reference.generate(asked)
+
+    @scenario(lambda _: engine_of(student("gpt2"), [ref]))
+    async def test(engine: StudentEngine) -> None:
+        assert [each.token_ids for each in await ask(engine, asked)] == [each.token_ids for each in expected]
+
+
+def test_requests_that_outgrow_the_cache_together_say_what_each_would_alone(student: BuildStudent) -> None:
+    asked = [request(TEXTS[i % 4], seed=i, max_tokens=100, id=f"r{i}") for i in range(12)]
+    expected = StaticEngine(student("llama"), max_batch=12).generate(asked)
+    assert sum(each.prompt_tokens + len(each.token_ids) for each in expected) > 2 * 512
+
+    @scenario(lambda _: engine_of(student("llama"), cache_tokens=512, step_tokens=32))
+    async def test(engine: StudentEngine) -> None:
+        assert [each.token_ids for each in await ask(engine, asked)] == [each.token_ids for each in expected]
+
+
+def test_an_engine_that_broke_says_so_to_everybody(student: BuildStudent, monkeypatch: pytest.MonkeyPatch) -> None:
+    @scenario(lambda _: engine_of(student("llama")))
+    async def test(engine: StudentEngine) -> None:
+        await engine.generate(request())
+
+        def out_of_memory(*_: object) -> None:
+            raise MemoryError("no room")
+
+        monkeypatch.setattr(TokenRouter, "route", out_of_memory)
+        found = await asyncio.gather(*(engine.generate(request(seed=i)) for i in range(3)), return_exceptions=True)
+        assert {type(each) for each in found} == {GenerationError}
+        assert all("no room" in str(each) for each in found)
+        with pytest.raises(GenerationError, match=r"stopped for good \(no room\)"):
+            await engine.generate(request())
+
+
+def test_a_program_ends_though_its_engine_was_never_closed(tiny_causal: Path) -> None:
+    program = f"""
+import asyncio
+from openmic.core.student_settings import StudentSettings
+from openmic.training.engines.choose import make_engine
+engine = make_engine(StudentSettings(model={str(tiny_causal)!r}, device="cpu", engine="continuous"), threads=1)
+print(engine.current)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr

@@ -1,0 +1,137 @@
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openmic.core.errors import AdapterError, ConfigError, GenerationError
+from openmic.core.records import AdapterRef
+from openmic.core.student_settings import StudentEndpointSettings
+from openmic.training.engines.endpoint import EndpointEngine, adapter_name
+from openmic.training.engines.engine import StudentEngine
+from openmic.training.tokenization import render_prompt
+
+from ..asking import TEXTS, request
+from ..conftest import BuildStudent
+from .conformance import BuildEngine, Conformance, ask, scenario
+from .student_server import StudentServer
+
+
+@pytest.fixture
+def server(student: BuildStudent) -> Iterator[StudentServer]:
+    with StudentServer(student("llama")) as running:
+        yield running
+
+
+def engine_of(
+    running: StudentServer, folder: Path, adapters: Sequence[AdapterRef] = (), **changes: Any
+) -> EndpointEngine:
+    values = {"base_url": running.base_url, "model": "tiny", "max_retries": 2} | changes
+    return EndpointEngine(str(folder), StudentEndpointSettings.model_validate(values), adapters=adapters)
+
+
+class TestVLLM(Conformance):
+    @pytest.fixture
+    def build(self, server: StudentServer, tiny_causal: Path) -> BuildEngine:
+        return lambda adapters: engine_of(server, tiny_causal, adapters)
+
+
+class TestSGLang(Conformance):
+    tells_tokens = False
+
+    @pytest.fixture
+    def build(self, server: StudentServer, tiny_causal: Path) -> BuildEngine:
+        return lambda adapters: engine_of(server, tiny_causal, adapters, server="sglang")
+
+
+def test_prompts_are_sent_as_the_student_was_trained_to_read_them(
+    server: StudentServer, tiny_causal: Path, student: BuildStudent
+) -> None:
+    asked = request(TEXTS[1], seed=5, temperature=0.5, top_p=0.9, max_tokens=3)
+
+    @scenario(lambda adapters: engine_of(server, tiny_causal))
+    async def test(engine: StudentEngine) -> None:
+        await engine.generate(asked)
+
+    [body] = server.called("/v1/completions")
+    assert body["prompt"] == render_prompt(student("llama"), asked.messages)
+    assert (body["temperature"], body["top_p"], body["max_tokens"], body["seed"]) == (0.5, 0.9, 3, 5)
+    assert body["model"] == "tiny"
+
+
+def test_versions_have_names_of_their_own_and_leave_after_they_drained(
+    server: StudentServer, tiny_causal: Path, adapters: list[AdapterRef]
+) -> None:
+    names = [adapter_name(ref) for ref in adapters]
+    assert len(set(names)) == 4
+    assert names[0] == f"student-v1-{str(adapters[0].sha256)[:8]}"
+
+    @scenario(lambda _: engine_of(server, tiny_causal, adapters[:3]))
+    async def test(engine: StudentEngine) -> None:
+        await ask(engine, [request(adapter=2), request(adapter=3)])
+        server.delay_s = 0.6
+        slow = asyncio.create_task(engine.generate(request(adapter=2)))
+        await asyncio.sleep(0.1)
+        await engine.load_adapter(adapters[3])
+        assert 1 not in engine.loaded
+        await engine.unload(2)
+        assert slow.done()
+        assert (await slow).adapter_version == 2
+
+    assert [body["lora_name"] for body in server.called("/v1/load_lora_adapter")] == names
+    assert server.called("/v1/load_lora_adapter")[0]["lora_path"] == adapters[0].uri
+    assert [body["lora_name"] for body in server.called("/v1/unload_lora_adapter")] == names[:2]
+    assert set(server.adapters) == {names[2], names[3]}
+
+
+def test_two_workers_share_a_server(server: StudentServer, tiny_causal: Path, adapters: list[AdapterRef]) -> None:
+    @scenario(lambda _: engine_of(server, tiny_causal, adapters[:1]))
+    async def test(one: StudentEngine) -> None:
+        other = engine_of(server, tiny_causal, adapters[:1])
+        found = [await engine.generate(request(seed=4)) for engine in (one, other)]
+        assert found[0].token_ids == found[1].token_ids
+        assert found[1].adapter_version == 1
+        await other.close()
+
+
+@pytest.mark.parametrize("kind", ["vllm", "sglang"])
+def test_a_server_that_was_started_anew_gets_its_adapters_again(
+    server: StudentServer, tiny_causal: Path, adapters: list[AdapterRef], kind: str
+) -> None:
+    @scenario(lambda _: engine_of(server, tiny_causal, adapters[:1], server=kind))
+    async def test(engine: StudentEngine) -> None:
+        before = await engine.generate(request(seed=4))
+        server.forget_adapters()
+        assert (await engine.generate(request(seed=4))).text == before.text
+
+    assert len(server.adapters) == 1
+
+
+def test_a_busy_server_is_asked_again_and_then_no_more(server: StudentServer, tiny_causal: Path) -> None:
+    @scenario(lambda _: engine_of(server, tiny_causal))
+    async def test(engine: StudentEngine) -> None:
+        server.failures = 2
+        assert (await engine.generate(request())).token_ids
+        server.failures = 3
+        with pytest.raises(GenerationError, match=r"could not answer request 'r': .*503.*busy"):
+            await engine.generate(request())
+        assert server.failures == 0
+        with pytest.raises(GenerationError, match=r"set sampling\.num_beams to 1, or student.engine to static"):
+            await engine.generate(request(num_beams=2))
+
+
+def test_a_server_that_is_not_there_is_named(
+    server: StudentServer, tiny_causal: Path, adapters: list[AdapterRef], tiny_seq2seq: Path
+) -> None:
+    nowhere = "http://127.0.0.1:9/v1"
+
+    @scenario(lambda _: engine_of(server, tiny_causal, base_url=nowhere, max_retries=0))
+    async def test(engine: StudentEngine) -> None:
+        with pytest.raises(GenerationError, match=f"{nowhere} does not answer: .*; is it running"):
+            await engine.generate(request())
+
+    with pytest.raises(AdapterError, match=f"adapter version 1 does not load on {nowhere}: .*run-time LoRA"):
+        engine_of(server, tiny_causal, adapters[:1], base_url=nowhere, max_retries=0)
+    with pytest.raises(ConfigError, match="serves causal students"):
+        engine_of(server, tiny_seq2seq)

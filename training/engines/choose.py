@@ -1,0 +1,61 @@
+"""Which engine a student gets, and making it."""
+
+import os
+from collections.abc import Sequence
+from typing import Literal
+
+from ...core.config import StudentSettings
+from ...core.records import AdapterRef
+from ..student import inspect_student, load_student
+from .engine import StudentEngine, refuse_seq2seq
+
+EngineName = Literal["static", "continuous", "endpoint"]
+
+
+def engine_name(settings: StudentSettings) -> EngineName:
+    """The engine that the settings name, or that `auto` picks for the kind of student and its device.
+
+    Raises:
+        ConfigError: the engine that is named cannot generate with this student.
+        StudentError: there is no such student.
+    """
+    if settings.engine == "continuous":
+        refuse_seq2seq(settings.model, inspect_student(settings.model).kind)
+        return "continuous"
+    # `continuous` was slower than `static` on two CPU cores, and nobody has seen it on a GPU yet.
+    return "endpoint" if settings.engine == "endpoint" else "static"
+
+
+def make_engine(settings: StudentSettings, *, threads: int, adapters: Sequence[AdapterRef] = ()) -> StudentEngine:
+    """Load the student with its adapters, the last of which is current. Takes seconds; needs no event loop.
+
+    Raises:
+        ConfigError: as `engine_name`.
+        StudentError: as `load_student`.
+        AdapterError: an adapter is broken, or does not fit.
+    """
+    name, worker = engine_name(settings), f"pid-{os.getpid()}"
+    if name == "endpoint":
+        from .endpoint import EndpointEngine
+
+        assert settings.endpoint is not None, "StudentSettings sees to it"
+        return EndpointEngine(settings.model, settings.endpoint, adapters=adapters)
+    student = load_student(settings.model, device=settings.device)
+    if name == "continuous":
+        from .continuous import ContinuousEngine
+
+        return ContinuousEngine(
+            student,
+            max_batch=settings.max_batch,
+            limits=settings.continuous,
+            threads=threads,
+            adapters=adapters,
+            worker=worker,
+        )
+    from ..static_engine import StaticEngine
+    from .static import MicroBatcher
+
+    engine = StaticEngine(student, max_batch=settings.max_batch, worker=worker)
+    for ref in adapters:
+        engine.load_adapter(ref)
+    return MicroBatcher(engine, max_batch=settings.max_batch, wait_ms=settings.batch_wait_ms, threads=threads)

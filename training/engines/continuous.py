@@ -1,0 +1,278 @@
+"""The `continuous` engine: transformers' continuous batching, where requests join and leave at every token.
+
+Adapters stand side by side and every token goes through its request's own (`token_routing`), so taking in an adapter
+stops generation only while its weights are put in place; nothing is drained and nothing changes its version.
+
+For causal students without beam search. Prompts are not shared between requests: transformers finds a shared prefix by
+its tokens alone, and keys and values of one adapter are wrong for another.
+"""
+
+import asyncio
+import itertools
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import ContinuousBatchingConfig, GenerationConfig
+
+from ...core.errors import AdapterError, GenerationError
+from ...core.records import AdapterRef, Generation, GenerationRequest
+from ...core.student_settings import ContinuousSettings
+from ..seeded_sampling import uniform_numbers
+from ..student import LoadedStudent
+from ..tokenization import render_prompt
+from .engine import (
+    CLOSED,
+    EngineStats,
+    InFlight,
+    generation_of,
+    refuse_beams,
+    refuse_current,
+    refuse_seq2seq,
+    refuse_too_long,
+    refuse_unloaded,
+)
+from .shelf import AdapterShelf
+from .token_routing import Row, RowSampler, Spans, TokenRouter
+
+PAGE = 32
+"""Tokens whose keys and values are allocated together."""
+
+
+class ContinuousEngine:
+    """A `StudentEngine`; it begins to run, in a thread of its own, when it is made.
+
+    Raises:
+        ConfigError: the student is not causal.
+        AdapterError: an adapter is broken, or does not fit.
+    """
+
+    def __init__(
+        self,
+        student: LoadedStudent,
+        *,
+        max_batch: int,
+        limits: ContinuousSettings,
+        threads: int,
+        adapters: Sequence[AdapterRef] = (),
+        worker: str = "local",
+    ) -> None:
+        refuse_seq2seq(student.name, student.kind)
+        logging.getLogger("ContinuousBatchingLogger").setLevel(
+            logging.ERROR
+        )  # it has warnings for what is refused here
+        self._student = student
+        self._limits = limits
+        self._threads = threads
+        self._worker = worker
+        self._shelf = AdapterShelf(student)
+        self._router = TokenRouter(self._shelf)
+        self._keys = itertools.count()
+        self._in_flight = InFlight()
+        self._swapping = asyncio.Lock()
+        self._stats = EngineStats()
+        self._leaving: set[int] = set()
+        self._closed = False
+        for ref in adapters:
+            folder = self._shelf.missing(ref)
+            if folder is not None:
+                self._put(ref.version, folder)
+            self._shelf.current = ref.version
+        self._manager = self._start(max_batch)
+
+    def _start(self, max_batch: int) -> Any:
+        tokenizer = self._student.tokenizer
+        generation = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+            do_sample=False, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+        )
+        batching = ContinuousBatchingConfig(
+            page_size=PAGE,
+            num_blocks=ceil(self._limits.cache_tokens / PAGE),
+            max_batch_tokens=max(self._limits.step_tokens, max_batch),
+            max_requests_per_batch=max_batch,
+            allow_block_sharing=False,
+            # Sampling and routing look at every step in Python, before it is computed.
+            use_async_batching=False,
+            use_cuda_graph=False,
+            auto_switch_to_flash=False,
+        )
+        manager = self._student.model.init_continuous_batching(generation, batching)
+        manager.logit_processor = RowSampler(self._before_step)
+        manager.start()
+        threading.Thread(target=_stop_with_program, args=(weakref.ref(manager),), daemon=True).start()
+        return manager
+
+    @property
+    def current(self) -> int:
+        """The adapter version of requests that name none."""
+        return self._shelf.current
+
+    @property
+    def loaded(self) -> tuple[int, ...]:
+        """The versions that can be asked for."""
+        return tuple(version for version in self._shelf.loaded if version not in self._leaving)
+
+    @property
+    def stats(self) -> EngineStats:
+        """A copy of the counters."""
+        under_way = self._in_flight.count
+        running = min(self._stats.running, under_way)
+        return replace(self._stats, running=running, waiting=under_way - running, busy_s=self._in_flight.busy_s)
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """One generation; it begins with the next step that has room for it."""
+        if self._closed:
+            raise GenerationError(CLOSED)
+        version = self.current if request.adapter is None else request.adapter
+        refuse_unloaded(version, self.loaded)
+        refuse_beams(request, "continuous")
+        prompt = render_prompt(self._student, request.messages)
+        self._refuse_too_long(request, len(prompt))
+        self._shelf.touch(version)
+        with self._in_flight.one(version):
+            output = await self._output(request, prompt, version)
+        self._stats.answered += 1
+        self._stats.tokens += len(output.generated_tokens)
+        began, ended = output.lifespan
+        return generation_of(
+            self._student,
+            request,
+            output.generated_tokens,
+            prompt_tokens=len(prompt),
+            adapter_version=version,
+            queue_ms=(began - output.created_time) * 1000,
+            latency_ms=(ended - began) * 1000,
+            worker=self._worker,
+        )
+
+    async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
+        """Verify an adapter beside what is generated, and put its weights in place between two steps."""
+        async with self._swapping:
+            folder = await asyncio.to_thread(self._shelf.missing, ref)
+            if folder is not None:
+                self._leaving.update(self._shelf.surplus(self._in_flight.versions, incoming=1))
+                try:
+                    await asyncio.to_thread(self._put, ref.version, folder)
+                finally:
+                    self._leaving.clear()
+            if make_current:
+                self._shelf.current = ref.version
+
+    async def unload(self, version: int) -> None:
+        """Let go of a version once what is in progress with it is answered."""
+        refuse_current(version, self.current)
+        async with self._swapping:
+            if version not in self.loaded:
+                return
+            self._leaving.add(version)
+            try:
+                await self._in_flight.drained(version)
+                await asyncio.to_thread(self._remove)
+            finally:
+                self._leaving.clear()
+
+    async def close(self) -> None:
+        """End at once; whoever waits hears of it."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._manager.stop, hard_stop=True)
+
+    async def _output(self, request: GenerationRequest, prompt: list[int], version: int) -> Any:
+        sampling, key = request.sampling, f"{next(self._keys)}"
+        row = Row(
+            version,
+            len(prompt),
+            sampling.temperature,
+            sampling.top_p,
+            tuple(uniform_numbers(request.seed, sampling.max_tokens).tolist()),
+        )
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def answer(output: Any) -> None:
+            if not reply.done():
+                reply.set_result(output)
+
+        self._manager.register_result_handler(key, answer)
+        added = self._manager.add_request(prompt, request_id=key, max_new_tokens=sampling.max_tokens, row=row)
+        if added is None:
+            why = self._manager.background_thread_status.fatal_error
+            raise GenerationError(f"the engine has stopped for good ({why}); start the student again")
+        try:
+            output = await reply
+        except asyncio.CancelledError:
+            self._manager.cancel_request(key)
+            raise
+        if output.error is not None:
+            raise GenerationError(CLOSED if self._closed else f"request {request.id!r} failed: {output.error}")
+        return output
+
+    def _refuse_too_long(self, request: GenerationRequest, prompt_tokens: int) -> None:
+        refuse_too_long(self._student, request, prompt_tokens)
+        wanted = prompt_tokens + request.sampling.max_tokens
+        if wanted > self._limits.cache_tokens:
+            raise GenerationError(
+                f"request {request.id!r} needs room for {wanted} tokens; raise student.continuous.cache_tokens, which "
+                f"is {self._limits.cache_tokens}"
+            )
+
+    def _put(self, version: int, folder: Path) -> None:
+        """Put an adapter in place of those that leave. Raises AdapterError and leaves them all where they are."""
+        with self._paused():
+            try:
+                self._shelf.put(version, folder)
+                self._refuse_adapted_output(version)
+                for surplus in self._leaving:
+                    self._shelf.remove(surplus)
+            finally:
+                self._router.hook()
+
+    def _remove(self) -> None:
+        with self._paused():
+            for version in self._leaving:
+                self._shelf.remove(version)
+            self._router.hook()
+
+    def _refuse_adapted_output(self, version: int) -> None:
+        from peft.tuners.lora import LoraLayer
+
+        if isinstance(self._student.model.get_output_embeddings(), LoraLayer):
+            self._shelf.remove(version)
+            raise AdapterError(
+                f"adapter version {version} changes the output layer, which the engine continuous computes for some "
+                "tokens alone; set student.engine to static, or leave it out of training.lora.target_modules"
+            )
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Stop between two steps for the time of the block."""
+        if not hasattr(self, "_manager"):
+            yield
+            return
+        with self._manager.pause():
+            began = time.monotonic()
+            yield
+            self._stats.count_swap(time.monotonic() - began)
+
+    def _before_step(self, spans: Spans) -> None:
+        if torch.get_num_threads() != self._threads:  # OpenMP's thread count belongs to a thread
+            torch.set_num_threads(self._threads)
+        self._stats.batches += 1
+        self._stats.batched_rows += len(spans)
+        self._stats.running = len(spans)
+        self._router.route(spans)
+
+
+def _stop_with_program(manager: "weakref.ref[Any]") -> None:
+    # The manager's thread would keep the program from ending.
+    threading.main_thread().join()
+    left = manager()
+    if left is not None and left.is_running():
+        left.stop(hard_stop=True)

@@ -1,0 +1,244 @@
+"""The `endpoint` engine: a server with an OpenAI-compatible API that holds the student and takes in LoRA while it runs.
+
+Speaks vLLM's calls and SGLang's. Prompts are rendered here and sent as token ids, so that the student reads what it was
+trained on. Every adapter has a name of its own on the server, made of its version and its manifest's hash: a name that
+is used again may be answered from another adapter's cache, and several runs may share a server. Adapters are loaded by
+path, so the server must see the folder that this machine sees.
+
+What a server draws under a seed, and whether its answers depend on who else asks, is the server's business.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import openai
+
+from ...core.errors import AdapterError, ConfigError, GenerationError
+from ...core.records import AdapterRef, Generation, GenerationRequest
+from ...core.student_settings import StudentEndpointSettings
+from ..adapters import verify_adapter
+from ..student import LoadedStudent, inspect_student, load_tokenizer
+from ..tokenization import render_prompt
+from .engine import (
+    ADAPTERS_KEPT,
+    BASE_MODEL,
+    CLOSED,
+    EngineStats,
+    InFlight,
+    generation_of,
+    refuse_beams,
+    refuse_current,
+    refuse_unloaded,
+)
+
+
+class EndpointEngine:
+    """A `StudentEngine` in front of a server.
+
+    Raises:
+        ConfigError: the student is not causal.
+        StudentError: its tokenizer cannot be had.
+        AdapterError: an adapter is broken, or the server does not take it.
+    """
+
+    def __init__(self, name: str, settings: StudentEndpointSettings, *, adapters: Sequence[AdapterRef] = ()) -> None:
+        if inspect_student(name).kind != "causal":
+            raise ConfigError(f"student.engine=endpoint serves causal students, which {name!r} is not; take static")
+        self._student = LoadedStudent(name, "causal", None, load_tokenizer(name), "endpoint")
+        self._settings = settings
+        self._base_model = settings.model or name
+        options: Any = {
+            "base_url": settings.base_url,
+            "api_key": os.environ.get(settings.api_key_env) or "none",
+            "timeout": settings.timeout_s,
+            "max_retries": settings.max_retries,
+        }
+        self._client = openai.AsyncOpenAI(**options)
+        self._administration = openai.OpenAI(**options)
+        self._refs: dict[int, AdapterRef] = {}
+        self._leaving: dict[int, asyncio.Future[Any]] = {}
+        self._current = BASE_MODEL
+        self._in_flight = InFlight()
+        self._swapping = asyncio.Lock()
+        self._calls: set[asyncio.Future[Any]] = set()
+        self._closed = False
+        self._stats = EngineStats()
+        for ref in adapters:
+            if ref.version:
+                self._load(ref)
+                self._refs[ref.version] = ref
+            self._current = ref.version
+
+    @property
+    def current(self) -> int:
+        """The adapter version of requests that name none."""
+        return self._current
+
+    @property
+    def loaded(self) -> tuple[int, ...]:
+        """The versions that can be asked for."""
+        return (BASE_MODEL, *self._refs)
+
+    @property
+    def stats(self) -> EngineStats:
+        """A copy of the counters; what waits and what runs is known to the server alone, and all of it runs here."""
+        return replace(self._stats, running=self._in_flight.count, busy_s=self._in_flight.busy_s)
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """One generation, asked for again after errors that pass."""
+        if self._closed:
+            raise GenerationError(CLOSED)
+        version = self.current if request.adapter is None else request.adapter
+        refuse_unloaded(version, self.loaded)
+        refuse_beams(request, "endpoint")
+        if version:
+            self._refs[version] = self._refs.pop(version)  # the most recently used one stands last
+        prompt, began = render_prompt(self._student, request.messages), time.monotonic()
+        with self._in_flight.one(version):
+            completion = await self._until_closed(self._complete(request, prompt, self._refs.get(version)))
+        choice, eos = completion.choices[0], self._student.tokenizer.eos_token_id
+        ids = getattr(choice, "token_ids", None)
+        if ids is None:
+            ids = self._student.tokenizer(choice.text, add_special_tokens=False)["input_ids"]
+        ended = choice.finish_reason == "stop"
+        if ended and ids[-1:] != [eos]:
+            ids = [*ids, eos]
+        self._stats.answered += 1
+        self._stats.tokens += len(ids)
+        generation = generation_of(
+            self._student,
+            request,
+            ids,
+            prompt_tokens=len(prompt),
+            adapter_version=version,
+            queue_ms=0.0,
+            latency_ms=(time.monotonic() - began) * 1000,
+            worker=self._settings.base_url,
+        )
+        return replace(generation, text=choice.text.strip(), finish_reason="stop" if ended else "length")
+
+    async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
+        """Have the server load an adapter; old ones leave it once their requests are answered."""
+        async with self._swapping:
+            if ref.version in self._leaving:  # its name may not be used again while it is on its way out
+                await asyncio.wait([self._leaving[ref.version]])
+            if ref.version and ref.version not in self._refs:
+                await asyncio.to_thread(self._load, ref)
+                self._refs[ref.version] = ref
+                self._stats.count_swap(0.0)  # the server goes on meanwhile
+            if make_current:
+                self._current = ref.version
+            spare = [version for version in self._refs if version not in {self._current, ref.version}]
+            for version in spare[: max(0, len(self._refs) - ADAPTERS_KEPT)]:
+                self._leave(version)
+
+    async def unload(self, version: int) -> None:
+        """Have the server let go of a version once what is in progress with it is answered."""
+        refuse_current(version, self._current)
+        if version in self._refs:
+            self._leave(version)
+        if version in self._leaving:
+            await asyncio.wait([self._leaving[version]])
+
+    async def close(self) -> None:
+        """End at once; whoever waits hears of it. The server keeps the adapters: another may be using them."""
+        self._closed = True
+        calls = [call for call in self._calls if call.cancel()]
+        if calls:
+            await asyncio.wait(calls)
+        await self._client.close()
+        self._administration.close()
+
+    async def _complete(self, request: GenerationRequest, prompt: list[int], ref: AdapterRef | None) -> Any:
+        try:
+            return await self._ask(request, prompt, ref)
+        except openai.APIStatusError as error:
+            if ref is None or not _lacks_adapter(error):
+                raise self._refusal(request, error) from error
+        except openai.APIConnectionError as error:
+            raise GenerationError(f"{self._settings.base_url} does not answer: {error}; is it running?") from error
+        try:  # a server that was started anew has forgotten its adapters
+            await asyncio.to_thread(self._load, ref)
+            return await self._ask(request, prompt, ref)
+        except (openai.APIError, AdapterError) as error:
+            raise self._refusal(request, error) from error
+
+    async def _ask(self, request: GenerationRequest, prompt: list[int], ref: AdapterRef | None) -> Any:
+        sampling, model = request.sampling, self._base_model
+        extra: dict[str, Any] = {"stop_token_ids": [self._student.tokenizer.eos_token_id]}
+        if self._settings.server == "vllm":
+            extra["return_token_ids"] = True
+            model = model if ref is None else adapter_name(ref)
+        elif ref is not None:
+            extra["lora_path"] = adapter_name(ref)
+        return await self._client.completions.create(
+            model=model,
+            prompt=prompt,
+            max_tokens=sampling.max_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=request.seed,
+            extra_body=extra,
+        )
+
+    def _refusal(self, request: GenerationRequest, error: Exception) -> GenerationError:
+        return GenerationError(f"{self._settings.base_url} could not answer request {request.id!r}: {error}")
+
+    async def _until_closed(self, work: Any) -> Any:
+        call = self._keep_going(work)
+        try:
+            return await call
+        except asyncio.CancelledError:
+            if self._closed:
+                raise GenerationError(CLOSED) from None
+            raise
+
+    def _keep_going(self, work: Any) -> "asyncio.Future[Any]":
+        call: asyncio.Future[Any] = asyncio.ensure_future(work)
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return call
+
+    def _leave(self, version: int) -> None:
+        leaving = self._keep_going(self._drain_and_unload(version, self._refs.pop(version)))
+        self._leaving[version] = leaving
+        leaving.add_done_callback(lambda _: self._leaving.pop(version))
+
+    async def _drain_and_unload(self, version: int, ref: AdapterRef) -> None:
+        await self._in_flight.drained(version)
+        try:
+            await asyncio.to_thread(self._administer, "unload_lora_adapter", {"lora_name": adapter_name(ref)})
+        except openai.APIError:
+            return  # it is gone already, or the server is: neither keeps an answer from anybody
+
+    def _load(self, ref: AdapterRef) -> None:
+        """Raises AdapterError."""
+        folder, name = verify_adapter(ref), adapter_name(ref)
+        try:
+            self._administer("load_lora_adapter", {"lora_name": name, "lora_path": str(folder.absolute())})
+        except openai.APIError as error:
+            if "already" in str(error) and "loaded" in str(error):  # by another worker
+                return
+            raise AdapterError(
+                f"adapter version {ref.version} does not load on {self._settings.base_url}: {error}; the server "
+                f"must be started with run-time LoRA and must see {folder}"
+            ) from error
+
+    def _administer(self, call: str, body: dict[str, str]) -> None:
+        url = self._settings.base_url.rstrip("/")
+        if self._settings.server == "sglang":
+            url = url.removesuffix("/v1")
+        self._administration.post(f"{url}/{call}", cast_to=str, body=body)
+
+
+def adapter_name(ref: AdapterRef) -> str:
+    """An adapter's name on a server, such as `student-v7-0a1b2c3d`."""
+    return f"student-v{ref.version}-{(ref.sha256 or 'unknown')[:8]}"
+
+
+def _lacks_adapter(error: openai.APIStatusError) -> bool:
+    return isinstance(error, openai.NotFoundError) or "not loaded" in str(error)

@@ -1,0 +1,192 @@
+"""The interface of all engines, what they count, and what they share."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ...core.errors import AdapterError, ConfigError, GenerationError
+from ...core.records import AdapterRef, Generation, GenerationRequest
+from ..student import LoadedStudent, StudentKind
+
+ADAPTERS_KEPT = 3
+"""Adapters an engine holds at once; the least recently used one is dropped beyond that."""
+CLOSED = "the engine is closed"
+BASE_MODEL = 0
+"""The adapter version that is none."""
+
+
+@dataclass(slots=True)
+class EngineStats:
+    """Counters since the engine began, and what is under way now. All times are seconds."""
+
+    waiting: int = 0
+    """Requests that have not begun."""
+    running: int = 0
+    """Requests that are being answered."""
+    answered: int = 0
+    tokens: int = 0
+    """Tokens generated in answers."""
+    batches: int = 0
+    """Batches (static) or steps of one token each (continuous); 0 where a server forms them."""
+    batched_rows: int = 0
+    """Rows of all batches together: over `batches`, the mean batch size."""
+    busy_s: float = 0.0
+    """Time in which something was being generated."""
+    swaps: int = 0
+    swap_pause_s: float = 0.0
+    """Time for which generation stood still to take in an adapter, all swaps together."""
+    last_swap_pause_s: float = 0.0
+
+    def count_swap(self, pause_s: float) -> None:
+        """Note that generation stood still for so long."""
+        self.swaps += 1
+        self.swap_pause_s += pause_s
+        self.last_swap_pause_s = pause_s
+
+
+class StudentEngine(Protocol):
+    """Generates with any loaded adapter version; used from one event loop, by any number of callers at once.
+
+    A generation is made with one version from its first token to its last, and says which. The same request to the same
+    adapter gives the same tokens on the same machine, whoever else is asking, where numbers are float32; in bfloat16
+    the size of a batch can tip a close decision.
+    """
+
+    @property
+    def current(self) -> int:
+        """The adapter version of requests that name none."""
+
+    @property
+    def loaded(self) -> tuple[int, ...]:
+        """The versions that can be asked for, 0 (the base model) first."""
+
+    @property
+    def stats(self) -> EngineStats:
+        """A copy of the counters."""
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """One generation. A caller that is cancelled frees its place.
+
+        Raises:
+            GenerationError: it cannot be answered, for a reason of its own or because the engine is closed.
+        """
+
+    async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
+        """Verify and load an adapter; no generation in progress is lost, nor changes its version.
+
+        Raises:
+            AdapterError: it is broken or does not fit; everything stays as it was.
+        """
+
+    async def unload(self, version: int) -> None:
+        """Take no more requests for a version, and let go of it once those in progress are answered.
+
+        Raises:
+            AdapterError: it is the current version.
+        """
+
+    async def close(self) -> None:
+        """End; what is in progress or waiting fails with GenerationError. May be called again."""
+
+
+class InFlight:
+    """How many requests of each version are in progress."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[int] = Counter()
+        self._idle: dict[int, asyncio.Event] = {}
+        self._busy_s = 0.0
+        self._busy_since = 0.0
+
+    @contextmanager
+    def one(self, version: int) -> Iterator[None]:
+        """A request of that version is in progress for the time of the block."""
+        if not self._counts:
+            self._busy_since = time.monotonic()
+        self._counts[version] += 1
+        try:
+            yield
+        finally:
+            self._counts[version] -= 1
+            if not self._counts[version]:
+                del self._counts[version]
+                self._idle.pop(version, asyncio.Event()).set()
+            if not self._counts:
+                self._busy_s += time.monotonic() - self._busy_since
+
+    @property
+    def count(self) -> int:
+        """How many requests are in progress."""
+        return self._counts.total()
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds in which any request was in progress."""
+        return self._busy_s + (time.monotonic() - self._busy_since if self._counts else 0.0)
+
+    @property
+    def versions(self) -> set[int]:
+        """The versions that are in use."""
+        return set(self._counts)
+
+    async def drained(self, version: int) -> None:
+        """Wait until no request of that version is in progress."""
+        if self._counts[version]:
+            await self._idle.setdefault(version, asyncio.Event()).wait()
+
+
+def refuse_unloaded(version: int, loaded: Sequence[int]) -> None:
+    """Raise GenerationError for a version that is not loaded."""
+    if version not in loaded:
+        raise GenerationError(f"adapter version {version} is not loaded; loaded are {list(loaded)}")
+
+
+def refuse_current(version: int, current: int) -> None:
+    """Raise AdapterError for unloading the version that answers, or the base model."""
+    if version in {current, BASE_MODEL}:
+        raise AdapterError(f"adapter version {version} cannot be unloaded: it is current or the base model")
+
+
+def refuse_seq2seq(name: str, kind: StudentKind) -> None:
+    """Raise ConfigError for a student that the engine continuous would answer for with nonsense."""
+    if kind != "causal":
+        raise ConfigError(
+            f"student.engine=continuous generates with causal students only, and {name!r} is {kind}; "
+            "set student.engine to static"
+        )
+
+
+def refuse_beams(request: GenerationRequest, engine: str) -> None:
+    """Raise GenerationError for a request that wants a beam search."""
+    if request.sampling.num_beams > 1:
+        raise GenerationError(
+            f"request {request.id!r} asks for {request.sampling.num_beams} beams, which the engine {engine} does not "
+            "search; set sampling.num_beams to 1, or student.engine to static"
+        )
+
+
+def refuse_too_long(student: LoadedStudent, request: GenerationRequest, prompt_tokens: int) -> None:
+    """Raise GenerationError for a request that may outgrow the positions the student knows."""
+    positions = getattr(student.model.config, "max_position_embeddings", None)
+    wanted = prompt_tokens + (request.sampling.max_tokens if student.kind == "causal" else 0)
+    if positions is not None and wanted > positions:
+        raise GenerationError(
+            f"request {request.id!r} needs {wanted} positions ({prompt_tokens} of them for its prompt), and "
+            f"{student.name!r} knows {positions}; shorten the input or lower sampling.max_tokens"
+        )
+
+
+def generation_of(student: LoadedStudent, request: GenerationRequest, ids: Sequence[int], **facts: Any) -> Generation:
+    """The generation that new token ids make; it ended by itself if the last one is the end of sequence."""
+    ended = bool(ids) and ids[-1] == student.tokenizer.eos_token_id
+    return Generation(
+        request_id=request.id,
+        text=student.tokenizer.decode(ids, skip_special_tokens=True).strip(),
+        token_ids=tuple(ids),
+        finish_reason="stop" if ended else "length",
+        **facts,
+    )

@@ -1,0 +1,67 @@
+"""What the pool is doing: a line for the progress display, and the same for Ray's metrics."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .metrics import QUEUE_DEPTH, STALENESS, TOKENS, UTILISATION
+from .replica import Replica
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """The pool at one moment."""
+
+    actors: int
+    """Those that there are, whether they serve or not."""
+    serving: int
+    in_flight: int
+    waiting: int
+    """Requests that no student has room for yet."""
+    tokens_per_second: float
+    """Over the last interval that was measured."""
+    utilisation: float
+    """Mean share of that interval in which a student had anything to do, from 0 to 1."""
+    version: int
+    """The current adapter version."""
+    swap_pauses: tuple[float, ...] = ()
+    """Seconds for which a student generated nothing because it was given an adapter: each time, on all students."""
+
+    def __str__(self) -> str:
+        """One short line."""
+        students = f"{self.serving} of {self.actors} students" if self.actors > 1 else "1 student"
+        waiting = f" + {self.waiting} waiting" if self.waiting else ""
+        return (
+            f"{students}, {self.in_flight} in flight{waiting}, {self.tokens_per_second:.0f} tokens/s, "
+            f"{self.utilisation:.0%} busy, adapter v{self.version}"
+        )
+
+
+class Meter:
+    """Counts what is answered, and measures rates from one `measure` to the next."""
+
+    def __init__(self) -> None:
+        self.tokens_per_second = 0.0
+        self.utilisation = 0.0
+        self._tokens = 0
+        self._since = time.monotonic()
+        self._busy: dict[int, float] = {}
+
+    def answered(self, tokens: int, staleness: int) -> None:
+        """One generation, and by how many versions its adapter was behind."""
+        self._tokens += tokens
+        TOKENS.record(tokens)
+        STALENESS.record(max(0, staleness))
+
+    def measure(self, replicas: Sequence[Replica], waiting: int) -> None:
+        """End an interval and begin the next one."""
+        now = time.monotonic()
+        seconds, self._since = max(now - self._since, 1e-9), now
+        self.tokens_per_second, self._tokens = self._tokens / seconds, 0
+        busy = {replica.number: replica.busy_seconds for replica in replicas}
+        shares = {n: min(1.0, (total - self._busy.get(n, 0.0)) / seconds) for n, total in busy.items()}
+        self._busy = busy
+        self.utilisation = sum(shares.values()) / len(shares) if shares else 0.0
+        for number, share in shares.items():
+            UTILISATION.record(share, student=str(number))
+        QUEUE_DEPTH.record(waiting + sum(replica.in_flight for replica in replicas))
