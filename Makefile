@@ -38,7 +38,7 @@ test: weights postgresql ## Run all tests
 	$(BIN)/python -m pytest
 
 lint: $(STAMP) ## Check style and types
-	$(BIN)/ruff check src/openmic/*/ src/openmic/*.py tests
+	$(BIN)/ruff check src/openmic/*/ src/openmic/*.py tests benchmarks
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
