@@ -12,6 +12,10 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from .records import Role, StudentSampling
 from .section import Section as Section  # noqa: PLC0414 - imported from here elsewhere
 from .student_settings import StudentSettings as StudentSettings  # noqa: PLC0414 - as above
+from .training_settings import FineTuneSettings as FineTuneSettings  # noqa: PLC0414 - as above
+from .training_settings import ImitationSettings as ImitationSettings  # noqa: PLC0414 - as above
+from .training_settings import LoRASettings as LoRASettings  # noqa: PLC0414 - as above
+from .training_settings import TrainingSettings as TrainingSettings  # noqa: PLC0414 - as above
 
 SIMULATED = "simulated"
 """The model name that stands for openmic's own simulated cast, served on loopback for the time of the run."""
@@ -125,90 +129,6 @@ class VerdictSettings(Section):
     """With several critics: the mean of their probabilities, or the majority of their outcomes."""
     tie_margin: float = Field(default=0.05, ge=0, lt=0.5)
     """A verdict with |p - 1/2| below this is a tie, as is one whose orders disagree."""
-
-
-class LoRASettings(Section):
-    """The adapter's shape, in PEFT's words."""
-
-    r: int = Field(default=16, ge=1)
-    alpha: int = Field(default=32, ge=1)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    target_modules: str | list[str] = "all-linear"
-    last_layers: int | None = Field(default=None, ge=1)
-    """Adapt only the last so many layers, which spares the backward pass through the others. None: all layers."""
-
-
-class ObjectiveSettings(Section):
-    """The numbers in the objectives' formulas; each objective says which it uses."""
-
-    beta: float | None = Field(default=None, gt=0)
-    """How strongly a preference pulls (dpo, simpo, kto). None: the objective's own, 0.1 (dpo, kto) or 2 (simpo)."""
-    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
-    """Share of preferences believed to be the wrong way round (dpo)."""
-    nll_weight: float | None = Field(default=None, ge=0)
-    """Weight of a likelihood term beside the preference: of the chosen text (dpo, simpo) or of the teacher's text
-    (brio). None: the objective's own, 0.1 for dpo, 0 for simpo, 1 for brio."""
-    length_desensitisation: float = Field(default=1.0, ge=0, le=1)
-    """Weight of the tokens past the shorter text's length (dpo): 1 is plain DPO, less is LD-DPO."""
-    gamma_beta_ratio: float = Field(default=0.5, ge=0)
-    """SimPO's target margin over its beta."""
-    rank_weight: float = Field(default=1.0, gt=0)
-    """Weight of BRIO's ranking term."""
-    length_penalty: float = Field(default=1.0, ge=0)
-    """BRIO's exponent of the length by which a sequence's log-probability is divided."""
-    desirable_weight: float = Field(default=1.0, gt=0)
-    """Weight of good texts (kto)."""
-    undesirable_weight: float = Field(default=1.0, gt=0)
-    """Weight of bad texts (kto)."""
-
-
-class FineTuneSettings(ObjectiveSettings):
-    """One fine-tuning."""
-
-    epochs: float = Field(default=2.0, gt=0)
-    learning_rate: float = Field(default=5e-4, gt=0)
-    batch_size: int = Field(default=16, ge=1)
-    """Examples (for a pairwise objective: pairs) per optimizer step."""
-    micro_batch_size: int | None = Field(default=None, ge=1)
-    """Examples that go through the model together; gradients add up to a batch. None: the whole batch."""
-    warmup_share: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the steps over which the learning rate rises; it then falls linearly to zero."""
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    max_tokens: int = Field(default=512, ge=8)
-    """Prompt and completion together; longer examples are left out and counted."""
-    holdout_share: float = Field(default=0.0, ge=0, lt=0.5)
-    """Share of the examples held out to stop early by; 0 trains on all of them to the end."""
-    eval_steps: int = Field(default=10, ge=1)
-    """Optimizer steps between two looks at the held-out loss."""
-    patience: int = Field(default=2, ge=1)
-    """Looks without a better held-out loss before training stops; the best state is kept."""
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """What the model computes in. `auto`: bfloat16 where the device has it, else float32."""
-    gradient_checkpointing: bool = False
-    """Compute activations again instead of keeping them: less memory, more time."""
-
-
-class TrainingSettings(FineTuneSettings):
-    """Fine-tuning on the critic's feedback, once per round."""
-
-    objective: str = "dpo"
-    """`sft` goes on with the teacher's demonstrations (the paper's control), `sd` learns the preferred texts; `dpo`,
-    `simpo`, `kto` learn from pairs, `brio` from rankings; `brio-dpo` is BRIO on the teacher's pairs, then DPO."""
-    learning_rate: float = Field(default=2e-4, gt=0)
-    every: int | None = Field(default=None, ge=1)
-    """Train whenever so many new preferences have come together, while dialogues go on. None: once per round."""
-    threads: int | None = Field(default=None, ge=1)
-    """CPU threads for training and for generation, which take turns. None: all cores."""
-    lora: LoRASettings = LoRASettings()
-
-
-class ImitationSettings(FineTuneSettings):
-    """The first phase: fine-tuning on the teacher's demonstrations."""
-
-    inputs: int | None = Field(default=None, ge=1)
-    """How many training inputs get demonstrations. None: all."""
-    demonstrations: int = Field(default=3, ge=1, le=20)
-    """Demonstrations per input, asked for in one request."""
 
 
 class DialogueSettings(Section):

@@ -21,6 +21,8 @@ class PoolSettings(Section):
     """CPUs that Ray sets aside for each."""
     gpus_per_actor: float = Field(default=0.0, ge=0)
     """GPUs that Ray sets aside for each; below 1, actors share a GPU."""
+    resources: dict[str, float] = Field(default_factory=dict)
+    """Custom Ray resources that each needs, to have them on certain nodes: {"student": 1}."""
     max_waiting: int = Field(default=512, ge=1)
     """Requests an actor holds at once, its batch included; beyond that dialogues wait for their turn."""
     max_retries: int = Field(default=3, ge=0)

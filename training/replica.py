@@ -46,6 +46,7 @@ class Replica:
         actor = ray.remote(StudentHost).options(
             num_cpus=settings.cpus_per_actor,
             num_gpus=settings.gpus_per_actor,
+            resources=settings.resources,
             max_restarts=-1,
             max_task_retries=0,  # the pool sends a request again itself, to whichever replica is free
             max_concurrency=settings.max_waiting + CONTROL_CALLS,

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ...core.config import ObjectiveSettings
+from ...core.training_settings import ObjectiveSettings
 
 Needs = Literal["demonstrations", "chosen", "pairs", "rankings"]
 """What an objective learns from: the teacher's texts, the preferred texts alone, a chosen and a rejected text, or the
