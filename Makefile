@@ -34,8 +34,9 @@ postgresql: $(STAMP)
 	else false; fi || \
 	echo "without PostgreSQL's server programs (Debian's package postgresql) its tests are skipped" >&2
 
+# Whole files go to a process each: some share one run among all their tests. Every process starts a Ray of its own.
 test: weights postgresql ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check src/openmic/*/ src/openmic/*.py tests benchmarks

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,10 +55,12 @@ def write_config(folder: Path, student: Path, **sections: dict[str, Any]) -> Pat
     return path
 
 
-def openmic(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own."""
+def openmic(
+    *arguments: str, cwd: Path, prefix: Sequence[str] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, started by another one where a prefix says so."""
     return subprocess.run(
-        [sys.executable, "-m", "openmic", *arguments],
+        [*prefix, sys.executable, "-m", "openmic", *arguments],
         cwd=cwd,
         env=clean_environment(**environment),
         capture_output=True,

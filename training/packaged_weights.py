@@ -99,7 +99,8 @@ def _convert_gguf(source: Path, target: Path) -> None:
     quantised = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file_name, dtype=torch.float32)
     config = AutoConfig.from_pretrained(folder, gguf_file=file_name)
     # A model loaded from GGUF counts as quantised and refuses save_pretrained; a fresh one of its config does not.
-    fresh: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+    make: Any = AutoModelForCausalLM.from_config  # transformers leaves it untyped
+    fresh = make(config, dtype=torch.float32)
     fresh.load_state_dict(quantised.state_dict())
     fresh.generation_config = quantised.generation_config
     fresh.save_pretrained(target)

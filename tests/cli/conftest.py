@@ -12,7 +12,9 @@ import pytest
 from openmic.agents.simulated import SimulatedCast, SimulatorSettings
 from openmic.cli.app import main
 
-from ..whole_run import WholeRun, finished_run
+from ..whole_run import WholeRun, finished_run, write_config
+
+LINES = [f"I lost umbrella number {number} on the train." for number in range(30)]
 
 
 @dataclass(frozen=True)
@@ -71,3 +73,10 @@ def locked_cast() -> Iterator[str]:
     """The base URL of a simulated cast that lets nobody in without the key `right`."""
     with SimulatedCast(SimulatorSettings(api_key="right")) as cast:
         yield cast.base_url
+
+
+@pytest.fixture
+def config(tmp_path: Path, tiny_causal: Path) -> Path:
+    """A configuration with which nothing is wrong."""
+    (tmp_path / "inputs.txt").write_text("\n".join(LINES), encoding="utf-8")
+    return write_config(tmp_path, tiny_causal, inputs={"path": "inputs.txt"})

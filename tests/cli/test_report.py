@@ -15,6 +15,7 @@ def version(number: int, stage: str, status: str = "promoted", **more: Any) -> d
         "promoted": status == "promoted",
         "status": status,
         "reason": None,
+        "staleness": {},
         **more,
     }
 
@@ -87,6 +88,16 @@ def test_a_version_that_was_rolled_back_says_why(capsys: pytest.CaptureFixture[s
     assert not any("fine" in line for line in lines)
 
 
+def test_how_stale_it_was_what_a_version_learned_from_is_said_where_it_was_stale(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fresh, stale = version(1, "round 1", staleness={"0": 7}), version(2, "round 2", staleness={"0": 120, "1": 13})
+    lines = printed(capsys, versions=[version(0, "no adapter"), fresh, stale])
+    assert [line for line in lines if "preferences" in line] == [
+        "v2 was trained on 120 preferences of the version that served, 13 of 1 before it"
+    ]
+
+
 def test_a_run_that_works_on_another_says_on_which_and_has_no_table_without_versions(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -104,8 +115,8 @@ def test_yields_are_one_line_for_each_step(capsys: pytest.CaptureFixture[str]) -
         "revisions": {"made": 20, "rejected": {}, "unchanged": 2, "accepted": 8},
         "comparisons": {"candidates": {"made": 27, "ties": 4, "inconsistent": 3}},
         "preferences": {
-            "candidates": {"made": 20, "outside_length": 1, "trained_on": 19},
-            "teacher": {"made": 2, "outside_length": 0, "trained_on": 2},
+            "candidates": {"made": 20, "outside_length": 1, "too_stale": 3, "trained_on": 16},
+            "teacher": {"made": 2, "outside_length": 0, "too_stale": 0, "trained_on": 2},
         },
     }
     verdicts = {"count": 27, "consistency": 0.8, "position_bias": {"first": 0.15, "second": 0.05}, "margin": 0.4567}
@@ -115,8 +126,8 @@ def test_yields_are_one_line_for_each_step(capsys: pytest.CaptureFixture[str]) -
         "  drafts       180 -> 168 valid (5 cut off, 4 copy of the input, 3 duplicate)",
         "  dialogues    30 -> 27 with a pair (1 no valid draft, 2 no two of similar length)",
         "  revisions    20 -> 8 accepted (2 unchanged)",
-        "  candidates   27 compared (4 tie, 3 order-inconsistent) -> 20 preferred (1 outside the length filter)"
-        " -> 19 trained on",
+        "  candidates   27 compared (4 tie, 3 order-inconsistent) -> 20 preferred (1 outside the length filter, "
+        "3 too stale) -> 16 trained on",
         "  teacher      2 preferred -> 2 trained on",
         "  critic       27 verdicts, both orders agree in 80.0% (15.0% go to the text shown first, 5.0% to the "
         "second), mean margin 0.46",

@@ -1,0 +1,93 @@
+"""Stores, storage, students and tasks that cannot be used: see `refusal` for what they get."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..whole_run import openmic as openmic_process
+from .conftest import Openmic, Outcome
+from .refusal import refused
+
+
+def student_folder(folder: Path, **config: Any) -> str:
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "architecture"), [("bert", "BertForMaskedLM"), ("vit", "ViTModel"), ("clip", "CLIPModel")]
+)
+def test_a_student_that_is_neither_causal_nor_sequence_to_sequence(
+    openmic: Openmic, config: Path, tmp_path: Path, model_type: str, architecture: str
+) -> None:
+    folder = student_folder(tmp_path / "encoder", model_type=model_type, architectures=[architecture])
+    error = refused(openmic, tmp_path, "run", str(config), "--set", f"student.model={folder}")
+    assert f"student.model '{folder}' is neither a causal nor a sequence-to-sequence" in error
+    assert architecture in error
+
+
+def test_a_student_folder_that_is_not_there_or_holds_no_model(openmic: Openmic, config: Path, tmp_path: Path) -> None:
+    missing = str(tmp_path / "no-student")
+    error = refused(openmic, tmp_path, "run", str(config), "--set", f"student.model={missing}")
+    assert f"student.model '{missing}' is not a folder" in error
+    (tmp_path / "hollow").mkdir()
+    error = refused(openmic, tmp_path, "run", str(config), "--set", f"student.model={tmp_path / 'hollow'}")
+    assert "cannot be opened" in error
+    assert "config.json" in error
+
+
+def test_a_store_that_cannot_be_written(openmic: Openmic, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.db").write_text("this is no database at all, but a long text")
+    for store, said in (
+        ("file/openmic.db", "is not a folder"),
+        ("folder", "is a folder"),
+        ("text.db", "is not a SQLite database"),
+        ("mysql://me:s3cret@host/db", "SQLite or PostgreSQL"),
+        ("postgresql://me:s3cret@127.0.0.1:1/db", "cannot be reached"),
+        ("sqlite://", "names no file"),
+    ):
+        error = refused(openmic, tmp_path, "run", str(config), "--set", f"store={store}")
+        assert said in error
+        assert "s3cret" not in error
+    assert "is not a folder" in refused(openmic, tmp_path, "run", str(config), "--set", "home=file")
+
+
+def test_storage_that_cannot_be_used(openmic: Openmic, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for storage, said in (
+        ("file/adapters", "is not a folder"),
+        ("nosuch://bucket", "storage_uri 'nosuch://bucket' cannot be used"),
+        ("sftp://me:s3cret@host/x", "it holds a password"),
+    ):
+        error = refused(openmic, tmp_path, "run", str(config), "--set", f"storage_uri={storage}")
+        assert said in error
+
+
+def test_a_store_in_a_folder_without_permission(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    # Nothing is forbidden to root, until it lets go of that power.
+    unprivileged = ["setpriv", "--bounding-set", "-dac_override"] if os.geteuid() == 0 else []
+    done = openmic_process("run", str(config), "--set", "store=locked/openmic.db", cwd=tmp_path, prefix=unprivileged)
+    error = refused(lambda *_: Outcome(done.returncode, done.stdout, done.stderr), tmp_path)
+    assert "no permission to write" in error
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("humour", ["there is no task 'humour'", "humor"]),
+        ("gone.yaml", ["gone.yaml", "cannot be read"]),
+        ("half.yaml", ["half.yaml", "student"]),
+    ],
+)
+def test_a_task_that_is_none(openmic: Openmic, config: Path, tmp_path: Path, task: str, said: list[str]) -> None:
+    (tmp_path / "half.yaml").write_text("name: half\nversion: 1\ndescription: d\n")
+    error = refused(openmic, tmp_path, "run", str(config), "--set", f"task={task}")
+    for words in said:
+        assert words in error
