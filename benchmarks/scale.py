@@ -52,8 +52,8 @@ class Sleeper:
         return Counters()
 
     async def load_adapter(self, ref: AdapterRef, make_current: bool = True) -> int:
-        """It has none."""
-        raise NotImplementedError
+        """Never asked: nobody rolls anything out here."""
+        raise NotImplementedError(f"a sleeper has no adapters, and was given version {ref.version}")
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Sleep, and say nothing."""

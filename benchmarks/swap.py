@@ -1,132 +1,178 @@
 """What an adapter swap costs while students generate: the pause on each, and that no answer is lost or mixed up.
 
-Real students answer a steady crowd with the temperature at zero while adapters are rolled out
-one after the other. Every answer is compared, token for token, with what its adapter says of its prompt when nothing
-is swapped.
+Real students answer a steady crowd at temperature zero while adapters are rolled out one after the other: one that
+nobody holds, which is read from storage, and then the one before it, which is still loaded. A student's pause is all
+the time that one roll-out kept it from generating. Every answer is compared, token for token, with what its adapter
+said of its prompt alone. Loading before the crowd comes, and verifying files, which goes on beside generation, are not
+counted.
 """
 
 import asyncio
-import random
+import itertools
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from report import arguments, percentile, report
 
 from openmic.core.config import StudentSettings
-from openmic.core.records import AdapterRef, Generation, GenerationRequest, Message, StudentSampling
+from openmic.core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest, Message, StudentSampling
 from openmic.training.adapters import commit_adapter
 from openmic.training.local_ray import ray_session
 from openmic.training.pool import StudentPool
 from openmic.training.student import load_student
 
 TARGET_MS = 250.0
-"""For the pause's 99th percentile."""
+"""For the 99th percentile of both kinds of pause."""
 STUDENTS = 2
-CALLERS = 16
+CALLERS = 8
+ROUNDS = 10
+"""Roll-outs of each kind, and versions: many more than an engine holds at once."""
 PROMPTS = ("The bus was late.", "I bought an umbrella.", "Soup.", "My brother forgot our mother's birthday again.")
+Answers = dict[tuple[int, str], tuple[int, ...]]
+"""Token ids by adapter version and prompt."""
 
 
-def random_adapter(model: str, root: Path, version: int) -> AdapterRef:
-    """An adapter that says something else than the base model."""
+def random_adapters(model: str, root: Path, count: int) -> list[AdapterRef]:
+    """Adapters that each say something else than the base model and one another."""
     import torch
     from peft import LoraConfig, TaskType, get_peft_model
 
-    torch.manual_seed(version)
     student = load_student(model, device="cpu")
-    adapted: Any = get_peft_model(
-        student.model, LoraConfig(r=16, target_modules="all-linear", task_type=TaskType.CAUSAL_LM)
-    )
-    with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.05)
-    return commit_adapter(adapted, root, version, {"parent": 0})
+    config = LoraConfig(r=16, target_modules="all-linear", task_type=TaskType.CAUSAL_LM)
+    adapted: Any = get_peft_model(student.model, config)
+    refs = []
+    for version in range(1, count + 1):
+        torch.manual_seed(version)
+        with torch.no_grad():
+            for name, parameter in adapted.named_parameters():
+                if "lora_B" in name:
+                    parameter.normal_(std=0.05)
+        refs.append(commit_adapter(adapted, root, version, {"parent": 0}))
+    return refs
 
 
 def asked(name: str, prompt: str, adapter: int | None) -> GenerationRequest:
     """A request whose answer depends on its prompt and its adapter alone."""
-    sampling = StudentSampling(temperature=0.0, max_tokens=16)
+    sampling = StudentSampling(temperature=0.0, max_tokens=12)
     return GenerationRequest(name, (Message(role="user", content=prompt),), sampling, 0, adapter)
 
 
-async def measure(settings: StudentSettings, refs: list[AdapterRef]) -> tuple[list[float], int, int, int]:
-    """Pauses in seconds; how many answers came, how many did not, and how many were another adapter's."""
-    pool = StudentPool(settings, threads=1)
-    answers: list[tuple[str, Generation]] = []
-    lost = 0
-    stopping = asyncio.Event()
-    rng = random.Random(1)  # noqa: S311 - which prompt is next is no secret
-
-    async def ask(caller: int) -> None:
-        nonlocal lost
-        number = 0
-        while not stopping.is_set():
-            prompt, number = rng.choice(PROMPTS), number + 1
-            try:
-                answers.append((prompt, await pool.generate(asked(f"{caller}-{number}", prompt, None))))
-            except Exception:  # whatever it was, the answer is lost
-                lost += 1
-
-    expected: dict[tuple[int, str], tuple[int, ...]] = {}
-
-    async def learn(version: int) -> None:
+async def said_alone(pool: StudentPool, refs: list[AdapterRef]) -> Answers:
+    """What every adapter says of every prompt when nothing else is asked and nothing is swapped."""
+    said: Answers = {}
+    for ref in (NO_ADAPTER, *refs):
+        await pool.load_adapter(ref)
         for prompt in PROMPTS:
-            one = await pool.generate(asked(f"alone-{version}-{prompt}", prompt, version))
-            expected[version, prompt] = one.token_ids
+            answer = await pool.generate(asked(f"alone-{ref.version}-{prompt}", prompt, ref.version))
+            said[ref.version, prompt] = answer.token_ids
+    return said
 
+
+class Crowd:
+    """Callers that ask one thing after the other for as long as they are there."""
+
+    def __init__(self, pool: StudentPool) -> None:
+        self.answers: list[tuple[str, Generation]] = []
+        self.lost = 0
+        self._pool = pool
+        self._leaving = False
+        self._awaited = 0
+        self._heard = asyncio.Event()
+        self._asking = [asyncio.ensure_future(self._ask(caller)) for caller in range(CALLERS)]
+
+    async def heard(self, answers: int) -> None:
+        """Wait until so many more answers came."""
+        self._awaited = len(self.answers) + self.lost + answers
+        self._heard.clear()
+        await self._heard.wait()
+
+    async def leave(self) -> None:
+        """Wait for what was asked."""
+        self._leaving = True
+        await asyncio.gather(*self._asking)
+
+    async def _ask(self, caller: int) -> None:
+        prompts = itertools.cycle(PROMPTS[caller % len(PROMPTS) :] + PROMPTS[: caller % len(PROMPTS)])
+        for number, prompt in enumerate(prompts):
+            if self._leaving:
+                return
+            try:
+                self.answers.append((prompt, await self._pool.generate(asked(f"{caller}-{number}", prompt, None))))
+            except Exception:  # whatever it was, the answer is lost
+                self.lost += 1
+            if len(self.answers) + self.lost >= self._awaited:
+                self._heard.set()
+
+
+def standing(pool: StudentPool) -> list[float]:
+    """How long, in ms, each student has stood still for adapters so far."""
+    return [1000 * sum(pauses) for pauses in pool.stats().swap_pauses]
+
+
+async def measure(settings: StudentSettings, refs: list[AdapterRef]) -> dict[str, Any]:
+    """Pauses in ms and seconds per roll-out, by kind; how many answers came, were lost, and were another adapter's."""
+    pool = StudentPool(settings, threads=1)
+    pauses: dict[str, list[float]] = {"from storage": [], "still loaded": []}
+    roll_outs: dict[str, list[float]] = {kind: [] for kind in pauses}
     try:
         await pool.ready(STUDENTS)
-        await learn(0)
-        for ref in refs:
-            await pool.load_adapter(ref, make_current=False)
-            await learn(ref.version)
-        await pool.load_adapter(AdapterRef(0, None))
-        before = len(pool.stats().swap_pauses)
-        asking = [asyncio.ensure_future(ask(caller)) for caller in range(CALLERS)]
-        for ref in refs:
-            await asyncio.sleep(1.0)
-            await pool.load_adapter(ref)
-        await asyncio.sleep(1.0)
-        stopping.set()
-        await asyncio.gather(*asking)
-        pauses = list(pool.stats().swap_pauses)
+        expected = await said_alone(pool, refs)
+        crowd = Crowd(pool)
+        for ref, last in zip(refs, refs[-1:] + refs[:-1], strict=True):
+            for kind, adapter in (("from storage", ref), ("still loaded", last)):
+                # By then most that were asked before the last roll-out are answered, and its adapter may be let go.
+                await crowd.heard(CALLERS)
+                before, began = standing(pool), time.monotonic()
+                await pool.load_adapter(adapter)
+                roll_outs[kind].append(time.monotonic() - began)
+                pauses[kind] += [late - early for early, late in zip(before, standing(pool), strict=True)]
+        await crowd.leave()
     finally:
         pool.close()
-    wrong = sum(one.token_ids != expected[one.adapter_version, prompt] for prompt, one in answers)
-    assert len(pauses) > before
-    return pauses, len(answers), lost, wrong
+    assert all(pauses["from storage"]), "an adapter that was to be read from storage was still loaded"
+    wrong = sum(one.token_ids != expected[one.adapter_version, prompt] for prompt, one in crowd.answers)
+    versions = len({one.adapter_version for _, one in crowd.answers})
+    counts = {"answers": len(crowd.answers), "versions": versions, "lost": crowd.lost, "wrong adapter": wrong}
+    return {"pauses": pauses, "roll_outs": roll_outs, **counts}
 
 
 def main(arguments_: list[str] | None = None) -> None:
     """Measure and print."""
     parser = arguments((__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="smollm2-135m-instruct", help="a causal student: hub id or folder")
+    parser.add_argument("--engine", default="auto", choices=["auto", "static", "continuous"], help="default: auto")
     options = parser.parse_args(arguments_)
     settings = StudentSettings.model_validate(
         {
             "model": options.model,
+            "engine": options.engine,
             "device": "cpu",
-            "max_batch": 8,
+            "max_batch": 4,
             "pool": {"actors": STUDENTS, "cpus_per_actor": 1},
         }
     )
     with tempfile.TemporaryDirectory() as folder, ray_session(minimum_cpus=STUDENTS):
-        # More versions than an engine holds at once, so that most swaps read files.
-        refs = [random_adapter(options.model, Path(folder), n) for n in range(1, 3 if options.quick else 9)]
-        pauses, answered, lost, wrong = asyncio.run(measure(settings, refs))
-    p50, p99 = (percentile(pauses, share) * 1000 for share in (0.5, 0.99))
-    row: dict[str, str | int | float] = {
-        "pauses": len(pauses),
-        "p50 ms": p50,
-        "p99 ms": p99,
-        "answers": answered,
-        "lost": lost,
-        "wrong adapter": wrong,
-    }
-    met = p99 <= TARGET_MS and lost == wrong == 0
-    report("swap", p99, "ms", target=TARGET_MS, rows=[row], parts=row, as_json=options.json, better="less", met=met)
+        refs = random_adapters(options.model, Path(folder), 5 if options.quick else ROUNDS)
+        found = asyncio.run(measure(settings, refs))
+    rows: list[dict[str, str | int | float]] = [
+        {
+            "adapter": kind,
+            "pauses": len(pauses),
+            "p50 ms": percentile(pauses, 0.5),
+            "p99 ms": percentile(pauses, 0.99),
+            "roll-out s": percentile(found["roll_outs"][kind], 0.5),
+            "answers": found["answers"],
+            "lost": found["lost"],
+            "wrong adapter": found["wrong adapter"],
+        }
+        for kind, pauses in found["pauses"].items()
+    ]
+    worst = max(float(row["p99 ms"]) for row in rows)
+    met = worst <= TARGET_MS and found["lost"] == found["wrong adapter"] == 0
+    report("swap", worst, "ms", target=TARGET_MS, rows=rows, parts=found, as_json=options.json, better="less", met=met)
 
 
 if __name__ == "__main__":

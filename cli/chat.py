@@ -1,5 +1,7 @@
 """`openmic chat`: talk to the student, with a run's adapter."""
 
+import asyncio
+import os
 import sys
 from collections.abc import Iterator
 from typing import Annotated
@@ -47,23 +49,30 @@ def chat(
 
     from ..agents.cast import StudentAgent
     from ..agents.task import load_task
-    from ..training.static_engine import StaticEngine
-    from ..training.student import load_student
+    from ..training.engines.choose import make_engine
 
     task = load_task(config.task)
-    engine = StaticEngine(load_student(config.student.model, device=config.student.device), max_batch=samples)
-    engine.load_adapter(ref)
     agent = StudentAgent(task, derive_seed(config.seed, "chat", seed))
     interactive = not text and sys.stdin.isatty()
-    if interactive:
-        typer.echo(f"student {config.student.model}, adapter v{ref.version}; end with Ctrl-D", err=True)
-    for line in [" ".join(text)] if text else _lines(interactive=interactive):
-        requests = [agent.draft(f"chat:{i}:{line}", line, config.evaluation.sampling, None) for i in range(samples)]
-        answers = [task.clean(generation.text) for generation in engine.generate(requests)]
-        if as_json:
-            print_json({"input": line, "adapter_version": ref.version, "outputs": answers})
-        else:
-            typer.echo("\n".join(printable(answer) for answer in answers))
+
+    async def talk() -> None:
+        engine = make_engine(config.student, threads=config.training.threads or os.cpu_count() or 1, adapters=[ref])
+        try:
+            if interactive:
+                typer.echo(f"student {config.student.model}, adapter v{ref.version}; end with Ctrl-D", err=True)
+            for line in [" ".join(text)] if text else _lines(interactive=interactive):
+                sampling = config.evaluation.sampling
+                asked = [agent.draft(f"chat:{i}:{line}", line, sampling, ref.version) for i in range(samples)]
+                said = await asyncio.gather(*(engine.generate(request) for request in asked))
+                answers = [task.clean(generation.text) for generation in said]
+                if as_json:
+                    print_json({"input": line, "adapter_version": ref.version, "outputs": answers})
+                else:
+                    typer.echo("\n".join(printable(answer) for answer in answers))
+        finally:
+            await engine.close()
+
+    asyncio.run(talk())
 
 
 def _adapter(adapters: list[Adapter], version: int | None) -> AdapterRef:

@@ -236,6 +236,19 @@ class RunConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _evaluation_can_be_generated(self) -> Self:
+        if self.evaluation.sampling.num_beams == 1 or self.student.engine == "static":
+            return self
+        if self.student.engine != "auto":
+            raise ValueError(
+                f"student.engine={self.student.engine} has no beam search, and evaluation.sampling.num_beams is "
+                f"{self.evaluation.sampling.num_beams}; set that to 1, or student.engine to static"
+            )
+        # Nothing changes once it is read, but it is read only when this is decided.
+        object.__setattr__(self, "student", self.student.model_copy(update={"engine": "static"}))
+        return self
+
     @property
     def store_url(self) -> str:
         """Where the transcripts are kept."""

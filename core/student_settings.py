@@ -42,7 +42,8 @@ class StudentSettings(Section):
     """A hub id, a folder, or `smollm2-135m-instruct` (weights from a Python package)."""
     engine: Literal["auto", "static", "continuous", "endpoint"] = "auto"
     """`static` generates batch by batch and can do everything, `continuous` lets requests join and leave at every token
-    (causal students, no beams; not yet tried on a GPU), `endpoint` asks a server. `auto` is static."""
+    (causal students, no beams; not yet tried on a GPU), `endpoint` asks a server. `auto` is continuous on a CPU for
+    architectures that it is tested with, else static."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, …"""
     max_batch: int = Field(default=64, ge=1)

@@ -85,7 +85,8 @@ def find_beams(
     )
     cache = None
     if causal:
-        cache = shared_prefill(model, *(part.repeat_interleave(search.num_beams, dim=0) for part in (ids, mask)))
+        repeated, seen = (part.repeat_interleave(search.num_beams, dim=0) for part in (ids, mask))
+        cache = shared_prefill(model, repeated, seen)
     with torch.random.fork_rng(devices=[ids.device] if ids.is_cuda else []):
         if search.seed is not None:
             torch.manual_seed(search.seed)

@@ -1,6 +1,7 @@
 """Stopping by a held-out loss: remembers the best state, and says when it has not been beaten for too long."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,3 +35,13 @@ class EarlyStopping:
         """Put the parameters back into their best state, if there was one."""
         for parameter, best in zip(self._parameters, self._best, strict=False):
             parameter.copy_(best)
+
+    def state(self) -> tuple[dict[str, Any], list[Tensor]]:
+        """What it remembers: numbers for JSON, and the best state of the parameters."""
+        facts = {"looks": self._looks_since_best, "best_loss": self.best_loss, "best_step": self.best_step}
+        return facts, self._best
+
+    def resume(self, facts: dict[str, Any], best: Sequence[Tensor]) -> None:
+        """Go on from what `state` gave."""
+        self._looks_since_best, self.best_loss, self.best_step = facts["looks"], facts["best_loss"], facts["best_step"]
+        self._best = [tensor.to(parameter) for tensor, parameter in zip(best, self._parameters, strict=False)]

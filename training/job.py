@@ -1,10 +1,11 @@
 """What the trainer is asked to do and what it tells meanwhile: plain records, free of torch."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from ..core.config import FineTuneSettings, LoRASettings
+from ..core.errors import TrainingError
+from ..core.ids import content_hash
 from ..core.records import AdapterRef, TrainingExample
 
 
@@ -33,11 +34,25 @@ class TrainingJob:
     parent: AdapterRef
     """The adapter to go on from, and the first phase's reference; version 0 begins with a new adapter."""
     adapters: str
-    """Where the run's adapters are committed: a folder, or an address of remote storage."""
+    """Where the run's adapters are committed, and checkpoints kept meanwhile: a folder, or an address of remote
+    storage."""
     version: int
-    reference_file: Path | None = None
-    """Where the reference's log-probabilities are kept (safetensors), to be found again when the training is done
-    again; a later phase puts its number behind the name. None: nowhere."""
+
+    @property
+    def key(self) -> str:
+        """SHA-256, in hex, of everything that decides what the training makes; where things lie does not."""
+        return content_hash(
+            {
+                "student": self.student,
+                "device": self.device,
+                "phases": [[phase.objective, [_contents(one) for one in phase.examples]] for phase in self.phases],
+                "settings": self.settings.model_dump(mode="json"),
+                "lora": self.lora.model_dump(mode="json"),
+                "seed": self.seed,
+                "parent": [self.parent.version, self.parent.sha256],
+                "version": self.version,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +68,12 @@ class TrainingProgress:
     loss: float = float("nan")
     tokens: int = 0
     """Tokens trained on so far in this phase, padding excluded."""
+
+
+class PeerLostError(TrainingError):
+    """One of several processes that train together is gone. The training can go on from its last checkpoint."""
+
+
+def _contents(example: TrainingExample) -> list[object]:
+    messages = [message.model_dump(mode="json") for message in example.messages]
+    return [example.id, messages, list(example.completions), example.target, example.margin]

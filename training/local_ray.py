@@ -2,16 +2,32 @@
 
 import logging
 import os
+import signal
+import socket
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from ..core.errors import ConfigError
+
+_ANSWER_S = 10.0
+"""How long a cluster may take to answer. Ray itself would try for minutes, and in many words."""
 
 
 @contextmanager
-def ray_session(*, minimum_cpus: int = 2) -> Iterator[None]:
+def ray_session(*, minimum_cpus: int = 2, address: str | None = None) -> Iterator[None]:
     """Ray for the time of the block. A session that the caller already has is used and left alone.
 
-    `minimum_cpus` logical CPUs are declared even on a single-core machine, because student and trainer take turns.
+    Args:
+        minimum_cpus: Logical CPUs of a session of its own, declared even on a machine with fewer, because student and
+            trainer take turns.
+        address: The cluster to join: HOST:PORT, or `auto` for the one that this machine is part of. None: what
+            RAY_ADDRESS says, else a session of its own on this machine.
+
+    Raises:
+        ConfigError: there is no such cluster, or it does not let this process in.
     """
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # keep CUDA_VISIBLE_DEVICES of CPU-only actors
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -25,19 +41,59 @@ def ray_session(*, minimum_cpus: int = 2) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    address = os.environ.get("RAY_ADDRESS")
-    with warnings.catch_warnings():
+    address = address or os.environ.get("RAY_ADDRESS")
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    with warnings.catch_warnings(), _sigterm_kept():
         warnings.simplefilter("ignore")
-        if address:
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+        if address and address != "local":
+            _join(address, quiet)
         else:
-            ray.init(
-                num_cpus=max(minimum_cpus, os.cpu_count() or 1),
-                include_dashboard=False,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-            )
+            cpus = max(minimum_cpus, os.cpu_count() or 1)
+            # Named, because on a node of a cluster Ray would otherwise join that.
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _join(address: str, quiet: dict[str, Any]) -> None:
+    import ray
+    from ray.exceptions import AuthenticationError, RaySystemError
+
+    try:
+        _look_for(address)
+        ray.init(address=address, **quiet)
+    except AuthenticationError as error:
+        raise ConfigError(
+            f"the Ray cluster at {address!r} wants a token: copy ~/.ray/auth_token from its head and set "
+            "RAY_AUTH_MODE=token"
+        ) from error
+    # Nobody there, no such address, another version of Ray or Python: each has an exception of its own.
+    except (OSError, RaySystemError, RuntimeError, ValueError) as error:
+        why = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise ConfigError(
+            f"no Ray cluster can be joined at {address!r} ({why}): start one with `ray up ray_cluster.yaml` and run "
+            "this on its head, or leave out --cluster and RAY_ADDRESS to use this machine alone; see docs/cluster.md"
+        ) from error
+
+
+def _look_for(address: str) -> None:
+    """Make sure that somebody listens at HOST:PORT; other kinds of address are Ray's to look up. Raises OSError."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Give SIGTERM back to whoever handled it; `ray.init` takes it, and ends the process where a run would be stored.
+
+    Where nobody did, Ray's own handler stays: it ends Ray before the process.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if callable(handler) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)

@@ -1,10 +1,11 @@
 """The adapter that a training trains: a new LoRA around the student, or one that was committed earlier."""
 
-import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers.pytorch_utils import Conv1D
 
 from ..core.config import LoRASettings
@@ -46,14 +47,20 @@ def adapted(student: LoadedStudent, lora: LoRASettings, *, seed: int, start: Pat
     return get_peft_model(student.model, config)
 
 
-def fingerprint(model: Any) -> str:
-    """SHA-256, in hex, of the adapter's weights and their names."""
-    digest = hashlib.sha256()
-    for name, value in model.named_parameters():
-        if value.requires_grad:
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+def adapter_weights(model: Any) -> dict[str, Tensor]:
+    """A copy, on the CPU, of the weights that are trained, each under `adapter.` and its name."""
+    return {f"adapter.{name}": value.detach().cpu().clone() for name, value in _trained(model)}
+
+
+@torch.no_grad()
+def set_adapter_weights(model: Any, weights: Mapping[str, Tensor]) -> None:
+    """Put weights that `adapter_weights` gave back in their places; other entries play no part."""
+    for name, value in _trained(model):
+        value.copy_(weights[f"adapter.{name}"])
+
+
+def _trained(model: Any) -> list[tuple[str, Tensor]]:
+    return [(name, value) for name, value in model.named_parameters() if value.requires_grad]
 
 
 def _linear_names(model: Any) -> list[str]:

@@ -3,6 +3,11 @@
 A request goes to the least loaded student; where all are full its caller waits. When a student's process dies its
 requests are sent to another, and it serves again once Ray has started it anew and it has its adapters back. Requests
 with one id that are in flight together are one request. A pool belongs to the event loop it is first used in.
+
+A student whose node is lost for good stays down, and nothing waits for it; it comes back when Ray finds room for it. A
+node that is cut off without a word is noticed by Ray's health checks (some 20 s unless RAY_health_check_period_ms and
+its likes say otherwise). Until then its requests wait, and a roll-out does where it has come to that student. What the
+processes of such a node answer later reaches nobody: their calls have failed by then, and only the driver keeps texts.
 """
 
 import asyncio
@@ -31,7 +36,7 @@ OVERLOAD_WAIT_S = 0.05
 RESTART_WAIT_S = 0.1
 LONGEST_RESTART_WAIT_S = 2.0
 DOWN = (ReplicaState.DEAD, ReplicaState.RESTARTING, ReplicaState.STALE)
-"""The states of a student that did serve."""
+"""The states of a student whose process ended or cannot be reached, until it serves again."""
 
 
 class StudentPool:
@@ -69,7 +74,9 @@ class StudentPool:
         self._meter = Meter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._begun = self._closed = False
-        self._last_death = time.monotonic()
+        self._down_since: float | None = None
+        self._trouble = ""
+        self._keepers: dict[Replica, asyncio.Task[None]] = {}
         self._number = 0
         for _ in range(self._settings.actors):
             self._add()
@@ -109,7 +116,7 @@ class StudentPool:
             tokens_per_second=self._meter.tokens_per_second,
             utilisation=self._meter.utilisation,
             version=self._roll_out.current.version,
-            swap_pauses=tuple(pause for replica in self._replicas for pause in replica.pauses),
+            swap_pauses=tuple(tuple(replica.pauses) for replica in self._replicas),
         )
 
     def close(self) -> None:
@@ -137,7 +144,7 @@ class StudentPool:
             except LOST as error:
                 self._lost(replica, life)
                 deaths += not isinstance(error, RestartedError)
-                if deaths > self._settings.max_retries:
+                if deaths > self._settings.max_retries and not self._closed:
                     why = f"request {request.id!r} was sent {deaths} times and each time its student died: {error}"
                     raise GenerationError(why) from error
                 continue
@@ -153,31 +160,36 @@ class StudentPool:
             return
         self._begun = True
         for replica in self._replicas:
-            self._spawn(self._keep(replica))
+            self._keepers[replica] = self._spawn(self._keep(replica))
         self._spawn(self._watch())
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _add(self) -> None:
         """Start one more actor."""
         build = self._build or partial(StudentWorker, self._student, self._threads, [])
-        self._replicas.append(Replica(self._number, build, self._settings))
+        replica = Replica(self._number, build, self._settings)
+        self._replicas.append(replica)
         self._number += 1
         if self._begun:
-            self._spawn(self._keep(self._replicas[-1]))
+            self._keepers[replica] = self._spawn(self._keep(replica))
 
     def _lost(self, replica: Replica, life: str) -> None:
         """The process that was known as `life` is no more; each call that it had says so, and the first one counts."""
         if replica.life == life and replica.serving:
-            logger.warning("student %d died; its requests are sent again", replica.number)
-            replica.state = ReplicaState.DEAD
-            self._last_death = time.monotonic()
+            logger.warning("student %d died or cannot be reached; its requests are sent again", replica.number)
+            replica.lose()
 
     async def _keep(self, replica: Replica) -> None:
-        """Have a student serve, and again each time its process died: it first has to be given its adapters."""
+        """Have a student serve, and again each time its process died: it first has to be given its adapters.
+
+        One that cannot be started the first time never will be. One that did serve is tried for as long as the pool
+        lives: memory that is still taken, or storage that cannot be read, may be there again the next time.
+        """
         wait = RESTART_WAIT_S
         while True:
             try:
@@ -187,19 +199,22 @@ class StudentPool:
                 self._router.wake()
                 wait = RESTART_WAIT_S
                 await replica.outlive()
-            except LOST as error:
+            except (*LOST, OpenmicError) as error:
                 self._lost(replica, replica.life)
-                if replica.state in {ReplicaState.DRAINING, ReplicaState.GONE}:
+                if replica.state is ReplicaState.DRAINING:
                     return
-                if isinstance(error, ActorLostError) and error.for_good:
+                failed = error.start_failed if isinstance(error, ActorLostError) else not isinstance(error, LOST)
+                if failed and not replica.has_served:
                     self._give_up(replica, error)
                     return
+                if failed and str(error) != self._trouble:
+                    logger.warning("student %d cannot serve again yet: %s", replica.number, error)
+                self._trouble = str(error)
+                if isinstance(error, ActorLostError) and error.for_good:
+                    replica.renew()
                 replica.state = ReplicaState.RESTARTING
-                await asyncio.sleep(wait)
-                wait = min(2 * wait, LONGEST_RESTART_WAIT_S)
-            except OpenmicError as error:
-                self._give_up(replica, error)
-                return
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_RESTART_WAIT_S)
 
     def _give_up(self, replica: Replica, error: Exception) -> None:
         """A student that cannot be started; where it was the last one, nothing can be answered any more."""
@@ -210,6 +225,9 @@ class StudentPool:
 
     def _let_go(self, replica: Replica) -> None:
         self._replicas.remove(replica)
+        keeper = self._keepers.pop(replica)
+        if keeper is not asyncio.current_task():
+            keeper.cancel()
         replica.end()
 
     async def _watch(self) -> None:
@@ -230,16 +248,29 @@ class StudentPool:
         if change > 0:
             self._add()
         elif change < 0:
-            serving = [replica for replica in staying if replica.serving]
-            if len(serving) > 1:
-                least = min(serving, key=lambda replica: (replica.in_flight, -replica.number))
-                least.state = ReplicaState.DRAINING
+            self._shrink(staying)
+
+    def _shrink(self, staying: list[Replica]) -> None:
+        """Let go of one: best of one that does not serve, else of the least loaded, once it has answered."""
+        if down := [replica for replica in staying if replica.state in DOWN]:
+            self._let_go(down[-1])
+            return
+        serving = [replica for replica in staying if replica.serving]
+        if len(serving) > 1:
+            least = min(serving, key=lambda replica: (replica.in_flight, -replica.number))
+            least.state = ReplicaState.DRAINING
 
     def _end_vain_waits(self) -> None:
-        seconds = self._settings.restart_timeout_s
-        down = all(replica.state in DOWN for replica in self._replicas)
-        if down and time.monotonic() - self._last_death > seconds:
+        """Tell those that wait when none has served for long after one died; a first start takes what it takes."""
+        seconds, now = self._settings.restart_timeout_s, time.monotonic()
+        states = {replica.state for replica in self._replicas}
+        if ReplicaState.HEALTHY in states or states.isdisjoint(DOWN):
+            self._down_since = None
+            return
+        self._down_since = self._down_since or now
+        if now - self._down_since > seconds:
             why = (
-                f"no student came back within {seconds:g} s; see `ray status`, or raise student.pool.restart_timeout_s"
+                f"no student came back within {seconds:g} s ({self._trouble}); see `ray status`, or raise "
+                "student.pool.restart_timeout_s"
             )
             self._router.fail(GenerationError(why), for_good=False)

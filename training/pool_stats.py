@@ -24,8 +24,8 @@ class PoolStats:
     """Mean share of that interval in which a student had anything to do, from 0 to 1."""
     version: int
     """The current adapter version."""
-    swap_pauses: tuple[float, ...] = ()
-    """Seconds for which a student generated nothing because it was given an adapter: each time, on all students."""
+    swap_pauses: tuple[tuple[float, ...], ...] = ()
+    """Of each student, for how many seconds it generated nothing each time it was given an adapter."""
 
     def __str__(self) -> str:
         """One short line."""
@@ -60,8 +60,9 @@ class Meter:
         self.tokens_per_second, self._tokens = self._tokens / seconds, 0
         busy = {replica.number: replica.busy_seconds for replica in replicas}
         shares = {n: min(1.0, (total - self._busy.get(n, 0.0)) / seconds) for n, total in busy.items()}
-        self._busy = busy
         self.utilisation = sum(shares.values()) / len(shares) if shares else 0.0
-        for number, share in shares.items():
+        shares_now = dict.fromkeys(self._busy, 0.0) | shares  # who was let go would else be at its last share for ever
+        self._busy = busy
+        for number, share in shares_now.items():
             UTILISATION.record(share, student=str(number))
         QUEUE_DEPTH.record(waiting + sum(replica.in_flight for replica in replicas))

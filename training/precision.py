@@ -43,8 +43,19 @@ class Precision:
         self.dtype = dtype
         self._device = torch.device(device).type
         self._scaler = torch.amp.GradScaler(self._device, enabled=dtype == torch.float16)
+        # A process without a share of the first batch would else have no scale to divide the others' gradients by.
+        self._scaler.scale(torch.zeros(1, device=device))
         if dtype == torch.float32:
             model.float()
+
+    def state(self) -> dict[str, float]:
+        """How gradients are scaled, for `resume`; empty but in float16."""
+        found: dict[str, float] = self._scaler.state_dict()
+        return found
+
+    def resume(self, state: dict[str, float]) -> None:
+        """Go on from what `state` gave."""
+        self._scaler.load_state_dict(state)
 
     def compute(self) -> AbstractContextManager[Any]:
         """Where the model's forward passes belong."""

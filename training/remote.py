@@ -9,10 +9,12 @@ from ..core.errors import OpenmicError
 class ActorLostError(Exception):
     """The actor's process ended, or cannot be reached; what it was doing may or may not have been done."""
 
-    def __init__(self, why: str, *, for_good: bool) -> None:
+    def __init__(self, why: str, *, for_good: bool, start_failed: bool = False) -> None:
         super().__init__(why)
         self.for_good = for_good
-        """Whether Ray will not start it again, because its constructor failed."""
+        """Whether Ray will not start it again."""
+        self.start_failed = start_failed
+        """Whether that is so because its constructor or its environment failed."""
 
 
 async def call(reference: Any, failure: type[OpenmicError]) -> Any:
@@ -24,7 +26,7 @@ async def call(reference: Any, failure: type[OpenmicError]) -> Any:
         ActorLostError: there is no answer because the actor is gone.
     """
     import ray
-    from ray.exceptions import RayError, RayTaskError
+    from ray.exceptions import ActorDiedError, RayError, RayTaskError, RuntimeEnvSetupError
 
     try:
         return await reference
@@ -39,10 +41,13 @@ async def call(reference: Any, failure: type[OpenmicError]) -> Any:
         raise failure(f"{type(cause).__name__}: {cause}") from error
     except RayError as error:
         init_failed = bool(getattr(error, "actor_init_failed", False))
+        start_failed = init_failed or isinstance(error, RuntimeEnvSetupError)
+        # Of an actor that it will start again, Ray says that it is unavailable.
+        for_good = start_failed or isinstance(error, ActorDiedError)
         lines = str(error).strip().splitlines()
         # Of an actor that could not start Ray gives the traceback, and its last line says why.
-        why = lines[-1] if init_failed else lines[0]
-        raise ActorLostError(f"the actor's process ended: {why}", for_good=init_failed) from error
+        why = f"the actor's process ended: {lines[-1] if init_failed else lines[0]}"
+        raise ActorLostError(why, for_good=for_good, start_failed=start_failed) from error
 
 
 def end(actor: Any) -> None:

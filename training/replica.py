@@ -1,5 +1,6 @@
 """The driver's end of one student actor: its state, the count of its requests in flight, and its calls."""
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
@@ -41,20 +42,12 @@ class Replica:
     """One student actor. Needs a running Ray session."""
 
     def __init__(self, number: int, build: Callable[[], Worker], settings: PoolSettings) -> None:
-        import ray
-
-        actor = ray.remote(StudentHost).options(
-            num_cpus=settings.cpus_per_actor,
-            num_gpus=settings.gpus_per_actor,
-            resources=settings.resources,
-            max_restarts=-1,
-            max_task_retries=0,  # the pool sends a request again itself, to whichever replica is free
-            max_concurrency=settings.max_waiting + CONTROL_CALLS,
-            scheduling_strategy="SPREAD" if settings.most > 1 else "DEFAULT",
-        )
-        self._actor: Any = actor.remote(build, settings.max_waiting)
+        self._build, self._settings = build, settings
+        self._actor: Any = self._new_actor()
         self.number = number
         self.state = ReplicaState.STARTING
+        self.has_served = False
+        """Whether it ever did: then what it is made from is sound, and what fails later may pass."""
         self.in_flight = 0
         self.version = 0
         """The adapter version that is current on it."""
@@ -64,6 +57,22 @@ class Replica:
         """How long, in seconds, nothing was generated on it for each adapter it was given, the newest last."""
         self._busy_seconds = 0.0
         self._busy_since = 0.0
+        self._lost = asyncio.Event()
+
+    def _new_actor(self) -> Any:
+        import ray
+
+        settings = self._settings
+        actor = ray.remote(StudentHost).options(
+            num_cpus=settings.cpus_per_actor,
+            num_gpus=settings.gpus_per_actor,
+            resources=settings.resources,
+            max_restarts=-1,
+            max_task_retries=0,  # the pool sends a request again itself, to whichever replica is free
+            max_concurrency=settings.max_waiting + CONTROL_CALLS,
+            scheduling_strategy="SPREAD" if settings.most > 1 else "DEFAULT",
+        )
+        return actor.remote(self._build, settings.max_waiting)
 
     def __repr__(self) -> str:
         return f"<Replica {self.number}: {self.state}, {self.in_flight} in flight, v{self.version}>"
@@ -72,6 +81,17 @@ class Replica:
     def serving(self) -> bool:
         """Whether it may be given work."""
         return self.state is ReplicaState.HEALTHY
+
+    def serve(self) -> None:
+        """It has what the others have, and is given work from now on."""
+        self.state = ReplicaState.HEALTHY
+        self.has_served = True
+        self._lost.clear()
+
+    def lose(self) -> None:
+        """A call to it was lost: it is given no work until it has answered again."""
+        self.state = ReplicaState.DEAD
+        self._lost.set()
 
     def take(self) -> None:
         """Count one more request in flight."""
@@ -95,8 +115,19 @@ class Replica:
         self.life, self.version = await call(self._actor.describe.remote(), GenerationError)
 
     async def outlive(self) -> None:
-        """Wait until its process has ended, and then raise ActorLostError."""
-        await call(self._actor.outlive.remote(), GenerationError)
+        """Wait until its process has ended or any call to it was lost, and then raise ActorLostError."""
+        ending = asyncio.ensure_future(call(self._actor.outlive.remote(), GenerationError))
+        losing = asyncio.ensure_future(self._lost.wait())
+        try:
+            await asyncio.wait({ending, losing}, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
+                ending.result()
+            # A broken connection fails the calls that it carried, and not necessarily this one.
+            raise ActorLostError("a call to the actor was lost", for_good=False)
+        finally:
+            ending.cancel()
+            losing.cancel()
+            await asyncio.gather(ending, losing, return_exceptions=True)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """One generation. Raises ActorLostError, RestartedError, OverloadError and what the worker raised."""
@@ -109,6 +140,11 @@ class Replica:
         loaded: Loaded = await call(self._actor.load_adapter.remote(self.life, ref, make_current), GenerationError)
         self.version = loaded.current
         self.pauses.append(loaded.pause_s)
+
+    def renew(self) -> None:
+        """Have another actor in place of one that Ray will not start again."""
+        end(self._actor)
+        self._actor = self._new_actor()
 
     def end(self) -> None:
         """End its process for good."""

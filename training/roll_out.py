@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from ..core.errors import AdapterError, OpenmicError
 from ..core.records import NO_ADAPTER, AdapterRef
-from .replica import LOST, Replica, ReplicaState
+from .replica import LOST, Replica
 
 RESTORED = 3
 """How many of the newest adapters a restarted student is given; engines do not hold many more."""
@@ -52,16 +52,26 @@ class RollOut:
             return True
 
     async def catch_up(self, replica: Replica) -> None:
-        """Give a student that was started anew what the others have, and let it serve. Raises what its calls raise."""
+        """Give a student that was started anew what the others have, and let it serve. Raises what its calls raise.
+
+        Others wait for it only at the end, while it is given what came to the others in the meantime.
+        """
+        given = self.known
+        if replica.version != given[-1].version or len(given) > 1:
+            await self._give(replica, given, current=given[-1])
         async with self._one_at_a_time:
-            if replica.version != self.current.version or len(self.known) > 1:
-                for ref in self.known:
-                    try:
-                        await replica.load_adapter(ref, make_current=ref is self.current)
-                    except AdapterError:
-                        if ref is self.current:
-                            raise  # of the others it is enough that who asks for one hears that it is not there
-            replica.state = ReplicaState.HEALTHY
+            late = [ref for ref in self.known if ref not in given or ref == self.current != given[-1]]
+            await self._give(replica, late, current=self.current)
+            replica.serve()
+
+    @staticmethod
+    async def _give(replica: Replica, refs: Sequence[AdapterRef], *, current: AdapterRef) -> None:
+        for ref in refs:
+            try:
+                await replica.load_adapter(ref, make_current=ref == current)
+            except AdapterError:
+                if ref == current:
+                    raise  # of the others it is enough that who asks for one hears that it is not there
 
     async def _switch(self, replicas: Sequence[Replica], ref: AdapterRef) -> None:
         before, self.current = self.current, ref

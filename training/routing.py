@@ -59,7 +59,7 @@ class Router:
         """The least loaded target, counted; to be given to `release` afterwards. Raises what `fail` was given."""
         if self._failure is not None:
             raise self._failure
-        if not self.waiting and (free := self._free()) is not None:
+        if all(waiting.done() for waiting in self._waiting) and (free := self._free()) is not None:
             free.take()
             return free
         turn: asyncio.Future[Target] = asyncio.get_running_loop().create_future()

@@ -6,7 +6,6 @@ in front of it); one thread at a time may call it.
 
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,10 +15,10 @@ from transformers import DynamicCache, GenerationConfig
 from ..core.records import AdapterRef, Generation, GenerationRequest
 from .beam_search import Search, find_beams, groups_of, search_of
 from .engines.engine import generation_of, refuse_current, refuse_too_long, refuse_unloaded
-from .engines.shelf import AdapterShelf
-from .prompt_cache import shared_prefill
+from .engines.shelf import AdapterShelf, ReadAdapter
+from .prompt_cache import pad_behind_beginning, shared_prefill
 from .seeded_sampling import PerRowLength, SeededSampler
-from .student import LoadedStudent
+from .student import LoadedStudent, sees_whole_text
 from .tokenization import pad_prompts, render_prompt
 
 STRIDE = 8
@@ -47,32 +46,31 @@ class StaticEngine:
         """The versions that can be asked for."""
         return self._shelf.loaded
 
-    def verified(self, ref: AdapterRef) -> Path | None:
-        """The verified folder of an adapter, None for one that is loaded; may be called beside a generation.
+    def verified(self, ref: AdapterRef) -> ReadAdapter | None:
+        """An adapter verified and read, None for one that is loaded; may be called beside a generation.
 
         Raises:
             AdapterError: the files are not what was committed.
         """
         return self._shelf.missing(ref)
 
-    def load_adapter(self, ref: AdapterRef, *, make_current: bool = True, folder: Path | None = None) -> None:
+    def load_adapter(self, ref: AdapterRef, *, make_current: bool = True, adapter: ReadAdapter | None = None) -> None:
         """Load an adapter; the one that was current stays loaded, and current on failure.
 
         Args:
             ref: The adapter.
             make_current: Whether requests that name no version get this one from now on.
-            folder: What `verified` said, where it was asked before; else the files are verified now.
+            adapter: What `verified` said, where it was asked before; else the files are read now.
 
         Raises:
             AdapterError: the files are not what was committed, or do not fit the student.
         """
-        folder = folder or self._shelf.missing(ref)
-        if folder is not None and ref.version not in self.loaded:
-            self._shelf.put(ref.version, folder)
+        adapter = adapter or self._shelf.missing(ref)
+        if adapter is not None and ref.version not in self.loaded:
+            keep = set() if make_current else {self.current}
+            self._shelf.put(ref.version, adapter, self._shelf.surplus(keep, incoming=1))
         if make_current:
             self._shelf.current = ref.version
-        for version in self._shelf.surplus(keep={ref.version}):
-            self._shelf.remove(version)
 
     def unload(self, version: int) -> None:
         """Let go of a version. Raises AdapterError for the current one."""
@@ -167,16 +165,22 @@ class StaticEngine:
     ) -> list[list[int]]:
         """New token ids of each row, cut after the end of sequence or at the row's own limit."""
         self._use(version)
-        ids, mask = self._padded(prompts)
-        decode = self._decode_causal if self._student.kind == "causal" else self._decode_seq2seq
         with torch.inference_mode():
-            return decode(ids, mask, requests)
+            if self._student.kind == "causal":
+                return self._decode_causal(prompts, requests)
+            return self._decode_seq2seq(*self._padded(prompts), requests)
 
-    def _decode_causal(self, ids: Tensor, mask: Tensor, requests: Sequence[GenerationRequest]) -> list[list[int]]:
+    def _decode_causal(
+        self, prompts: Sequence[Sequence[int]], requests: Sequence[GenerationRequest]
+    ) -> list[list[int]]:
         """Generate a few tokens at a time, and let rows that have ended leave the batch in between."""
+        ids, mask, beginning = *pad_prompts(self._student, prompts), 0
+        if sees_whole_text(self._student.model):  # a window counts padding too, so there is to be none inside it
+            ids, mask, beginning = pad_behind_beginning(prompts, self._student.tokenizer.pad_token_id)
+        ids, mask = ids.to(self._student.device), mask.to(self._student.device)
         width, rows = ids.shape[1], list(range(len(requests)))
         texts: list[list[int]] = [[] for _ in rows]
-        cache = shared_prefill(self._shelf.model, ids, mask)
+        cache = shared_prefill(self._shelf.model, ids, mask, beginning)
         while rows:
             active = [requests[row] for row in rows]
             longest = max(request.sampling.max_tokens for request in active)

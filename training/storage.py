@@ -1,4 +1,4 @@
-"""Where adapters are kept when it is no folder: object storage and whatever else fsspec speaks to.
+"""Where adapters and checkpoints are kept when it is no folder: object storage and whatever else fsspec speaks to.
 
 An address such as `s3://bucket/openmic` is remote; a path, or `file://` and a path, is a folder. Credentials come from
 the environment, as each kind of storage looks for them. Not for what makes a set of files an adapter: that is in
@@ -6,6 +6,7 @@ the environment, as each kind of storage looks for them. Not for what makes a se
 """
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,25 @@ def upload(file: Path, uri: str) -> None:
         files.put_file(str(file), path)
     except Exception as error:  # as above
         raise AdapterError(_failure("written", uri, error)) from error
+
+
+def remove(uri: str) -> None:
+    """Remove a folder, or what lies under a remote address, with all it holds. What is not there is removed already.
+
+    Raises:
+        AdapterError: It could not be removed.
+    """
+    try:
+        if not is_remote(uri):
+            shutil.rmtree(folder_of(uri))
+            return
+        files, path = _open(uri)
+        files.invalidate_cache()
+        files.rm(path, recursive=True)
+    except FileNotFoundError:
+        return
+    except Exception as error:  # as above
+        raise AdapterError(_failure("removed", uri, error)) from error
 
 
 def _open(uri: str) -> tuple[Any, str]:

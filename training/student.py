@@ -122,6 +122,13 @@ def accepted_inputs(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in inputs.items() if name in parameters}
 
 
+def sees_whole_text(model: Any) -> bool:
+    """Whether each layer attends to all that came before, and none to a window of it."""
+    config = model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None)
+    return set(kinds) == {"full_attention"} if kinds else getattr(config, "sliding_window", None) is None
+
+
 def _tokenizer(source: str) -> Any:
     from transformers import AutoTokenizer
 

@@ -99,7 +99,8 @@ def test_list_is_filtered_and_paged(of_run: Openmic) -> None:
 
 def test_a_list_without_a_match_says_so(of_run: Openmic) -> None:
     outcome = of_run("transcripts", "list", "--text", "no such words were ever said")
-    assert (outcome.code, outcome.out, outcome.err) == (0, "", "no dialogue matches\n")
+    said = "no dialogue matches among those of stage rehearse: --stage all looks at the others too\n"
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", said)
 
 
 def test_show_tells_the_whole_conversation(of_run: Openmic) -> None:
@@ -167,7 +168,17 @@ def nasty(run: WholeRun, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", [["transcripts", "show", "ffff"], ["transcripts", "list", "--round", "9"], ["status"]]
+    "command",
+    [
+        ["status"],
+        ["transcripts", "list", "--round", "9"],
+        ["transcripts", "show", "ffff", "--raw"],
+        ["transcripts", "search", "good"],
+        ["transcripts", "diff", "ffff", "ffff"],
+        ["transcripts", "explain", "said"],
+        ["transcripts", "tag", "ffff", NASTY],
+    ],
+    ids=str,
 )
 def test_what_a_model_wrote_cannot_drive_the_terminal(openmic: Openmic, nasty: Path, command: list[str]) -> None:
     outcome = openmic(*command, "--store", str(nasty))

@@ -130,3 +130,15 @@ def test_a_beam_search_finds_as_many_texts_as_are_asked_for() -> None:
     assert RunConfig.model_validate(SMALLEST | beams | {"dialogue": {"candidates": 4}})
     with pytest.raises(ValidationError, match=r"num_beams=4 finds fewer texts than dialogue\.candidates=6"):
         RunConfig.model_validate(SMALLEST | beams)
+
+
+def test_an_evaluation_with_beams_has_an_engine_that_searches() -> None:
+    evaluation = {"evaluation": {"sampling": {"num_beams": 5}}}
+    for engine in ("continuous", "endpoint"):
+        student = {"student": {"engine": engine, "endpoint": {"base_url": "http://localhost:1/v1"}}}
+        with pytest.raises(
+            ValidationError, match=f"engine={engine} has no beam search, and evaluation.*num_beams is 5"
+        ):
+            RunConfig.model_validate(SMALLEST | evaluation | student)
+    assert RunConfig.model_validate(SMALLEST | evaluation).student.engine == "static"
+    assert RunConfig.model_validate(SMALLEST).student.engine == "auto"

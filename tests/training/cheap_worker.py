@@ -14,6 +14,8 @@ from pathlib import Path
 from openmic.core.errors import AdapterError
 from openmic.core.records import AdapterRef, Generation, GenerationRequest, Message, StudentSampling
 
+FORBIDDEN = ".no-more-starts"
+
 
 @dataclass
 class CheapCounters:
@@ -31,6 +33,9 @@ class CheapWorker:
         self._counters = CheapCounters()
         if Path(diary).exists():
             time.sleep(restart_s)
+        if Path(f"{diary}{FORBIDDEN}").exists():
+            self.note("could not start")
+            raise OSError("no memory is free")
         self.note("started")
 
     async def ready(self) -> int:
@@ -46,6 +51,8 @@ class CheapWorker:
         # A request may say itself how long it takes.
         took = float(request.messages[0].content) if request.messages else self._seconds
         await asyncio.sleep(took)
+        self._counters.batches += 1
+        self._counters.batched_rows += 1
         self.note(f"answered {request.id} v{version}")
         return Generation(request.id, "", (1, 2, 3), 1, version, "stop", 0.0, took, f"pid-{os.getpid()}")
 
@@ -54,7 +61,13 @@ class CheapWorker:
             raise AdapterError("the adapter is broken")
         if ref.uri == "broken for all but one" and make_current and f"current {ref.version}" in read(self._diary):
             raise AdapterError("the adapter cannot be made current here")
+        what, _, file = (ref.uri or "").rpartition(" ")
+        if what == "needs" and not there(file):
+            self.note(f"fails {ref.version}")
+            raise AdapterError("the storage cannot be read")
         self.note(f"loads {ref.version}")
+        if what == "waits for":
+            await until(lambda: there(file))
         await asyncio.sleep(self._seconds)
         self._counters.swaps += 1
         self._counters.last_swap_pause_s = self._seconds
@@ -67,6 +80,10 @@ class CheapWorker:
         line = f"{os.getpid()} {what}\n"
         with Path(self._diary).open("a", encoding="utf-8") as file:
             file.write(line)
+
+
+def there(file: str) -> bool:
+    return Path(file).exists()
 
 
 def read(diary: str | Path) -> str:
@@ -88,6 +105,13 @@ def writers(diary: Path, about: str) -> list[int]:
 def cheap(diary: Path, seconds: float = 0.01, restart_s: float = 0.0) -> "partial[CheapWorker]":
     """Makes workers that answer after `seconds`, and that take longer to be started again."""
     return partial(CheapWorker, str(diary), seconds, restart_s)
+
+
+def forbid_starting(diary: Path) -> Callable[[], None]:
+    """Let every worker of this diary that is started from now on fail; returns what allows it again."""
+    file = Path(f"{diary}{FORBIDDEN}")
+    file.touch()
+    return file.unlink
 
 
 def asked(name: str, seconds: float | None = None, adapter: int | None = None) -> GenerationRequest:

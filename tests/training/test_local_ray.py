@@ -1,9 +1,11 @@
 import os
+import socket
 import subprocess
 import sys
 
 import pytest
 
+from openmic.core.errors import ConfigError
 from openmic.training.local_ray import ray_session
 
 
@@ -64,3 +66,47 @@ def test_a_cluster_that_the_environment_names_is_joined_and_goes_on() -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(nodes)
     assert ray.get(ray.remote(lambda: 6 * 7).remote()) == 42
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_a_cluster_is_joined_at_the_address_that_is_given_rather_than_the_environments() -> None:
+    import ray
+
+    done = python(
+        "import sys\n"
+        "from openmic.training.local_ray import ray_session\n"
+        f"with ray_session(address={ray.get_runtime_context().gcs_address!r}):\n"
+        "    import ray\n"
+        "    print(ray.nodes()[0]['NodeID'])\n",
+        RAY_ADDRESS="auto",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ray.nodes()[0]["NodeID"]
+
+
+def test_where_no_cluster_answers_the_error_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        refused = pytest.raises(ConfigError, match=rf"{address}.*refused.*ray up ray_cluster\.yaml")
+        with refused, ray_session(address=address):
+            raise AssertionError("there was nobody to join")
+
+
+def test_sigterm_stays_with_whoever_handled_it_before_ray() -> None:
+    done = python(
+        "import asyncio, os, signal\n"
+        "from openmic.training.local_ray import ray_session\n"
+        "async def main():\n"
+        "    told = asyncio.Event()\n"
+        "    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)\n"
+        "    with ray_session():\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        await asyncio.wait_for(told.wait(), 30)\n"
+        "        print('told')\n"
+        "asyncio.run(main())\n"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "told\n", "")

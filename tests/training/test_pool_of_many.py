@@ -122,7 +122,7 @@ def test_an_adapter_reaches_one_student_after_the_other_and_all_of_them_before_i
             kinds = [what.split()[0] for what in notes(diary, "") if not what.startswith(("answered", "started"))]
             assert kinds == ["loads", "loaded"] * 3 + ["loads", "current"] * 3
             assert len(set(writers(diary, "current"))) == 3
-            assert pool.stats().swap_pauses == (0.02,) * 6
+            assert pool.stats().swap_pauses == ((0.02,) * 2,) * 3
 
     asyncio.run(scenario())
 
@@ -235,7 +235,7 @@ def test_requests_do_not_wait_for_ever_for_a_student_that_does_not_come_back(dia
 
 def test_a_closed_pool_says_so_to_those_that_wait_and_those_that_come(diary: Path) -> None:
     async def scenario() -> None:
-        async with pool_of(diary, actors=1, max_waiting=1) as pool:
+        async with pool_of(diary, actors=1, max_waiting=1, max_retries=0) as pool:
             running = [asyncio.ensure_future(pool.generate(asked(f"r{i}", 600))) for i in range(2)]
             await until(lambda: pool.stats().waiting == 1)
             pool.close()

@@ -1,6 +1,7 @@
 import asyncio
 import os
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_a_worker_hosts_an_engine_with_the_adapters_it_is_given(tiny_causal: Pat
         assert await worker.load_adapter(adapters[2]) == await worker.ready() == 3
         assert await worker.load_adapter(adapters[0], False) == 3
         generation = await worker.generate(request(adapter=1))
-        assert (generation.adapter_version, generation.worker) == (1, f"pid-{os.getpid()}")
+        assert (generation.adapter_version, generation.worker) == (1, f"{gethostname()}/pid-{os.getpid()}")
         assert (await worker.stats()).answered == 1
         await worker.unload_adapter(1)
         with pytest.raises(GenerationError, match="adapter version 1 is not loaded"):

@@ -1,19 +1,24 @@
 import asyncio
+import os
+import signal
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from openmic.core.config import FineTuneSettings, LoRASettings
+from openmic.core.config import FineTuneSettings, LoRASettings, TrainingSettings
 from openmic.core.errors import AdapterError, StudentError, TrainingError
 from openmic.core.records import NO_ADAPTER, AdapterRef, TrainingExample
 from openmic.training import trainer as trainer_module
-from openmic.training.adapters import verify_adapter
+from openmic.training.adapters import committed_adapter, verify_adapter
 from openmic.training.job import TrainingJob, TrainingPhase, TrainingProgress
 from openmic.training.trainer import Trainer
 
 from .asking import demonstration, preference
+from .jobs import PHASES, facts_of, job_of, weights_of
 
 pytestmark = pytest.mark.usefixtures("ray_running")
 ENDLESS = FineTuneSettings(epochs=100_000, batch_size=2)
@@ -27,7 +32,7 @@ class Shared:
         self._trainer: Trainer | None = None
 
     def get(self) -> Trainer:
-        self._trainer = self._trainer or Trainer(threads=1)
+        self._trainer = self._trainer or Trainer(TrainingSettings(threads=1))
         return self._trainer
 
     def forget(self) -> None:
@@ -46,6 +51,13 @@ def shared(ray_running: None) -> Iterator[Shared]:
 @pytest.fixture
 def trainer(shared: Shared) -> Trainer:
     return shared.get()
+
+
+def pid_of(trainer: Trainer) -> int:
+    """The process id of the trainer's one worker."""
+    import ray
+
+    return int(ray.get(trainer._workers[0].__ray_call__.remote(lambda _: os.getpid())))
 
 
 def job(
@@ -121,9 +133,10 @@ def test_training_errors_come_through_as_they_were_raised(trainer: Trainer, tiny
 
 
 def test_a_training_that_is_cancelled_ends_and_commits_nothing(
-    trainer: Trainer, shared: Shared, tiny_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trainer: Trainer, tiny_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer_module, "PROGRESS_SECONDS", 0.02)
+    process = pid_of(trainer)
 
     async def scenario() -> None:
         begun = asyncio.Event()
@@ -137,17 +150,17 @@ def test_a_training_that_is_cancelled_ends_and_commits_nothing(
         training.cancel()
         with pytest.raises(asyncio.CancelledError):
             await training
-        with pytest.raises(TrainingError, match="process ended"):
-            await trainer.train(job(tiny_causal, tmp_path, 1))
 
-    try:
-        asyncio.run(scenario())
-    finally:
-        shared.forget()
-    assert list(tmp_path.iterdir()) == []
+    asyncio.run(scenario())
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(process).wait(30)
+    assert committed_adapter(tmp_path, 1) is None
+    ref, _ = asyncio.run(trainer.train(job(tiny_causal, tmp_path, 1)))
+    assert pid_of(trainer) != process
+    assert [path.name for path in tmp_path.iterdir()] == [Path(str(ref.uri)).name]
 
 
-def test_a_trainer_whose_process_ends_is_a_training_error(
+def test_a_trainer_that_is_closed_trains_no_more(
     trainer: Trainer, shared: Shared, tiny_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer_module, "PROGRESS_SECONDS", 0.02)
@@ -157,8 +170,55 @@ def test_a_trainer_whose_process_ends_is_a_training_error(
             trainer.close()
 
     try:
-        with pytest.raises(TrainingError, match="process ended"):
+        with pytest.raises(TrainingError, match="the trainer is closed"):
             asyncio.run(trainer.train(job(tiny_causal, tmp_path, 1, settings=ENDLESS), end))
     finally:
         shared.forget()
-    assert list(tmp_path.iterdir()) == []
+    assert committed_adapter(tmp_path, 1) is None
+
+
+@pytest.mark.parametrize("objective", ["sft", "brio-dpo"])
+def test_a_training_whose_process_is_killed_makes_what_it_would_have_made(
+    trainer: Trainer, tiny_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str
+) -> None:
+    monkeypatch.setattr(trainer_module, "PROGRESS_SECONDS", 0.02)
+    phase = PHASES[objective][-1].objective
+    seen: list[int] = []
+    killed: list[int] = []
+
+    def kill(progress: TrainingProgress) -> None:
+        if killed and progress.step:
+            seen.append(progress.step)
+        if progress.phase == phase and progress.step >= 10 and not killed:
+            os.kill(process, signal.SIGKILL)
+            killed.append(progress.step)
+
+    changes: dict[str, Any] = {"epochs": 60, "checkpoint_steps": 4}
+    undisturbed = asyncio.run(trainer.train(job_of(tiny_causal, tmp_path / "a", objective, **changes)))
+    process = pid_of(trainer)
+    ref, metrics = asyncio.run(trainer.train(job_of(tiny_causal, tmp_path / "b", objective, **changes), kill))
+    assert killed[0] < undisturbed[1].curve[-1]["step"]
+    assert pid_of(trainer) != process
+    assert min(seen, default=9) > 8  # the checkpoint after step 8 was there
+    assert weights_of(ref) == weights_of(undisturbed[0])
+    assert facts_of(metrics) == facts_of(undisturbed[1])
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["v000001"]
+
+
+def test_a_training_that_loses_process_after_process_is_given_up(
+    trainer: Trainer, tiny_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer_module, "PROGRESS_SECONDS", 0.02)
+    monkeypatch.setattr(trainer_module, "TRIES", 2)
+    killed = set[int]()
+
+    def kill(progress: TrainingProgress) -> None:
+        process = pid_of(trainer)
+        if progress.step and process not in killed:
+            killed.add(process)
+            os.kill(process, signal.SIGKILL)
+
+    with pytest.raises(TrainingError, match="lost its process 2 times, at last because the actor's process ended"):
+        asyncio.run(trainer.train(job(tiny_causal, tmp_path, 1, settings=ENDLESS), kill))
+    assert len(killed) == 2
+    assert committed_adapter(tmp_path, 1) is None

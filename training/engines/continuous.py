@@ -3,8 +3,8 @@
 Adapters stand side by side and every token goes through its request's own (`token_routing`), so taking in an adapter
 stops generation only while its weights are put in place; nothing is drained and nothing changes its version.
 
-For causal students without beam search. Prompts are not shared between requests: transformers finds a shared prefix by
-its tokens alone, and keys and values of one adapter are wrong for another.
+For causal students without beam search. What prompts begin with in common is read once (`prefix_sharing`), and each
+request attends to its own keys alone (`paged_attention`).
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig
+from transformers.generation.continuous_batching.continuous_api import BackgroundThreadStatus
 
 from ...core.errors import AdapterError, GenerationError
 from ...core.records import AdapterRef, Generation, GenerationRequest
@@ -29,7 +29,9 @@ from ...core.student_settings import ContinuousSettings
 from ..seeded_sampling import uniform_numbers
 from ..student import LoadedStudent
 from ..tokenization import render_prompt
+from . import paged_attention
 from .engine import (
+    BASE_MODEL,
     CLOSED,
     EngineStats,
     InFlight,
@@ -40,11 +42,14 @@ from .engine import (
     refuse_too_long,
     refuse_unloaded,
 )
-from .shelf import AdapterShelf
+from .prefix_sharing import SCHEDULER, request_key
+from .shelf import AdapterShelf, ReadAdapter
 from .token_routing import Row, RowSampler, Spans, TokenRouter
 
-PAGE = 32
-"""Tokens whose keys and values are allocated together."""
+PAGE = 8
+"""Tokens whose keys and values are allocated, and shared, together."""
+LAST_WORDS_S = 5.0
+"""How long a manager that has failed is given to say why."""
 
 
 class ContinuousEngine:
@@ -66,25 +71,28 @@ class ContinuousEngine:
         worker: str = "local",
     ) -> None:
         refuse_seq2seq(student.name, student.kind)
-        logging.getLogger("ContinuousBatchingLogger").setLevel(
-            logging.ERROR
-        )  # it has warnings for what is refused here
+        # It has warnings for what is refused here.
+        logging.getLogger("ContinuousBatchingLogger").setLevel(logging.ERROR)
         self._student = student
         self._limits = limits
         self._threads = threads
         self._worker = worker
         self._shelf = AdapterShelf(student)
         self._router = TokenRouter(self._shelf)
-        self._keys = itertools.count()
+        self._numbers = itertools.count()
+        self._loads = itertools.count(1)
+        self._load_of = {BASE_MODEL: 0}
         self._in_flight = InFlight()
+        self._replies: set[asyncio.Future[Any]] = set()
         self._swapping = asyncio.Lock()
         self._stats = EngineStats()
         self._leaving: set[int] = set()
         self._closed = False
+        self._attention = student.model.config._attn_implementation
         for ref in adapters:
-            folder = self._shelf.missing(ref)
-            if folder is not None:
-                self._put(ref.version, folder)
+            adapter = self._shelf.missing(ref)
+            if adapter is not None:
+                self._put(ref.version, adapter)
             self._shelf.current = ref.version
         self._manager = self._start(max_batch)
 
@@ -98,13 +106,16 @@ class ContinuousEngine:
             num_blocks=ceil(self._limits.cache_tokens / PAGE),
             max_batch_tokens=max(self._limits.step_tokens, max_batch),
             max_requests_per_batch=max_batch,
-            allow_block_sharing=False,
+            scheduler_type=SCHEDULER,
             # Sampling and routing look at every step in Python, before it is computed.
             use_async_batching=False,
             use_cuda_graph=False,
             auto_switch_to_flash=False,
         )
-        manager = self._student.model.init_continuous_batching(generation, batching)
+        model = self._student.model
+        manager = model.init_continuous_batching(generation, batching)
+        if paged_attention.suits(model):  # transformers knows it not, and refuses it if it comes earlier
+            model.set_attn_implementation(paged_attention.NAME)
         manager.logit_processor = RowSampler(self._before_step)
         manager.start()
         threading.Thread(target=_stop_with_program, args=(weakref.ref(manager),), daemon=True).start()
@@ -156,11 +167,11 @@ class ContinuousEngine:
     async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
         """Verify an adapter beside what is generated, and put its weights in place between two steps."""
         async with self._swapping:
-            folder = await asyncio.to_thread(self._shelf.missing, ref)
-            if folder is not None:
-                self._leaving.update(self._shelf.surplus(self._in_flight.versions, incoming=1))
+            adapter = await asyncio.to_thread(self._shelf.missing, ref)
+            if adapter is not None:
+                self._leaving.update(self._shelf.surplus(self._in_flight.versions | {self.current}, incoming=1))
                 try:
-                    await asyncio.to_thread(self._put, ref.version, folder)
+                    await asyncio.to_thread(self._put, ref.version, adapter)
                 finally:
                     self._leaving.clear()
             if make_current:
@@ -184,9 +195,13 @@ class ContinuousEngine:
         if not self._closed:
             self._closed = True
             await asyncio.to_thread(self._manager.stop, hard_stop=True)
+            for reply in list(self._replies):  # a request that comes in as the manager stops is lost there
+                if not reply.done():
+                    reply.set_exception(GenerationError(CLOSED))
+            self._student.model.set_attn_implementation(self._attention)
 
     async def _output(self, request: GenerationRequest, prompt: list[int], version: int) -> Any:
-        sampling, key = request.sampling, f"{next(self._keys)}"
+        sampling, key = request.sampling, request_key(self._load_of[version], next(self._numbers))
         row = Row(
             version,
             len(prompt),
@@ -195,6 +210,8 @@ class ContinuousEngine:
             tuple(uniform_numbers(request.seed, sampling.max_tokens).tolist()),
         )
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._replies.add(reply)
+        reply.add_done_callback(self._replies.discard)
 
         def answer(output: Any) -> None:
             if not reply.done():
@@ -203,7 +220,9 @@ class ContinuousEngine:
         self._manager.register_result_handler(key, answer)
         added = self._manager.add_request(prompt, request_id=key, max_new_tokens=sampling.max_tokens, row=row)
         if added is None:
+            await asyncio.to_thread(self._manager.join, time.perf_counter(), LAST_WORDS_S)  # it says why as it ends
             why = self._manager.background_thread_status.fatal_error
+            reply.cancel()
             raise GenerationError(f"the engine has stopped for good ({why}); start the student again")
         try:
             output = await reply
@@ -223,14 +242,13 @@ class ContinuousEngine:
                 f"is {self._limits.cache_tokens}"
             )
 
-    def _put(self, version: int, folder: Path) -> None:
+    def _put(self, version: int, adapter: ReadAdapter) -> None:
         """Put an adapter in place of those that leave. Raises AdapterError and leaves them all where they are."""
         with self._paused():
             try:
-                self._shelf.put(version, folder)
-                self._refuse_adapted_output(version)
-                for surplus in self._leaving:
-                    self._shelf.remove(surplus)
+                self._refuse_adapted_output(version, adapter)
+                self._shelf.put(version, adapter, self._leaving)
+                self._load_of[version] = next(self._loads)
             finally:
                 self._router.hook()
 
@@ -240,11 +258,10 @@ class ContinuousEngine:
                 self._shelf.remove(version)
             self._router.hook()
 
-    def _refuse_adapted_output(self, version: int) -> None:
-        from peft.tuners.lora import LoraLayer
-
-        if isinstance(self._student.model.get_output_embeddings(), LoraLayer):
-            self._shelf.remove(version)
+    def _refuse_adapted_output(self, version: int, adapter: ReadAdapter) -> None:
+        model = self._student.model
+        output = next(name for name, module in model.named_modules() if module is model.get_output_embeddings())
+        if any(f".{output}." in key for key in adapter.weights):
             raise AdapterError(
                 f"adapter version {version} changes the output layer, which the engine continuous computes for some "
                 "tokens alone; set student.engine to static, or leave it out of training.lora.target_modules"
@@ -271,8 +288,9 @@ class ContinuousEngine:
 
 
 def _stop_with_program(manager: "weakref.ref[Any]") -> None:
-    # The manager's thread would keep the program from ending.
+    # The manager's thread would keep the program from ending. It is only told to end, since a program that ends may
+    # not wait for this thread, and takes it badly if that is busy inside a library then.
     threading.main_thread().join()
     left = manager()
     if left is not None and left.is_running():
-        left.stop(hard_stop=True)
+        left.background_thread_status.request_stop(BackgroundThreadStatus.HARD_STOP, 0)

@@ -73,10 +73,10 @@ class MicroBatcher:
 
     async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
         """Verify an adapter beside the batch that is running, and load it before the next."""
-        folder = await asyncio.to_thread(self._engine.verified, ref)
+        adapter = await asyncio.to_thread(self._engine.verified, ref)
         async with self._engine_free:
             began = time.monotonic()
-            await self._on_engine(self._engine.load_adapter, ref, make_current=make_current, folder=folder)
+            await self._on_engine(self._engine.load_adapter, ref, make_current=make_current, adapter=adapter)
             self._stats.count_swap(time.monotonic() - began)
 
     async def unload(self, version: int) -> None:

@@ -47,6 +47,7 @@ class RowSampler(ContinuousBatchingLogitsProcessorList):
     def __init__(self, before_step: Callable[[Spans], None]) -> None:
         super().__init__(LogitsProcessorList())
         self._before_step = before_step
+        self._greedy = False
         self.tensors_required = 3
         self.supported_keys = {"row": Row}
         self.do_processing = True
@@ -64,16 +65,19 @@ class RowSampler(ContinuousBatchingLogitsProcessorList):
             if each.has_new_token
             for row in [_row(each)]
         ]
-        if columns:
+        self._greedy = all(temperature == 0 for _, temperature, _ in columns)
+        if columns and not self._greedy:
             values = torch.tensor(columns, dtype=torch.float32).T.contiguous().view(torch.int32)
             arg_storage[:3, : len(columns)] = values.to(arg_storage.device)
         return arg_storage
 
     def __call__(self, input_ids: Tensor, scores: Tensor, logits_processor_args: Tensor) -> Tensor:
-        """[B, V] scores in which each row's chosen token alone is finite."""
+        """[B, V] scores of which each row's chosen token has the highest."""
+        if self._greedy:
+            return scores
         uniform, temperature, top_p = logits_processor_args[:3, : len(scores)].view(torch.float32).unsqueeze(-1)
         chosen = draw(scores, uniform, temperature, top_p)
-        return torch.full_like(scores, float("-inf")).scatter_(-1, chosen, 0.0)
+        return torch.zeros_like(scores, dtype=torch.uint8).scatter_(-1, chosen, 1)
 
 
 class TokenRouter:

@@ -1,7 +1,7 @@
 """What an objective is given, what it declares, and what it gives back."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -82,6 +82,17 @@ class RowLogprobs:
     def ranked(self, rank: int) -> "RowLogprobs":
         """The rows of one rank, in the examples' order."""
         return self._where(self.rank == rank)
+
+    def to(self, device: str) -> "RowLogprobs":
+        """The same rows on a device."""
+        return replace(
+            self,
+            token=self.token.to(device),
+            mask=self.mask.to(device),
+            group=self.group.to(device),
+            rank=self.rank.to(device),
+            reference=None if self.reference is None else self.reference.to(device),
+        )
 
     def _where(self, wanted: Tensor) -> "RowLogprobs":
         rows = wanted.nonzero().squeeze(1)

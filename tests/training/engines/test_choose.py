@@ -12,8 +12,15 @@ def named(folder: Path, **changes: Any) -> str:
     return engine_name(StudentSettings.model_validate({"model": str(folder)} | changes))
 
 
-def test_auto_is_static(tiny_causal: Path, tiny_seq2seq: Path) -> None:
-    assert named(tiny_causal) == named(tiny_seq2seq) == "static"
+def test_auto_is_continuous_for_causal_students_on_a_cpu_and_static_for_all_others(
+    tiny_causal: Path, tiny_seq2seq: Path, tmp_path: Path
+) -> None:
+    assert named(tiny_causal, device="cpu") == "continuous"
+    assert named(tiny_causal, device="cuda") == "static"
+    assert named(tiny_causal, device="cpu", sampling={"num_beams": 2}) == "static"
+    assert named(tiny_seq2seq, device="cpu") == "static"
+    (tmp_path / "config.json").write_text('{"model_type": "bloom", "architectures": ["BloomForCausalLM"]}')
+    assert named(tmp_path, device="cpu") == "static"
 
 
 def test_what_is_named_is_taken_or_refused(tiny_causal: Path, tiny_seq2seq: Path) -> None:

@@ -1,0 +1,215 @@
+"""Continuous batching against static batches as they are in transformers today, with outputs of mixed lengths.
+
+Every engine answers the same requests with the temperature at zero: what openmic asks its student, several candidates
+for an input, each to be 8 to 96 tokens long, none of which ends by itself. All arrive at once. The static batches are
+plain calls of `generate`, padded on the left, in the order of arrival, each of which goes on until its longest text is
+done. Useful tokens are those that were asked for.
+
+The roofline is what the student's matrix products alone would allow: all its linear layers, one after the other, on as
+many rows as a full batch has. It counts 2 operations for each of their weights and each useful token; reading prompts,
+attention and choosing tokens are work it does not know of.
+"""
+
+import asyncio
+import os
+import random
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from report import arguments, report
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from openmic.agents.cast import StudentAgent
+from openmic.agents.task import load_task
+from openmic.core.config import InputSettings
+from openmic.core.inputs import read_inputs
+from openmic.core.records import GenerationRequest, StudentSampling
+from openmic.core.student_settings import ContinuousSettings
+from openmic.training.engines.continuous import ContinuousEngine
+from openmic.training.engines.engine import StudentEngine
+from openmic.training.engines.static import MicroBatcher
+from openmic.training.static_engine import StaticEngine
+from openmic.training.student import LoadedStudent, load_student, resolve_device
+from openmic.training.tokenization import pad_prompts, render_prompt
+
+TARGET = 1.6
+INPUTS = Path(__file__).parent.parent / "examples" / "inputs" / "humor.jsonl"
+CANDIDATES = 3
+MAX_BATCH = 16
+SHORTEST, LONGEST = 8, 96
+ROUNDS = 2
+"""Times everything is measured; engines take turns, so that a slow minute of the machine hits them all."""
+REQUESTS = 96
+PLAIN, CONTINUOUS, OURS, ROOFLINE = "transformers' static", "continuous", "static", "roofline"
+
+
+def requests_of(options: Namespace) -> list[GenerationRequest]:
+    """Drafts for the example's inputs, of lengths drawn evenly."""
+    count, longest = (6, 12) if options.quick else (REQUESTS, LONGEST)
+    agent, draw = StudentAgent(load_task("humor"), 7), random.Random(1)  # noqa: S311 - no secret
+    texts = [example.text for example in read_inputs(InputSettings(path=INPUTS))]
+    samplings = [StudentSampling(temperature=0.0, max_tokens=draw.randint(SHORTEST, longest)) for _ in range(count)]
+    return [agent.draft(f"r{i}", texts[i // CANDIDATES], each, None) for i, each in enumerate(samplings)]
+
+
+@contextmanager
+def endless(student: LoadedStudent) -> Iterator[None]:
+    """No text ends by itself: the end is never likely."""
+
+    def forbid(_: object, __: object, logits: Tensor) -> None:
+        logits[..., student.tokenizer.eos_token_id] = float("-inf")
+
+    handle = student.model.get_output_embeddings().register_forward_hook(forbid)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def plain(student: LoadedStudent, requests: Sequence[GenerationRequest]) -> float:
+    """Seconds that `generate` takes, one batch after the other."""
+    began = time.perf_counter()
+    for at in range(0, len(requests), MAX_BATCH):
+        batch = requests[at : at + MAX_BATCH]
+        ids, mask = pad_prompts(student, [render_prompt(student, request.messages) for request in batch])
+        wanted = max(request.sampling.max_tokens for request in batch)
+        with torch.inference_mode():
+            made = student.model.generate(
+                input_ids=ids.to(student.device),
+                attention_mask=mask.to(student.device),
+                max_new_tokens=wanted,
+                do_sample=False,
+                eos_token_id=student.tokenizer.eos_token_id,
+                pad_token_id=student.tokenizer.pad_token_id,
+            )
+        assert made.shape[1] == ids.shape[1] + wanted
+    return time.perf_counter() - began
+
+
+def engine_seconds(build: Callable[[], StudentEngine], requests: Sequence[GenerationRequest]) -> float:
+    """Seconds from the first request to the last answer; the engine is started before."""
+
+    async def run() -> float:
+        engine = build()
+        try:
+            await engine.generate(requests[0])
+            began = time.perf_counter()
+            answers = await asyncio.gather(*(engine.generate(request) for request in requests))
+            seconds = time.perf_counter() - began
+        finally:
+            await engine.close()
+        lengths = [len(answer.token_ids) for answer in answers]
+        assert lengths == [request.sampling.max_tokens for request in requests], "no text may end by itself"
+        return seconds
+
+    return asyncio.run(run())
+
+
+def roofline(student: LoadedStudent, seconds: float) -> tuple[float, int]:
+    """Operations per second of the linear layers on a full batch, at their fastest, and how many each token takes."""
+    layers: list[Any] = [module for module in student.model.modules() if isinstance(module, nn.Linear | Conv1D)]
+    outputs = student.model.get_output_embeddings()
+    layers += [] if any(layer is outputs for layer in layers) else [outputs]
+    widths = [layer.weight.shape[0 if isinstance(layer, Conv1D) else 1] for layer in layers]
+    inputs = {w: torch.randn(MAX_BATCH, w, dtype=student.model.dtype, device=student.device) for w in widths}
+
+    def once() -> None:
+        for layer, width in zip(layers, widths, strict=True):
+            layer(inputs[width])
+        if student.device.startswith("cuda"):
+            torch.cuda.synchronize()
+
+    with torch.inference_mode():
+        once()
+        times: list[float] = []
+        while sum(times) < seconds:
+            began = time.perf_counter()
+            once()
+            times.append(time.perf_counter() - began)
+    per_token = 2 * sum(layer.weight.numel() for layer in layers)
+    return per_token * MAX_BATCH / min(times), per_token
+
+
+def measure(what: str, options: Namespace) -> float | tuple[float, int]:
+    """Seconds of one engine, by its name, or the roofline. In a process of its own: threads of one slow another's."""
+    torch.set_num_threads(options.threads)
+    student = load_student(options.model, device=options.device)
+    if what == ROOFLINE:
+        return roofline(student, 0.2 if options.quick else 5.0)
+    requests = requests_of(options)
+
+    def build() -> StudentEngine:
+        if what == CONTINUOUS:
+            return ContinuousEngine(student, max_batch=MAX_BATCH, limits=ContinuousSettings(), threads=options.threads)
+        engine = StaticEngine(student, max_batch=MAX_BATCH)
+        return MicroBatcher(engine, max_batch=MAX_BATCH, wait_ms=30, threads=options.threads)
+
+    with endless(student):
+        if what == PLAIN:
+            plain(student, requests[:1])  # what is made ready at the first call
+            return plain(student, requests)
+        return engine_seconds(build, requests)
+
+
+def apart(what: str, options: Namespace) -> Any:
+    """What `measure` says, in a process that ends with it."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(measure, what, options).result()
+
+
+def main(arguments_: list[str] | None = None) -> None:
+    """Measure and print."""
+    parser = arguments((__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="smollm2-135m-instruct", help="a causal student: hub id or folder")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, …")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each engine")
+    options = parser.parse_args(arguments_)
+    requests, rounds = requests_of(options), 1 if options.quick else ROUNDS
+    seconds = dict.fromkeys((PLAIN, CONTINUOUS, OURS), 0.0)
+    possible, per_token = 0.0, 0
+    for _ in range(rounds):
+        for name in seconds:
+            seconds[name] += apart(name, options)
+        measured, per_token = apart(ROOFLINE, options)
+        possible = max(possible, measured)
+    useful = rounds * sum(request.sampling.max_tokens for request in requests)
+    rates = {name: useful / took for name, took in seconds.items()}
+    base = rates[PLAIN]
+    rows = [
+        {
+            "engine": name,
+            "tokens/s": rate,
+            "times static": rate / base,
+            "GFLOP/s": rate * per_token / 1e9,
+            "of roofline": rate * per_token / possible,
+        }
+        for name, rate in rates.items()
+    ]
+    parts = {
+        "model": options.model,
+        "device": resolve_device(options.device),
+        "threads": options.threads,
+        "max_batch": MAX_BATCH,
+        "requests": rounds * len(requests),
+        "useful_tokens": useful,
+        "seconds": seconds,
+        "tokens_per_second": rates,
+        "roofline_gflops": possible / 1e9,
+        "gflop_per_token": per_token / 1e9,
+        "share_of_roofline": {name: rate * per_token / possible for name, rate in rates.items()},
+    }
+    value = rates[CONTINUOUS] / base
+    report("engines", value, "x static", target=TARGET, rows=rows, parts=parts, as_json=options.json)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

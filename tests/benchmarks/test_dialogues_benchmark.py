@@ -1,0 +1,17 @@
+"""The benchmark of dialogues does what it says, in its quick form; its figures mean nothing here."""
+
+import pytest
+
+from .test_pool_benchmarks import quick
+
+
+def test_dialogues_are_set_against_the_bound_of_their_own_paths() -> None:
+    result = quick("dialogues")
+    [row] = result["parts"]["latencies"]
+    assert row["dialogues"] == result["parts"]["at_once"] == 64
+    assert 2 <= row["path"] <= 4  # a comparison, a critique, another comparison, a demonstration
+    assert result["value"] == pytest.approx(row["dialogues/s"] / row["bound"])
+    assert 0 < result["value"] < 1
+    # What the driver's processor did is a part of the time that all took: dialogues/s is the inverse of that.
+    assert row["CPU share"] == pytest.approx(row["CPU ms/dialogue"] / 1000 * row["dialogues/s"])
+    assert row["CPU ms/dialogue"] > 0
