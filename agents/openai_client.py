@@ -1,4 +1,4 @@
-"""The client for any OpenAI-compatible endpoint, over langchain-openai's ChatOpenAI.
+"""The client for any OpenAI-compatible endpoint, over langchain-openai's ChatOpenAI (`openai_chat`).
 
 Adds what a long run needs: retries with backoff that honour Retry-After, a cap on calls in flight, limits on requests
 and tokens per minute, and doing without what an endpoint refuses (`openai_options`). A prompt is scored by the older
@@ -6,6 +6,7 @@ completions endpoint, with `echo`: chat completions give no log-probabilities of
 """
 
 import asyncio
+import itertools
 import os
 import random
 import time
@@ -14,26 +15,28 @@ import httpx
 import openai
 from aiolimiter import AsyncLimiter
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_openai import ChatOpenAI
 from openai.types import Completion
 from pydantic import SecretStr
 
 from ..core.config import EndpointSettings
 from ..core.errors import EndpointError
 from ..core.records import LLMReply, LLMRequest, Message
-from .openai_options import REFUSALS, RequestOptions, as_arguments
+from .openai_chat import DirectChat
+from .openai_options import REFUSALS, RequestOptions
 from .openai_replies import chat_reply, scored_prompt
 
 OPENAI_URL = "https://api.openai.com/v1"
 LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 """Never reached through a proxy, whatever HTTP_PROXY says: the proxy's own loopback is another machine's."""
+CALLS_PER_POOL = 4
+"""Calls at once for which there is a pool of connections: what one of them costs grows with their number in a pool."""
 BACKOFF_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
 CHARACTERS_PER_TOKEN = 4
 """For the tokens-per-minute limit alone, which has to be charged before the endpoint has counted."""
 
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
-"""How ChatOpenAI reports a body that it cannot read."""
+"""How DirectChat reports a body that it cannot read."""
 _MAY_PASS = (openai.RateLimitError, openai.InternalServerError, openai.APIConnectionError, *_UNREADABLE)
 """What is worth another attempt. A time-out is a kind of connection error."""
 _CANNOT_SCORE = frozenset({400, 404, 405, 422, 501})
@@ -55,19 +58,31 @@ class OpenAIClient:
 
     def __init__(self, settings: EndpointSettings, *, base_url: str | None = None) -> None:
         self._settings = settings
-        self._http = httpx.AsyncClient(
-            timeout=settings.timeout_s, limits=httpx.Limits(max_connections=None), mounts=dict.fromkeys(LOOPBACK)
-        )
-        self._chat = ChatOpenAI(
-            model=settings.model,
-            base_url=base_url or endpoint_url(settings),
-            api_key=SecretStr(endpoint_key(settings) or "none"),
-            timeout=settings.timeout_s,
-            max_retries=0,
-            use_responses_api=False,
-            disable_streaming=True,
-            http_async_client=self._http,
-        )
+        trust = httpx.create_ssl_context()
+        self._pools = [
+            httpx.AsyncClient(
+                timeout=settings.timeout_s,
+                limits=httpx.Limits(max_connections=None),
+                mounts=dict.fromkeys(LOOPBACK),
+                verify=trust,
+            )
+            for _ in range(-(-settings.max_concurrency // CALLS_PER_POOL))
+        ]
+        chats = [
+            DirectChat(
+                model=settings.model,
+                base_url=base_url or endpoint_url(settings),
+                api_key=SecretStr(endpoint_key(settings) or "none"),
+                timeout=settings.timeout_s,
+                max_retries=0,
+                use_responses_api=False,
+                disable_streaming=True,
+                http_async_client=pool,
+            )
+            for pool in self._pools
+        ]
+        self._url = chats[0].openai_api_base
+        self._chats = itertools.cycle(chats)
         self._in_flight = asyncio.Semaphore(settings.max_concurrency)
         self._requests = _per_minute(settings.requests_per_minute)
         self._tokens = _per_minute(settings.tokens_per_minute)
@@ -102,14 +117,15 @@ class OpenAIClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        for pool in self._pools:
+            await pool.aclose()
 
     async def _converse(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
         """One attempt; an option the endpoint refuses is left out, now and from now on."""
         while True:
             options = self._options.of(request)
             try:
-                message = await self._chat.ainvoke(_messages(request.messages), **as_arguments(options))
+                message = await next(self._chats).ainvoke(_messages(request.messages), **options)
             except REFUSALS as error:
                 if not self._options.learn(error, options):
                     raise
@@ -119,7 +135,7 @@ class OpenAIClient:
 
     async def _score(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
         """One attempt at the log-probabilities of a prompt. Servers refuse to write no token at all, so one is."""
-        client: openai.AsyncOpenAI = self._chat.root_async_client
+        client: openai.AsyncOpenAI = next(self._chats).root_async_client
         completion: Completion = await client.completions.create(
             model=self._settings.model,
             prompt="\n".join(message.content for message in request.messages),
@@ -144,13 +160,13 @@ class OpenAIClient:
         tries = "1 attempt" if attempt == 0 else f"{attempt + 1} attempts"
         reason = str(error).strip() or type(error).__name__
         return EndpointError(
-            f"the {request.role}'s endpoint {self._chat.openai_api_base} did not answer for model {request.model!r} "
+            f"the {request.role}'s endpoint {self._url} did not answer for model {request.model!r} "
             f"after {tries}: {reason}"
         )
 
     def _cannot_score(self, request: LLMRequest, reason: str) -> EndpointError:
         return EndpointError(
-            f"the {request.role}'s endpoint {self._chat.openai_api_base} does not score prompts with model "
+            f"the {request.role}'s endpoint {self._url} does not score prompts with model "
             f"{request.model!r}; cloze verdicts need one that does (completions with `echo` and `logprobs`): set "
             f"verdict.style to label or reason, or name another endpoint; it said: {reason}"
         )

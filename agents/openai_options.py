@@ -69,17 +69,6 @@ class RequestOptions:
         return name is not None
 
 
-def as_arguments(options: dict[str, Any]) -> dict[str, Any]:
-    """The options as ChatOpenAI takes them, but for two that go around it.
-
-    It renames `max_tokens`, and where it sees a `response_format` it has the reply parsed, which fails for a reply that
-    was cut off.
-    """
-    around = {name: value for name, value in options.items() if name in {"max_tokens", "response_format"}}
-    through = {name: value for name, value in options.items() if name not in around}
-    return through | ({"extra_body": around} if around else {})
-
-
 def _named(error: openai.APIStatusError, sent: dict[str, Any]) -> str | None:
     text = str(error)
     droppable = list(_LUXURIES)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Event, Lock, Thread
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from ..core.text import printable
 from ..graph.progress import Bar
@@ -58,12 +59,11 @@ class TerminalProgress:
                 self._display = None
 
     def _new_display(self) -> Progress:
-        return Progress(
+        return _Display(
             TextColumn("{task.description:<28}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
-            TextColumn("[dim]{task.fields[note]}"),
             TimeElapsedColumn(),
             TextColumn("[dim]left"),
             TimeRemainingColumn(),
@@ -73,6 +73,16 @@ class TerminalProgress:
     def say(self, text: str) -> None:
         """A line above the bars."""
         self._console.print(printable(text), highlight=False, markup=False)
+
+
+class _Display(Progress):
+    """Bars, each with its note on a line of its own: beside the bar there is no room for one on most terminals."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        for task in self.tasks:
+            yield self.make_tasks_table([task])
+            if task.fields["note"]:
+                yield Text(f"  {task.fields['note']}", style="dim", no_wrap=True, overflow="ellipsis")
 
 
 class _TerminalBar:

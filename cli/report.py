@@ -56,6 +56,19 @@ def _print_versions(console: Console, status: dict[str, Any]) -> None:
     for version in status["versions"]:
         if version["status"] == "rolled_back" and version["reason"]:
             console.print(f"v{version['version']} was rolled back: {escape(version['reason'])}")
+        if any(lag != "0" for lag in version["staleness"]):
+            console.print(f"v{version['version']} was trained on {_staleness(version['staleness'])}")
+
+
+def _staleness(histogram: dict[str, int]) -> str:
+    """How many preferences were by how stale a student."""
+    first, *rest = histogram.items()
+    parts = [f"{first[1]} preferences of {_writer(first[0])}", *(f"{number} of {_writer(lag)}" for lag, number in rest)]
+    return ", ".join(parts)
+
+
+def _writer(lag: str) -> str:
+    return "the version that served" if lag == "0" else f"{lag} before it"
 
 
 def print_next_steps(status: dict[str, Any], url: str) -> None:

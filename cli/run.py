@@ -18,6 +18,15 @@ from .progress import progress_display
 from .report import print_next_steps, print_report
 
 FINISHED_WITH_FAILURES = 3
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="auto|ADDRESS",
+        help="Use the Ray cluster that this machine is part of (auto), or the one at HOST:PORT. "
+        "Default: RAY_ADDRESS, else this machine alone.",
+    ),
+]
 
 
 def run(
@@ -28,6 +37,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan, and change nothing.")
     ] = False,
+    cluster: ClusterOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Teach a student: demonstrations, imitation, rounds of dialogues and fine-tuning, evaluation, report.
@@ -37,6 +47,7 @@ def run(
       openmic run examples/humor.yaml
       openmic run examples/humor.yaml --set rounds=2 --set training.learning_rate=1e-4
       openmic run examples/humor.yaml --dry-run
+      openmic run cluster.yaml --cluster auto
       OPENAI_API_KEY=... openmic run examples/humor.yaml \\
           --set cast.teacher.model=gpt-4.1 --set cast.critic.model=gpt-4.1-mini
     """
@@ -61,13 +72,14 @@ def run(
         display.say("note: the judge is the critic itself, so figures overstate progress; set cast.judge.model")
     run_id = new_id()
     with _resumable(run_id, settings.store_url):
-        finished = start_run(run_id, settings, checked, sys.argv[1:], display)
+        finished = start_run(run_id, settings, checked, sys.argv[1:], display, cluster=cluster)
     _conclude(finished, settings.store_url, as_json=as_json)
 
 
 def resume(
     run_name: RunArgument = "latest",
     store: StoreOption = None,
+    cluster: ClusterOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a run that was interrupted or failed; nothing that was done is done again.
@@ -83,7 +95,7 @@ def resume(
     with Store.open_readonly(url) as reader:
         run_id = reader.resolve_run(run_name).id
     with _resumable(run_id, url), Store.open(url) as opened:
-        finished = resume_any(opened, run_id, progress_display())
+        finished = resume_any(opened, run_id, progress_display(), cluster=cluster)
     _conclude(finished, url, as_json=as_json)
 
 

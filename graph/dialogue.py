@@ -15,20 +15,18 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from ..agents.critique import advice
-from ..agents.verdict import Verdict as Comparison
 from ..core.records import PreferenceSource, TurnKind
-from ..store import Critique, Dialogue, Example, Turn, Verdict
+from ..store import Critique
 from .candidates import most_different_pair, valid_drafts
-from .preferences import preference_from, teacher_preference
-from .recording import llm_turn, record_critique, record_verdict, request_id, student_turn
-from .runtime import RunContext
+from .preferences import teacher_preference
+from .recording import llm_turn, record_critique, request_id
+from .talk import Talk
 from .tournament import Match, best_and_worst
 
 
 class DialogueState(TypedDict, total=False):
     """Where a dialogue stands. Turns are named by their ids."""
 
-    dialogue_id: str
     adapter_version: int
     heard: list[str]
     """Endings heard too often before this round began."""
@@ -47,29 +45,18 @@ class DialogueState(TypedDict, total=False):
     """The turn it arrived at; by default the student's best."""
 
 
-DialogueGraph = CompiledStateGraph[DialogueState, RunContext, DialogueState, DialogueState]
+DialogueGraph = CompiledStateGraph[DialogueState, Talk, DialogueState, DialogueState]
 
 
-async def draft(state: DialogueState, runtime: Runtime[RunContext]) -> DialogueState:
+async def draft(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState:
     """The student drafts candidates; the most different two of similar length go to the critic."""
-    talk = _Talk(state, runtime.context)
-    settings, agent = talk.context.config.dialogue, talk.context.student
-    template, sampling = agent.template("draft"), talk.context.config.student.sampling
+    talk = runtime.context
+    settings, agent = talk.run.config.dialogue, talk.run.student
+    template, sampling = agent.template("draft"), talk.run.config.student.sampling
     ids = [request_id(talk.dialogue, seq) for seq in range(settings.candidates)]
     requests = agent.candidates(ids, talk.text, sampling, state["adapter_version"])
     drafts = await asyncio.gather(
-        *(
-            student_turn(
-                talk.context,
-                talk.dialogue,
-                seq,
-                TurnKind.DRAFT,
-                request,
-                template,
-                source=talk.text,
-            )
-            for seq, request in enumerate(requests)
-        )
+        *(talk.say(seq, TurnKind.DRAFT, request, template) for seq, request in enumerate(requests))
     )
     valid = valid_drafts(drafts)
     following: DialogueState = {"next_seq": settings.candidates, "revisions": 0, "entrants": []}
@@ -77,15 +64,15 @@ async def draft(state: DialogueState, runtime: Runtime[RunContext]) -> DialogueS
         return {**following, "best": None, "challenger": None}
     if settings.selection == "tournament" and len(valid) > 2:
         return {**following, "best": None, "challenger": None, "entrants": [draft.id for draft in valid]}
-    pair = most_different_pair(valid, talk.context.config.preferences.length_ratio)
+    pair = most_different_pair(valid, talk.run.config.preferences.length_ratio)
     if pair is None:
         return {**following, "best": valid[0].id, "challenger": None}
     return {**following, "best": pair[0].id, "challenger": pair[1].id}
 
 
-async def tournament(state: DialogueState, runtime: Runtime[RunContext]) -> DialogueState:
+async def tournament(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState:
     """The critic finds the best and the worst of the drafts; every comparison may become a preference."""
-    talk = _Talk(state, runtime.context)
+    talk = runtime.context
     seq, met = state["next_seq"], set[frozenset[str]]()
 
     async def play(matches: Sequence[Match[str]]) -> list[bool]:
@@ -103,9 +90,9 @@ async def tournament(state: DialogueState, runtime: Runtime[RunContext]) -> Dial
     return {"next_seq": seq, "best": best, "challenger": None if frozenset((best, worst)) in met else worst}
 
 
-async def compare(state: DialogueState, runtime: Runtime[RunContext]) -> DialogueState:
+async def compare(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState:
     """The critic compares best and challenger in both orders; a clear verdict makes a preference."""
-    talk = _Talk(state, runtime.context)
+    talk = runtime.context
     best, challenger = talk.turn(state["best"]), talk.turn(state["challenger"])
     comparison = await talk.ask(best, challenger, state["heard"])
     revised = challenger.kind is TurnKind.REVISION
@@ -122,38 +109,29 @@ async def compare(state: DialogueState, runtime: Runtime[RunContext]) -> Dialogu
     return following
 
 
-async def critique(state: DialogueState, runtime: Runtime[RunContext]) -> DialogueState:
+async def critique(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState:
     """The critic says what the best text lacks."""
-    talk = _Talk(state, runtime.context)
+    talk = runtime.context
     target = talk.turn(state["best"])
-    exchange, written = await talk.context.critic.criticise(
+    exchange, written = await talk.run.critic.criticise(
         talk.text, target.content, heard=state["heard"], attempt=state["revisions"]
     )
-    turn = record_critique(talk.context.store, talk.dialogue, state["next_seq"], exchange, written, target)
+    turn = record_critique(talk.run.store, talk.dialogue, state["next_seq"], exchange, written, target)
     return {"next_seq": state["next_seq"] + 1, "critique": turn.id}
 
 
-async def revise(state: DialogueState, runtime: Runtime[RunContext]) -> DialogueState:
+async def revise(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState:
     """The student writes its best text again, the critique before its eyes."""
-    talk = _Talk(state, runtime.context)
+    talk = runtime.context
     best, seq = talk.turn(state["best"]), state["next_seq"]
-    written = talk.context.store.get(Critique, state["critique"])
+    written = talk.run.store.get(Critique, state["critique"])
     assert written is not None
     said = advice(written.works, written.missing, written.suggestion)
-    agent, sampling = talk.context.student, talk.context.config.student.sampling
+    agent, sampling = talk.run.student, talk.run.config.student.sampling
     request = agent.revise(
         request_id(talk.dialogue, seq), talk.text, best.content, said, sampling, state["adapter_version"]
     )
-    revision = await student_turn(
-        talk.context,
-        talk.dialogue,
-        seq,
-        TurnKind.REVISION,
-        request,
-        agent.template("revise"),
-        source=talk.text,
-        parent=best.id,
-    )
+    revision = await talk.say(seq, TurnKind.REVISION, request, agent.template("revise"), parent=best.id)
     usable = revision.note is None and revision.content_hash != best.content_hash
     return {
         "next_seq": seq + 1,
@@ -162,16 +140,16 @@ async def revise(state: DialogueState, runtime: Runtime[RunContext]) -> Dialogue
     }
 
 
-async def demonstrate(state: DialogueState, runtime: Runtime[RunContext]) -> DialogueState:
+async def demonstrate(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState:
     """The student did not get there: the teacher shows how it is done."""
-    talk = _Talk(state, runtime.context)
+    talk = runtime.context
     # An ordinal of its own, so that this is not the demonstration of the imitation phase over again.
-    shown = await talk.context.teacher.demonstrate(talk.text, 1, heard=state["heard"], ordinal=1 + talk.dialogue.round)
+    shown = await talk.run.teacher.demonstrate(talk.text, 1, heard=state["heard"], ordinal=1 + talk.dialogue.round)
     reason = "teacher demonstrated" if shown.texts else "teacher refused"
     if not shown.texts:
         return {"stop_reason": reason, "final": state["best"]}
     turn = llm_turn(
-        talk.context.store,
+        talk.run.store,
         talk.dialogue,
         state["next_seq"],
         TurnKind.DEMONSTRATION,
@@ -179,12 +157,12 @@ async def demonstrate(state: DialogueState, runtime: Runtime[RunContext]) -> Dia
         text=shown.texts[0],
     )
     if state["best"] is not None:
-        talk.context.store.add_new(teacher_preference(talk.dialogue, turn, talk.turn(state["best"])))
+        talk.run.store.add_new(teacher_preference(talk.dialogue, turn, talk.turn(state["best"])))
     return {"next_seq": state["next_seq"] + 1, "stop_reason": reason, "final": turn.id}
 
 
 def after_draft(
-    state: DialogueState, runtime: Runtime[RunContext]
+    state: DialogueState, runtime: Runtime[Talk]
 ) -> Literal["tournament", "compare", "critique", "demonstrate", "__end__"]:
     """Two texts are compared, one is criticised where it may be revised, none leaves it to the teacher."""
     if state.get("entrants"):
@@ -195,13 +173,13 @@ def after_draft(
 
 
 def after_tournament(
-    state: DialogueState, runtime: Runtime[RunContext]
+    state: DialogueState, runtime: Runtime[Talk]
 ) -> Literal["compare", "critique", "demonstrate", "__end__"]:
     """Best and worst are compared unless they have met."""
     return "compare" if state["challenger"] is not None else after_try(state, runtime)
 
 
-def after_compare(state: DialogueState, runtime: Runtime[RunContext]) -> Literal["critique", "demonstrate", "__end__"]:
+def after_compare(state: DialogueState, runtime: Runtime[Talk]) -> Literal["critique", "demonstrate", "__end__"]:
     """An accepted revision ends the dialogue; else there is another try, or the teacher's turn."""
     if "stop_reason" in state:
         return "__end__"
@@ -209,27 +187,27 @@ def after_compare(state: DialogueState, runtime: Runtime[RunContext]) -> Literal
 
 
 def after_revise(
-    state: DialogueState, runtime: Runtime[RunContext]
+    state: DialogueState, runtime: Runtime[Talk]
 ) -> Literal["compare", "critique", "demonstrate", "__end__"]:
     """A revision that says something new is compared; any other was a try for nothing."""
     return "compare" if state["challenger"] is not None else after_try(state, runtime)
 
 
-def after_try(state: DialogueState, runtime: Runtime[RunContext]) -> Literal["critique", "demonstrate", "__end__"]:
+def after_try(state: DialogueState, runtime: Runtime[Talk]) -> Literal["critique", "demonstrate", "__end__"]:
     """Another critique while revisions are left, else the student is given up on."""
-    if state["revisions"] < runtime.context.config.dialogue.max_revisions:
+    if state["revisions"] < runtime.context.run.config.dialogue.max_revisions:
         return "critique"
     return given_up(runtime)
 
 
-def given_up(runtime: Runtime[RunContext]) -> Literal["demonstrate", "__end__"]:
+def given_up(runtime: Runtime[Talk]) -> Literal["demonstrate", "__end__"]:
     """The teacher demonstrates where it may."""
-    return "demonstrate" if runtime.context.config.dialogue.rescue else "__end__"
+    return "demonstrate" if runtime.context.run.config.dialogue.rescue else "__end__"
 
 
 def build_dialogue_graph() -> DialogueGraph:
-    """The dialogue's state machine, compiled. Run it with a `RunContext` as its context."""
-    graph: StateGraph[DialogueState, RunContext, Any, Any] = StateGraph(DialogueState, context_schema=RunContext)
+    """The dialogue's state machine, compiled. Run it with a `Talk` as its context."""
+    graph: StateGraph[DialogueState, Talk, Any, Any] = StateGraph(DialogueState, context_schema=Talk)
     for node in (draft, tournament, compare, critique, revise, demonstrate):
         graph.add_node(node.__name__, node)
     graph.add_edge(START, "draft")
@@ -240,34 +218,3 @@ def build_dialogue_graph() -> DialogueGraph:
     graph.add_conditional_edges("revise", after_revise)
     graph.add_edge("demonstrate", END)
     return graph.compile(name="dialogue")
-
-
-class _Talk:
-    """What every node looks up first."""
-
-    def __init__(self, state: DialogueState, context: RunContext) -> None:
-        self.context = context
-        dialogue = context.store.get(Dialogue, state["dialogue_id"])
-        assert dialogue is not None
-        example = context.store.get(Example, dialogue.example_id)
-        assert example is not None
-        self.dialogue, self.text = dialogue, example.text
-
-    def turn(self, identity: str | None) -> Turn:
-        assert identity is not None
-        turn = self.context.store.get(Turn, identity)
-        assert turn is not None
-        return turn
-
-    async def ask(self, first: Turn, second: Turn, heard: Sequence[str]) -> Comparison:
-        return await self.context.critic.compare(self.text, first.content, second.content, heard=heard)
-
-    def record(
-        self, seq: int, comparison: Comparison, first: Turn, second: Turn, source: PreferenceSource
-    ) -> tuple[Verdict, int]:
-        """Store a comparison, with the preference it makes; returns its verdict and the next free place."""
-        verdict, next_seq = record_verdict(self.context.store, self.dialogue, seq, comparison, first, second)
-        preference = preference_from(self.dialogue, verdict, first, second, source)
-        if preference is not None:
-            self.context.store.add_new(preference)
-        return verdict, next_seq

@@ -8,12 +8,11 @@ from ..core.config import RunConfig
 from ..core.errors import ConfigError
 from ..core.records import Split
 from ..store import Adapter, Run, Store
-from ..training.local_ray import ray_session
 from .cast_session import open_cast
 from .derived import origin_of
 from .execution import locked
 from .preflight import check_cast
-from .preflight_cluster import check_cluster
+from .preflight_cluster import checked_session
 from .progress import Progress
 from .runner import examples_of, open_context, prepare_weights, task_of
 from .runtime import RunContext
@@ -47,8 +46,7 @@ def evaluate_run(store: Store, run: Run, versions: Collection[int] | None, progr
         async with AsyncExitStack() as stack:
             log = Path(run.home) / "simulated-cast.jsonl"
             clients = await stack.enter_async_context(open_cast(config.cast, config.seed, log, roles=("judge",)))
-            stack.enter_context(ray_session(minimum_cpus=config.student.pool.cpus + 1))
-            check_cluster(config, store, run)
+            stack.enter_context(checked_session(config, store.address, Path(run.home)))
             context: RunContext = open_context(
                 stack, store, run, config, task, examples_of(store, origin.id), clients, progress, origin=origin.id
             )

@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,10 @@ def _lock_of(run: Run, store: Store) -> Iterator[None]:
 
 
 async def _interruptible(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """SIGTERM is an interrupt like Ctrl-C: what is in flight is stored first."""
+    """SIGTERM is an interrupt like Ctrl-C: what is in flight is stored first. Meanwhile stdout is left alone."""
     task = asyncio.current_task()
     assert task is not None
     with suppress(NotImplementedError, RuntimeError):  # only the main thread of a POSIX process has signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await work()
+    with redirect_stdout(sys.stderr):  # stdout is for data, and Ray tells there of every process that died
+        await work()

@@ -27,10 +27,13 @@ async def improve(context: RunContext, round_number: int, serving: int) -> int:
 async def train_candidate(context: RunContext, round_number: int, serving: int) -> int | None:
     """Train on what is new and load the candidate beside the serving version; None where nothing is new.
 
+    The training has its turn; loading does not wait for one.
+
     Raises:
         TrainingError: the round's dialogues left nothing at all to train on.
     """
-    candidate = await fine_tune_on_feedback(context, round_number, serving)
+    async with context.turns.training():
+        candidate = await fine_tune_on_feedback(context, round_number, serving)
     if candidate is not None:
         await context.pool.load_adapter(context.adapter(candidate), make_current=False)
     elif not context.store.count(Training, run_id=context.run.id, stage="round", round=round_number):

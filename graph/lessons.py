@@ -6,12 +6,16 @@ A lesson names the rows it is made of, so that every training says what it consu
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import select
+from sqlmodel import col
+
 from ..core.config import RunConfig
 from ..core.records import Split, Stage, TrainingExample, TurnKind
 from ..store import Dialogue, Example, Preference, TrainingItem, Turn
 from ..training.objectives import OBJECTIVES, Objective, phases
 from .rankings import rankings
 from .runtime import TrainingContext
+from .staleness import lags_of, most_lag
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +65,38 @@ def feedback_lessons(context: TrainingContext, objective: str, material: Materia
     return found
 
 
-def new_material(context: TrainingContext, source_run: str) -> Material:
-    """What the dialogues of `source_run` that have ended hold for training and this run has not learned from yet."""
-    used = {item.preference_id for item in context.store.select(TrainingItem, run_id=context.run.id)}
-    wanted = _wanted_sources(context)
+def new_material(context: TrainingContext, source_run: str, serving: int) -> Material:
+    """What there is for the version `serving` to learn from; preferences as in `new_preferences`."""
+    found = new_preferences(context, source_run, serving)
+    return Material(tuple(teacher_texts(context)), tuple(preference for preference, _ in found))
+
+
+def new_preferences(context: TrainingContext, source_run: str, serving: int) -> list[tuple[Preference, int | None]]:
+    """The preferences of `source_run`'s ended dialogues that this run has not learned from and may still learn from.
+
+    In the order they were made, each with its lag behind the version `serving`; None where the student wrote neither
+    text. Those that lag too far behind (`training.max_lag`) are left out for good.
+    """
+    used = select(col(TrainingItem.preference_id)).where(
+        col(TrainingItem.run_id) == context.run.id, col(TrainingItem.preference_id).is_not(None)
+    )
     low, high = context.config.preferences.length_ratio
-    pending = {d.id for d in context.store.select(Dialogue, run_id=source_run, status="pending")}
-    preferences = [
-        preference
-        for preference in context.store.select(Preference, run_id=source_run, order_by="created_at")
-        if preference.id not in used
-        and preference.source in wanted
-        and low <= preference.length_ratio <= high
-        and preference.dialogue_id not in pending
-    ]
-    return Material(tuple(teacher_texts(context)), tuple(preferences))
+    statement = (
+        select(Preference)
+        .join(Dialogue, col(Preference.dialogue_id) == col(Dialogue.id))
+        .where(
+            col(Preference.run_id) == source_run,
+            col(Preference.id).not_in(used),
+            col(Preference.source).in_(_wanted_sources(context)),
+            col(Preference.length_ratio).between(low, high),
+            col(Dialogue.status) != "pending",
+        )
+        .order_by(col(Preference.created_at), col(Preference.id))
+    )
+    rows = [row for (row,) in context.store.rows(statement)]
+    settings = context.config.training
+    most, lags = most_lag(settings.objective, settings.max_lag), lags_of(context.store, context.origin, rows, serving)
+    return [(row, lags.get(row.id)) for row in rows if most is None or lags.get(row.id, 0) <= most]
 
 
 def consumed_material(context: TrainingContext, training_id: str) -> Material:

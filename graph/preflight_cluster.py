@@ -1,37 +1,60 @@
-"""What several machines must share before a run spends anything: a store on a server, and storage all of them see.
+"""What a Ray session must have before a run spends anything.
+
+Room for the run's actors and, where it has several nodes, a store on a server and storage that all of them see.
 
 Whether a folder is shared is not guessed from how it is mounted: a file is written to it, and every node looks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ..core.config import RunConfig
 from ..core.errors import ConfigError
-from ..store import Run, Store
-from ..store.location import is_postgresql
+from ..store import normalize_url
+from ..store.location import is_postgresql, shown_url
+from ..training.local_ray import ray_session
 from ..training.storage import folder_of, is_remote
+from ..training.trainer import trainer_cpus
+from .preflight_room import check_room, still_to_come, wanted
 
+BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
+"""Where `ray up` leaves the cluster's own plan, on its head."""
 Lookout = Callable[[Path], Sequence[str]]
 """Tells which nodes do not see a file."""
 
 
-def check_cluster(config: RunConfig, store: Store, run: Run) -> None:
-    """Make sure that a run can use all the nodes of the Ray session that is there.
+@contextmanager
+def checked_session(
+    config: RunConfig, store: str, home: Path, *, address: str | None = None, students: bool = True
+) -> Iterator[None]:
+    """Ray for the time of the block, and everything in it that a run needs.
+
+    Args:
+        config: The run's configuration.
+        store: The address of its store.
+        home: The folder of its files, where adapters are kept unless `storage_uri` says where.
+        address: The cluster to join, as for `ray_session`.
+        students: Whether the run has students at all.
 
     Raises:
-        ConfigError: As for `check_shared`.
+        ConfigError: There is no such cluster, or as for `check_room` and `check_shared`.
     """
-    check_shared(store, config.storage_uri or run.home, len(_alive()), _nodes_that_miss)
+    cpus = trainer_cpus(config.training) + (config.student.pool.cpus if students else 0)
+    with ray_session(minimum_cpus=cpus, address=address):
+        nodes = _alive()
+        check_room(wanted(config, students=students), [node["Resources"] for node in nodes], still_to_come(BOOTSTRAP))
+        check_shared(store, config.storage_uri or str(home), len(nodes), _nodes_that_miss)
+        yield
 
 
-def check_shared(store: Store, storage: str, nodes: int, missing: Lookout) -> None:
+def check_shared(store: str, storage: str, nodes: int, missing: Lookout) -> None:
     """Make sure that what several nodes have to share is shared; one node may have everything to itself.
 
     Args:
-        store: The run's store.
+        store: The address of the run's store.
         storage: Where the run's adapters are kept: a folder, or an address of remote storage.
         nodes: How many nodes there are.
         missing: Asks the nodes.
@@ -41,22 +64,35 @@ def check_shared(store: Store, storage: str, nodes: int, missing: Lookout) -> No
     """
     if nodes < 2:
         return
-    if not is_postgresql(store.address):
+    store = normalize_url(store)
+    if not is_postgresql(store):
         raise ConfigError(
-            f"the cluster has {nodes} nodes, and the store {store.url!r} is a file on one of them: keep it in "
+            f"the cluster has {nodes} nodes, and the store {shown_url(store)!r} is a file on one of them: keep it in "
             "PostgreSQL (store: postgresql://USER@HOST/DATABASE)"
         )
     if is_remote(storage):
         return
     folder = folder_of(storage)
-    folder.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(prefix=".seen-by-all-", dir=folder) as seen:
+    with _there(folder), NamedTemporaryFile(prefix=".seen-by-all-", dir=folder) as seen:
         blind = missing(Path(seen.name))
     if blind:
         raise ConfigError(
             f"adapters would be kept in {str(folder)!r}, which {', '.join(blind)} cannot see: set storage_uri to a "
             "folder that all nodes share (NFS), or to object storage (s3://BUCKET/PATH)"
         )
+
+
+@contextmanager
+def _there(folder: Path) -> Iterator[None]:
+    """A folder for the time of the block; what had to be made for it is gone afterwards."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # somebody else has begun to use it
+            for path in made:
+                path.rmdir()
 
 
 def _alive() -> list[dict[str, Any]]:

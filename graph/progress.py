@@ -1,8 +1,12 @@
 """How the graphs tell whoever is watching what they are doing. The command line draws it; a test collects it."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Protocol
+
+NOTE_SECONDS = 1.0
+"""How often a changing note is taken down."""
 
 
 class Bar(Protocol):
@@ -27,6 +31,24 @@ class Progress(Protocol):
 
     def say(self, text: str) -> None:
         """One line worth keeping."""
+
+
+@asynccontextmanager
+async def noted(bar: Bar, line: Callable[[], object]) -> AsyncIterator[None]:
+    """Beside a bar, for the time of the block, a line that changes by itself: now, every second, and at the end."""
+
+    async def keep() -> None:
+        while True:
+            bar.note(str(line()))
+            await asyncio.sleep(NOTE_SECONDS)
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
+        bar.note(str(line()))
 
 
 class Silent:

@@ -4,6 +4,9 @@ A turn's id follows from its dialogue and its place in it. Saying a thing again 
 what it holds, so a dialogue that was interrupted is held again from its beginning without anyone being asked twice.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from ..agents.cloze import text_score
 from ..agents.critique import CritiqueText
 from ..agents.llm import Exchange
@@ -11,24 +14,34 @@ from ..agents.task import PromptTemplate
 from ..agents.verdict import Ballot as ReadBallot
 from ..agents.verdict import Verdict as Comparison
 from ..core.ids import content_hash, derive_id
-from ..core.records import Agent, Example, GenerationRequest, Stage, TurnKind
+from ..core.records import Agent, Example, GenerationRequest, PreferenceSource, Stage, TurnKind
 from ..store import Ballot, Critique, Dialogue, Store, Turn, Verdict
+from .preferences import preference_from
 from .runtime import RunContext
 
 
 def open_dialogue(context: RunContext, stage: Stage, round_number: int, example: Example) -> Dialogue:
     """The dialogue about one input, begun now or earlier."""
+    return open_dialogues(context, stage, round_number, [example])[0]
+
+
+def open_dialogues(context: RunContext, stage: Stage, round_number: int, examples: Sequence[Example]) -> list[Dialogue]:
+    """The dialogues about these inputs, each begun now or earlier."""
     run_id = context.run.id
-    identity = derive_id(run_id, stage, round_number, example.id, 0)
-    known = context.store.get(Dialogue, identity)
-    if known is not None:
-        return known
-    context.store.add(
-        Dialogue(id=identity, run_id=run_id, stage=stage, round=round_number, example_id=example.id, replica=0)
-    )
-    dialogue = context.store.get(Dialogue, identity)
-    assert dialogue is not None
-    return dialogue
+    new = [
+        Dialogue(
+            id=derive_id(run_id, stage, round_number, example.id, 0),
+            run_id=run_id,
+            stage=stage,
+            round=round_number,
+            example_id=example.id,
+            replica=0,
+        )
+        for example in examples
+    ]
+    context.store.add_new(*new)
+    stored = {row.id: row for row in context.store.select(Dialogue, id=[row.id for row in new])}
+    return [stored[row.id] for row in new]
 
 
 def turn_id(dialogue_id: str, seq: int) -> str:
@@ -51,23 +64,25 @@ async def student_turn(
     *,
     source: str,
     parent: str | None = None,
+    said: Mapping[str, Turn] | None = None,
 ) -> Turn:
-    """Let the student speak, clean what it says, and note why it is invalid if it is."""
-    known = context.store.get(Turn, turn_id(dialogue.id, seq))
+    """Let the student speak, clean what it says, and note why it is invalid if it is.
+
+    `said` holds the dialogue's turns by their ids, where they have been read; else the store is asked for this one.
+    """
+    identity = turn_id(dialogue.id, seq)
+    known = context.store.get(Turn, identity) if said is None else said.get(identity)
     if known is not None:
         return known
     generation = await context.generate(request)
     text = context.task.clean(generation.text)
-    turn = Turn(
-        id=turn_id(dialogue.id, seq),
-        run_id=dialogue.run_id,
-        dialogue_id=dialogue.id,
-        seq=seq,
+    turn = _turn(
+        dialogue,
+        seq,
+        kind,
+        text,
         parent_turn_id=parent,
         agent=Agent.STUDENT,
-        kind=kind,
-        content=text,
-        content_hash=content_hash(text),
         prompt_hash=content_hash([message.model_dump() for message in request.messages]),
         template_hash=template.hash,
         request_key=request.id,
@@ -106,12 +121,20 @@ def llm_turn(
 
 
 def record_verdict(
-    store: Store, dialogue: Dialogue, seq: int, comparison: Comparison, first: Turn, second: Turn
+    store: Store,
+    dialogue: Dialogue,
+    seq: int,
+    comparison: Comparison,
+    first: Turn,
+    second: Turn,
+    *,
+    source: PreferenceSource | None = None,
 ) -> tuple[Verdict, int]:
     """Record a comparison: a turn and a ballot for each reply from `seq` on, and the verdict they add up to.
 
-    The turns are in the order of the jury's members, each member's replies of the forward order first. All of it is
-    one transaction. Returns the verdict and the first place after its turns.
+    The turns are in the order of the jury's members, each member's replies of the forward order first. With `source`,
+    the preference that the verdict makes is recorded as from there. All of it is one transaction. Returns the verdict
+    and the first place after its turns.
     """
     turns = [
         _llm_turn(
@@ -155,7 +178,8 @@ def record_verdict(
         )
         for turn, ballot in said
     ]
-    store.add_new(*turns, verdict, *ballots)
+    preference = None if source is None else preference_from(dialogue, verdict, first, second, source)
+    store.add_new(*turns, verdict, *ballots, *([] if preference is None else [preference]))
     return verdict, seq + len(turns)
 
 
@@ -197,17 +221,13 @@ def _llm_turn(
     note: str | None = None,
 ) -> Turn:
     request, reply = exchange.request, exchange.reply
-    content = reply.text if text is None else text
-    return Turn(
-        id=turn_id(dialogue.id, seq),
-        run_id=dialogue.run_id,
-        dialogue_id=dialogue.id,
-        seq=seq,
+    return _turn(
+        dialogue,
+        seq,
+        kind,
+        reply.text if text is None else text,
         parent_turn_id=parent,
         agent=Agent(request.role),
-        kind=kind,
-        content=content,
-        content_hash=content_hash(content),
         prompt_hash=request.prompt_hash,
         template_hash=exchange.template.hash,
         request_key=request.key,
@@ -224,4 +244,18 @@ def _llm_turn(
         retries=reply.retries,
         raw=reply.raw,
         note=note,
+    )
+
+
+def _turn(dialogue: Dialogue, seq: int, kind: TurnKind, content: str, **origin: Any) -> Turn:
+    """A turn in its place in a dialogue; `origin` is who said it, and how it came about."""
+    return Turn(
+        id=turn_id(dialogue.id, seq),
+        run_id=dialogue.run_id,
+        dialogue_id=dialogue.id,
+        seq=seq,
+        kind=kind,
+        content=content,
+        content_hash=content_hash(content),
+        **origin,
     )

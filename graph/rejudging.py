@@ -19,7 +19,6 @@ from .concurrency import bounded
 from .derived import begin_derived, derived_config, origin_of
 from .execution import execute
 from .heard_before import heard_before
-from .preferences import preference_from
 from .preflight import check_critic
 from .progress import Progress
 from .provenance import template_rows
@@ -116,10 +115,8 @@ class _Rejudging:
                 first, second = self._turn(verdict.first_turn_id), self._turn(verdict.second_turn_id)
                 heard = self._heard_in(source)
                 comparison = await self._critic.compare(example.text, first.content, second.content, heard=heard)
-                judged, seq = record_verdict(self._store, dialogue, seq, comparison, first, second)
-                preference = preference_from(dialogue, judged, first, second, _source_of(first, second))
-                if preference is not None:
-                    self._store.add_new(preference)
+                source_of = _source_of(first, second)
+                _, seq = record_verdict(self._store, dialogue, seq, comparison, first, second, source=source_of)
         except (EndpointError, ReplyError) as error:
             settle(self._store, dialogue, error=error)
             return

@@ -9,6 +9,7 @@ from ..core.ids import derive_id
 from ..core.records import Split
 from ..evaluation.summary import JudgedOutput, gain
 from ..store import Adapter, Evaluation, EvaluationItem, Run, Store, Training, Turn, Verdict, overview
+from .staleness import most_lag
 
 STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
 MODELS = ("teacher", "critic", "jury", "judge")
@@ -17,6 +18,8 @@ MODELS = ("teacher", "critic", "jury", "judge")
 def run_status(store: Store, run: Run) -> dict[str, Any]:
     """All that is known of a run, ready for JSON; rates are between 0 and 1, `win`, `tie` and `loss` count inputs.
 
+    `staleness` of a version counts the student's preferences it was trained on by their lag (see `graph.staleness`).
+
     Of the configuration it reads no more than it needs, so that runs of other versions of openmic can be shown.
     """
     settings = EvaluationSettings.model_validate(run.config.get("evaluation", {}))
@@ -24,6 +27,8 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
     serving = [row for row in adapters if row.status == "promoted" and row.uri is not None]
     models = {name: run.cast[name] for name in MODELS if name in run.cast}
     stages = stage_names(adapters)
+    training = run.config.get("training", {})
+    max_lag = most_lag(training.get("objective", ""), training.get("max_lag"))
     trainings = {training.id: training for training in store.select(Training, run_id=run.id)}
     return {
         "run": run.id,
@@ -39,7 +44,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         "models": models,
         "student": run.config["student"]["model"],
         "confidence": settings.confidence,
-        **overview(store, run),
+        **overview(store, run, max_lag),
         "store": store.url,
         "home": run.home,
         "adapter_path": serving[-1].uri if serving else None,
@@ -70,6 +75,7 @@ def _version(store: Store, adapter: Adapter, stage: str, training: Training | No
         "stage": stage,
         "objective": training.objective if training is not None else None,
         "examples": training.examples if training is not None else None,
+        "staleness": training.metrics.get("staleness", {}) if training is not None else {},
         "promoted": adapter.status == "promoted",
         "status": adapter.status,
         "reason": adapter.reason,

@@ -14,7 +14,6 @@ from ..core.errors import ConfigError
 from ..core.records import Example
 from ..store import Example as ExampleRow
 from ..store import Run, RunExample, Store
-from ..training.local_ray import ray_session
 from ..training.packaged_weights import PACKAGED, packaged_folder
 from ..training.pool import StudentPool
 from ..training.trainer import Trainer
@@ -23,25 +22,36 @@ from .cast_session import model_names, open_cast
 from .checkpoints import open_checkpoints
 from .execution import execute
 from .members import Member
+from .overlap import Turns, room_for_both
 from .preflight import Checked, check_cast
-from .preflight_cluster import check_cluster
+from .preflight_cluster import checked_session
 from .progress import Progress
 from .provenance import run_record, template_rows
 from .runtime import RunContext
 from .saved_llm import SavedLLM
 
 
-def start_run(run_id: str, config: RunConfig, checked: Checked, arguments: Sequence[str], progress: Progress) -> Run:
+def start_run(
+    run_id: str,
+    config: RunConfig,
+    checked: Checked,
+    arguments: Sequence[str],
+    progress: Progress,
+    *,
+    cluster: str | None = None,
+) -> Run:
     """Record a new run under `run_id` and carry it out; returns it finished.
 
-    `checked` is what `preflight.check` returned for the same configuration.
+    `checked` is what `preflight.check` returned for the same configuration, `cluster` the address of the Ray cluster to
+    use, as for `ray_session`.
 
     Raises:
+        ConfigError: the cluster cannot be joined or cannot carry out the run; then nothing was recorded.
         InterruptedRunError: Ctrl-C; everything done is stored.
         OpenmicError: the run failed; it can be resumed once the cause is mended.
     """
-    with Store.open(config.store_url) as store:
-        home = (config.home / "runs" / run_id).absolute()
+    home = (config.home / "runs" / run_id).absolute()
+    with checked_session(config, config.store_url, home, address=cluster), Store.open(config.store_url) as store:
         home.mkdir(parents=True)
         run = run_record(run_id, config, checked.task, simulated=checked.simulated, home=home, arguments=arguments)
         store.add_new(*template_rows(checked.task), *(ExampleRow(id=e.id, text=e.text) for e in checked.examples))
@@ -55,18 +65,20 @@ def start_run(run_id: str, config: RunConfig, checked: Checked, arguments: Seque
         return _carry_out(store, run_id, config, checked.task, checked.examples, progress)
 
 
-def resume_run(run: Run, store: Store, progress: Progress) -> Run:
+def resume_run(run: Run, store: Store, progress: Progress, *, cluster: str | None = None) -> Run:
     """Go on with a campaign from what the store holds; a finished one is returned as it is.
 
     Raises:
-        ConfigError: the task's file was changed since the run began, or another process is at it.
+        ConfigError: the task's file was changed since the run began, another process is at it, or the cluster cannot
+            be joined or cannot carry out the run.
     """
     if run.status == "finished":
         return run
     config = RunConfig.model_validate(run.config)
     task = task_of(run, config)
     check_cast(config)
-    return _carry_out(store, run.id, config, task, examples_of(store, run.id), progress)
+    with checked_session(config, store.address, Path(run.home), address=cluster):
+        return _carry_out(store, run.id, config, task, examples_of(store, run.id), progress)
 
 
 def task_of(run: Run, config: RunConfig) -> Task:
@@ -105,9 +117,9 @@ async def _campaign(
     async with AsyncExitStack() as stack:
         clients = await stack.enter_async_context(open_cast(config.cast, config.seed, folder / "simulated-cast.jsonl"))
         saver = await stack.enter_async_context(open_checkpoints(store, folder.parent.parent))
-        stack.enter_context(ray_session(minimum_cpus=config.student.pool.cpus + 1))
-        check_cluster(config, store, run)
         context = open_context(stack, store, run, config, task, examples, clients, progress, origin=run.id)
+        if config.training.every is not None:
+            progress.say(str(context.turns))
         graph = build_campaign_graph(saver)
         # Demonstrate, imitate and report, at most five steps a round, and some to spare.
         thread = RunnableConfig(configurable={"thread_id": run.id}, recursion_limit=20 + 10 * config.rounds)
@@ -130,7 +142,7 @@ def open_context(
 ) -> RunContext:
     """The context of a run, its actors started; what has to be ended with it is put on the stack. Needs Ray."""
     names, threads, seed = model_names(config.cast), config.training.threads, config.seed
-    pool, trainer = StudentPool(config.student, threads=threads), Trainer(threads=threads)
+    pool, trainer = StudentPool(config.student, threads=threads), Trainer(config.training)
     stack.callback(trainer.close)
     stack.callback(pool.close)
     llm = SavedLLM(store, run.id, clients)
@@ -147,6 +159,7 @@ def open_context(
         judge=Judge(task, llm, names["judge"], seed, config.verdict),
         student=StudentAgent(task, seed),
         pool=pool,
+        turns=Turns(overlapped=room_for_both(config)),
         trainer=trainer,
         progress=progress,
         origin=origin,

@@ -1,7 +1,6 @@
 """What the nodes of both graphs work with: a run's configuration, agents, student, trainer and store."""
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..agents.cast import Critic, Judge, StudentAgent, Teacher
@@ -12,23 +11,9 @@ from ..store import Adapter, Run, Store
 from ..training.pool import StudentPool
 from ..training.storage import joined
 from ..training.trainer import Trainer
+from .overlap import Turns
 from .progress import Progress
 from .saved_llm import SavedLLM
-
-
-@dataclass(slots=True)
-class TokenRate:
-    """Tokens the student generated since a moment, for progress displays."""
-
-    tokens: int = 0
-    since: float = field(default_factory=time.monotonic)
-
-    def restart(self) -> None:
-        """Count from now."""
-        self.tokens, self.since = 0, time.monotonic()
-
-    def __str__(self) -> str:
-        return f"{self.tokens / max(1e-6, time.monotonic() - self.since):.0f} tokens/s"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,7 +63,7 @@ class RunContext(TrainingContext):
     critic: Critic
     judge: Judge
     pool: StudentPool
-    token_rate: TokenRate = field(default_factory=TokenRate)
+    turns: Turns
 
     def evaluation_inputs(self, split: Split) -> list[Example]:
         """The held-out inputs that evaluations of this run look at."""
@@ -87,7 +72,10 @@ class RunContext(TrainingContext):
         return self.split(split)[:limit]
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        """The student's answer, counted for the progress display."""
-        generation = await self.pool.generate(request)
-        self.token_rate.tokens += len(generation.token_ids)
-        return generation
+        """The student's answer; waits while the trainer has its turn.
+
+        Raises:
+            GenerationError: the student could not answer.
+        """
+        async with self.turns.generating():
+            return await self.pool.generate(request)

@@ -4,6 +4,7 @@ The student starts where the campaign's feedback started from, the imitation ada
 """
 
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from ..agents.cast import StudentAgent
 from ..agents.task import Task
@@ -12,12 +13,11 @@ from ..core.errors import ConfigError, TrainingError
 from ..core.ids import derive_id
 from ..store import Adapter, Run, Store, Training
 from ..store.schema import now
-from ..training.local_ray import ray_session
 from ..training.trainer import Trainer
 from .derived import begin_derived, derived_config, origin_of
 from .execution import execute
 from .preflight import check_objective
-from .preflight_cluster import check_cluster
+from .preflight_cluster import checked_session
 from .progress import Progress
 from .runner import examples_of, prepare_weights, task_of
 from .runtime import TrainingContext
@@ -61,19 +61,27 @@ def start_training(
     return _carry_out(store, run, origin, config, task, progress)
 
 
-def resume_training(store: Store, run: Run, progress: Progress) -> Run:
-    """Go on with a training that was interrupted."""
+def resume_training(store: Store, run: Run, progress: Progress, *, cluster: str | None = None) -> Run:
+    """Go on with a training that was interrupted, on the Ray cluster at this address, as for `ray_session`."""
     config = RunConfig.model_validate(run.config)
-    return _carry_out(store, run, origin_of(store, run), config, task_of(run, config), progress)
+    return _carry_out(store, run, origin_of(store, run), config, task_of(run, config), progress, cluster=cluster)
 
 
-def _carry_out(store: Store, run: Run, origin: Run, config: RunConfig, task: Task, progress: Progress) -> Run:
+def _carry_out(
+    store: Store,
+    run: Run,
+    origin: Run,
+    config: RunConfig,
+    task: Task,
+    progress: Progress,
+    *,
+    cluster: str | None = None,
+) -> Run:
     async def train(run: Run) -> None:
         prepare_weights(config, progress)
         async with AsyncExitStack() as stack:
-            stack.enter_context(ray_session())
-            check_cluster(config, store, run)
-            trainer = Trainer(threads=config.training.threads)
+            stack.enter_context(checked_session(config, store.address, Path(run.home), address=cluster, students=False))
+            trainer = Trainer(config.training)
             stack.callback(trainer.close)
             context = TrainingContext(
                 config=config,

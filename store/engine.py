@@ -6,6 +6,7 @@ for opening a store: that is `Store.open`, which also sees to the schema.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, Insert, Table
@@ -89,7 +90,8 @@ def changing_schema(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+@cache  # a statement that is used again is not put together and looked up again
 def insert_unless_present(table: Table, dialect: str) -> Insert:
     """An INSERT that passes over rows whose primary key exists; any other conflict is an error as ever."""
-    insert = sqlite_insert(table) if dialect == "sqlite" else postgresql_insert(table)
-    return insert.on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+    statement = sqlite_insert(table) if dialect == "sqlite" else postgresql_insert(table)
+    return statement.on_conflict_do_nothing(index_elements=list(table.primary_key.columns))

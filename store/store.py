@@ -4,13 +4,13 @@ One process writes, the driver; others open the store read-only. Every write is 
 when the call returns, and may come from any thread.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Table, and_, insert, select, update
+from sqlalchemy import Connection, Engine, Table, and_, select, update
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlmodel import SQLModel
 
@@ -18,17 +18,31 @@ from ..core.errors import NotFoundError, StoreError
 from ..core.records import LLMReply, LLMRequest
 from . import migrate
 from .conversations import ConversationReader
-from .engine import check_writable, insert_unless_present, reading_engine, sole_writer, writing, writing_engine
+from .engine import (
+    check_writable,
+    insert_unless_present,
+    reading_engine,
+    sole_writer,
+    writing,
+    writing_engine,
+)
+from .inserting import Insertion, Parameters, insertion
 from .lineage import Adapter, Evaluation, Training
 from .location import is_postgresql, normalize_url, shown_url, sqlite_path
 from .postgresql import reason
 from .reading import lost
 from .schema import Row, column_of, table_of
 from .tables import Dialogue, LLMCall, Run
-from .writing import checked, checked_row, finite, name_of
+from .writing import checked, finite, name_of
 
-_IN_ORDER = tuple(Row.metadata.sorted_tables)
-"""The tables, those that others refer to first; sorting them takes longer than adding a row does."""
+_PLACES = {table: place for place, table in enumerate(Row.metadata.sorted_tables)}
+"""The tables' order, those that others refer to first; sorting them takes longer than adding a row does."""
+
+RowValues = tuple[type[SQLModel], Mapping[str, Any]]
+"""A row's class and its values: what bulk writing takes too, since making a row takes longer than writing it."""
+
+Prepared = tuple[Insertion, list[Parameters]]
+"""An INSERT and its rows."""
 
 _MUTABLE: frozenset[type[SQLModel]] = frozenset({Run, Dialogue, Adapter, Training, Evaluation})
 
@@ -47,11 +61,15 @@ class Store(ConversationReader):
     def open(cls, url: str) -> Self:
         """Open a store for writing: a file and its folders are created, and the schema is brought up to date.
 
+        An older file is backed up beside itself before it is migrated; an older database of PostgreSQL's is refused,
+        and `openmic db migrate` migrates it.
+
         Args:
             url: A path, `sqlite:///PATH`, or `postgresql://USER@HOST/DATABASE` of a database that is there.
 
         Raises:
-            StoreError: It cannot be written, is another program's, or was written by a newer openmic.
+            StoreError: It cannot be written, is another program's, was written by a newer openmic, or is an older
+                database of PostgreSQL's.
         """
         url = normalize_url(url)
         check_writable(url)
@@ -59,6 +77,7 @@ class Store(ConversationReader):
             sqlite_path(url).parent.mkdir(parents=True, exist_ok=True)
         engine = writing_engine(url)
         with _disposed_on_failure(engine, url):
+            migrate.require_not_older(engine)
             migrate.upgrade(engine)
         return cls(engine, url, readonly=False)
 
@@ -105,10 +124,32 @@ class Store(ConversationReader):
         Raises:
             StoreError: A row is malformed, exists already, breaks a constraint or refers to a row that is missing.
         """
-        tables = _by_table(rows)
-        with self._transaction(f"adding {_named(rows)}") as connection:
-            for table, values in tables:
-                connection.execute(insert(table), values)
+        values = [values_of(row) for row in rows]
+        self.add_prepared(self.prepared(values), named(values))
+
+    def prepared(self, rows: Sequence[RowValues]) -> list[Prepared]:
+        """Rows, checked and in the form the database takes, by their tables; for `add_prepared`. Writes nothing.
+
+        Raises:
+            StoreError: A row is malformed.
+        """
+        try:
+            return [
+                (made := insertion(table, self._engine.dialect), [made.parameters(values) for values in found])
+                for table, found in values_by_table(rows)
+            ]
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"the store {self.url!r} refused adding {named(rows)}: {error}") from error
+
+    def add_prepared(self, tables: Iterable[Prepared], name: str) -> None:
+        """Like `add`, for what `prepared` returned; `name` is what to call it in an error.
+
+        Raises:
+            StoreError: As for `add`.
+        """
+        with self._transaction(f"adding {name}") as connection:
+            for made, parameters in sorted(tables, key=lambda item: _PLACES[item[0].table]):
+                connection.exec_driver_sql(made.sql, parameters)
 
     def add_new(self, *rows: SQLModel) -> int:
         """Like `add`, but rows whose primary key exists are left as they are; returns how many were new.
@@ -116,8 +157,9 @@ class Store(ConversationReader):
         Raises:
             StoreError: As for `add`, save that a primary key may exist.
         """
-        new, tables = 0, _by_table(rows)
-        with self._transaction(f"adding {_named(rows)}") as connection:
+        new, given = 0, [values_of(row) for row in rows]
+        tables = sorted(values_by_table(given), key=lambda item: _PLACES[item[0]])
+        with self._transaction(f"adding {named(given)}") as connection:
             for table, values in tables:
                 statement = insert_unless_present(table, connection.dialect.name)
                 new += connection.execute(statement, values, execution_options={"preserve_rowcount": True}).rowcount
@@ -171,12 +213,27 @@ class Store(ConversationReader):
             )
         )
 
+    @property
+    def engine(self) -> Engine:
+        """The engine, for what `add` and `update` cannot do; hold `writing_alone` when writing through it."""
+        return self._engine
+
     @contextmanager
-    def _transaction(self, doing: str) -> Iterator[Connection]:
+    def writing_alone(self) -> Iterator[None]:
+        """Keep this process's other threads from writing.
+
+        Raises:
+            StoreError: The store was opened for reading only.
+        """
         if self._readonly:
             raise StoreError(f"the store {self.url!r} was opened for reading only")
+        with self._lock:
+            yield
+
+    @contextmanager
+    def _transaction(self, doing: str) -> Iterator[Connection]:
         try:
-            with self._lock, writing(self._engine) as connection:
+            with self.writing_alone(), writing(self._engine) as connection:
                 yield connection
         except (StatementError, TypeError, ValueError) as error:  # the last two: no JSON, or no text (half an emoji)
             if isinstance(error, DBAPIError) and error.connection_invalidated:
@@ -185,16 +242,26 @@ class Store(ConversationReader):
             raise StoreError(f"the store {self.url!r} refused {doing}: {why}") from error
 
 
-def _by_table(rows: tuple[SQLModel, ...]) -> list[tuple[Table, list[dict[str, Any]]]]:
-    """The rows' values by table, tables that others refer to first; within a table in the order given."""
-    values: dict[Table, list[dict[str, Any]]] = {}
-    for row in rows:
-        values.setdefault(table_of(type(row)), []).append(checked_row(row))
-    return sorted(values.items(), key=lambda item: _IN_ORDER.index(item[0]))
+def values_of(row: SQLModel) -> RowValues:
+    """What a row is, and what it holds. Reading its attributes would turn a missing value into None."""
+    return type(row), vars(row)
 
 
-def _named(rows: tuple[SQLModel, ...]) -> str:
-    return ", ".join(name_of(type(row), vars(row)) for row in rows[:3]) + (", …" if len(rows) > 3 else "")
+def values_by_table(rows: Iterable[RowValues]) -> list[tuple[Table, list[dict[str, Any]]]]:
+    """The checked values of rows by their tables; within a table in the order given.
+
+    Raises:
+        StoreError: A row is malformed.
+    """
+    values: dict[type[SQLModel], list[dict[str, Any]]] = {}
+    for model, given in rows:
+        values.setdefault(model, []).append(checked(model, given))
+    return [(table_of(model), found) for model, found in values.items()]
+
+
+def named(rows: Sequence[RowValues]) -> str:
+    """What to call rows in an error."""
+    return ", ".join(name_of(model, values) for model, values in rows[:3]) + (", …" if len(rows) > 3 else "")
 
 
 @contextmanager

@@ -11,13 +11,19 @@ from sqlmodel import col
 
 from ..core.config import PreferenceSettings
 from ..core.records import Agent, Stage, TurnKind
-from .lineage import TrainingItem
+from .lineage import Adapter, TrainingItem
 from .reading import Reader
 from .tables import Dialogue, Preference, Run, Turn, Verdict
 
 
-def yields(store: Reader, run: Run, round_number: int | None = None) -> dict[str, Any]:
+def yields(store: Reader, run: Run, round_number: int | None = None, *, max_lag: int | None = None) -> dict[str, Any]:
     """The yield of every gate and filter of a run's dialogues, or of those of one round.
+
+    Args:
+        store: Where the run is.
+        run: Which.
+        round_number: None for all rounds.
+        max_lag: How many versions may have come to serve since what is trained on was written; None for any number.
 
     Returns:
         Counts, fit for JSON. `drafts`: `made`, `rejected` by each gate, `duplicates` within one dialogue, and `valid`,
@@ -25,8 +31,8 @@ def yields(store: Reader, run: Run, round_number: int | None = None) -> dict[str
         `no_valid_draft`, `one_valid_draft`, `no_similar_length`. `revisions`: `made`, `rejected` by each gate,
         `unchanged`, and `accepted`, preferred to another text. `comparisons` by what was compared: `made`, `ties`
         (nearly even odds) and `inconsistent` (the orders prefer different texts). `preferences` by source: `made`,
-        `outside_length` (of the run's length filter), and `trained_on`, which counts what this run has trained on,
-        even where another run made it.
+        `outside_length` (of the run's length filter), `too_stale` (left out because of `max_lag`), and `trained_on`,
+        which counts what this run has trained on, even where another run made it.
     """
     gates = _gates(store, run, round_number)
     drafts, dialogues = _drafts(store, run, round_number, gates[TurnKind.DRAFT])
@@ -35,7 +41,7 @@ def yields(store: Reader, run: Run, round_number: int | None = None) -> dict[str
         "dialogues": dialogues,
         "revisions": _revisions(store, run, round_number, gates[TurnKind.REVISION]),
         "comparisons": _comparisons(store, run, round_number),
-        "preferences": _preferences(store, run, round_number),
+        "preferences": _preferences(store, run, round_number, max_lag),
     }
 
 
@@ -176,15 +182,12 @@ def _comparisons(store: Reader, run: Run, round_number: int | None) -> dict[str,
     }
 
 
-def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str, dict[str, int]]:
+def _preferences(store: Reader, run: Run, round_number: int | None, max_lag: int | None) -> dict[str, dict[str, int]]:
     low, high = PreferenceSettings.model_validate(run.config.get("preferences", {})).length_ratio
     source, ratio = col(Preference.source), col(Preference.length_ratio)
     of_round = [] if round_number is None else [col(Preference.round) == round_number]
-    made = (
-        select(source, func.count(), _count(or_(ratio < low, ratio > high)))
-        .where(col(Preference.run_id) == run.id, *of_round)
-        .group_by(source)
-    )
+    outside = or_(ratio < low, ratio > high)
+    made = select(source, func.count(), _count(outside)).where(col(Preference.run_id) == run.id, *of_round)
     trained_on = (
         select(source, func.count())
         .join(TrainingItem, col(TrainingItem.preference_id) == col(Preference.id))
@@ -192,11 +195,39 @@ def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str,
         .group_by(source)
     )
     found: dict[str, dict[str, int]] = {}
-    for name, number, outside in store.rows(made):
-        found[name] = {"made": number, "outside_length": outside, "trained_on": 0}
+    nothing = {"made": 0, "outside_length": 0, "too_stale": 0, "trained_on": 0}
+    for name, number, too_long in store.rows(made.group_by(source)):
+        found[name] = {**nothing, "made": number, "outside_length": too_long}
+    if max_lag is not None:
+        stale = select(source, func.count()).where(*_too_stale(run, max_lag), ~outside, *of_round).group_by(source)
+        for name, number in store.rows(stale):
+            found[name]["too_stale"] = number
     for name, number in store.rows(trained_on):
-        found.setdefault(name, {"made": 0, "outside_length": 0})["trained_on"] = number
+        found.setdefault(name, {**nothing})["trained_on"] = number
     return dict(sorted(found.items()))
+
+
+def _too_stale(run: Run, max_lag: int) -> list[ColumnElement[bool]]:
+    """Preferences that were not trained on before more than `max_lag` versions came to serve after their writer."""
+    writer = aliased(Turn)
+    since = (
+        select(func.count(distinct(col(Adapter.version))))
+        .join(writer, col(Adapter.version) > col(writer.adapter_version))
+        .where(
+            col(Adapter.run_id) == run.id,
+            col(Adapter.status) == "promoted",
+            or_(
+                col(writer.id) == col(Preference.chosen_turn_id),
+                col(writer.id) == col(Preference.rejected_turn_id),
+            ),
+        )
+        .correlate(Preference)
+        .scalar_subquery()
+    )
+    used = select(col(TrainingItem.preference_id)).where(
+        col(TrainingItem.run_id) == run.id, col(TrainingItem.preference_id).is_not(None)
+    )
+    return [col(Preference.run_id) == run.id, col(Preference.id).not_in(used), since > max_lag]
 
 
 def _for_one_place() -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -8,7 +8,6 @@ from ...store import Dialogue, Turn
 from ..candidates import most_different_pair
 from ..concurrency import bounded
 from ..lessons import wants_teacher_pairs
-from ..preferences import preference_from
 from ..recording import llm_turn, open_dialogue, record_verdict
 from ..runtime import RunContext, TrainingContext
 from ..settle import settle
@@ -67,10 +66,7 @@ async def compare_demonstrations(
     if pair is None:
         return
     comparison = await context.critic.compare(example.text, pair[0].content, pair[1].content)
-    verdict, _ = record_verdict(context.store, dialogue, len(turns), comparison, *pair)
-    preference = preference_from(dialogue, verdict, *pair, "teacher_pair")
-    if preference is not None:
-        context.store.add_new(preference)
+    record_verdict(context.store, dialogue, len(turns), comparison, *pair, source="teacher_pair")
 
 
 def demonstrations(context: TrainingContext, split: Split) -> list[tuple[Example, list[Turn]]]:

@@ -11,6 +11,7 @@ from ...evaluation.text_metrics import length_ratio
 from ...store import Evaluation, EvaluationItem, Turn
 from ...store.schema import now
 from ..concurrency import bounded
+from ..progress import noted
 from ..recording import open_dialogue, record_verdict, request_id, student_turn
 from ..report import judged_outputs
 from ..runtime import RunContext
@@ -32,15 +33,14 @@ async def evaluate(context: RunContext, version: int, split: Split) -> list[Judg
     await context.pool.load_adapter(context.adapter(version), make_current=False)
     inputs = {example.id for example in context.evaluation_inputs(split)}
     wanted = [(example, turns[0]) for example, turns in demonstrations(context, split) if example.id in inputs]
-    context.token_rate.restart()
     with context.progress.bar(f"evaluate v{version} ({split})", len(wanted), "inputs") as bar:
 
         async def one(item: tuple[Example, Turn]) -> None:
             await judge_one(context, evaluation_id, version, *item)
             bar.advance()
-            bar.note(str(context.token_rate))
 
-        await bounded(one, wanted, context.config.dialogue.concurrency)
+        async with noted(bar, context.pool.stats):
+            await bounded(one, wanted, context.config.dialogue.concurrency)
     outputs = judged_outputs(context.store, evaluation_id)
     if not outputs:
         raise EndpointError(f"no output of adapter version {version} could be judged; see `openmic transcripts list`")

@@ -11,10 +11,11 @@ from ...core.config import FineTuneSettings
 from ...core.errors import OpenmicError
 from ...core.ids import derive_id, derive_seed
 from ...core.records import AdapterRef, Split
-from ...store import Adapter, Training, TrainingItem, TrainingMetric
+from ...store import Adapter, Preference, Training, TrainingItem, TrainingMetric
 from ...store.lineage import TrainingStage
 from ...store.schema import now
 from ...training.adapters import committed_adapter
+from ...training.checkpoints import remove_checkpoint
 from ...training.trainer_actor import TrainingJob, TrainingPhase, TrainingProgress
 from ..lessons import (
     PhaseLessons,
@@ -24,11 +25,12 @@ from ..lessons import (
     new_material,
 )
 from ..runtime import TrainingContext
+from ..staleness import histogram, lags_of
 from .demonstrate import demonstrations
 
 NOTHING_NEW = (
     "no preference is left to train on; hold more dialogues (dialogue.inputs), sample more candidates "
-    "(dialogue.candidates) or widen preferences.length_ratio"
+    "(dialogue.candidates), widen preferences.length_ratio or raise training.max_lag"
 )
 
 
@@ -54,7 +56,7 @@ async def fine_tune_on_feedback(
     material = (
         consumed_material(context, begun.id)
         if begun is not None
-        else new_material(context, source_run or context.run.id)
+        else new_material(context, source_run or context.run.id, parent)
     )
     if not material.preferences and settings.objective != "sft":
         return None
@@ -62,11 +64,6 @@ async def fine_tune_on_feedback(
     if not lessons:
         return None
     return await _carry_out(context, begun, "round", round_number, settings.objective, settings, lessons, parent=parent)
-
-
-def preferences_waiting(context: TrainingContext) -> int:
-    """How many preferences of ended dialogues no training has learned from."""
-    return len(new_material(context, context.run.id).preferences)
 
 
 def _unfinished(context: TrainingContext, stage: TrainingStage, round_number: int) -> Training | None:
@@ -100,6 +97,7 @@ async def _carry_out(
         ref = await _train(context, training, settings, lessons)
     elif training.status != "finished":  # the process ended between the commit and its record
         context.store.update(Training, training.id, status="finished", finished_at=now())
+        remove_checkpoint(context.adapters_root, version)
     context.store.add(
         Adapter(
             id=derive_id(context.run.id, "adapter", version),
@@ -130,6 +128,9 @@ def _begin(
     run_id = context.run.id
     known = context.store.select(Adapter, run_id=run_id) + context.store.select(Training, run_id=run_id)
     version = 1 + max(row.version if isinstance(row, Adapter) else row.adapter_version for row in known)
+    preferences = [name for phase in lessons for lesson in phase.lessons for name in lesson.preference_ids]
+    rows = context.store.select(Preference, id=preferences)
+    lags = lags_of(context.store, context.origin, rows, parent)
     training = Training(
         id=derive_id(run_id, "training", version),
         run_id=run_id,
@@ -141,6 +142,7 @@ def _begin(
         config=settings.model_dump(mode="json"),
         seed=derive_seed(context.config.seed, "training", version),
         examples=sum(len(phase.lessons) for phase in lessons),
+        metrics={"staleness": histogram(lags.values())},
     )
     context.store.add(training, *_items(training, lessons))
     return training
@@ -179,7 +181,6 @@ async def _train(
         parent=context.adapter(training.parent_version),
         adapters=context.adapters_root,
         version=training.adapter_version,
-        reference_file=context.folder / "references" / f"v{training.adapter_version:06d}.safetensors",
     )
     what = training.stage if training.stage == "imitation" else f"round {training.round}"
     began = time.monotonic()
@@ -206,5 +207,7 @@ async def _train(
         *(TrainingMetric(training_id=training.id, step=step, values=row) for step, row in enumerate(metrics.curve, 1))
     )
     facts = metrics.as_json()
-    context.store.update(Training, training.id, status="finished", metrics=facts, finished_at=now())
+    context.store.update(
+        Training, training.id, status="finished", metrics={**training.metrics, **facts}, finished_at=now()
+    )
     return ref

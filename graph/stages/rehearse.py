@@ -1,5 +1,8 @@
 """The rehearsal: the round's dialogues, held at once under a bound. A dialogue that fails is recorded, and goes on."""
 
+from sqlalchemy import select
+from sqlmodel import col
+
 from ...core.errors import EndpointError, GenerationError, ReplyError
 from ...core.records import Agent, Example, Split, Stage
 from ...store import Adapter, Dialogue, Turn
@@ -7,9 +10,11 @@ from ..concurrency import bounded
 from ..dialogue import DialogueGraph, build_dialogue_graph
 from ..heard_before import heard_before
 from ..periodic import PeriodicTraining
-from ..recording import open_dialogue
+from ..progress import noted
+from ..recording import open_dialogues
 from ..runtime import RunContext
 from ..settle import settle
+from ..talk import Talk
 
 
 async def rehearse(context: RunContext, round_number: int, version: int) -> int:
@@ -25,23 +30,22 @@ async def rehearse(context: RunContext, round_number: int, version: int) -> int:
     graph = build_dialogue_graph()
     training = PeriodicTraining(context, round_number, serving_version(context, version))
     # All are opened first, so that `status` knows how many are still to come.
-    dialogues = [open_dialogue(context, Stage.REHEARSE, round_number, example) for example in examples]
-    begun = {version_of(context, dialogue) for dialogue in dialogues if dialogue.status == "pending"}
-    for needed in sorted(known for known in begun if known is not None):
+    dialogues = open_dialogues(context, Stage.REHEARSE, round_number, examples)
+    begun = versions_begun_with(context, round_number)
+    for needed in sorted(set(begun.values())):
         await context.pool.load_adapter(context.adapter(needed), make_current=False)
     await context.pool.load_adapter(context.adapter(training.serving))
-    context.token_rate.restart()
     with context.progress.bar(f"round {round_number}: dialogues", len(dialogues), "dialogues") as bar:
 
         async def one(dialogue: Dialogue) -> None:
             if dialogue.status != "finished":
-                await hold(context, graph, dialogue, version_of(context, dialogue) or training.serving, heard)
+                async with training.dialogue(begun.get(dialogue.id)) as held_with:
+                    await hold(context, graph, dialogue, held_with, heard)
             bar.advance()
-            bar.note(str(context.token_rate))
-            training.dialogue_ended()
 
         try:
-            await bounded(one, dialogues, context.config.dialogue.concurrency)
+            async with noted(bar, context.pool.stats):
+                await bounded(one, dialogues, context.config.dialogue.concurrency)
             serving = await training.finish()
         except BaseException:
             await training.abandon()
@@ -62,18 +66,28 @@ def serving_version(context: RunContext, version: int) -> int:
     return max(version, promoted[-1].version) if promoted else version
 
 
-def version_of(context: RunContext, dialogue: Dialogue) -> int | None:
-    """The version that an interrupted dialogue was begun with; None for one that has not begun."""
-    said = context.store.select(Turn, dialogue_id=dialogue.id, agent=Agent.STUDENT, order_by="seq", limit=1)
-    return said[0].adapter_version if said else None
+def versions_begun_with(context: RunContext, round_number: int) -> dict[str, int]:
+    """The adapter version that each interrupted dialogue of the round was begun with, by the dialogue's id."""
+    said = (
+        select(col(Turn.dialogue_id), col(Turn.adapter_version))
+        .join(Dialogue, col(Dialogue.id) == col(Turn.dialogue_id))
+        .where(
+            col(Dialogue.run_id) == context.run.id,
+            col(Dialogue.stage) == Stage.REHEARSE,
+            col(Dialogue.round) == round_number,
+            col(Dialogue.status) != "finished",
+            col(Turn.agent) == Agent.STUDENT,
+        )
+        .order_by(col(Turn.seq).desc())
+    )
+    # The earliest turn of each comes last, and stays.
+    return {dialogue_id: version for dialogue_id, version in context.store.rows(said) if version is not None}
 
 
 async def hold(context: RunContext, graph: DialogueGraph, dialogue: Dialogue, version: int, heard: list[str]) -> None:
     """Hold one dialogue to its end and record how it ended."""
     try:
-        state = await graph.ainvoke(
-            {"dialogue_id": dialogue.id, "adapter_version": version, "heard": heard}, context=context
-        )
+        state = await graph.ainvoke({"adapter_version": version, "heard": heard}, context=Talk.begin(context, dialogue))
     except (EndpointError, ReplyError, GenerationError) as error:
         settle(context.store, dialogue, error=error)
         return

@@ -76,6 +76,14 @@ def test_what_the_endpoint_leaves_out_is_left_empty(endpoint: ScriptedEndpoint) 
     assert (reply.text, reply.usage, reply.token_logprobs) == ("", TokenUsage(), None)
 
 
+def test_how_a_model_declines_is_kept(endpoint: ScriptedEndpoint) -> None:
+    body = completion(None)
+    body["choices"][0]["message"]["refusal"] = "I would rather not."
+    endpoint.chat = lambda asked, number: Answer(body=body)
+    reply = ask(request(json_schema=SCHEMA), settings(endpoint.base_url))
+    assert (reply.text, reply.raw["additional_kwargs"]["refusal"]) == ("", "I would rather not.")
+
+
 def test_what_is_no_text_in_a_reply_can_be_stored_and_sent_again(endpoint: ScriptedEndpoint) -> None:
     endpoint.chat = lambda asked, number: Answer(body=completion("so \0 funny \ud83d"))
     reply = ask(request(), settings(endpoint.base_url))

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from openmic.agents import openai_client
-from openmic.agents.openai_client import OpenAIClient
+from openmic.agents.openai_client import CALLS_PER_POOL, OpenAIClient
 from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointError
 from openmic.core.records import LLMReply, LLMRequest, Sampling
@@ -109,6 +109,12 @@ def test_no_more_calls_than_allowed_are_in_flight(endpoint: ScriptedEndpoint, ca
     replies = ask_all([request(str(n)) for n in range(9)], settings(endpoint.base_url, max_concurrency=cap))
     assert [reply.text for reply in replies if isinstance(reply, LLMReply)] == ["fine"] * 9
     assert endpoint.most_at_once == most
+
+
+def test_more_calls_than_one_pool_of_connections_takes_are_answered_alike(endpoint: ScriptedEndpoint) -> None:
+    many = 2 * CALLS_PER_POOL + 1
+    replies = ask_all([request(str(n)) for n in range(many)], settings(endpoint.base_url, max_concurrency=many))
+    assert [reply.text for reply in replies if isinstance(reply, LLMReply)] == ["fine"] * many
 
 
 def answered_within(seconds: float, requests: list[LLMRequest], settings: EndpointSettings) -> int:

@@ -75,3 +75,16 @@ def test_bars_that_overlap_share_one_display_whichever_ends_first() -> None:
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
     for words in ("dialogues", "2/2", "training", "4/4", "loss 0.5", "adapter v2 rolled back", "evaluate", "1/1"):
         assert words in shown
+
+
+@pytest.mark.parametrize("width", [100, 140])
+def test_a_note_leaves_the_bar_its_room_on_any_terminal(width: int) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=width, color_system=None)
+    note = "2 of 2 students, 14 in flight + 3 waiting, 213 tokens/s, 93% busy, adapter v3"
+    with TerminalProgress(console).bar("round 1: dialogues", 120, "dialogues") as bar:
+        bar.advance(37)
+        bar.note(note)
+    last = lines_of(stream)
+    assert any("round 1: dialogues" in line and "37/120" in line for line in last)
+    assert any(note[:70] in line for line in last)

@@ -21,6 +21,7 @@ from openmic.core.ids import content_hash
 from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split
 from openmic.graph.cast_session import model_names
 from openmic.graph.members import members, model_of
+from openmic.graph.overlap import Turns
 from openmic.graph.progress import Silent
 from openmic.graph.runtime import RunContext
 from openmic.graph.saved_llm import SavedLLM
@@ -49,6 +50,9 @@ class ScriptedPool:
 
     async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
         self.loaded.append(ref)
+
+    def stats(self) -> str:
+        return f"{len(self.requests)} answered"
 
 
 class Serve(Protocol):
@@ -184,6 +188,7 @@ class Stage:
             judge=Judge(self.task, llm, "sim-judge", seed, self.config.verdict),
             student=StudentAgent(self.task, seed),
             pool=cast(StudentPool, pool),
+            turns=Turns(overlapped=True),
             trainer=cast(Trainer, None),
             progress=Silent(),
             origin="RUN1",

@@ -23,6 +23,7 @@ from openmic.graph.dialogue import (
 from openmic.graph.recording import open_dialogue
 from openmic.graph.runtime import RunContext
 from openmic.graph.stages.rehearse import hold
+from openmic.graph.talk import Talk
 from openmic.store import Conversation, Dialogue, LLMCall, Store, Turn
 
 from .conftest import SENTENCE, Prepare, ScriptedPool, Serve, Stage
@@ -63,8 +64,9 @@ def final_text(found: Conversation) -> str:
     return turn.content
 
 
-def runtime(stage: Stage) -> Runtime[RunContext]:
-    return Runtime(context=stage.context(ScriptedPool([]), None))  # type: ignore[arg-type] # no edge asks a model
+def runtime(stage: Stage) -> Runtime[Talk]:
+    context = stage.context(ScriptedPool([]), None)  # type: ignore[arg-type] # no edge asks a model
+    return Runtime(context=Talk.begin(context, open_dialogue(context, StageName.REHEARSE, 1, stage.examples[0])))
 
 
 def test_the_texts_of_this_file_are_what_the_critic_takes_them_for() -> None:

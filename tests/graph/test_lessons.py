@@ -80,7 +80,7 @@ def filled(prepare: Prepare, store: Store, **sections: Any) -> Stage:
 
 
 def material_of(stage: Stage) -> Material:
-    return ask(stage, lambda context: new_material(context, "RUN1"))
+    return ask(stage, lambda context: new_material(context, "RUN1", 1))
 
 
 def ask(stage: Stage, question: Any) -> Any:
@@ -93,7 +93,7 @@ def ask(stage: Stage, question: Any) -> Any:
 
 def taught(stage: Stage, objective: str) -> dict[str, list[tuple[tuple[str, ...], str | None]]]:
     """By phase the texts of each lesson, the best first, and its target."""
-    found: list[PhaseLessons] = ask(stage, lambda c: feedback_lessons(c, objective, new_material(c, "RUN1")))
+    found: list[PhaseLessons] = ask(stage, lambda c: feedback_lessons(c, objective, new_material(c, "RUN1", 1)))
     return {
         phase.objective: [
             (tuple(text.removeprefix("text ") for text in lesson.example.completions), lesson.example.target)

@@ -1,0 +1,38 @@
+"""LangChain's chat model with a short way to the wire.
+
+ChatOpenAI has the openai library check every part of a request against each kind of message there is, build typed
+objects of the reply and turn those into dicts again, in another thread. With hundreds of calls in flight that is most
+of what a call costs. Here the body is sent as it was made, and read as it was received; what LangChain and openai do
+beside that (callbacks and tracing, headers, errors) is left to them. Not for streaming, nor for the Responses API.
+"""
+
+import json
+from typing import Any
+
+import httpx
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatResult
+from langchain_openai import ChatOpenAI
+
+
+class DirectChat(ChatOpenAI):
+    """Asks for a chat completion; any option may be given to `ainvoke`, and is sent as it is."""
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        """Raises openai's errors for what an endpoint refuses, ValueError and the like for a body that is no reply."""
+        body = self._get_request_payload(messages, stop=stop) | kwargs
+        del body["stream"]
+        response = await self.root_async_client.post("/chat/completions", body=body, cast_to=httpx.Response)
+        answer = json.loads(response.content)
+        result = self._create_chat_result(answer)
+        for generation, choice in zip(result.generations, answer["choices"], strict=True):
+            if refusal := choice["message"].get("refusal"):
+                generation.message.additional_kwargs["refusal"] = refusal
+        return result

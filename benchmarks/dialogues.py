@@ -1,0 +1,180 @@
+"""How near dialogues come to the bound that the large models' latency sets, with 64 of them at once.
+
+The dialogues, the store, the client and the critic behind HTTP (a process of its own) are the real ones. The student is
+a stand-in in this process that answers at once: neither it nor its pool is measured. What falls short of the bound is
+what the driver does between two replies, in one thread. What it costs stands beside the share: its processor time for a
+dialogue, and how much of the time it was at work. Where that is near 1, the processor is the bound and not the latency.
+
+A dialogue's path is the number of replies it waits for one after the other; both orders of a comparison are asked at
+once and count as one. The bound is the time that the very dialogues of the run would take, begun in their order on 64
+places, if nothing but latency took time.
+"""
+
+import asyncio
+import heapq
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import cast
+
+from report import arguments, report
+
+from openmic.agents.cast import Critic, Judge, StudentAgent, Teacher
+from openmic.agents.task import load_task
+from openmic.core.config import RunConfig
+from openmic.core.ids import content_hash, new_id
+from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split, Stage, TurnKind
+from openmic.graph.cast_session import model_names, open_cast
+from openmic.graph.overlap import Turns
+from openmic.graph.progress import Silent
+from openmic.graph.provenance import run_record, template_rows
+from openmic.graph.runtime import RunContext
+from openmic.graph.saved_llm import SavedLLM
+from openmic.graph.stages.rehearse import rehearse
+from openmic.store import Adapter, Dialogue, LLMCall, Run, Store, Turn, Verdict
+from openmic.store import Example as ExampleRow
+from openmic.training.pool import StudentPool
+from openmic.training.trainer import Trainer
+
+TARGET = 0.9
+LATENCIES_S = (0.2, 1.0)
+AT_ONCE = 64
+DIALOGUES = 10 * AT_ONCE
+ENDINGS = (
+    "which nobody had asked for",
+    "and the umbrella took it personally",
+    "as if it were paid by the hour",
+    "so we held a small funeral with soup",
+    "and my neighbour wrote a song about it",
+    "because Mondays need something to do",
+    "which is more than my brother does",
+    "and it has asked for a lawyer since",
+)
+
+
+class StandIn:
+    """In a pool's place: answers at once, with an ending of its own behind the input."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self._texts = {example.id: example.text for example in examples}
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """The input, put another way."""
+        said = self._texts[request.id.split(":")[2]].rstrip(".")
+        ending = random.Random(request.seed).choice(ENDINGS)  # noqa: S311 - no secret
+        if any(message.role == "assistant" for message in request.messages):
+            said = f"Again {said[0].lower()}{said[1:]}"  # a revision, which none of the drafts says
+        return Generation(request.id, f"{said}, {ending}.", (0,), 1, 0, "stop", 0.0, 0.0, "stand-in")
+
+    async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
+        """There is none."""
+
+    def stats(self) -> str:
+        """Nothing."""
+        return ""
+
+
+def settings(home: Path, latency_s: float) -> RunConfig:
+    """The defaults, with as many calls at once as the dialogues make."""
+    endpoint = {"max_concurrency": 2 * AT_ONCE}
+    return RunConfig.model_validate(
+        {
+            "home": home,
+            "inputs": {"path": "inputs.txt"},
+            "cast": {"teacher": endpoint, "critic": endpoint, "simulated": {"latency_s": latency_s}},
+            "dialogue": {"concurrency": AT_ONCE},
+        }
+    )
+
+
+async def measure(home: Path, latency_s: float, count: int) -> tuple[float, float, list[int]]:
+    """Seconds that so many dialogues took, seconds of this process's processor time in them, and the path of each."""
+    config, task = settings(home, latency_s), load_task("humor")
+    texts = [f"The kettle in kitchen number {n} broke again on my way to work." for n in range(count)]
+    examples = [Example(content_hash(text), text, Split.TRAIN) for text in texts]
+    async with AsyncExitStack() as stack:
+        store = stack.enter_context(Store.open(str(home / "store.db")))
+        run = run_record(new_id(), config, task, simulated=True, home=home, arguments=[])
+        store.add_new(*template_rows(task), *(ExampleRow(id=e.id, text=e.text) for e in examples))
+        base = Adapter(id="base", run_id=run.id, version=0, stage="base", round=0, base_model="none", status="promoted")
+        store.add(run, base)
+        clients = await stack.enter_async_context(open_cast(config.cast, config.seed, home / "cast.jsonl"))
+        llm, names = SavedLLM(store, run.id, clients), model_names(config.cast)
+        context = RunContext(
+            config=config,
+            run=cast(Run, store.get(Run, run.id)),
+            task=task,
+            examples=examples,
+            store=store,
+            llm=llm,
+            teacher=Teacher(task, llm, names["teacher"], config.seed),
+            critic=Critic(task, llm, [names["critic"]], config.seed, config.verdict),
+            judge=Judge(task, llm, names["judge"], config.seed, config.verdict),
+            student=StudentAgent(task, config.seed),
+            pool=cast(StudentPool, StandIn(examples)),
+            turns=Turns(overlapped=True),
+            trainer=cast(Trainer, None),
+            progress=Silent(),
+            origin=run.id,
+        )
+        began, worked = time.monotonic(), time.process_time()
+        await rehearse(context, 1, 0)
+        return time.monotonic() - began, time.process_time() - worked, paths(store, run.id)
+
+
+def paths(store: Store, run_id: str) -> list[int]:
+    """The path of each dialogue, in the order they were begun in."""
+    dialogues = store.select(Dialogue, run_id=run_id, stage=Stage.REHEARSE, order_by="started_at")
+    assert {row.status for row in dialogues} == {"finished"}
+    found = dict.fromkeys((row.id for row in dialogues), 0)
+    asked = 0
+    for verdict in store.select(Verdict, run_id=run_id):
+        found[verdict.dialogue_id] += 1
+        asked += 2
+    for turn in store.select(Turn, run_id=run_id, kind=[TurnKind.CRITIQUE, TurnKind.DEMONSTRATION]):
+        found[turn.dialogue_id] += 1
+        asked += 1
+    assert asked == store.count(LLMCall, run_id=run_id), "nothing was asked twice, so that the paths are right"
+    return list(found.values())
+
+
+def ideal_seconds(lengths: Sequence[int], latency_s: float) -> float:
+    """How long the dialogues take on `AT_ONCE` places where only latency takes time."""
+    places = [0.0] * AT_ONCE
+    for length in lengths:
+        heapq.heapreplace(places, places[0] + length * latency_s)
+    return max(places)
+
+
+def main(arguments_: list[str] | None = None) -> None:
+    """Measure and print."""
+    options = arguments((__doc__ or "").splitlines()[0]).parse_args(arguments_)
+    rows: list[dict[str, str | int | float]] = []
+    for latency_s in LATENCIES_S[:1] if options.quick else LATENCIES_S:
+        with tempfile.TemporaryDirectory() as folder:
+            count = AT_ONCE if options.quick else DIALOGUES
+            seconds, cpu_seconds, lengths = asyncio.run(measure(Path(folder), latency_s, count))
+        path, ideal = sum(lengths) / len(lengths), ideal_seconds(lengths, latency_s)
+        rows.append(
+            {
+                "latency s": latency_s,
+                "dialogues": len(lengths),
+                "path": path,
+                "dialogues/s": len(lengths) / seconds,
+                "bound": len(lengths) / ideal,
+                "share": ideal / seconds,
+                "CPU ms/dialogue": 1000 * cpu_seconds / len(lengths),
+                "CPU share": cpu_seconds / seconds,
+            }
+        )
+    worst = min(float(row["share"]) for row in rows)
+    parts = {"at_once": AT_ONCE, "student": "a stand-in that answers at once", "latencies": rows}
+    report("dialogues", worst, "of the bound", target=TARGET, rows=rows, parts=parts, as_json=options.json)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
