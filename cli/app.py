@@ -13,8 +13,10 @@ from ..core.errors import OpenmicError
 from ..core.text import printable
 from .chat import chat
 from .config import app as config_app
+from .db import app as db_app
 from .evaluate import evaluate
 from .graph import app as graph_app
+from .ratings import ratings
 from .rejudge import rejudge
 from .run import resume, run
 from .simulate import simulate
@@ -22,6 +24,7 @@ from .status import status
 from .task import app as task_app
 from .train import train
 from .transcripts import app as transcripts_app
+from .view import view
 
 EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed dialogues, "
@@ -42,11 +45,14 @@ app.command()(run)
 app.command()(resume)
 app.command()(status)
 app.add_typer(transcripts_app, name="transcripts")
+app.command()(view)
+app.command()(ratings)
 app.command()(train)
 app.command()(evaluate)
 app.command()(rejudge)
 app.command()(chat)
 app.add_typer(config_app, name="config")
+app.add_typer(db_app, name="db")
 app.add_typer(task_app, name="task")
 app.add_typer(graph_app, name="graph")
 app.command()(simulate)

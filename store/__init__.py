@@ -4,6 +4,7 @@
 middle of a step: LangGraph's checkpoints are for that.
 """
 
+from .annotations import Annotation
 from .conversations import Conversation, DialogueLine
 from .engine import check_writable
 from .lineage import Adapter, Evaluation, EvaluationItem, Training, TrainingItem, TrainingMetric
@@ -27,6 +28,7 @@ from .yields import yields
 
 __all__ = [
     "Adapter",
+    "Annotation",
     "Ballot",
     "Conversation",
     "Critique",

@@ -1,13 +1,14 @@
 """Reading transcripts: the list of dialogues, and one dialogue with all that belongs to it."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from ..core.errors import NotFoundError
-from ..core.records import Stage
+from .filters import Columns, DialogueFilter, DialogueOrder, beyond, in_order, sort_key, turn_count
 from .reading import Reader
 from .tables import Ballot, Critique, Dialogue, Example, Preference, Run, Turn, Verdict
 
@@ -44,47 +45,56 @@ class Conversation:
 
 
 class ConversationReader(Reader):
-    """A reader that also puts conversations together."""
+    """A reader that also lists dialogues, and puts conversations together."""
 
     def dialogues(
         self,
         run_id: str,
+        wanted: DialogueFilter | None = None,
         *,
-        stage: Stage | str | None = None,
-        round: int | None = None,  # noqa: A002 - the column's name, as everywhere
-        status: str | None = None,
-        stop_reason: str | None = None,
-        text: str | None = None,
+        order: DialogueOrder = "started",
         limit: int | None = None,
         after: str | None = None,
     ) -> list[DialogueLine]:
-        """The dialogues of a run in the order they were begun.
+        """The dialogues of a run.
 
         Args:
             run_id: The run.
-            stage: Only those held for this.
-            round: Only those of this round.
-            status: Only those with this status.
-            stop_reason: Only those that ended for this reason.
-            text: Only those whose input, or any turn, holds this text, whatever its (ASCII) case.
+            wanted: Only those that are like this.
+            order: What they are sorted by; those that are equal in it are in the order of their ids.
             limit: The most to return.
-            after: The id of a dialogue: only those that come after it, for the next page under the same filters.
+            after: The id of a dialogue: only those that come after it, for the next page in the same order.
 
         Raises:
             NotFoundError: There is no dialogue `after`.
         """
-        equal = {"stage": stage, "round": round, "status": status, "stop_reason": stop_reason}
-        statement = _lines().where(col(Dialogue.run_id) == run_id)
-        statement = statement.filter_by(**{name: value for name, value in equal.items() if value is not None})
-        if text is not None:
-            statement = statement.where(_holds(text))
+        statement = in_order(_lines().where(*_of(run_id, wanted)), order).limit(limit)
         if after is not None:
-            previous = self.get(Dialogue, after)
-            if previous is None:
-                raise self._no_dialogue(after)
-            statement = statement.where(_follows(previous))
-        lines = self.rows(statement.order_by(col(Dialogue.started_at), col(Dialogue.id)).limit(limit))
-        return [DialogueLine(*line) for line in lines]
+            statement = statement.where(beyond(order, self._place(after, order)))
+        return [DialogueLine(*line) for line in self.rows(statement)]
+
+    def count_dialogues(self, run_id: str, wanted: DialogueFilter | None = None) -> int:
+        """How many dialogues `dialogues` returns without a limit."""
+        return int(self.rows(_joined(select(func.count())).where(*_of(run_id, wanted)))[0][0])
+
+    def neighbours(
+        self, dialogue_id: str, wanted: DialogueFilter | None = None, order: DialogueOrder = "started"
+    ) -> tuple[str | None, str | None]:
+        """The ids of the dialogues before and after one in its run, under a filter that it need not pass itself.
+
+        Raises:
+            NotFoundError: There is no dialogue with this id.
+        """
+        place = self._place(dialogue_id, order)
+        dialogue = self.get(Dialogue, dialogue_id)
+        assert dialogue is not None
+        of_run = _joined(select(col(Dialogue.id))).where(*_of(dialogue.run_id, wanted))
+        found = (
+            self.rows(in_order(of_run.where(beyond(order, place, reverse=back)), order, reverse=back).limit(1))
+            for back in (True, False)
+        )
+        before, following = (rows[0][0] if rows else None for rows in found)
+        return before, following
 
     def conversation(self, dialogue_id: str) -> Conversation:
         """A dialogue with its turns, and what was made of them.
@@ -118,32 +128,28 @@ class ConversationReader(Reader):
                 preferences=list(session.scalars(preferences.order_by(col(Preference.created_at), col(Preference.id)))),
             )
 
+    def _place(self, dialogue_id: str, order: DialogueOrder) -> tuple[Any, str]:
+        """Where a dialogue stands in an order: what it is sorted by, and its id."""
+        found = self.rows(_joined(select(sort_key(order))).where(col(Dialogue.id) == dialogue_id))
+        if not found:
+            raise self._no_dialogue(dialogue_id)
+        return found[0][0], dialogue_id
+
     def _no_dialogue(self, dialogue_id: str) -> NotFoundError:
         return NotFoundError(f"there is no dialogue {dialogue_id!r} in the store {self.url!r}")
 
 
 def _lines() -> Select[Dialogue, str, int, str | None]:
     final = aliased(Turn)
-    turns = select(func.count()).where(col(Turn.dialogue_id) == col(Dialogue.id)).correlate(Dialogue)
-    return (
-        select(Dialogue, col(Example.text), turns.scalar_subquery(), col(final.content))
-        .select_from(Dialogue)
-        .join(Example, col(Dialogue.example_id) == col(Example.id))
-        .outerjoin(final, col(Dialogue.final_turn_id) == col(final.id))
+    return _joined(select(Dialogue, col(Example.text), turn_count(), col(final.content))).outerjoin(
+        final, col(Dialogue.final_turn_id) == col(final.id)
     )
 
 
-def _holds(text: str) -> ColumnElement[bool]:
-    said = col(Turn.content).icontains(text, autoescape=True)
-    return or_(
-        col(Example.text).icontains(text, autoescape=True),
-        select(col(Turn.id)).where(col(Turn.dialogue_id) == col(Dialogue.id), said).correlate(Dialogue).exists(),
-    )
+def _joined(statement: Select[*Columns]) -> Select[*Columns]:
+    """A SELECT over dialogues and their inputs."""
+    return statement.select_from(Dialogue).join(Example, col(Dialogue.example_id) == col(Example.id))
 
 
-def _follows(dialogue: Dialogue) -> ColumnElement[bool]:
-    begun = col(Dialogue.started_at)
-    return or_(
-        begun > dialogue.started_at,
-        and_(begun == dialogue.started_at, col(Dialogue.id) > dialogue.id),
-    )
+def _of(run_id: str, wanted: DialogueFilter | None) -> list[ColumnElement[bool]]:
+    return [col(Dialogue.run_id) == run_id, *(wanted.conditions(run_id) if wanted is not None else [])]

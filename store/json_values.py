@@ -1,10 +1,9 @@
 """How JSON columns are written, so that one database takes what the other takes. Reading them is plain JSON."""
 
 import json
-from functools import partial
 from typing import Any
 
-strict_json = partial(json.dumps, allow_nan=False)
+strict_json = json.JSONEncoder(allow_nan=False).encode
 """PostgreSQL takes no NaN or Infinity in JSON, so neither does SQLite."""
 
 

@@ -13,7 +13,7 @@ from sqlmodel import Field
 from sqlmodel.sql.sqltypes import AutoString
 
 from ..core.records import Outcome, Split
-from .schema import Row, member_of, now
+from .schema import Row, index_where_set, member_of, now
 
 AdapterStage = Literal["base", "imitation", "round"]
 AdapterStatus = Literal["candidate", "promoted", "rolled_back"]
@@ -55,6 +55,7 @@ class TrainingItem(Row, table=True):
         UniqueConstraint("training_id", "turn_id"),
         UniqueConstraint("run_id", "preference_id"),
         CheckConstraint("(turn_id IS NULL) <> (preference_id IS NULL)", name="one_source"),
+        index_where_set("training_item", "turn_id"),
     )
 
     id: str = Field(primary_key=True)
@@ -62,7 +63,7 @@ class TrainingItem(Row, table=True):
     run_id: str = Field(foreign_key="run.id")
     position: int
     turn_id: str | None = Field(default=None, foreign_key="turn.id")
-    preference_id: str | None = Field(default=None, foreign_key="preference.id")
+    preference_id: str | None = Field(default=None, foreign_key="preference.id", index=True)
 
 
 class TrainingMetric(Row, table=True):
@@ -125,9 +126,9 @@ class EvaluationItem(Row, table=True):
 
     evaluation_id: str = Field(primary_key=True, foreign_key="evaluation.id")
     example_id: str = Field(primary_key=True, foreign_key="example.id")
-    output_turn_id: str = Field(foreign_key="turn.id")
-    reference_turn_id: str = Field(foreign_key="turn.id")
-    verdict_id: str = Field(foreign_key="verdict.id")
+    output_turn_id: str = Field(foreign_key="turn.id", index=True)
+    reference_turn_id: str = Field(foreign_key="turn.id", index=True)
+    verdict_id: str = Field(foreign_key="verdict.id", index=True)
     outcome: Outcome = Field(sa_type=AutoString)
     """How the output fared against the reference."""
     meets_rubric: bool | None = None

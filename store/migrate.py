@@ -4,6 +4,7 @@ A new migration is drafted from the difference between a store at the present he
 `with changing_schema(engine) as c: alembic.command.revision(migration_config(c), "what changes", autogenerate=True)`.
 """
 
+import re
 from pathlib import Path
 
 from alembic import command
@@ -11,15 +12,27 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy.exc import DBAPIError
 
 from ..core.errors import StoreError
-from . import lineage, tables
-from .engine import changing_schema, place_of
+from . import annotations, lineage, tables
+from .backup import back_up_beside
+from .engine import changing_schema, place_of, writing_engine
+from .location import normalize_url
+from .postgresql import reason
 from .schema import Row
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 # Row.metadata knows a table once its module is imported.
-assert {lineage.Adapter.metadata, tables.Run.metadata} == {Row.metadata}
+assert {annotations.Annotation.metadata, lineage.Adapter.metadata, tables.Run.metadata} == {Row.metadata}
+SEARCHED = ("turn", "example")
+"""Tables with full-text search."""
+_SEARCH = {
+    "table": re.compile(r"(turn|example)_words(_\w+)?"),
+    "column": re.compile("words"),
+    "index": re.compile("ix_(turn|example)_words"),
+}
+"""FTS5's tables on SQLite, and columns with their indexes on PostgreSQL."""
 
 
 def migration_config(connection: Connection) -> Config:
@@ -28,7 +41,13 @@ def migration_config(connection: Connection) -> Config:
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
     config.attributes["metadata"] = Row.metadata
+    config.attributes["include_name"] = is_ours
     return config
+
+
+def is_ours(name: str | None, kind: str, _parents: object = None) -> bool:
+    """Whether Alembic shall compare a thing of the database with the tables: not what full-text search is made of."""
+    return name is None or not _SEARCH[kind].fullmatch(name) if kind in _SEARCH else True
 
 
 def head() -> str:
@@ -44,17 +63,20 @@ def current_revision(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring the schema to the head, in one transaction: all of it or nothing.
+def upgrade(engine: Engine) -> Path | None:
+    """Bring the schema to the head, in one transaction: all of it or nothing. A file is backed up before it changes.
+
+    Returns:
+        The backup's path, where there was anything to back up: `NAME.before-REVISION.db` beside the store. A database
+        of PostgreSQL's is not backed up: that is for `openmic db migrate`.
 
     Raises:
-        StoreError: The store was written by a newer openmic, or the database is another program's.
+        StoreError: The store was written by a newer openmic, the database is another program's, or the backup cannot
+            be written.
     """
-    current = current_revision(engine)
-    if current == head():
-        return
-    if current is not None:
-        _require_known(engine, current)
+    if current_revision(engine) == head():
+        return None
+    saved = None
     with changing_schema(engine) as connection:
         present = set(inspect(connection).get_table_names())
         if present and "alembic_version" not in present:
@@ -62,7 +84,44 @@ def upgrade(engine: Engine) -> None:
                 f"the database {place_of(engine)!r} is another program's (it holds {min(present)!r}): name another "
                 "with --store"
             )
+        # Another process may have migrated it while this one waited.
+        current = MigrationContext.configure(connection).get_current_revision()
+        if current is not None:
+            _require_known(engine, current)
+            if current != head() and engine.dialect.name == "sqlite":
+                saved = back_up_beside(Path(place_of(engine)), f"before-{head()}")
         command.upgrade(migration_config(connection), "head")
+    return saved
+
+
+def migrate_store(url: str) -> Path | None:
+    """`upgrade` the store at an address; returns where a file was backed up.
+
+    Raises:
+        StoreError: As for `upgrade`, or the database refused it.
+    """
+    engine = writing_engine(normalize_url(url))
+    try:
+        return upgrade(engine)
+    except DBAPIError as error:
+        raise StoreError(f"the store {place_of(engine)!r} cannot be migrated: {reason(error)}") from error
+    finally:
+        engine.dispose()
+
+
+def require_not_older(engine: Engine) -> None:
+    """Make sure that a database of PostgreSQL's needs no migration, which is not to come as a surprise.
+
+    Raises:
+        StoreError: It does; the message says how to back it up and to migrate it.
+    """
+    current = current_revision(engine)
+    if current is not None and current != head() and engine.dialect.name == "postgresql":
+        _require_known(engine, current)
+        raise StoreError(
+            f"the store {place_of(engine)!r} has the older schema {current!r}: `openmic db migrate --backup FILE` "
+            "backs it up with pg_dump and brings it up to date; end other runs on it first"
+        )
 
 
 def require_head(engine: Engine) -> None:

@@ -9,7 +9,7 @@ from itertools import product
 from operator import attrgetter
 from typing import Any, TypeVar, TypeVarTuple
 
-from sqlalchemy import Column, ColumnElement, Engine, Row, Select, func, or_, select
+from sqlalchemy import Column, ColumnElement, Engine, Row, Select, bindparam, func, or_, select
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
@@ -28,6 +28,10 @@ _IN_CHUNK = 10_000
 """Values in one IN list. SQLite takes 32,766 in a statement, so three long lists fit in one."""
 _CANDIDATES = 8
 """How many ids an error lists."""
+_REPLY = select(column_of(LLMCall, "reply")).where(
+    column_of(LLMCall, "run_id") == bindparam("run_id"), column_of(LLMCall, "key") == bindparam("key")
+)
+"""The reply to one request. Looked for before every question, so without what making a row of it costs."""
 
 
 class Reader:
@@ -38,6 +42,11 @@ class Reader:
         self._snapshots = snapshots(engine)
         self.url = url
         """The store's address as it may be shown."""
+
+    @property
+    def dialect(self) -> str:
+        """What is particular about the database's SQL: `sqlite` or `postgresql`."""
+        return self._engine.dialect.name
 
     def get(self, table: type[T], key: Any) -> T | None:
         """The row with this primary key (a tuple where the key has several columns), or None."""
@@ -88,8 +97,9 @@ class Reader:
 
     def saved_reply(self, run_id: str, key: str) -> LLMReply | None:
         """What a large model answered to the request with this key in this run; None where it was not asked yet."""
-        call = self.get(LLMCall, (run_id, key))
-        return None if call is None else LLMReply.model_validate(call.reply)
+        with self._failing_well(), self._snapshots.connect() as connection:
+            reply = connection.scalar(_REPLY, {"run_id": run_id, "key": key})
+        return None if reply is None else LLMReply.model_validate(reply)
 
     def resolve_run(self, name: str) -> Run:
         """The run that `latest`, an id, or the unique beginning of one means; case does not matter.
@@ -127,9 +137,13 @@ class Reader:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
+        with self._failing_well(), Session(self._snapshots) as session:
+            yield session
+
+    @contextmanager
+    def _failing_well(self) -> Iterator[None]:
         try:
-            with Session(self._snapshots) as session:
-                yield session
+            yield
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise StoreError(lost(self.url, "reading", error)) from error

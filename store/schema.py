@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import Column, Enum, MetaData, Table, inspect
+from sqlalchemy import Column, Enum, Index, MetaData, Table, inspect, text
 from sqlmodel import SQLModel
 
 
@@ -42,6 +42,12 @@ def member_of(enumeration: type[StrEnum]) -> Any:
         create_constraint=False,
         length=16,
     )
+
+
+def index_where_set(table: str, column: str) -> Index:
+    """An index over a column that is mostly null, of the rows in which it is not."""
+    there = text(f"{column} IS NOT NULL")
+    return Index(f"ix_{table}_{column}", column, sqlite_where=there, postgresql_where=there)
 
 
 def table_of(model: type[SQLModel]) -> Table:

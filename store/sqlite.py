@@ -26,6 +26,8 @@ _NETWORK_FILE_SYSTEMS = frozenset(
     {"afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb2", "smb3", "smbfs"}
     | {"fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"}
 )
+_CACHE_KIB = 64 * 1024
+"""Pages that a writer keeps: ids are hashes, so every index of them is written to all over."""
 _BUSY_TIMEOUT_MS = 15_000
 """How long a write waits for another process that is writing."""
 
@@ -86,6 +88,7 @@ def writing_engine(url: str) -> Engine:
             raise StoreError(f"the store {str(path)!r} cannot keep a write-ahead log there: keep it on a local disk")
         # NORMAL loses nothing when the process dies, and at most the last commits when the power does; never corrupts.
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         connection.execute("PRAGMA foreign_keys=ON")
 
     _begin_explicitly(engine)
@@ -120,9 +123,24 @@ def foreign_keys_unchecked(connection: Connection) -> Iterator[None]:
         with connection.begin():
             yield
             if dangling := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchone():
-                raise StoreError(f"table {dangling[0]!r} refers to rows missing from {dangling[2]!r}: not migrated")
+                raise StoreError(
+                    f"table {dangling[0]!r} would refer to rows missing from {dangling[2]!r}: nothing was changed"
+                )
     finally:
         driver.execute("PRAGMA foreign_keys=ON")
+
+
+def vacuum(connection: Connection) -> None:
+    """Write the file anew without its empty pages.
+
+    Raises:
+        StoreError: Another process uses it, or there is no room for a second copy.
+    """
+    driver: Any = connection.connection.driver_connection  # SQLAlchemy would begin a transaction
+    try:
+        driver.execute("VACUUM")
+    except sqlite3.Error as error:
+        raise StoreError(f"the store {connection.engine.url.database!r} was not made smaller: {error}") from error
 
 
 def _check_present(path: Path) -> None:

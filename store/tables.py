@@ -8,12 +8,12 @@ a change inside a dict that was read is never noticed by the database. Only `Run
 from typing import Any, Literal
 
 from pydantic import AwareDatetime
-from sqlalchemy import JSON, CheckConstraint, ForeignKeyConstraint, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlmodel import Field
 from sqlmodel.sql.sqltypes import AutoString
 
 from ..core.records import Agent, Outcome, PreferenceSource, Role, Split, Stage, TurnKind, VerdictMethod
-from .schema import Row, member_of, now
+from .schema import Row, index_where_set, member_of, now
 
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
 RunKind = Literal["campaign", "train", "rejudge"]
@@ -95,6 +95,9 @@ class Dialogue(Row, table=True):
         # Dialogues and turns refer to each other: `use_alter` breaks the circle, and checking at commit lets a dialogue
         # be added in one transaction with the turn that ends it.
         ForeignKeyConstraint(["final_turn_id"], ["turn.id"], use_alter=True, deferrable=True, initially="DEFERRED"),
+        Index("ix_dialogue_run_id_started_at_id", "run_id", "started_at", "id"),
+        Index("ix_dialogue_example_id_started_at", "example_id", "started_at"),
+        index_where_set("dialogue", "final_turn_id"),
     )
 
     id: str = Field(primary_key=True)
@@ -116,10 +119,14 @@ class Turn(Row, table=True):
     """One thing one agent said, with all that is needed to see why. Never altered."""
 
     __tablename__ = "turn"
-    __table_args__ = (UniqueConstraint("dialogue_id", "seq"),)
+    __table_args__ = (
+        UniqueConstraint("dialogue_id", "seq"),
+        Index("ix_turn_run_id_adapter_version_dialogue_id", "run_id", "adapter_version", "dialogue_id"),
+        index_where_set("turn", "parent_turn_id"),
+    )
 
     id: str = Field(primary_key=True)
-    run_id: str = Field(foreign_key="run.id", index=True)
+    run_id: str = Field(foreign_key="run.id")
     dialogue_id: str = Field(foreign_key="dialogue.id")
     seq: int
     """Place within the dialogue."""
@@ -156,7 +163,7 @@ class Turn(Row, table=True):
     """The reply's body as it was received."""
     note: str | None = None
     """What the turn's text does not say: why a gate rejected a draft, for instance."""
-    created_at: AwareDatetime = Field(default_factory=now)
+    created_at: AwareDatetime = Field(default_factory=now, index=True)
 
 
 class Verdict(Row, table=True):
@@ -169,11 +176,11 @@ class Verdict(Row, table=True):
     run_id: str = Field(foreign_key="run.id", index=True)
     dialogue_id: str = Field(foreign_key="dialogue.id", index=True)
     agent: Literal["critic", "judge"] = Field(sa_type=AutoString)
-    first_turn_id: str = Field(foreign_key="turn.id")
-    second_turn_id: str = Field(foreign_key="turn.id")
+    first_turn_id: str = Field(foreign_key="turn.id", index=True)
+    second_turn_id: str = Field(foreign_key="turn.id", index=True)
     forward_turn_id: str = Field(foreign_key="turn.id")
     """The verdict turn in which the first text was shown first."""
-    reverse_turn_id: str = Field(foreign_key="turn.id")
+    reverse_turn_id: str = Field(foreign_key="turn.id", index=True)
     """The verdict turn in which the first text was shown second."""
     p_forward: float = Field(ge=0, le=1)
     """p(the first text is better), asked in the forward order."""
@@ -211,7 +218,7 @@ class Critique(Row, table=True):
     __tablename__ = "critique"
 
     turn_id: str = Field(primary_key=True, foreign_key="turn.id")
-    target_turn_id: str = Field(foreign_key="turn.id")
+    target_turn_id: str = Field(foreign_key="turn.id", index=True)
     works: str
     missing: str
     suggestion: str
@@ -226,6 +233,7 @@ class Preference(Row, table=True):
     __table_args__ = (
         UniqueConstraint("run_id", "chosen_turn_id", "rejected_turn_id"),
         CheckConstraint("chosen_turn_id <> rejected_turn_id", name="two_turns"),
+        Index("ix_preference_run_id_round", "run_id", "round"),
     )
 
     id: str = Field(primary_key=True)
@@ -233,15 +241,15 @@ class Preference(Row, table=True):
     round: int
     dialogue_id: str = Field(foreign_key="dialogue.id", index=True)
     example_id: str = Field(foreign_key="example.id")
-    chosen_turn_id: str = Field(foreign_key="turn.id")
-    rejected_turn_id: str = Field(foreign_key="turn.id")
+    chosen_turn_id: str = Field(foreign_key="turn.id", index=True)
+    rejected_turn_id: str = Field(foreign_key="turn.id", index=True)
     source: PreferenceSource = Field(sa_type=AutoString)
     margin: float = Field(ge=0, le=1)
     """How sure the critic was, |p - 1/2| * 2."""
     length_ratio: float = Field(ge=0)
     """Length of the chosen text over that of the rejected one."""
     order_consistent: bool
-    verdict_id: str | None = Field(default=None, foreign_key="verdict.id")
+    verdict_id: str | None = Field(default=None, foreign_key="verdict.id", index=True)
     """None where no verdict was asked for."""
     created_at: AwareDatetime = Field(default_factory=now)
 

@@ -17,7 +17,6 @@ SETTINGS = (
     "fsync=off",  # what it holds need not survive the machine
     "full_page_writes=off",
     "unix_socket_directories=",
-    "listen_addresses=127.0.0.1",
     "max_connections=100",
 )
 
@@ -29,11 +28,12 @@ class Server:
     binaries: Path
     folder: Path
     port: int
+    host: str = "127.0.0.1"
 
     def url(self, database: str, password: str | None = PASSWORD) -> str:
         """The address of a database on it, or without a password where that is None."""
         secret = "" if password is None else f":{quote(password, safe='')}"
-        return f"postgresql://{USER}{secret}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{USER}{secret}@{self.host}:{self.port}/{database}"
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """What a statement returns, as plain text."""
@@ -42,7 +42,9 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        options = " ".join(f"-c {setting}" for setting in (*SETTINGS, f"port={self.port}"))
+        options = " ".join(
+            f"-c {setting}" for setting in (*SETTINGS, f"listen_addresses={self.host}", f"port={self.port}")
+        )
         self._control("start", "-o", options, "-l", str(self.folder / "log"))
 
     def stop(self) -> None:
@@ -54,8 +56,11 @@ class Server:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """A new server with an empty cluster, whose locale is not the one in which openmic compares text."""
+def running(host: str = "127.0.0.1") -> Iterator[Server]:
+    """A new server with an empty cluster, whose locale is not the one in which openmic compares text.
+
+    It listens at `host`, and lets in who knows the password from this machine and its networks.
+    """
     binaries = find_binaries()
     # Not under pytest's own folder, which only the user who runs the tests can enter.
     folder = Path(tempfile.mkdtemp(prefix="openmic-postgresql-"))
@@ -66,7 +71,9 @@ def running() -> Iterator[Server]:
                 shutil.chown(path, _unprivileged())
         access = (f"--username={USER}", "--auth=scram-sha-256", f"--pwfile={folder / 'password'}", "--no-sync")
         _as_nobody(binaries / "initdb", "-D", folder / "data", *_locale(binaries), *access)
-        server = Server(binaries, folder, _free_port())
+        with (folder / "data" / "pg_hba.conf").open("a") as access_file:
+            access_file.write("host all all samenet scram-sha-256\n")
+        server = Server(binaries, folder, _free_port(host), host)
         server.start()
         try:
             yield server
@@ -122,7 +129,7 @@ def _as_nobody(*command: str | Path) -> None:
         raise RuntimeError(f"{Path(command[0]).name} failed: {done.stdout}")
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.bind((host, 0))
         return int(listening.getsockname()[1])

@@ -29,7 +29,7 @@ def clean_environment(**more: str) -> dict[str, str]:
     return kept | more
 
 
-def write_config(folder: Path, student: Path, **sections: dict[str, Any]) -> Path:
+def write_config(folder: Path, student: Path, /, **sections: dict[str, Any]) -> Path:
     """A configuration that makes a whole run small; `sections` are laid over it."""
     folder.mkdir(parents=True, exist_ok=True)
     task = yaml.safe_load((ROOT / "agents" / "tasks" / "humor.yaml").read_text(encoding="utf-8"))

@@ -20,6 +20,7 @@ context.configure(
     target_metadata=context.config.attributes["metadata"],
     render_as_batch=True,  # SQLite alters a table by replacing it
     render_item=render_plainly,
+    include_name=context.config.attributes["include_name"],
     compare_type=True,
 )
 with context.begin_transaction():

@@ -1,7 +1,7 @@
 import pytest
 from rich.cells import cell_len
 
-from openmic.cli.transcripts import cut_in_the_middle
+from openmic.cli.transcripts.lines import cut_in_the_middle
 
 TEXT = "The dentist told me to floss, so I nodded and changed the subject."
 

@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openmic.evaluation import intervals
-from openmic.evaluation.intervals import Interval, bootstrap_mean, paired_difference
+from openmic.evaluation.intervals import (
+    Interval,
+    bootstrap_mean,
+    bootstrap_ratio,
+    paired_difference,
+    resampled_sums,
+)
 
 from ..properties import steady
 
@@ -101,3 +107,26 @@ def test_the_interval_holds_the_mean_of_rates_and_stays_within_them(values: list
     interval = mean_of(values, samples=200)
     assert min(values) - 1e-9 <= interval.low <= interval.high <= max(values) + 1e-9
     assert interval.value == pytest.approx(sum(values) / len(values))
+
+
+def test_the_ratio_of_sums_is_of_all_answers_and_its_interval_of_inputs() -> None:
+    found = bootstrap_ratio([(1, 1), (0, 3), (0, 0), (2, 2)], confidence=0.9, samples=500, seed=1)
+    assert found is not None
+    assert found.value == pytest.approx(0.5)
+    assert 0 <= found.low < 0.5 < found.high <= 1
+    assert bootstrap_ratio([(0, 0)], confidence=0.9, samples=500, seed=1) is None
+
+
+def test_the_ratio_where_each_input_has_one_answer_is_their_mean() -> None:
+    parts = [(float(number % 3 == 0), 1.0) for number in range(40)]
+    values = [above for above, _ in parts]
+    ratio = bootstrap_ratio(parts, confidence=0.95, samples=500, seed=9)
+    assert ratio == pytest.approx(bootstrap_mean(values, confidence=0.95, samples=500, seed=9))
+
+
+def test_resampled_sums_do_not_depend_on_how_many_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.arange(12, dtype=np.float64).reshape(6, 2)
+    at_once = resampled_sums(rows, samples=50, seed=4)
+    monkeypatch.setattr(intervals, "_CHUNK_CELLS", 13)
+    assert resampled_sums(rows, samples=50, seed=4).tolist() == at_once.tolist()
+    assert at_once.shape == (50, 2)

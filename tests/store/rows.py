@@ -1,10 +1,34 @@
 """Rows with everything filled in that a test does not care about."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlmodel import SQLModel
+
 from openmic.core.ids import content_hash
-from openmic.core.records import Agent, Stage, TurnKind
-from openmic.store import Ballot, Dialogue, Example, Preference, Run, Training, Turn, Verdict
+from openmic.core.records import Agent, Split, Stage, TurnKind
+from openmic.store import (
+    Adapter,
+    Annotation,
+    Ballot,
+    Critique,
+    Dialogue,
+    Evaluation,
+    EvaluationItem,
+    Example,
+    LLMCall,
+    Preference,
+    PromptTemplate,
+    Run,
+    RunExample,
+    Training,
+    TrainingItem,
+    TrainingMetric,
+    Turn,
+    Verdict,
+)
+
+START = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def run(**values: Any) -> Run:
@@ -115,3 +139,64 @@ def training(**values: Any) -> Training:
         "examples": 1,
     }
     return Training(**defaults | values)
+
+
+def talk_rows() -> list[SQLModel]:
+    """One dialogue that went through everything, and a few that did not."""
+    return [
+        example(id="e2", text="The 100% bus"),
+        dialogue(status="finished", stop_reason="accepted", final_turn_id="t5", started_at=START),
+        turn(0, content="a Straße draft"),
+        turn(1),
+        turn(2, agent="critic", kind="verdict"),
+        turn(3, agent="critic", kind="verdict"),
+        turn(4, agent="critic", kind="critique"),
+        turn(5, kind="revision", parent_turn_id="t0", content="a Revised draft"),
+        turn(6, agent="critic", kind="verdict"),
+        turn(7, agent="critic", kind="verdict"),
+        verdict(id="v2", first_turn_id="t5", second_turn_id="t0", forward_turn_id="t6", reverse_turn_id="t7"),
+        verdict(id="w1", created_at=datetime(2999, 1, 1, tzinfo=UTC)),
+        Critique(turn_id="t4", target_turn_id="t0", works="w", missing="m", suggestion="s", parse_ok=True),
+        preference(id="p2", chosen_turn_id="t5", rejected_turn_id="t0", source="revision", verdict_id="v2"),
+        preference(id="p1", created_at=START),
+        # Ids are hashes, so the order of the ids is not the order in time.
+        dialogue(id="c9", example_id="e2", started_at=START + timedelta(seconds=1), status="failed", error="refused"),
+        dialogue(id="b9", example_id="e2", round=2, started_at=START + timedelta(seconds=2)),
+        dialogue(id="a9", example_id="e2", round=0, stage="demonstrate", started_at=START, status="finished"),
+        turn(0, id="u0", dialogue_id="a9", agent="teacher", kind="demonstration"),
+        run(id="RUN2"),
+        dialogue(id="z9", run_id="RUN2", started_at=START),
+    ]
+
+
+def everything() -> list[Any]:
+    """A row of every table, in an order that is not that of their references, for a store with a run and an input."""
+    return [
+        EvaluationItem(
+            evaluation_id="ev1",
+            example_id="e1",
+            output_turn_id="t0",
+            reference_turn_id="t1",
+            verdict_id="v1",
+            outcome="tie",
+            length_ratio=0.9,
+        ),
+        TrainingItem(id="i1", training_id="x1", run_id="RUN1", position=0, preference_id="p1"),
+        TrainingMetric(training_id="x1", step=1, values={"loss": 0.5}),
+        Critique(turn_id="t4", target_turn_id="t0", works="w", missing="m", suggestion="s", parse_ok=True),
+        preference(verdict_id="v1"),
+        ballot(),
+        ballot(turn_id="t3", forward=False, p_first=0.6),
+        verdict(),
+        run(id="RUN9", kind="rejudge", source_run_id="RUN1"),
+        *(turn(seq) for seq in range(4)),
+        turn(4, parent_turn_id="t0", template_hash="h", sampling={"temperature": 0.5}, cost=0.1),
+        dialogue(status="finished", final_turn_id="t4"),
+        PromptTemplate(hash="h", task="humor", role="critic", purpose="critique", version="1", text="Say why."),
+        Adapter(id="a1", run_id="RUN1", version=2, stage="round", round=1, base_model="tiny", training_id="x1"),
+        training(),
+        Evaluation(id="ev1", run_id="RUN1", adapter_version=2, split=Split.DEV),
+        LLMCall(run_id="RUN1", key="k", role="critic", model="big", request={}, reply={}),
+        RunExample(run_id="RUN1", example_id="e1", position=0, split=Split.DEV),
+        Annotation(id="n1", run_id="RUN1", dialogue_id="d1", turn_id="t4", name="tag", label="droll", author="Ann"),
+    ]

@@ -1,44 +1,19 @@
 import json
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from openmic.core.errors import NotFoundError
 from openmic.core.records import LLMReply, LLMRequest, Message, Sampling, Stage, TokenUsage
-from openmic.store import Critique, Dialogue, DialogueLine, Store, overview
+from openmic.store import Dialogue, DialogueLine, Store, overview
+from openmic.store.filters import DialogueFilter
 
-from .rows import dialogue, example, preference, run, turn, verdict
-
-START = datetime(2020, 1, 1, tzinfo=UTC)
+from .rows import run, talk_rows
 
 
 @pytest.fixture
 def talk(store: Store) -> Store:
     """One dialogue that went through everything, and a few that did not."""
-    store.add(
-        example(id="e2", text="The 100% bus"),
-        dialogue(status="finished", stop_reason="accepted", final_turn_id="t5", started_at=START),
-        turn(0, content="a Straße draft"),
-        turn(1),
-        turn(2, agent="critic", kind="verdict"),
-        turn(3, agent="critic", kind="verdict"),
-        turn(4, agent="critic", kind="critique"),
-        turn(5, kind="revision", parent_turn_id="t0", content="a Revised draft"),
-        turn(6, agent="critic", kind="verdict"),
-        turn(7, agent="critic", kind="verdict"),
-        verdict(id="v2", first_turn_id="t5", second_turn_id="t0", forward_turn_id="t6", reverse_turn_id="t7"),
-        verdict(id="w1", created_at=datetime(2999, 1, 1, tzinfo=UTC)),
-        Critique(turn_id="t4", target_turn_id="t0", works="w", missing="m", suggestion="s", parse_ok=True),
-        preference(id="p2", chosen_turn_id="t5", rejected_turn_id="t0", source="revision", verdict_id="v2"),
-        preference(id="p1", created_at=START),
-        # Ids are hashes, so the order of the ids is not the order in time.
-        dialogue(id="c9", example_id="e2", started_at=START + timedelta(seconds=1), status="failed", error="refused"),
-        dialogue(id="b9", example_id="e2", round=2, started_at=START + timedelta(seconds=2)),
-        dialogue(id="a9", example_id="e2", round=0, stage="demonstrate", started_at=START, status="finished"),
-        turn(0, id="u0", dialogue_id="a9", agent="teacher", kind="demonstration"),
-        run(id="RUN2"),
-        dialogue(id="z9", run_id="RUN2", started_at=START),
-    )
+    store.add(*talk_rows())
     return store
 
 
@@ -58,31 +33,13 @@ def test_dialogues_in_the_order_they_were_begun(talk: Store) -> None:
     assert isinstance(lines[0].dialogue, Dialogue)
 
 
-def test_dialogues_filtered(talk: Store) -> None:
-    assert ids(talk.dialogues("RUN1", stage=Stage.REHEARSE)) == ids(talk.dialogues("RUN1", stage="rehearse"))
-    assert ids(talk.dialogues("RUN1", stage="demonstrate")) == ["a9"]
-    assert ids(talk.dialogues("RUN1", round=0)) == ["a9"]
-    assert ids(talk.dialogues("RUN1", status="failed")) == ["c9"]
-    assert ids(talk.dialogues("RUN1", stop_reason="accepted")) == ["d1"]
-    assert ids(talk.dialogues("RUN1", round=1, status="pending")) == []
-    assert ids(talk.dialogues("none")) == []
-
-
-def test_dialogues_by_text(talk: Store) -> None:
-    assert ids(talk.dialogues("RUN1", text="REVISED")) == ["d1"]
-    assert ids(talk.dialogues("RUN1", text="am late")) == ["d1"]
-    assert ids(talk.dialogues("RUN1", text="Straße")) == ["d1"]
-    assert ids(talk.dialogues("RUN1", text="100% b")) == ["a9", "c9", "b9"]
-    assert ids(talk.dialogues("RUN1", text="t_xt")) == []
-    assert ids(talk.dialogues("RUN1", text="%")) == ["a9", "c9", "b9"]
-
-
 def test_pages_join_up(talk: Store) -> None:
     first = ids(talk.dialogues("RUN1", limit=1))
     second = ids(talk.dialogues("RUN1", limit=2, after=first[-1]))
     third = ids(talk.dialogues("RUN1", limit=2, after=second[-1]))
     assert first + second + third == ids(talk.dialogues("RUN1"))
-    assert ids(talk.dialogues("RUN1", stage="rehearse", limit=1, after="d1")) == ["c9"]
+    rehearsed = DialogueFilter(stage=Stage.REHEARSE)
+    assert ids(talk.dialogues("RUN1", rehearsed, limit=1, after="d1")) == ["c9"]
     with pytest.raises(NotFoundError, match="'none'"):
         talk.dialogues("RUN1", after="none")
 

@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,20 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, MetaData, inspect, text
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import SQLModel
 
 from openmic.core.errors import StoreError
 from openmic.store import Store, normalize_url
 from openmic.store.engine import changing_schema, writing, writing_engine
 from openmic.store.migrate import _SCRIPTS as SCRIPTS
-from openmic.store.migrate import current_revision, head, migration_config, upgrade
+from openmic.store.migrate import current_revision, head, is_ours, migrate_store, migration_config, upgrade
 from openmic.store.schema import Row
+from openmic.store.search import search
+from openmic.store.verify import verify
+
+from .rows import everything, example, run
 
 
 @pytest.fixture
@@ -28,29 +35,40 @@ def engine(address: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-AT = "2025-01-01 00:00:00.000000"
-FIRST_ROWS = (
-    'INSERT INTO run (id, name, task, task_hash, status, "cast", config, config_hash, arguments, seed, packages, home, '
-    "created_at) VALUES "
-    f"('R', 'n', 'humor', 't', 'finished', '{{}}', '{{\"a\": 1}}', 'c', '[]', 7, '{{}}', 'h', '{AT}')",
-    "INSERT INTO example (id, text) VALUES ('e', 'I am late')",
-    "INSERT INTO run_example (run_id, example_id, position, split) VALUES ('R', 'e', 0, 'train')",
-    "INSERT INTO dialogue (id, run_id, stage, round, example_id, replica, status, started_at) VALUES "
-    f"('d', 'R', 'rehearse', 1, 'e', 0, 'finished', '{AT}')",
-    "INSERT INTO training (id, run_id, stage, round, objective, parent_version, adapter_version, status, config, seed, "
-    "examples, metrics, started_at) VALUES "
-    f"('x', 'R', 'round', 1, 'dpo', 1, 2, 'finished', '{{}}', 3, 1, '{{}}', '{AT}')",
-)
-"""What a store of the first schema may hold."""
+def add_as_of(connection: Connection, rows: list[SQLModel]) -> None:
+    """Add rows to a store of an earlier schema, as far as that has their tables and columns."""
+    early = MetaData()
+    early.reflect(connection)
+    for table in Row.metadata.sorted_tables:
+        for row in rows:
+            if type(row).__tablename__ == table.name and table.name in early.tables:
+                there = early.tables[table.name]
+                values = {
+                    column.name: getattr(row, column.name) for column in table.columns if column.name in there.columns
+                }
+                plain = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
+                connection.execute(there.insert(), plain)
 
 
 def contents(connection: Connection) -> dict[str, list[dict[str, Any]]]:
-    """All rows of the tables that hold any, Alembic's own aside, and of those that are new."""
-    tables = [name for name in inspect(connection).get_table_names() if name != "alembic_version"]
+    """All rows of the tables that hold any, Alembic's own and those of full-text search aside."""
+    tables = [name for name in inspect(connection).get_table_names() if is_ours(name, "table")]
     rows = {
-        name: [dict(row) for row in connection.exec_driver_sql(f'SELECT * FROM "{name}"').mappings()] for name in tables
+        name: [dict(row) for row in connection.exec_driver_sql(f'SELECT * FROM "{name}"').mappings()]
+        for name in tables
+        if name != "alembic_version"
     }
-    return {name: found for name, found in rows.items() if found or name == "ballot"}
+    return {
+        name: [{key: value for key, value in row.items() if is_ours(key, "column")} for row in found]
+        for name, found in rows.items()
+        if found
+    }
+
+
+def differences(connection: Connection) -> list[Any]:
+    """What Alembic would change to make the schema that of the tables."""
+    context = MigrationContext.configure(connection, opts={"include_name": is_ours, "compare_type": True})
+    return list(compare_metadata(context, Row.metadata))
 
 
 def set_revision(store: Store, revision: str) -> None:
@@ -64,7 +82,7 @@ def test_upgrading_makes_exactly_the_tables(engine: Engine) -> None:
     assert current_revision(engine) == head()
     with changing_schema(engine) as connection:
         command.check(migration_config(connection))
-        assert compare_metadata(MigrationContext.configure(connection), Row.metadata) == []
+        assert differences(connection) == []
         checks = {c["name"] for c in inspect(connection).get_check_constraints("training_item")}
     assert checks == {"ck_training_item_one_source"}
 
@@ -73,9 +91,9 @@ def test_the_comparison_would_see_a_difference(engine: Engine) -> None:
     upgrade(engine)
     with changing_schema(engine) as connection:
         connection.exec_driver_sql("ALTER TABLE turn DROP COLUMN note")
-        connection.exec_driver_sql("DROP INDEX ix_turn_run_id")
-        differences = compare_metadata(MigrationContext.configure(connection), Row.metadata)
-    assert {difference[0] for difference in differences} == {"add_column", "add_index"}
+        connection.exec_driver_sql("DROP INDEX ix_turn_created_at")
+        found = differences(connection)
+    assert {difference[0] for difference in found} == {"add_column", "add_index"}
 
 
 def test_upgrading_again_changes_nothing(engine: Engine) -> None:
@@ -90,42 +108,95 @@ def test_downgrading_takes_every_table_away_and_upgrading_brings_them_back(engin
         command.downgrade(migration_config(connection), "base")
     assert inspect(engine).get_table_names() == ["alembic_version"]
     upgrade(engine)
-    assert set(inspect(engine).get_table_names()) == {*Row.metadata.tables, "alembic_version"}
+    tables = {name for name in inspect(engine).get_table_names() if is_ours(name, "table")}
+    assert tables == {*Row.metadata.tables, "alembic_version"}
 
 
-def test_every_row_of_the_first_schema_is_kept(engine: Engine) -> None:
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_every_row_of_an_earlier_schema_is_kept(engine: Engine, revision: str) -> None:
     with changing_schema(engine) as connection:
-        command.upgrade(migration_config(connection), "0001")
+        command.upgrade(migration_config(connection), revision)
     with writing(engine) as connection:
-        for statement in FIRST_ROWS:
-            connection.exec_driver_sql(statement)
+        add_as_of(connection, [run(), example(), *everything()])
         before = contents(connection)
-    upgrade(engine)
+    assert len(before) == (16 if revision == "0001" else 17)
+    saved = upgrade(engine)
     with engine.connect() as connection:
         after = contents(connection)
-    assert set(after) - set(before) == {"ballot"}
+    assert set(after) == set(before)
     for table, rows in before.items():
-        assert rows
-        new = set(after[table][0]) - set(rows[0])
-        assert [{name: value for name, value in row.items() if name not in new} for row in after[table]] == rows
-        assert new == ({"kind", "source_run_id"} if table == "run" else set())
-    assert (after["run"][0]["kind"], after["run"][0]["source_run_id"]) == ("campaign", None)
+        assert [{name: row[name] for name in rows[0]} for row in after[table]] == rows
     with Store.open(engine.url.render_as_string(hide_password=False)) as store:
-        assert store.resolve_run("latest").kind == "campaign"
-
-
-def test_a_downgrade_to_the_first_schema_keeps_what_that_can_hold(engine: Engine) -> None:
+        assert store.resolve_run("RUN1").kind == "campaign"
+        assert {hit.turn.id for hit in search(store, "text 3")} == {"t3"}
+        assert list(verify_references(store)) == []
+    assert (saved is not None) == (engine.dialect.name == "sqlite")
     with changing_schema(engine) as connection:
-        command.upgrade(migration_config(connection), "0001")
-    with writing(engine) as connection:
-        for statement in FIRST_ROWS:
-            connection.exec_driver_sql(statement)
-        before = contents(connection)
-    upgrade(engine)
-    with changing_schema(engine) as connection:
-        command.downgrade(migration_config(connection), "0001")
+        command.downgrade(migration_config(connection), revision)
     with engine.connect() as connection:
         assert contents(connection) == before
+
+
+def verify_references(store: Store) -> list[str]:
+    """Faults beside those of hashes, which the rows of these tests make up."""
+    hashes = {"content", "input", "template", "request", "prompt"}
+    return [f"{fault.row} {fault.what}" for fault in verify(store) if fault.check not in hashes]
+
+
+def test_an_older_file_is_backed_up_before_it_is_migrated(path: Path) -> None:
+    path.parent.mkdir()
+    engine = writing_engine(normalize_url(str(path)))
+    with changing_schema(engine) as connection:
+        command.upgrade(migration_config(connection), "0002")
+    with writing(engine) as connection:
+        add_as_of(connection, [run(), example()])
+    engine.dispose()
+    path.with_name("store.before-0003.db").write_text("kept from an earlier day")
+    Store.open(str(path)).close()
+    assert {found.name for found in path.parent.glob("*.db")} == {
+        "store.db",
+        "store.before-0003.db",
+        "store.before-0003-2.db",
+    }
+    saved = writing_engine(normalize_url(str(path.with_name("store.before-0003-2.db"))))
+    assert current_revision(saved) == "0002"
+    with saved.connect() as connection:
+        assert connection.exec_driver_sql("SELECT id FROM run").scalars().all() == ["RUN1"]
+    saved.dispose()
+    Store.open(str(path)).close()
+    assert len(list(path.parent.glob("*.db"))) == 3
+
+
+def test_an_older_database_is_migrated_only_when_told(database: str) -> None:
+    engine = writing_engine(normalize_url(database))
+    with changing_schema(engine) as connection:
+        command.upgrade(migration_config(connection), "0002")
+    with pytest.raises(StoreError, match=r"older schema '0002'.*openmic db migrate --backup"):
+        Store.open(database)
+    assert current_revision(engine) == "0002"
+    assert migrate_store(database) is None
+    assert current_revision(engine) == head()
+    engine.dispose()
+    Store.open(database).close()
+
+
+MUTABLE = {"run", "dialogue", "adapter", "training", "evaluation"}
+
+
+def test_no_row_of_a_table_that_never_changes_can_be_updated(store: Store) -> None:
+    store.add(*everything())
+    for table in Row.metadata.sorted_tables:
+        same = next(column.name for column in table.columns if column.primary_key)
+        statement = f'UPDATE "{table.name}" SET "{same}" = "{same}"'
+        if table.name in MUTABLE:
+            with writing(store.engine) as connection:
+                assert connection.exec_driver_sql(statement).rowcount >= 1
+        else:
+            with (
+                pytest.raises(IntegrityError, match=f"rows of {table.name} never change"),
+                writing(store.engine) as connection,
+            ):
+                connection.exec_driver_sql(statement)
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,62 +13,24 @@ from openmic.core.records import (
     LLMRequest,
     Message,
     Sampling,
-    Split,
     Stage,
     TokenLogprob,
     TokenUsage,
 )
 from openmic.store import (
     Adapter,
-    Critique,
     Dialogue,
     Evaluation,
-    EvaluationItem,
     Example,
     LLMCall,
-    PromptTemplate,
     Run,
-    RunExample,
     Store,
     TrainingItem,
-    TrainingMetric,
     Turn,
     overview,
 )
 
-from .rows import ballot, dialogue, example, preference, run, training, turn, verdict
-
-
-def everything() -> list[Any]:
-    """A row of every table, in an order that is not that of their references."""
-    return [
-        EvaluationItem(
-            evaluation_id="ev1",
-            example_id="e1",
-            output_turn_id="t0",
-            reference_turn_id="t1",
-            verdict_id="v1",
-            outcome="tie",
-            length_ratio=0.9,
-        ),
-        TrainingItem(id="i1", training_id="x1", run_id="RUN1", position=0, preference_id="p1"),
-        TrainingMetric(training_id="x1", step=1, values={"loss": 0.5}),
-        Critique(turn_id="t4", target_turn_id="t0", works="w", missing="m", suggestion="s", parse_ok=True),
-        preference(verdict_id="v1"),
-        ballot(),
-        ballot(turn_id="t3", forward=False, p_first=0.6),
-        verdict(),
-        run(id="RUN9", kind="rejudge", source_run_id="RUN1"),
-        *(turn(seq) for seq in range(4)),
-        turn(4, parent_turn_id="t0", template_hash="h", sampling={"temperature": 0.5}, cost=0.1),
-        dialogue(status="finished", final_turn_id="t4"),
-        PromptTemplate(hash="h", task="humor", role="critic", purpose="critique", version="1", text="Say why."),
-        Adapter(id="a1", run_id="RUN1", version=2, stage="round", round=1, base_model="tiny", training_id="x1"),
-        training(),
-        Evaluation(id="ev1", run_id="RUN1", adapter_version=2, split=Split.DEV),
-        LLMCall(run_id="RUN1", key="k", role="critic", model="big", request={}, reply={}),
-        RunExample(run_id="RUN1", example_id="e1", position=0, split=Split.DEV),
-    ]
+from .rows import ballot, dialogue, everything, example, preference, run, training, turn, verdict
 
 
 def test_a_row_of_every_table_comes_back_as_it_was(store: Store) -> None:

@@ -133,8 +133,8 @@ def test_every_gate_and_filter_is_counted(scene: Scene) -> None:
             "teacher_pair": {"made": 1, "ties": 0, "inconsistent": 0},
         },
         "preferences": {
-            "candidates": {"made": 1, "outside_length": 0, "trained_on": 1},
-            "revision": {"made": 2, "outside_length": 2, "trained_on": 1},
+            "candidates": {"made": 1, "outside_length": 0, "too_stale": 0, "trained_on": 1},
+            "revision": {"made": 2, "outside_length": 2, "too_stale": 0, "trained_on": 1},
         },
     }
     drafts = found["drafts"]
@@ -152,7 +152,7 @@ def test_rounds_add_up(scene: Scene) -> None:
         "revision": {"made": 1, "ties": 0, "inconsistent": 0},
     }
     assert second["revisions"] == {"made": 1, "rejected": {}, "unchanged": 0, "accepted": 0}
-    assert second["preferences"] == {"revision": {"made": 1, "outside_length": 1, "trained_on": 1}}
+    assert second["preferences"] == {"revision": {"made": 1, "outside_length": 1, "too_stale": 0, "trained_on": 1}}
     assert third["drafts"]["made"] == 0
     assert third["comparisons"] == third["preferences"] == {}
 
@@ -160,7 +160,7 @@ def test_rounds_add_up(scene: Scene) -> None:
 def test_the_length_filter_is_the_runs_own(store: Store, scene: Scene) -> None:
     store.update(Run, "RUN1", config={"preferences": {"length_ratio": [0.5, 1.4]}})
     found = yields(store, store.resolve_run("RUN1"))["preferences"]
-    assert found["revision"] == {"made": 2, "outside_length": 1, "trained_on": 1}
+    assert found["revision"] == {"made": 2, "outside_length": 1, "too_stale": 0, "trained_on": 1}
 
 
 def test_a_run_that_trains_on_another_runs_preferences_counts_what_it_trained_on(store: Store, scene: Scene) -> None:
@@ -171,8 +171,44 @@ def test_a_run_that_trains_on_another_runs_preferences_counts_what_it_trained_on
         TrainingItem(id="j1", training_id="x2", run_id="RUN2", position=0, preference_id="p1"),
     )
     found = yields(store, store.resolve_run("RUN2"))
-    assert found["preferences"] == {"candidates": {"made": 0, "outside_length": 0, "trained_on": 1}}
+    assert found["preferences"] == {"candidates": {"made": 0, "outside_length": 0, "too_stale": 0, "trained_on": 1}}
     assert (found["drafts"]["made"], found["dialogues"]["drafted"]) == (0, 0)
+
+
+def test_what_was_too_stale_to_be_trained_on_is_counted(store: Store, scene: Scene) -> None:
+    def promote(version: int, status: str = "promoted") -> None:
+        store.add(
+            Adapter(
+                id=f"a{version}",
+                run_id="RUN1",
+                version=version,
+                stage="round",
+                round=1,
+                base_model="tiny",
+                status=status,
+            )
+        )
+
+    def stale(max_lag: int | None) -> int:
+        found = yields(store, store.resolve_run("RUN1"), max_lag=max_lag)["preferences"]
+        return int(sum(row["too_stale"] for row in found.values()))
+
+    promote(1)
+    scene.dialogue("S", status="finished")
+    old, new, shown = (
+        scene.say("S", text, adapter_version=number) for text, number in [("o", 1), ("n", 3), ("s", None)]
+    )
+    pairs = [("mixed", old, new), ("rescued", shown, old), ("told", shown, scene.say("S", "t", adapter_version=None))]
+    rows = [preference(id=p, dialogue_id="S", chosen_turn_id=c, rejected_turn_id=r) for p, c, r in pairs]
+    store.add(*rows)
+    assert [stale(lag) for lag in (0, 1, None)] == [0, 0, 0]
+    promote(2, "rolled_back")
+    promote(3)
+    assert [stale(lag) for lag in (0, 1, None)] == [2, 0, 0]
+    promote(4)
+    assert [stale(lag) for lag in (0, 1, None)] == [2, 2, 0]
+    store.add(TrainingItem(id="i3", training_id="x1", run_id="RUN1", position=2, preference_id="mixed"))
+    assert [stale(lag) for lag in (0, 1, None)] == [1, 1, 0]
 
 
 def test_how_the_critic_judged(scene: Scene) -> None:

@@ -1,0 +1,193 @@
+"""Transcripts that were never held, of any number of turns, for measuring the store. The same ones every time.
+
+A dialogue has five turns (two drafts, both replies of a verdict, a critique) with their raw replies, a verdict, its two
+ballots, a critique and, where the verdict is no tie, a preference that a training consumed. Texts have 40 to 300
+characters, and words that are as common, or as rare, as those of a language.
+"""
+
+import itertools
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from openmic.core.ids import content_hash, derive_id
+from openmic.core.records import Agent, Stage, TurnKind
+from openmic.store import (
+    Adapter,
+    Ballot,
+    Critique,
+    Dialogue,
+    Example,
+    Preference,
+    PromptTemplate,
+    Run,
+    RunExample,
+    Training,
+    TrainingItem,
+    Turn,
+    Verdict,
+)
+
+TURNS_OF_A_DIALOGUE = 5
+DIALOGUES_OF_A_RUN = 20_000
+INPUTS = 2_000
+ROUNDS = 4
+Rows = list[tuple[type[Any], dict[str, Any]]]
+_BEGUN = datetime(2025, 1, 1, tzinfo=UTC)
+_SAID = (
+    (Agent.STUDENT, TurnKind.DRAFT),
+    (Agent.STUDENT, TurnKind.DRAFT),
+    (Agent.CRITIC, TurnKind.VERDICT),
+    (Agent.CRITIC, TurnKind.VERDICT),
+    (Agent.CRITIC, TurnKind.CRITIQUE),
+)
+
+
+class Texts:
+    """Texts of made-up words, of which the commonest stands in nearly every one and most in hardly any."""
+
+    def __init__(self) -> None:
+        self.random = random.Random(7)  # noqa: S311 - nothing is secret
+        syllables = ["".join(pair) for pair in itertools.product("bdfgklmnprstvz", "aeiou")]
+        sizes = [1 + int(self.random.expovariate(0.8)) for _ in range(20_000)]
+        self.words = list(dict.fromkeys("".join(self.random.choices(syllables, k=size)) for size in sizes))
+        self._weights = list(itertools.accumulate(1 / (place + 3) for place in range(len(self.words))))
+        self._stock = self.random.choices(self.words, cum_weights=self._weights, k=200_000)
+
+    def text(self) -> str:
+        """One text."""
+        begin, length = self.random.randrange(len(self._stock) - 60), self.random.randint(40, 300)
+        return " ".join(self._stock[begin : begin + 60])[:length].rstrip()
+
+    def query(self) -> str:
+        """One to three words, each as likely as it is to be said."""
+        return " ".join(self.random.choices(self._stock, k=self.random.randint(1, 3)))
+
+
+def groups(turns: int, texts: Texts) -> Iterator[Rows]:
+    """All rows, in groups that belong together, those that others refer to first."""
+    yield [(PromptTemplate, {"hash": "p", "task": "made", "role": "r", "purpose": "p", "version": "1", "text": "t"})]
+    inputs = [texts.text() for _ in range(min(INPUTS, max(1, turns // 100)))]
+    examples = list(dict.fromkeys(content_hash(text) for text in inputs))
+    by_id = {content_hash(text): text for text in inputs}
+    yield [(Example, {"id": example, "text": by_id[example]}) for example in examples]
+    dialogues = turns // TURNS_OF_A_DIALOGUE
+    for number, first in enumerate(range(0, dialogues, DIALOGUES_OF_A_RUN)):
+        yield from _run(f"RUN{number}", min(DIALOGUES_OF_A_RUN, dialogues - first), examples, texts)
+
+
+def _run(run_id: str, dialogues: int, examples: list[str], texts: Texts) -> Iterator[Rows]:
+    facts = {"name": "made", "task": "made", "task_hash": "t", "config_hash": "c", "seed": 1, "home": "nowhere"}
+    yield [(Run, {"id": run_id, "status": "finished", "created_at": _BEGUN, **facts})]
+    yield [
+        (RunExample, {"run_id": run_id, "example_id": example, "position": place, "split": "train"})
+        for place, example in enumerate(examples)
+    ]
+    for version in range(ROUNDS + 1):
+        yield _adapter(run_id, version)
+    for number in range(dialogues):
+        yield _dialogue(run_id, number, number * ROUNDS // dialogues + 1, examples, texts)
+
+
+def _adapter(run_id: str, version: int) -> Rows:
+    training, stage = derive_id(run_id, "training", version), "round" if version else "base"
+    common = {"run_id": run_id, "stage": stage, "round": version, "parent_version": max(0, version - 1)}
+    adapter = {"id": derive_id(run_id, "adapter", version), "version": version, "base_model": "made", **common}
+    if not version:
+        return [(Adapter, adapter | {"status": "promoted"})]
+    trained = {"adapter_version": version, "objective": "dpo", "seed": 1, "examples": 1, "status": "finished"}
+    made = adapter | {"training_id": training, "status": "promoted"}
+    return [(Training, {"id": training, **common, **trained}), (Adapter, made)]
+
+
+def _dialogue(run_id: str, number: int, round_number: int, examples: list[str], texts: Texts) -> Rows:
+    dialogue = derive_id(run_id, number)
+    ids = [derive_id(dialogue, seq) for seq in range(TURNS_OF_A_DIALOGUE)]
+    moment = _BEGUN + timedelta(seconds=number)
+    p = texts.random.random()
+    outcome = "win" if p > 0.55 else "loss" if p < 0.45 else "tie"
+    of_run = {"run_id": run_id, "dialogue_id": dialogue, "created_at": moment}
+    said = [texts.text() for _ in ids]
+    verdict = {
+        "id": derive_id("verdict", dialogue),
+        "agent": "critic",
+        "first_turn_id": ids[0],
+        "second_turn_id": ids[1],
+        "forward_turn_id": ids[2],
+        "reverse_turn_id": ids[3],
+        "p_forward": p,
+        "p_reverse": p,
+        "p_first": p,
+        "consistent": True,
+        "outcome": outcome,
+        "method": "logprobs",
+    }
+    example = examples[number % len(examples)]
+    rows: Rows = [
+        (
+            Dialogue,
+            {
+                "id": dialogue,
+                "run_id": run_id,
+                "stage": Stage.REHEARSE,
+                "round": round_number,
+                "example_id": example,
+                "replica": number,
+                "status": "finished",
+                "stop_reason": ("accepted", "no difference", "turns used up")[number % 3],
+                "final_turn_id": ids[0],
+                "started_at": moment,
+                "finished_at": moment,
+            },
+        )
+    ]
+    for seq, (agent, kind) in enumerate(_SAID):
+        version = round_number - 1 if agent is Agent.STUDENT else None
+        rows.append((Turn, _turn(seq, agent, kind, said[seq], version) | {"id": ids[seq], **of_run}))
+    rows.append((Verdict, verdict | of_run))
+    for place, forward in ((2, True), (3, False)):
+        ballot = {"turn_id": ids[place], "verdict_id": verdict["id"], "member": 0, "forward": forward}
+        rows.append((Ballot, ballot | {"p_first": p, "method": "logprobs"}))
+    parts = {"works": said[4][:40], "missing": said[4][40:80], "suggestion": said[4][80:], "parse_ok": True}
+    rows.append((Critique, {"turn_id": ids[4], "target_turn_id": ids[0], **parts}))
+    if outcome != "tie":
+        chosen, rejected = (0, 1) if outcome == "win" else (1, 0)
+        preference = {
+            "id": derive_id("preference", dialogue),
+            "round": round_number,
+            "example_id": example,
+            "chosen_turn_id": ids[chosen],
+            "rejected_turn_id": ids[rejected],
+            "source": "candidates",
+            "margin": abs(2 * p - 1),
+            "length_ratio": 1.0,
+            "order_consistent": True,
+            "verdict_id": verdict["id"],
+        }
+        rows.append((Preference, preference | of_run))
+        item = {"id": derive_id("item", dialogue), "run_id": run_id, "position": number}
+        training = derive_id(run_id, "training", round_number)
+        rows.append((TrainingItem, item | {"training_id": training, "preference_id": preference["id"]}))
+    return rows
+
+
+def _turn(seq: int, agent: Agent, kind: TurnKind, content: str, version: int | None) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
+    return {
+        "seq": seq,
+        "agent": agent,
+        "kind": kind,
+        "content": content,
+        "content_hash": content_hash(content),
+        "template_hash": "p",
+        "model": "made",
+        "adapter_version": version,
+        "sampling": {"temperature": 0.9, "top_p": 0.95, "max_tokens": 128},
+        "seed": seq,
+        "finish_reason": "stop",
+        "input_tokens": 80,
+        "output_tokens": len(content) // 4,
+        "latency_ms": 412.5,
+        "raw": {"id": "chatcmpl", "object": "chat.completion", "choices": [choice], "usage": {"total_tokens": 120}},
+    }

@@ -1,0 +1,249 @@
+"""`openmic db`: the store as a database."""
+
+import re
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core.errors import AdapterError, ConfigError
+from ..core.records import AdapterRef
+from ..core.text import printable
+from ..store import Adapter, Run, Store, normalize_url, shown_url
+from .options import JsonOption, StoreOption, print_json, read_store, store_url
+
+app = typer.Typer(
+    help="Look after the store: where it is, backups, checks.", no_args_is_help=True, rich_markup_mode=None
+)
+
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; it must not exist.")]
+
+
+@app.command()
+def path(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Print where the store is, whether or not it exists yet; never a password.
+
+    \b
+    Examples:
+      openmic db path
+      sqlite3 "$(openmic db path)"
+    """
+    shown = shown_url(normalize_url(store_url(store)))
+    if as_json:
+        print_json({"store": shown})
+    else:
+        typer.echo(shown.removeprefix("sqlite:///"))
+
+
+@app.command()
+def status(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Show the schema's revision, the size, and how many rows each table holds.
+
+    \b
+    Examples:
+      openmic db status
+      openmic db status --json | jq .rows.turn
+    """
+    from ..store.facts import store_facts
+
+    facts = store_facts(store_url(store))
+    if as_json:
+        print_json(facts.as_json())
+        return
+    state = "up to date" if facts.revision == facts.head else f"`openmic db migrate` brings it to {facts.head}"
+    free = "" if facts.free_bytes is None else f", {facts.free_bytes / 1e6:,.1f} MB of it free"
+    typer.echo(
+        f"store     {facts.store}\nrevision  {facts.revision} ({state})\nsize      {facts.bytes / 1e6:,.1f} MB{free}"
+    )
+    for table, rows in facts.rows.items():
+        typer.echo(f"  {table:16} {rows:>12,}")
+
+
+@app.command()
+def migrate(
+    backup: Annotated[Path | None, typer.Option(metavar="FILE", help="Back the store up into this file first.")] = None,
+    no_backup: Annotated[
+        bool, typer.Option("--no-backup", help="PostgreSQL: migrate without a backup; you have your own.")
+    ] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring an older store up to date. All of it happens, or nothing.
+
+    A file is always backed up beside itself, as NAME.before-REVISION.db. A database of PostgreSQL's is backed up with
+    pg_dump into the --backup FILE. End what writes to the store first.
+
+    \b
+    Examples:
+      openmic db migrate
+      openmic db migrate --store postgresql://openmic@db/openmic --backup before.dump
+    """
+    from ..store.backup import back_up
+    from ..store.facts import store_facts
+    from ..store.location import is_postgresql
+    from ..store.migrate import migrate_store
+
+    url = normalize_url(store_url(store))
+    before = store_facts(url)
+    saved = None
+    if before.revision != before.head:
+        if is_postgresql(url) and backup is None and not no_backup:
+            raise ConfigError("name a file for pg_dump with --backup FILE, or say --no-backup if you have your own")
+        if backup is not None:
+            back_up(url, backup)
+        saved = migrate_store(url) or backup
+    found = {"from": before.revision, "to": before.head, "backup": None if saved is None else str(saved)}
+    if as_json:
+        print_json(found)
+    elif before.revision == before.head:
+        typer.echo(f"the store has the newest schema, {before.head}, already")
+    else:
+        kept = "" if saved is None else f"; as it was: {saved}"
+        typer.echo(f"migrated from {before.revision} to {before.head}{kept}")
+
+
+@app.command()
+def backup(file: FileArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Copy the store as it is at this moment, even while a run writes to it.
+
+    Of SQLite the copy is a store; of PostgreSQL it is a dump for pg_restore, made by pg_dump.
+
+    \b
+    Examples:
+      openmic db backup monday.db
+      openmic db backup monday.dump --store postgresql://openmic@db/openmic
+    """
+    from ..store.backup import back_up
+
+    back_up(store_url(store), file)
+    size = file.stat().st_size
+    if as_json:
+        print_json({"backup": str(file), "bytes": size})
+    else:
+        typer.echo(f"{file}: {size / 1e6:,.1f} MB")
+
+
+@app.command()
+def verify(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Check everything that can be checked: hashes, references, lineage, and adapters' files where they can be read.
+
+    Ends with 1 where anything is at fault.
+
+    \b
+    Examples:
+      openmic db verify
+      openmic db verify --json | jq '.faults[].row'
+    """
+    from ..store.verify import Fault
+    from ..store.verify import verify as check
+
+    with read_store(store) as reader:
+        faults = list(check(reader))
+        adapters, absent = _adapter_faults(reader)
+    faults += [Fault("files", row, what) for row, what in adapters]
+    if as_json:
+        shown = [{"check": fault.check, "row": fault.row, "what": fault.what} for fault in faults]
+        print_json({"faults": shown, "adapters_not_here": absent})
+    else:
+        for fault in faults:
+            typer.echo(printable(f"{fault.check}: {fault.row} {fault.what}"))
+        for place in absent:
+            typer.echo(f"not checked, for it is not here: {printable(place)}", err=True)
+        typer.echo(f"{len(faults)} faults" if faults else "everything is as it should be", err=bool(faults))
+    if faults:
+        raise typer.Exit(1)
+
+
+def _adapter_faults(reader: Store) -> tuple[list[tuple[str, str]], list[str]]:
+    """What is wrong with adapters' files, and where adapters should be that are not on this machine."""
+    from ..training.adapters import verify_adapter
+    from ..training.storage import folder_of, is_remote
+
+    faults, absent = [], []
+    seen: set[tuple[str, str | None]] = set()
+    for adapter in reader.select(Adapter, order_by="version"):
+        if adapter.uri is None or (adapter.uri, adapter.sha256) in seen:  # runs derived from another share its adapters
+            continue
+        seen.add((adapter.uri, adapter.sha256))
+        if not is_remote(adapter.uri) and not folder_of(adapter.uri).is_dir():
+            absent.append(adapter.uri)
+            continue
+        try:
+            verify_adapter(AdapterRef(adapter.version, adapter.uri, adapter.sha256))
+        except AdapterError as error:
+            faults.append((f"adapter {adapter.id}", str(error)))
+    return faults, absent
+
+
+@app.command()
+def prune(
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]…", help="Runs to delete, instead of those that are old.")
+    ] = None,
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Delete runs begun longer ago than this, such as 12h, 30d or 8w.")
+    ] = None,
+    keep: Annotated[int | None, typer.Option(min=0, help="Delete all but the latest so many runs.")] = None,
+    files: Annotated[bool, typer.Option("--files", help="Delete the runs' folders too: adapters, logs.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete whole runs: transcripts, verdicts, preferences, trainings and all else that belongs to them.
+
+    Inputs and prompts that other runs use stay. Runs that go on are left, and those that others were derived from,
+    unless all of these are named. Adapters in remote storage are never deleted.
+
+    \b
+    Examples:
+      openmic db prune --older-than 30d --keep 5 --dry-run
+      openmic db prune 01JZ3 01JZ4 --files --yes
+    """
+    from ..store import prune as pruning
+
+    if not runs and older_than is None and keep is None:
+        raise ConfigError("say which runs: name them, or give --older-than AGE or --keep N")
+    if runs and (older_than is not None or keep is not None):
+        raise ConfigError("either name runs, or give --older-than and --keep")
+    before = None if older_than is None else datetime.now(UTC) - _age(older_than)
+    with read_store(store) as reader:
+        named = [reader.resolve_run(name) for name in runs or []]
+        chosen = pruning.prunable(reader, named, before=before, keep=keep)
+        rows = pruning.belonging(reader, [run.id for run in chosen])
+    folders = [folder for run in chosen if files and (folder := Path(run.home)).is_dir()]
+    if not as_json:
+        _say_what_goes(chosen, rows, folders)
+    if chosen and not dry_run:
+        if not yes:
+            typer.confirm("Delete them?", abort=True, err=True)
+        with Store.open(store_url(store)) as writer:
+            rows = pruning.prune(writer, [run.id for run in chosen])
+            pruning.compact(writer)
+        for folder in folders:
+            shutil.rmtree(folder)
+    if as_json:
+        deleted = bool(chosen) and not dry_run
+        listed = {"runs": [run.id for run in chosen], "rows": rows, "folders": [str(folder) for folder in folders]}
+        print_json({"deleted": deleted, **listed})
+
+
+def _age(value: str) -> timedelta:
+    found = re.fullmatch(r"(\d+)([hdw])", value)
+    if found is None:
+        raise ConfigError(f"--older-than {value!r} is no age: give hours, days or weeks, such as 12h, 30d or 8w")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _say_what_goes(runs: list[Run], rows: dict[str, int], folders: list[Path]) -> None:
+    if not runs:
+        typer.echo("no run is to be deleted", err=True)
+        return
+    for run in runs:
+        typer.echo(f"run {run.id} ({printable(run.name)}), begun {run.created_at:%Y-%m-%d %H:%M}")
+    typer.echo("rows: " + ", ".join(f"{number:,} {table}" for table, number in rows.items()))
+    for folder in folders:
+        typer.echo(f"folder {folder}")

@@ -1,0 +1,46 @@
+"""`openmic view`: the transcripts as web pages."""
+
+import webbrowser
+from threading import Thread
+from typing import Annotated
+
+import typer
+
+from .options import StoreOption, read_store, store_url
+
+
+def view(
+    run: Annotated[
+        str | None, typer.Argument(help="A run's id, a unique beginning of it, or `latest`. Default: all runs.")
+    ] = None,
+    *,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; elsewhere than here a token is needed.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8190,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Look at the runs of a store in a web browser, while they go on or afterwards. Ctrl-C stops it.
+
+    \b
+    Examples:
+      openmic view
+      openmic view latest --no-browser
+      openmic view --host 0.0.0.0 --port 8190
+    """
+    # Here, as the web framework takes longer to import than other commands take to run.
+    from ..viewer.serving import serve
+
+    path = "/"
+    if run is not None:
+        with read_store(store) as reader:
+            path = f"/runs/{reader.resolve_run(run).id}"
+
+    def announce(address: str) -> None:
+        typer.echo(address)
+        if not no_browser:
+            # In a thread, as a browser without windows stays until it is left, and the server must answer it.
+            Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+    serve(store_url(store), host=host, port=port, path=path, on_ready=announce)

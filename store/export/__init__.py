@@ -1,0 +1,17 @@
+"""Transcripts as files that others read: the forms rows can have, and the kinds of files they can be written to."""
+
+from .forms import FORMS, ExportForm, Row
+from .rows import export_rows
+from .writing import FILE_KINDS, ExportSummary, FileKind, default_splits, export
+
+__all__ = [
+    "FILE_KINDS",
+    "FORMS",
+    "ExportForm",
+    "ExportSummary",
+    "FileKind",
+    "Row",
+    "default_splits",
+    "export",
+    "export_rows",
+]

@@ -1,0 +1,160 @@
+"""The rows of an export, read a few dialogues at a time: however long a run is, little of it is in memory at once."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from ...core.records import Split, TurnKind
+from ..conversations import ConversationReader, DialogueLine
+from ..filters import DialogueFilter
+from ..tables import Preference, Run, RunExample, Turn
+from .forms import COLUMNS, ExportForm, Row
+from .prompts import StudentPrompts, said
+from .transcript import transcript_rows
+
+_DIALOGUES = 100
+"""Read at once."""
+
+
+def export_rows(
+    reader: ConversationReader,
+    run: Run,
+    form: ExportForm,
+    *,
+    wanted: DialogueFilter | None = None,
+    splits: Collection[Split] = tuple(Split),
+) -> Iterator[Row]:
+    """What the dialogues of a run come to, in the order they were begun.
+
+    `preference` and `kto` rows are of the preferences the dialogues made. `sft` rows are of the teacher's
+    demonstrations, and of texts that were preferred to others, each once.
+
+    Args:
+        reader: The store.
+        run: Whose dialogues.
+        form: Which rows.
+        wanted: Only of dialogues that are like this.
+        splits: Only of inputs that play these parts in the run.
+
+    Raises:
+        StoreError: The store does not say how the student is asked, which all forms but `transcript` need.
+    """
+    prompts = None if form == "transcript" else StudentPrompts(reader, run)
+    origin = _origin(reader, run)
+    told: set[str] = set()
+    for lines in _pages(reader, run, wanted):
+        parts = {
+            row.example_id: row.split.value
+            for row in reader.select(
+                RunExample, run_id=origin, example_id=list({line.dialogue.example_id for line in lines})
+            )
+            if row.split in splits
+        }
+        inside = [line for line in lines if line.dialogue.example_id in parts]
+        if prompts is None:
+            found = transcript_rows(reader, inside)
+        elif form == "sft":
+            found = _texts(reader, inside, prompts, told)
+        else:
+            found = _preferences(reader, inside, prompts, form)
+        for row in found:
+            row["split"] = parts[row["example_id"]]
+            yield {column.name: row.get(column.name) for column in COLUMNS[form]}
+
+
+def _pages(reader: ConversationReader, run: Run, wanted: DialogueFilter | None) -> Iterator[list[DialogueLine]]:
+    last: str | None = None
+    while lines := reader.dialogues(run.id, wanted, limit=_DIALOGUES, after=last):
+        yield lines
+        last = lines[-1].dialogue.id
+
+
+def _origin(reader: ConversationReader, run: Run) -> str:
+    """The campaign a run goes back to, which says what part each input plays."""
+    while run.source_run_id is not None:
+        source = reader.get(Run, run.source_run_id)
+        assert source is not None
+        run = source
+    return run.id
+
+
+def _preferences(
+    reader: ConversationReader, lines: Sequence[DialogueLine], prompts: StudentPrompts, form: ExportForm
+) -> Iterator[Row]:
+    for line, rows in _preferences_by_line(reader, lines):
+        turns = _turns(reader, rows)
+        prompt = prompts.prompt(line.example_text)
+        for row in rows:
+            chosen, rejected = turns[row.chosen_turn_id], turns[row.rejected_turn_id]
+            about: Row = {"prompt": prompt, "input": line.example_text, "preference_id": row.id, **_columns_of(row)}
+            if form == "preference":
+                yield about | {
+                    "chosen": said(chosen.content),
+                    "rejected": said(rejected.content),
+                    "chosen_by": chosen.agent.value,
+                    "rejected_by": rejected.agent.value,
+                    "chosen_adapter": chosen.adapter_version,
+                    "rejected_adapter": rejected.adapter_version,
+                }
+            else:
+                for turn in (chosen, rejected):
+                    yield about | {"completion": said(turn.content), "label": turn is chosen, **_spoken(turn)}
+
+
+def _texts(
+    reader: ConversationReader, lines: Sequence[DialogueLine], prompts: StudentPrompts, told: set[str]
+) -> Iterator[Row]:
+    demonstrated: dict[str, list[Turn]] = {}
+    for turn in reader.select(
+        Turn,
+        dialogue_id=[line.dialogue.id for line in lines],
+        kind=TurnKind.DEMONSTRATION,
+        note=None,
+        order_by="seq",
+    ):
+        demonstrated.setdefault(turn.dialogue_id, []).append(turn)
+    for line, rows in _preferences_by_line(reader, lines):
+        turns = _turns(reader, rows)
+        prompt = prompts.prompt(line.example_text)
+        preferred = [turns[row.chosen_turn_id] for row in rows]
+        for turn in {turn.id: turn for turn in (*demonstrated.get(line.dialogue.id, []), *preferred)}.values():
+            if turn.id in told:
+                continue
+            # What belongs to this dialogue alone cannot come up again.
+            if turn.kind is TurnKind.DEMONSTRATION or turn.dialogue_id != line.dialogue.id:
+                told.add(turn.id)
+            yield {
+                "messages": [*prompt, *said(turn.content)],
+                "input": line.example_text,
+                "example_id": line.dialogue.example_id,
+                "run_id": line.dialogue.run_id,
+                "dialogue_id": line.dialogue.id,
+                "round": line.dialogue.round,
+                **_spoken(turn),
+            }
+
+
+def _preferences_by_line(
+    reader: ConversationReader, lines: Sequence[DialogueLine]
+) -> Iterator[tuple[DialogueLine, list[Preference]]]:
+    found: dict[str, list[Preference]] = {line.dialogue.id: [] for line in lines}
+    for row in reader.select(Preference, dialogue_id=list(found), order_by="created_at"):
+        found[row.dialogue_id].append(row)
+    return ((line, found[line.dialogue.id]) for line in lines)
+
+
+def _turns(reader: ConversationReader, rows: Sequence[Preference]) -> dict[str, Turn]:
+    ids = {turn for row in rows for turn in (row.chosen_turn_id, row.rejected_turn_id)}
+    return {turn.id: turn for turn in reader.select(Turn, id=list(ids))}
+
+
+def _columns_of(row: Preference) -> dict[str, Any]:
+    return row.model_dump(mode="json", exclude={"id", "created_at"})
+
+
+def _spoken(turn: Turn) -> dict[str, Any]:
+    return {
+        "turn_id": turn.id,
+        "agent": turn.agent.value,
+        "kind": turn.kind.value,
+        "adapter_version": turn.adapter_version,
+    }

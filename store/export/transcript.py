@@ -1,0 +1,95 @@
+"""Full transcripts: a row for each turn, with all that is known of it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..conversations import ConversationReader, DialogueLine
+from ..tables import Ballot, Critique, LLMCall, PromptTemplate, Turn, Verdict
+from ..tags import tags_of
+from .forms import COLUMNS, Row
+
+_OWN = [column.name for column in COLUMNS["transcript"] if column.name in Turn.model_fields]
+_ABOUT_VERDICT = ("first_turn_id", "second_turn_id", "outcome", "consistent", "p_forward", "p_reverse", "p_first")
+
+
+def transcript_rows(reader: ConversationReader, lines: Sequence[DialogueLine]) -> Iterator[Row]:
+    """A row for each turn of the dialogues, in the order they were said."""
+    by_id = {line.dialogue.id: line for line in lines}
+    turns = reader.select(Turn, dialogue_id=list(by_id), order_by="seq")
+    said: dict[str, list[Turn]] = {identity: [] for identity in by_id}
+    for turn in turns:
+        said[turn.dialogue_id].append(turn)
+    beside = _Beside(reader, turns)
+    tags = tags_of(reader, list(by_id))
+    for identity, line in by_id.items():
+        dialogue = line.dialogue
+        about: Row = {
+            **dialogue.model_dump(mode="json", include={"stage", "round", "replica", "status", "stop_reason", "error"}),
+            "example_id": dialogue.example_id,
+            "input": line.example_text,
+            "tags": as_text(tags.get(identity, [])),
+        }
+        for turn in said[identity]:
+            values = turn.model_dump(mode="json", include=set(_OWN))
+            values |= {name: as_text(values[name]) for name in ("sampling", "raw")}
+            yield {**about, **values, "final": turn.id == dialogue.final_turn_id, **beside.of(turn)}
+
+
+def as_text(value: Any) -> str:
+    """Any value as JSON."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+class _Beside:
+    """What other tables say of some turns."""
+
+    def __init__(self, reader: ConversationReader, turns: Sequence[Turn]) -> None:
+        ids = [turn.id for turn in turns]
+        self._critiques = {row.turn_id: row for row in reader.select(Critique, turn_id=ids)}
+        self._ballots = {row.turn_id: row for row in reader.select(Ballot, turn_id=ids)}
+        verdicts = reader.select(Verdict, dialogue_id=list({turn.dialogue_id for turn in turns}))
+        self._verdicts = {row.id: row for row in verdicts}
+        # Of verdicts from before there were ballots.
+        self._halves = {row.forward_turn_id: (row, True) for row in verdicts}
+        self._halves |= {row.reverse_turn_id: (row, False) for row in verdicts}
+        self._templates = {
+            row.hash: row
+            for row in reader.select(PromptTemplate, hash=list({t.template_hash for t in turns if t.template_hash}))
+        }
+        self._asked = _messages(reader, turns)
+
+    def of(self, turn: Turn) -> Row:
+        """Columns for a turn; those that are not there are empty."""
+        template = self._templates.get(turn.template_hash or "")
+        found: Row = {
+            "template": None if template is None else f"{template.role}.{template.purpose}",
+            "template_version": None if template is None else int(template.version),
+            "messages": self._asked.get((turn.run_id, turn.request_key or "")),
+        }
+        critique = self._critiques.get(turn.id)
+        if critique is not None:
+            found |= critique.model_dump(include={"works", "missing", "suggestion"})
+            found |= {"critique_of": critique.target_turn_id, "critique_parsed": critique.parse_ok}
+        return found | self._part_of(turn)
+
+    def _part_of(self, turn: Turn) -> Row:
+        ballot = self._ballots.get(turn.id)
+        if ballot is not None:
+            verdict, forward = self._verdicts[ballot.verdict_id], ballot.forward
+        elif turn.id in self._halves:
+            verdict, forward = self._halves[turn.id]
+        else:
+            return {}
+        found = {"verdict_id": verdict.id, "forward": forward, **verdict.model_dump(include=set(_ABOUT_VERDICT))}
+        return found if ballot is None else found | {"member": ballot.member, "ballot_p_first": ballot.p_first}
+
+
+def _messages(reader: ConversationReader, turns: Sequence[Turn]) -> dict[tuple[str, str], str]:
+    """What large models were asked, by run and request key."""
+    found = {}
+    for run_id in {turn.run_id for turn in turns}:
+        keys = [turn.request_key for turn in turns if turn.run_id == run_id and turn.request_key]
+        for call in reader.select(LLMCall, run_id=run_id, key=list(set(keys))):
+            found[run_id, call.key] = as_text(call.request["messages"])
+    return found

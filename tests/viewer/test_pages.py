@@ -1,0 +1,205 @@
+import io
+import zipfile
+from datetime import timedelta
+from html import unescape
+
+import pytest
+from starlette.testclient import TestClient
+
+from openmic.store import Adapter, Annotation, Dialogue, Run, Store
+from openmic.store.tags import tags_of
+from openmic.viewer.texts import LONG
+
+from ..store.rows import turn
+from .markup import read
+from .transcripts import STARTED, held
+
+PAGES = [
+    "/",
+    "/help",
+    "/search",
+    "/search?q=draft",
+    "/search?q=draft&run=RUN1",
+    "/runs/RUN1",
+    "/runs/latest",
+    "/runs/RUN1/dialogues",
+    "/runs/RUN1/dialogues?stage=evaluate&order=-turns",
+    "/runs/RUN1/dialogues?tag=nobody",
+    "/runs/RUN1/compare",
+    "/runs/RUN1/compare?a=0&b=2&differing=true",
+    "/runs/RUN1/compare?split=dev",
+    "/runs/RUN1/export",
+    "/runs/RUN1/export?round=1",
+    "/dialogues/d1",
+    "/dialogues/d1?round=1&order=-started",
+    "/dialogues/judged-2-0",
+    *(f"/turns/t{number}" for number in range(6)),
+    "/turns/output-2-0",
+    "/turns/reference-2-0",
+    *(f"/adapters/RUN1/{version}" for version in (0, 1, 2)),
+    "/adapters/RUN1/2?every=true",
+]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_has_a_title_a_heading_and_links_that_lead_somewhere(pages: TestClient, path: str) -> None:
+    answer = pages.get(path)
+    assert answer.status_code == 200
+    page = read(answer.text)
+    assert page.titles == 1
+    assert page.headings == 1
+    for link in page.links:
+        if "/rat" not in link and "/export/download" not in link:
+            assert pages.get(link.partition("#")[0] or path).status_code == 200, link
+    anchors = [link.partition("#")[2] for link in page.links if link.startswith("#")]
+    assert set(anchors) <= page.ids
+
+
+@pytest.mark.parametrize("path", ["/runs/zzz", "/dialogues/zzz", "/turns/zzz", "/turns/zzz/text", "/examples/zzz/text"])
+def test_what_is_not_there_is_said(pages: TestClient, path: str) -> None:
+    answer = pages.get(path)
+    assert answer.status_code == 404
+    assert "zzz" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/runs/RUN1/dialogues?round=two", "round='two' is no number"),
+        ("/dialogues/d1?verdict=won", "verdict='won' is none of"),
+        ("/runs/RUN1/compare?a=1", "adapter v1 of run RUN1 was not judged"),
+        ("/runs/RUN1/compare?a=x", "a: "),
+        ("/adapters/RUN1/x", "version: "),
+        ("/runs/RUN1/export/download?form=poem", "form: "),
+    ],
+)
+def test_what_cannot_be_meant_is_said(pages: TestClient, path: str, said: str) -> None:
+    answer = pages.get(path)
+    assert answer.status_code == 400
+    assert said in unescape(answer.text)
+
+
+def test_the_pages_of_a_list_hold_every_dialogue_once_and_name_the_filter(pages: TestClient, store: Store) -> None:
+    store.add(*(held(number) for number in range(1, 121)))
+    path, met = "/runs/RUN1/dialogues?stage=rehearse&order=-started", []
+    while path:
+        page = read(pages.get(path).text)
+        assert all("stage=rehearse" in link for link in page.rows)
+        met += [link.partition("?")[0] for link in page.rows]
+        path = page.relations.get("next", "")
+    assert len(met) == len(set(met)) == 121
+    assert met[-1] == "/dialogues/d1"
+
+
+def test_an_address_with_empty_fields_is_brought_to_what_can_be_shared(pages: TestClient) -> None:
+    answer = pages.get("/runs/RUN1/dialogues?stage=&round=1&text=&order=")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/runs/RUN1/dialogues?round=1"
+
+
+def test_next_and_previous_keep_to_the_filter(pages: TestClient, store: Store) -> None:
+    store.add(*(held(number, round=number % 2) for number in range(1, 5)))
+    relations = read(pages.get("/dialogues/more-003?round=1").text).relations
+    assert relations["prev"] == "/dialogues/more-001?round=1"
+    assert "next" not in relations
+    assert read(pages.get("/dialogues/more-003").text).relations["next"] == "/dialogues/more-004"
+
+
+def test_a_dialogue_shows_the_critique_beside_its_text_both_orders_and_what_changed(pages: TestClient) -> None:
+    text = pages.get("/dialogues/d1").text
+    assert "<ins> revised</ins>" in text
+    beside = text[text.index('class="beside"') :]
+    assert beside.index("draft") < beside.index("works") < beside.index("suggestion")
+    assert text.count('<rect width="80.0"') == text.count('<rect width="60.0"') == 1
+    assert "request" in text[text.index("Request and reply") :]
+    assert "#1 is better" in text
+    assert "prompt version <bdi>3</bdi>" in pages.get("/turns/t0").text
+
+
+def test_a_very_long_text_is_cut_and_the_whole_is_a_page_of_its_own(pages: TestClient, store: Store) -> None:
+    content = "so long " * LONG
+    store.add(turn(6, content=content))
+    page = pages.get("/dialogues/d1").text
+    assert len(page) < 6 * LONG
+    assert "/turns/t6/text" in page
+    whole = pages.get("/turns/t6/text")
+    assert whole.text == content
+    assert whole.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+def test_what_a_turn_is_made_of_is_there_as_json(pages: TestClient) -> None:
+    found = pages.get("/turns/t2/raw").json()
+    assert found["turn"]["raw"] == {"it": "raw"}
+    assert found["call"]["request"]["messages"] == [{"role": "user", "content": "request"}]
+    assert pages.get("/turns/t0/raw").json()["call"] is None
+
+
+def test_two_adapters_side_by_side_walk_through_the_inputs_on_which_they_differ(pages: TestClient) -> None:
+    page = read(pages.get("/runs/RUN1/compare?a=0&b=2&differing=true").text)
+    assert "prev" not in page.relations
+    following = page.relations["next"]
+    assert "example=test1" in following
+    second = pages.get(following).text
+    assert "output0-1" in second
+    assert "output2-1" in second
+    assert read(second).relations.keys() == {"prev"}
+
+
+def test_a_tag_is_put_on_once_found_by_and_taken_off(pages: TestClient, store: Store) -> None:
+    fields = {"tag": " very  good ", "author": "Ann"}
+    for _ in range(2):
+        answer = pages.post("/dialogues/d1/tags?round=1", data=fields)
+        assert answer.headers["location"] == "/dialogues/d1?round=1"
+    assert tags_of(store, ["d1"]) == {"d1": ["tag", "very good"]}
+    assert len(store.select(Annotation, label="very good")) == 1
+    assert read(pages.get("/runs/RUN1/dialogues?tag=very+good").text).rows == ["/dialogues/d1?tag=very+good"]
+    pages.post("/dialogues/d1/tags", data={**fields, "remove": "true"})
+    assert tags_of(store, ["d1"]) == {"d1": ["tag"]}
+
+
+@pytest.mark.parametrize("fields", [{}, {"tag": "x"}, {"tag": " ", "author": "A"}, {"tag": "x" * 61, "author": "A"}])
+def test_a_tag_without_a_name_or_too_long_is_refused(pages: TestClient, fields: dict[str, str]) -> None:
+    assert pages.post("/dialogues/d1/tags", data=fields).status_code == 400
+
+
+def test_what_is_no_form_or_too_long_is_refused(pages: TestClient) -> None:
+    assert pages.post("/dialogues/d1/tags", json={"tag": "x", "author": "A"}).status_code == 400
+    assert pages.post("/dialogues/d1/tags", data={"tag": "x" * 100_000, "author": "A"}).status_code == 400
+
+
+def test_a_live_part_comes_again_only_when_something_happened(pages: TestClient, store: Store) -> None:
+    store.update(Run, "RUN1", status="running", finished_at=None)
+    part = read(pages.get("/runs/RUN1/live").text)
+    [again] = part.polls
+    assert pages.get(again).status_code == 204
+    store.add(held(1, status="pending", started_at=STARTED + timedelta(days=1)))
+    changed = pages.get(again)
+    assert changed.status_code == 200
+    assert "/dialogues/more-001?order=-started" in read(changed.text).rows
+
+
+def test_the_list_of_runs_is_live_while_one_is_running(pages: TestClient, store: Store) -> None:
+    assert not read(pages.get("/").text).polls
+    store.update(Run, "RUN1", status="running")
+    [first] = read(pages.get("/").text).polls
+    [again] = read(pages.get(first).text).polls
+    assert pages.get(again).status_code == 204
+    store.update(Adapter, "adapter2", status="rolled_back")
+    assert pages.get(again).status_code == 200
+
+
+def test_the_filtered_set_is_exported_with_its_card(pages: TestClient, store: Store) -> None:
+    store.add(held(1, round=2), turn(0, id="elsewhere", dialogue_id="more-001", content="said in round two"))
+    answer = pages.get("/runs/RUN1/export/download?form=transcript&to=jsonl&round=1")
+    assert answer.status_code == 200, answer.text
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        files = {name.rpartition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
+    assert "README.md" in files
+    assert '"dialogue_id": "d1"' in files["train.jsonl"]
+    assert "said in round two" not in files["train.jsonl"]
+
+
+def test_a_dialogue_is_found_by_the_beginning_of_its_id(pages: TestClient, store: Store) -> None:
+    assert store.get(Dialogue, "judged-2-") is None
+    assert pages.get("/dialogues/judged-2-0").status_code == 200
+    assert "several" in pages.get("/dialogues/judged-2-").text

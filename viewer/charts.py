@@ -1,0 +1,158 @@
+"""Curves as geometry: where the points, lines and ticks of a drawing lie. Templates turn it into SVG.
+
+Not for numbers: beside every curve stands a table that says them.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+WIDTH: Final = 480
+HEIGHT: Final = 220
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 12, 30
+MOST_POINTS: Final = 240
+"""Points of one curve; of more, neighbours are averaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A labelled place on an axis."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A point with its interval, if it has one."""
+
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    label: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawing of WIDTH by HEIGHT."""
+
+    title: str
+    description: str
+    x_name: str
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    curves: list[str]
+    """The `points` of one polyline each."""
+    marks: list[Mark] = field(default_factory=list)
+
+    left: int = _LEFT
+    right: int = WIDTH - _RIGHT
+    top: int = _TOP
+    bottom: int = HEIGHT - _BOTTOM
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A share with its interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    kind: str
+    """What the mark is styled by."""
+
+
+def rate_chart(rates: Sequence[Rate], title: str, x_name: str) -> Chart:
+    """Shares between 0 and 1 in a row, each with its interval. Needs at least one."""
+
+    def x(place: int) -> float:
+        return _spread((place + 0.5) / len(rates))
+
+    step = math.ceil(len(rates) / 16)
+    said = ", ".join(f"{rate.name} {rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%})" for rate in rates[:16])
+    return Chart(
+        title=title,
+        description=said,
+        x_name=x_name,
+        x_ticks=[Tick(x(place), rate.name) for place, rate in enumerate(rates) if place % step == 0],
+        y_ticks=[Tick(_rise(share), f"{share:.0%}") for share in (0.0, 0.25, 0.5, 0.75, 1.0)],
+        curves=[_points([(x(place), _rise(rate.value)) for place, rate in enumerate(rates)])],
+        marks=[
+            Mark(
+                x(place),
+                _rise(rate.value),
+                _rise(rate.low),
+                _rise(rate.high),
+                f"{rate.name}: {rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%})",
+                rate.kind,
+            )
+            for place, rate in enumerate(rates)
+        ],
+    )
+
+
+def line_chart(curves: Sequence[Sequence[tuple[float, float]]], title: str, x_name: str) -> Chart | None:
+    """Curves over one pair of axes; None where there is no point with a finite value."""
+    finite = [[(x, y) for x, y in curve if math.isfinite(y)] for curve in curves]
+    every = [point for curve in finite for point in curve]
+    if not every:
+        return None
+    x_low, x_high = _range([x for x, _ in every])
+    y_low, y_high = _range([y for _, y in every])
+    x_ticks, y_ticks = _round_numbers(x_low, x_high), _round_numbers(y_low, y_high)
+    y_low, y_high = min(y_low, y_ticks[0]), max(y_high, y_ticks[-1])
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return _spread((x - x_low) / (x_high - x_low)), _rise((y - y_low) / (y_high - y_low))
+
+    return Chart(
+        title=title,
+        description=f"{len(finite)} curves; values from {_short(min(y for _, y in every))} to "
+        f"{_short(max(y for _, y in every))}",
+        x_name=x_name,
+        x_ticks=[Tick(place(x, y_low)[0], _short(x)) for x in x_ticks if x_low <= x <= x_high],
+        y_ticks=[Tick(place(x_low, y)[1], _short(y)) for y in y_ticks],
+        curves=[_points([place(x, y) for x, y in _thinned(curve)]) for curve in finite],
+    )
+
+
+def _spread(share: float) -> float:
+    return round(_LEFT + share * (WIDTH - _LEFT - _RIGHT), 1)
+
+
+def _rise(share: float) -> float:
+    return round(HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM), 1)
+
+
+def _points(places: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x},{y}" for x, y in places)
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    """The least and the greatest value, apart even where they are equal."""
+    low, high = min(values), max(values)
+    return (low, high) if high > low else (low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2)
+
+
+def _round_numbers(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers from the last one at or below `low` to the first at or above `high`."""
+    rough = (high - low) / most
+    scale = 10.0 ** math.floor(math.log10(rough))
+    step = next(scale * nice for nice in (1, 2, 5, 10) if scale * nice >= rough)
+    return [step * number for number in range(math.floor(low / step), math.ceil(high / step) + 1)]
+
+
+def _thinned(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    size = math.ceil(len(curve) / MOST_POINTS) or 1
+    chunks = [curve[start : start + size] for start in range(0, len(curve), size)]
+    return [(sum(x for x, _ in chunk) / len(chunk), sum(y for _, y in chunk) / len(chunk)) for chunk in chunks]
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"

@@ -1,0 +1,142 @@
+"""A dialogue as the blocks that its page shows one under the other.
+
+The order is that in which things were said. A verdict is one block, whatever number of replies went into it; a critique
+has beside it the text it criticises, a revision the words that changed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.records import TurnKind
+from ..core.word_diff import DiffPiece, word_diff
+from ..store import Ballot, Conversation, Critique, LLMCall, Preference, Store, Turn, Verdict
+from .texts import LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A turn with the request behind it, if it was a large model's."""
+
+    turn: Turn
+    call: LLMCall | None
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A draft, demonstration, critique or revision."""
+
+    exchange: Exchange
+    number: int
+    """Its place in the dialogue, from 1."""
+    answers: Turn | None
+    """The turn it is about, where that is in this dialogue."""
+    critique: Critique | None
+    """What it says taken apart, where the critic kept to the form."""
+    changes: list[DiffPiece] | None
+    """Of a revision: what changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict of both orders."""
+
+    verdict: Verdict
+    number: int
+    first: Turn
+    second: Turn
+    first_name: str
+    second_name: str
+    foreign: list[tuple[str, Turn]]
+    """Those of the two texts that were said elsewhere, by name."""
+    exchanges: list[tuple[Exchange, Ballot | None]]
+    """The replies that went into it."""
+    preference: Preference | None
+    chosen_name: str = ""
+    sampled: bool = field(default=False)
+    """Whether there is more than one reply of an order: a jury, or labels that were sampled."""
+
+
+Block = Speech | Judgement
+
+
+def blocks(store: Store, conversation: Conversation) -> list[Block]:
+    """What a page shows of a conversation, in order."""
+    return list(_Blocks(store, conversation).all())
+
+
+def names(conversation: Conversation) -> dict[str, str]:
+    """What to call every turn of a conversation: by its number, or by whose it is where it was said elsewhere."""
+    own = {turn.id: f"#{turn.seq + 1}" for turn in conversation.turns}
+    return own | {turn.id: f"the {turn.agent}’s {turn.kind}" for turn in conversation.quoted}
+
+
+class _Blocks:
+    def __init__(self, store: Store, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._turns = {turn.id: turn for turn in (*conversation.quoted, *conversation.turns)}
+        self._names = names(conversation)
+        self._verdicts = {verdict.forward_turn_id: verdict for verdict in conversation.verdicts}
+        self._critiques = {critique.turn_id: critique for critique in conversation.critiques}
+        self._preferences = {preference.verdict_id: preference for preference in conversation.preferences}
+        reverse = {verdict.reverse_turn_id for verdict in conversation.verdicts}
+        self._parts = reverse | {ballot.turn_id for ballot in conversation.ballots}
+        keys = {turn.request_key for turn in conversation.turns if turn.request_key is not None}
+        found = store.select(LLMCall, run_id=conversation.run.id, key=list(keys))
+        self._calls = {call.key: call for call in found}
+
+    def all(self) -> Iterator[Block]:
+        for turn in self._conversation.turns:
+            if turn.id in self._verdicts:
+                yield self._judgement(turn, self._verdicts[turn.id])
+            elif turn.id not in self._parts:
+                yield self._speech(turn)
+
+    def _exchange(self, turn: Turn) -> Exchange:
+        return Exchange(turn, self._calls.get(turn.request_key or ""))
+
+    def _speech(self, turn: Turn) -> Speech:
+        critique = self._critiques.get(turn.id)
+        target = critique.target_turn_id if critique is not None else turn.parent_turn_id
+        answers = self._turns.get(target or "")
+        changes = None
+        if turn.kind == TurnKind.REVISION and answers is not None and len(turn.content) + len(answers.content) < LONG:
+            changes = word_diff(answers.content, turn.content)
+        return Speech(
+            exchange=self._exchange(turn),
+            number=turn.seq + 1,
+            answers=answers,
+            critique=critique if critique is not None and critique.parse_ok else None,
+            changes=changes,
+        )
+
+    def _judgement(self, turn: Turn, verdict: Verdict) -> Judgement:
+        first, second = self._turns[verdict.first_turn_id], self._turns[verdict.second_turn_id]
+        ballots = [ballot for ballot in self._conversation.ballots if ballot.verdict_id == verdict.id]
+        exchanges: list[tuple[Exchange, Ballot | None]] = [
+            (self._exchange(self._turns[ballot.turn_id]), ballot) for ballot in ballots
+        ]
+        if not exchanges:  # stores from before ballots were kept
+            both = dict.fromkeys((verdict.forward_turn_id, verdict.reverse_turn_id))
+            exchanges = [(self._exchange(self._turns[identity]), None) for identity in both if identity in self._turns]
+        own = {turn.id for turn in self._conversation.turns}
+        preference = self._preferences.get(verdict.id)
+        return Judgement(
+            verdict=verdict,
+            number=turn.seq + 1,
+            first=first,
+            second=second,
+            first_name=self._names[first.id],
+            second_name=self._names[second.id],
+            foreign=[(self._names[text.id], text) for text in (first, second) if text.id not in own],
+            exchanges=exchanges,
+            preference=preference,
+            chosen_name=self._names.get(preference.chosen_turn_id, "") if preference is not None else "",
+            sampled=len(exchanges) > 2,
+        )
+
+
+def messages_of(call: LLMCall) -> list[dict[str, Any]]:
+    """The messages of a request, each with its role and content."""
+    found = call.request.get("messages")
+    return [message for message in found if isinstance(message, dict)] if isinstance(found, list) else []

@@ -1,0 +1,107 @@
+"""Who may see the pages, and what the pages may do in a browser.
+
+- The Host header must name this server, so that no other site's name can be made to point here (DNS rebinding).
+- A request that changes something must come from one of these pages (its Origin is the Host).
+- Where a token is set, every request needs it: from `?token=`, once, then from a cookie.
+- Every answer forbids the browser all scripts and styles but the files of this server, and being framed.
+"""
+
+import secrets
+from collections.abc import Collection
+from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..core.ids import content_hash
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Nothing is told to other sites. `no-referrer` would also take the Origin from this site's own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+
+class Guard:
+    """The middleware that does what this module says."""
+
+    def __init__(self, app: ASGIApp, *, token: str | None, allowed_hosts: Collection[str] | None) -> None:
+        if allowed_hosts is None and token is None:
+            raise ValueError("the pages are open to any host name only with a token")
+        self._app = app
+        self._token = token
+        # Cookies know no ports: two viewers on one machine must not overwrite each other's.
+        self._cookie = f"openmic-{content_hash(token or '')[:12]}"
+        self._hosts = None if allowed_hosts is None else {host.lower().strip("[]") for host in allowed_hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer in place of the application what may not get to it, and put the headers on whatever is answered."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        answer = self._refusal(Request(scope))
+        await (answer or self._app)(scope, receive, send_with_headers)
+
+    def _refusal(self, request: Request) -> Response | None:
+        host = request.headers.get("host", "")
+        if self._hosts is not None and _name(host) not in self._hosts:
+            return _refused(f"This server is not called {host!r}. Open the address that `openmic view` printed.", 400)
+        if self._token is not None:
+            given = request.query_params.get("token")
+            if given is not None and self._is_token(given):
+                return self._admitted(request)
+            if not self._is_token(request.cookies.get(self._cookie, "")):
+                return _refused("A token is needed. Open the address that `openmic view` printed.", 403)
+        if request.method not in _SAFE_METHODS and not _from_here(request.headers):
+            return _refused("This can be sent from the viewer's own pages only.", 403)
+        return None
+
+    def _is_token(self, given: str) -> bool:
+        assert self._token is not None
+        return secrets.compare_digest(given.encode(), self._token.encode())
+
+    def _admitted(self, request: Request) -> Response:
+        """To the same page without the token in its address, where it would stay in the browser's history."""
+        assert self._token is not None
+        rest = [(name, value) for name, value in parse_qsl(request.url.query) if name != "token"]
+        # A path that begins with two slashes would be read as another server's address.
+        path = "/" + request.url.path.lstrip("/")
+        answer = RedirectResponse(path + (f"?{urlencode(rest)}" if rest else ""), 303)
+        answer.set_cookie(self._cookie, self._token, httponly=True, samesite="strict")
+        return answer
+
+
+def _name(host: str) -> str | None:
+    """The name in a Host header, without the port; None where it cannot be read."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+def _from_here(headers: Headers) -> bool:
+    origin = headers.get("origin", "")
+    return origin in {f"http://{headers.get('host')}", f"https://{headers.get('host')}"}
+
+
+def _refused(why: str, status: int) -> Response:
+    return PlainTextResponse(why + "\n", status)

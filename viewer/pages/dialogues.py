@@ -1,0 +1,79 @@
+"""The dialogues of a run: filtered, sorted, and page by page at addresses that stay."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from ...core.records import Agent, Stage
+from ...store import Adapter, Run
+from ...store.tags import tags_of
+from ..query import NAMES, ORDERS, STATUSES, VERDICTS, Asked, asked
+from ..run_facts import counted
+from ..site import AtSite, Site
+from ..templating import url
+from ..texts import plain
+
+PAGE = 50
+PATIENCE_S = 0.1
+"""How long a page waits until the dialogues under its filter are counted."""
+
+router = APIRouter()
+
+
+@router.get("/runs/{run}/dialogues")
+def dialogues(request: Request, site: AtSite, run: str, after: str | None = None) -> Response:
+    """One page of the list."""
+    if any(value == "" for value in request.query_params.values()):
+        # A form sends its empty fields too; an address that can be shared has none.
+        return RedirectResponse(url(request.url.path, dict(request.query_params)), 303)
+    found = site.run(run)
+    wanted = asked(request.query_params)
+    lines = site.store.dialogues(found.id, wanted.filter, order=wanted.order, limit=PAGE + 1, after=after or None)
+    page = lines[:PAGE]
+    return site.page(
+        request,
+        "dialogues.html",
+        run=found,
+        asked=wanted,
+        lines=page,
+        tags=tags_of(site.store, [line.dialogue.id for line in page]),
+        total=_total(site, found, wanted),
+        after=after,
+        next_after=page[-1].dialogue.id if len(lines) > PAGE else None,
+        choices=_choices(site, found),
+        names=NAMES,
+    )
+
+
+@router.get("/runs/{run}/dialogues/count")
+def count(request: Request, site: AtSite, run: str) -> Response:
+    """How many there are, for a page that did not wait for it."""
+    found = site.run(run)
+    wanted = asked(request.query_params)
+    return site.live(request, "_total.html", run=found, asked=wanted, total=_total(site, found, wanted))
+
+
+def _total(site: Site, run: Run, wanted: Asked) -> int | None:
+    """How many dialogues there are under the filter; None while they are being counted."""
+    key = ("dialogues", run.id, run.status, run.finished_at, wanted.filter)
+    # Tags come and go after a run has ended.
+    final = run.status == "finished" and wanted.filter.tag is None
+    total: int | None = site.slow.get(
+        key, lambda: site.store.count_dialogues(run.id, wanted.filter), final=final, patience_s=PATIENCE_S
+    )
+    return total
+
+
+def _choices(site: Site, run: Run) -> dict[str, Any]:
+    """What the fields of the form offer."""
+    counts = counted(site, run)
+    return {
+        "stages": list(Stage),
+        "agents": list(Agent),
+        "statuses": STATUSES,
+        "verdicts": VERDICTS,
+        "orders": ORDERS,
+        "versions": [row.version for row in site.store.select(Adapter, run_id=run.id, order_by="version")],
+        "stop_reasons": [reason for reason in counts["stop_reasons"] if plain(reason) == reason] if counts else [],
+    }

@@ -1,0 +1,46 @@
+"""What the blind ratings of a run come to: people's view of the student, of the critic, and of each other."""
+
+from functools import lru_cache
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from ...core.config import EvaluationSettings
+from ...core.ratings import RatedPair, RatedPairs
+from ...evaluation.human import FEW, RatingResults, rating_results
+from ...store import Run
+from ...store.ratings import rated_pairs
+from ..site import AtSite, Site
+
+router = APIRouter()
+
+
+@router.get("/runs/{run}/ratings")
+def ratings(request: Request, site: AtSite, run: str, what: RatedPairs = "test") -> Response:
+    """The results, of pairs on test inputs or of those of dialogues."""
+    return site.page(request, "ratings.html", **_facts(site, site.run(run), what))
+
+
+@router.get("/runs/{run}/ratings/live")
+def live(request: Request, site: AtSite, run: str, what: RatedPairs = "test") -> Response:
+    """The part of the page that changes, where it changed."""
+    return site.live(request, "_ratings.html", **_facts(site, site.run(run), what))
+
+
+def _facts(site: Site, run: Run, what: RatedPairs) -> dict[str, Any]:
+    settings = EvaluationSettings.model_validate(run.config.get("evaluation", {}))
+    return {
+        "run": run,
+        "what": what,
+        "critic": "judge" if what == "test" else "critic",
+        "results": _results(tuple(rated_pairs(site.store, run, what)), settings, run.seed),
+        "confidence": settings.confidence,
+        "enough": FEW,
+        "digest": "",
+    }
+
+
+@lru_cache(maxsize=16)  # a page that is open asks every few seconds, and mostly nobody has rated in between
+def _results(pairs: tuple[RatedPair, ...], settings: EvaluationSettings, seed: int) -> RatingResults:
+    return rating_results(pairs, settings, seed)

@@ -1,0 +1,37 @@
+"""One run: how its adapters did, what was learned and spent, and what is happening now."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from ...store import Run
+from ..run_facts import adapters_of, counted, learning_of, now_of
+from ..site import AtSite, Site
+
+router = APIRouter()
+
+
+@router.get("/runs/{run}")
+def run(request: Request, site: AtSite, run: str) -> Response:
+    """Everything about a run that is not in its dialogues."""
+    found = site.run(run)
+    return site.page(request, "run.html", **_facts(site, found))
+
+
+@router.get("/runs/{run}/live")
+def live(request: Request, site: AtSite, run: str) -> Response:
+    """The part of the page that changes, where it changed."""
+    found = site.run(run)
+    return site.live(request, "_run.html", **_facts(site, found))
+
+
+def _facts(site: Site, run: Run) -> dict[str, Any]:
+    return {
+        "run": run,
+        "versions": adapters_of(site.store, run),
+        "learning": learning_of(site.store, run),
+        "now": now_of(site.store, run),
+        "counts": counted(site, run),
+        "digest": "",
+    }
