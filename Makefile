@@ -4,10 +4,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights postgresql run test lint format lock clean
+.PHONY: help setup weights postgresql hosts run test test-cluster lint format lock clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Build the environment in .venv from the lock
 
@@ -37,6 +37,18 @@ postgresql: $(STAMP)
 # Whole files go to a process each: some share one run among all their tests. Every process starts a Ray of its own.
 test: weights postgresql ## Run all tests
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+
+# The programs of the hosts that the cluster's tests make; tests/cluster/hosts.py says which are lacking.
+hosts: $(STAMP)
+	@$(BIN)/python -m tests.cluster.hosts >/dev/null 2>&1 || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			openssh-server openssh-client rsync iproute2 util-linux; \
+	fi
+	@$(BIN)/python -m tests.cluster.hosts
+
+test-cluster: postgresql hosts ## Run a campaign on three hosts that this machine pretends to be (root, Linux)
+	$(BIN)/python -m pytest tests/cluster
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check src/openmic/*/ src/openmic/*.py tests benchmarks
