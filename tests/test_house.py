@@ -177,7 +177,9 @@ def test_the_wheel_holds_every_module_and_all_data(wheel: zipfile.ZipFile) -> No
     tasks = {name_of(path) for path in (ROOT / "agents" / "tasks").glob("*.yaml")}
     assert "agents/tasks/humor.yaml" in tasks
     assert "store/migrations/versions/0001_initial.py" in modules
-    assert shipped == modules | tasks | {"py.typed", "store/migrations/script.py.mako"}
+    pages = {name_of(path) for part in ("static", "templates") for path in (ROOT / "viewer" / part).iterdir()}
+    assert "viewer/templates/dialogue.html" in pages
+    assert shipped == modules | tasks | pages | {"py.typed", "store/migrations/script.py.mako"}
 
 
 def test_the_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:
