@@ -67,10 +67,11 @@ def lacking() -> str | None:
         return "only root may make network namespaces"
     if missing := [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]:
         return f"{', '.join(missing)} not installed (openssh-server, openssh-client, rsync, iproute2, util-linux)"
+    wires = "ip link add bridge type bridge && ip link add one type veth peer name other && mount -t tmpfs tmpfs /mnt"
     tried = subprocess.run(
-        ["unshare", "-n", "-m", "-p", "-u", "-f", "true"], capture_output=True, text=True, check=False
+        ["unshare", "-n", "-m", "-p", "-u", "-f", "sh", "-c", wires], capture_output=True, text=True, check=False
     )
-    return f"the kernel refuses namespaces: {tried.stderr.strip()}" if tried.returncode else None
+    return f"the kernel refuses what hosts are made of: {tried.stderr.strip()}" if tried.returncode else None
 
 
 @dataclass(frozen=True)
