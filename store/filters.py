@@ -115,10 +115,8 @@ def _has_verdict(wanted: VerdictFilter) -> ColumnElement[bool]:
 def _holds(text: str, run_id: str) -> ColumnElement[bool]:
     terms = terms_of(text)
     if terms:
-        said = select(col(Turn.dialogue_id)).where(turn_matches(terms, run_id))
-        return or_(example_matches(terms), col(Dialogue.id).in_(said))
+        # Asked of one dialogue after the other: a page is full long before all that hold a common word were found.
+        return or_(example_matches(terms), _has_turn(turn_matches(terms, run_id)))
     # No index knows signs.
-    said = select(col(Turn.id)).where(
-        col(Turn.dialogue_id) == col(Dialogue.id), col(Turn.content).contains(text, autoescape=True)
-    )
-    return or_(col(Example.text).contains(text, autoescape=True), said.correlate(Dialogue).exists())
+    said = _has_turn(col(Turn.content).contains(text, autoescape=True))
+    return or_(col(Example.text).contains(text, autoescape=True), said)

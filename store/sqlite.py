@@ -28,6 +28,9 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 )
 _CACHE_KIB = 64 * 1024
 """Pages that a writer keeps: ids are hashes, so every index of them is written to all over."""
+_CHECKPOINT_PAGES = 8_000
+"""How long the write-ahead log gets before it is brought into the file, some 32 MB: pages that are written to again and
+again in the meantime are brought there once."""
 _BUSY_TIMEOUT_MS = 15_000
 """How long a write waits for another process that is writing."""
 
@@ -89,6 +92,7 @@ def writing_engine(url: str) -> Engine:
         # NORMAL loses nothing when the process dies, and at most the last commits when the power does; never corrupts.
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         connection.execute("PRAGMA foreign_keys=ON")
 
     _begin_explicitly(engine)

@@ -12,7 +12,7 @@ from .site import Site
 DRAWN = 5
 """Trainings whose curves are drawn: the last. More cannot be told apart."""
 SHOWN_NOW = 6
-PATIENCE_S = 1.0
+PATIENCE_S = 0.1
 """How long the first to look at a run waits for its counts."""
 
 
