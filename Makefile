@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights postgresql hosts run test test-cluster lint format lock clean
+.PHONY: help setup weights postgresql chromium screenshots hosts run test test-cluster lint format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,8 +34,19 @@ postgresql: $(STAMP)
 	else false; fi || \
 	echo "without PostgreSQL's server programs (Debian's package postgresql) its tests are skipped" >&2
 
+# They also look at the viewer's pages in a real browser.
+chromium: $(STAMP)
+	@$(BIN)/python -c 'from tests.browser.chromium import find_chromium; find_chromium()' 2>/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
+	else false; fi || \
+	echo "without Chromium (Debian's package chromium) the tests of the viewer's pages are skipped" >&2
+
+screenshots: chromium ## Take the README's pictures of the last run's pages
+	$(BIN)/python -m tests.browser.screenshots openmic-data/openmic.db docs/images
+
 # Whole files go to a process each: some share one run among all their tests. Every process starts a Ray of its own.
-test: weights postgresql ## Run all tests
+test: weights postgresql chromium ## Run all tests
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # The programs of the hosts that the cluster's tests make; tests/cluster/hosts.py says which are lacking.

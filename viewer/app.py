@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from ..store import Store
@@ -61,5 +62,11 @@ def create_app(
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for router in ROUTERS:
         app.include_router(router)
+    # Browsers ask for it where a page names none, as a plain text cannot.
+    app.add_api_route("/favicon.ico", _icon)
     add_failures(app)
     return app
+
+
+def _icon() -> FileResponse:
+    return FileResponse(STATIC / "icon.svg")

@@ -59,8 +59,20 @@ class Site:
             if self._writer is not None:
                 self._writer.close()
 
-    def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-        """A template filled in. Every template has `request` and `store_name`."""
+    def page(
+        self, request: Request, template: str, *, status: int = 200, part: str | None = None, **values: Any
+    ) -> Response:
+        """A template filled in. Every template has `request` and `store_name`.
+
+        Args:
+            request: What is answered.
+            template: The page's template.
+            status: The answer's status.
+            part: The template of the part that `live` sends anew, if the page has one. It gets its `digest`.
+            **values: What the template shows.
+        """
+        if part is not None:
+            values["digest"] = self._digest(request, part, values)
         return HTMLResponse(self._render(request, template, values), status)
 
     def live(self, request: Request, template: str, **values: Any) -> Response:
@@ -69,11 +81,14 @@ class Site:
         The template gets `digest`, which it hands back as `?seen=` when it asks again. The browser's page is therefore
         left alone, with what is selected or unfolded in it, for as long as nothing happened.
         """
-        text = self._render(request, template, {**values, "digest": ""})
-        digest = content_hash(text)[:16]
+        digest = self._digest(request, template, values)
         if request.query_params.get("seen") == digest:
             return Response(status_code=204)
         return HTMLResponse(self._render(request, template, {**values, "digest": digest}))
+
+    def _digest(self, request: Request, template: str, values: dict[str, Any]) -> str:
+        """What a part of a page says, as a hash."""
+        return content_hash(self._render(request, template, {**values, "digest": ""}))[:16]
 
     def _render(self, request: Request, template: str, values: dict[str, Any]) -> str:
         return self._templates.get_template(template).render(request=request, store_name=self.store.url, **values)

@@ -120,7 +120,12 @@ def _adapter(version: int, say: Say) -> Adapter:
 
 def _turns(say: Say) -> list[Any]:
     student: dict[str, Any] = {"adapter_version": 1}
-    critic: dict[str, Any] = {"agent": Agent.CRITIC, "model": say("model"), "template_hash": "h1"}
+    critic: dict[str, Any] = {
+        "agent": Agent.CRITIC,
+        "model": say("model"),
+        "model_resolved": say("model"),
+        "template_hash": "h1",
+    }
     return [
         turn(0, content=say("draft"), note=say("note"), **student),
         turn(1, content=say("other draft"), **student),

@@ -19,7 +19,7 @@ router = APIRouter()
 @router.get("/runs/{run}/ratings")
 def ratings(request: Request, site: AtSite, run: str, what: RatedPairs = "test") -> Response:
     """The results, of pairs on test inputs or of those of dialogues."""
-    return site.page(request, "ratings.html", **_facts(site, site.run(run), what))
+    return site.page(request, "ratings.html", part="_ratings.html", **_facts(site, site.run(run), what))
 
 
 @router.get("/runs/{run}/ratings/live")
@@ -37,7 +37,6 @@ def _facts(site: Site, run: Run, what: RatedPairs) -> dict[str, Any]:
         "results": _results(tuple(rated_pairs(site.store, run, what)), settings, run.seed),
         "confidence": settings.confidence,
         "enough": FEW,
-        "digest": "",
     }
 
 

