@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from openmic.core.config import ObjectiveSettings
+from openmic.core.training_settings import ObjectiveSettings
 from openmic.training.objectives import Objective, RowLogprobs
 
 WIDTH = 6

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from openmic.core.config import ObjectiveSettings
+from openmic.core.training_settings import ObjectiveSettings
 from openmic.training.objectives import OBJECTIVES, TARGET, RowLogprobs
 
 from .formula_rows import differences, gradient, row, rows

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from openmic.core.config import ObjectiveSettings, TrainingSettings
 from openmic.core.errors import ConfigError
 from openmic.core.records import PreferenceSource
+from openmic.core.training_settings import ObjectiveSettings, TrainingSettings
 from openmic.training.logprobs import completion_logprobs
 from openmic.training.objectives import MISMATCHED, OBJECTIVES, TARGET, Phase, RowLogprobs, objective_names, phases
 from openmic.training.tokenization import collate, encode_pair
