@@ -47,7 +47,7 @@ screenshots: chromium ## Take the README's pictures of the last run's pages
 
 # Whole files go to a process each: some share one run among all their tests. Every process starts a Ray of its own.
 test: weights postgresql chromium ## Run all tests
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The programs of the hosts that the cluster's tests make; tests/cluster/hosts.py says which are lacking.
 hosts: $(STAMP)

@@ -8,6 +8,15 @@ import pytest
 
 from . import postgresql, tiny
 
+HERE = Path(__file__).parent
+LONGEST = (HERE, HERE / "benchmarks")
+"""The folders of the tests that carry out whole runs and benchmarks."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: were it last, one process would work on it while the others have nothing."""
+    items.sort(key=lambda item: item.path.parent not in LONGEST)
+
 
 @pytest.fixture(scope="session")
 def tiny_tokenizer() -> Any:

@@ -26,6 +26,11 @@ def rejudged(source: WholeRun) -> dict[str, Any]:
     return command(source, "rejudge", source.status["run"], "--set", "cast.simulated.flip_rate=1.0")
 
 
+@pytest.fixture(scope="module")
+def trained(source: WholeRun) -> dict[str, Any]:
+    return command(source, "train", source.status["run"], "--objective", "simpo", "--set", "training.epochs=2")
+
+
 def command(source: WholeRun, *arguments: str) -> dict[str, Any]:
     """What a command says with --json. Must succeed."""
     done = openmic(*arguments, "--json", cwd=source.folder)
@@ -34,9 +39,8 @@ def command(source: WholeRun, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def test_training_from_transcripts_generates_nothing_and_asks_nobody(source: WholeRun) -> None:
-    before = source.status
-    status = command(source, "train", before["run"], "--objective", "simpo", "--set", "training.epochs=2")
+def test_training_from_transcripts_generates_nothing_and_asks_nobody(source: WholeRun, trained: dict[str, Any]) -> None:
+    before, status = source.status, trained
     assert status["status"] == "finished"
     assert [(v["version"], v["stage"]) for v in status["versions"]] == [
         (0, "no adapter"),
@@ -117,8 +121,7 @@ def test_a_student_can_be_trained_on_the_new_critic_s_preferences(source: WholeR
     assert "has no adapter to talk to (it is a rejudge)" in silent.stderr
 
 
-def test_what_was_trained_can_be_evaluated_afterwards(source: WholeRun) -> None:
-    trained = command(source, "train", source.status["run"], "--objective", "sd")
+def test_what_was_trained_can_be_evaluated_afterwards(source: WholeRun, trained: dict[str, Any]) -> None:
     assert all("n" not in version for version in trained["versions"])
     judged = command(source, "evaluate", trained["run"])
     assert [version["n"] for version in judged["versions"]] == [3, 3, 3]
