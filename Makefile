@@ -45,9 +45,10 @@ chromium: $(STAMP)
 screenshots: chromium ## Take the README's pictures of the last run's pages
 	$(BIN)/python -m tests.browser.screenshots openmic-data/openmic.db docs/images
 
-# Whole files go to a process each: some share one run among all their tests. Every process starts a Ray of its own.
+# Whole files go to a process each: some share one run among all their tests. Every process starts a Ray of its own,
+# and computes in one thread: several that wait for each other's would take many times as long.
 test: weights postgresql chromium ## Run all tests
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The programs of the hosts that the cluster's tests make; tests/cluster/hosts.py says which are lacking.
 hosts: $(STAMP)

@@ -45,7 +45,7 @@ def write_config(folder: Path, student: Path, /, **sections: dict[str, Any]) -> 
         "verdict": {"tie_margin": 0.0},
         "dialogue": {"inputs": 6, "candidates": 3},
         "preferences": {"length_ratio": [0.05, 20.0], "teacher_over_student": True},
-        "training": {"epochs": 1},
+        "training": {"epochs": 1, "threads": 1},
         "evaluation": {"dev_inputs": 2, "bootstrap_samples": 200, "sampling": {"max_tokens": 16}},
     }
     for name, section in sections.items():

@@ -71,6 +71,12 @@ class Tab:
         dialog.dismiss()
 
 
+def press(page: Page, key: str) -> None:
+    """Press a key on a page that has loaded: its text is there before its scripts listen."""
+    page.wait_for_load_state()
+    page.keyboard.press(key)
+
+
 @contextmanager
 def tab(browser: Browser, origin: str, **options: Any) -> Iterator[Tab]:
     """A tab of a browser that knows nothing yet; in the end nothing may have gone wrong in it."""

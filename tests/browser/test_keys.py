@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from .looking import Tab
+from .looking import Tab, press
 
 LIST = "/runs/RUN1/dialogues?stage=rehearse"
 FOCUSED = "document.activeElement.getAttribute('href')"
@@ -27,9 +27,9 @@ def test_j_and_k_go_through_the_rows_and_enter_opens_one(opened: Tab) -> None:
     page = opened.go(LIST)
     listed = rows(page)
     for key, place in (("j", 0), ("j", 1), ("j", 2), ("k", 1)):
-        page.keyboard.press(key)
+        press(page, key)
         assert page.evaluate(FOCUSED) == listed[place]
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     opened.reached("/dialogues/")
     assert opened.path == listed[1]
 
@@ -38,7 +38,7 @@ def test_j_and_k_go_from_dialogue_to_dialogue_within_the_filter(opened: Tab) -> 
     listed = rows(opened.go(LIST))
     page = opened.go(listed[0])
     for key, place in (("j", 1), ("j", 2), ("k", 1), ("n", 2), ("p", 1)):
-        page.keyboard.press(key)
+        press(page, key)
         opened.reached(listed[place].replace("?", r"\?"))
     assert "stage=rehearse" in opened.path
 
@@ -46,10 +46,10 @@ def test_j_and_k_go_from_dialogue_to_dialogue_within_the_filter(opened: Tab) -> 
 def test_n_and_p_turn_the_pages_of_a_list(opened: Tab) -> None:
     page = opened.go(LIST)
     first = rows(page)
-    page.keyboard.press("n")
+    press(page, "n")
     opened.reached(r".*after=")
     assert not set(rows(page)) & set(first)
-    page.keyboard.press("p")
+    press(page, "p")
     opened.reached(r"/runs/RUN1/dialogues\?stage=rehearse$")
     assert rows(page) == first
 
@@ -57,39 +57,39 @@ def test_n_and_p_turn_the_pages_of_a_list(opened: Tab) -> None:
 def test_j_and_k_go_from_input_to_input_where_two_adapters_stand_side_by_side(opened: Tab) -> None:
     page = opened.go("/runs/RUN1/compare?a=0&b=2")
     expect(page.get_by_text("input 1 of 3")).to_be_visible()
-    page.keyboard.press("j")
+    press(page, "j")
     expect(page.get_by_text("input 2 of 3")).to_be_visible()
-    page.keyboard.press("k")
+    press(page, "k")
     expect(page.get_by_text("input 1 of 3")).to_be_visible()
 
 
 def test_slash_searches_and_escape_lets_go(opened: Tab) -> None:
     page = opened.go("/runs/RUN1")
-    page.keyboard.press("/")
+    press(page, "/")
     field = page.get_by_role("searchbox")
     expect(field).to_be_focused()
     page.keyboard.type("j/?k")
     expect(field).to_have_value("j/?k")
     expect(page.locator("#help")).to_be_hidden()
-    page.keyboard.press("Escape")
+    press(page, "Escape")
     expect(field).not_to_be_focused()
-    page.keyboard.press("/")
+    press(page, "/")
     field.fill("draft")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     opened.reached(r"/search\?run=RUN1&q=draft")
     expect(page.locator("mark").first).to_have_text("draft")
-    page.keyboard.press("j")
-    page.keyboard.press("Enter")
+    press(page, "j")
+    press(page, "Enter")
     opened.reached("/dialogues/")
 
 
 def test_a_question_mark_tells_the_keys_and_escape_closes_them(opened: Tab) -> None:
     page = opened.go(LIST)
     shown = page.locator("#help")
-    for close in (lambda: page.keyboard.press("Escape"), lambda: page.get_by_role("button", name="Close").click()):
-        page.keyboard.press("?")
+    for close in (lambda: press(page, "Escape"), lambda: page.get_by_role("button", name="Close").click()):
+        press(page, "?")
         expect(shown).to_be_visible()
-        page.keyboard.press("j")
+        press(page, "j")
         assert page.evaluate("document.querySelector('dialog').contains(document.activeElement)")
         close()
         expect(shown).to_be_hidden()
@@ -100,7 +100,7 @@ def test_a_question_mark_tells_the_keys_and_escape_closes_them(opened: Tab) -> N
 def test_keys_with_a_modifier_are_the_browsers_own(opened: Tab) -> None:
     page = opened.go(LIST)
     for modifier in ("Control", "Alt", "Meta"):
-        page.keyboard.press(f"{modifier}+j")
+        press(page, f"{modifier}+j")
         assert page.evaluate("document.activeElement === document.body")
 
 
@@ -111,7 +111,7 @@ def test_tab_reaches_everything_and_the_focus_is_seen(opened: Tab, path: str) ->
     page = opened.go(path)
     reached = []
     while True:
-        page.keyboard.press("Tab")
+        press(page, "Tab")
         focused = page.evaluate(NEXT_FOCUS)
         if focused is None:
             break

@@ -90,6 +90,8 @@ def test_what_one_unfolds_stays_while_nothing_happens(browser: Browser, origin: 
     store.add(run(id="STILL", name="waiting", status="running"))
     with tab(browser, origin) as found:
         page = found.go("/runs/STILL")
+        with page.expect_response(lambda answer: answer.status == 204, timeout=SOON_MS):
+            pass  # what was still being counted is there now
         page.evaluate("document.querySelector('#live').__mark = true")
         with page.expect_response(lambda answer: answer.status == 204, timeout=SOON_MS):
             pass

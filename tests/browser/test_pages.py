@@ -14,7 +14,7 @@ from openmic.store import Dialogue, Run, Store, Turn
 from openmic.store.backup import back_up
 
 from ..whole_run import finished_run
-from .looking import Tab, origin_of, tab, viewing
+from .looking import Tab, origin_of, press, tab, viewing
 
 HERE = Path(__file__).parent
 LAYOUT = (HERE / "layout.js").read_text(encoding="utf-8")
@@ -75,7 +75,7 @@ def rated(browser: Browser, where: str, paths: dict[str, str]) -> None:
         with tab(browser, where) as found:
             page = found.go(f"{paths['rate']}?rater={rater}")
             for number in (1, 2):
-                page.keyboard.press(key)
+                press(page, key)
                 expect(page.locator("main [role=status]")).to_contain_text(f"{number} of")
 
 

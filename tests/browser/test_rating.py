@@ -5,7 +5,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from openmic.store import Annotation, Store, Turn, Verdict
 
-from .looking import Tab, tab
+from .looking import Tab, press, tab
 
 
 def begin(opened: Tab, rater: str) -> Page:
@@ -13,7 +13,7 @@ def begin(opened: Tab, rater: str) -> Page:
     page = opened.go("/runs/RUN1/rate")
     page.get_by_label("your name").focus()
     page.keyboard.type(rater)
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     rated(page, 0)
     return page
 
@@ -31,7 +31,7 @@ def test_one_key_rates_a_pair_and_shows_the_next(opened: Tab, store: Store) -> N
     for number, key in enumerate(keys, 1):
         left, right = page.locator(".sides .said").all_text_contents()
         shown.append((str(page.locator("[name=pair]").get_attribute("value")), left, right))
-        page.keyboard.press(key)
+        press(page, key)
         rated(page, number)
     expect(page.get_by_role("heading", name="All rated")).to_be_visible()
     kept = {row.verdict_id: row for row in store.select(Annotation, name="preference", author="Kay")}
@@ -49,12 +49,12 @@ def test_one_key_rates_a_pair_and_shows_the_next(opened: Tab, store: Store) -> N
 
 def test_u_takes_one_back_to_rate_it_anew(opened: Tab, store: Store) -> None:
     page = begin(opened, "Una")
-    page.keyboard.press("t")
+    press(page, "t")
     rated(page, 1)
-    page.keyboard.press("u")
+    press(page, "u")
     expect(page.get_by_text("You rated this pair already: a tie")).to_be_visible()
     rated(page, 1)
-    page.keyboard.press("s")
+    press(page, "s")
     expect(page.get_by_text("You rated this pair already")).to_be_hidden()
     rated(page, 1)
     [correction] = store.select(Annotation, name="correction", author="Una")
@@ -68,19 +68,19 @@ def test_a_key_that_is_held_down_rates_once(opened: Tab, store: Store) -> None:
     # The key is still down: to the next page it is a repetition.
     page.keyboard.down("t")
     page.keyboard.up("t")
-    page.keyboard.press("s")
+    press(page, "s")
     rated(page, 2)
     assert [row.label for row in store.select(Annotation, author="Hal", order_by="created_at")] == ["tie", "skip"]
 
 
 def test_keys_rate_nothing_while_one_types_or_reads_help(opened: Tab, store: Store) -> None:
     page = begin(opened, "Tia")
-    page.keyboard.press("/")
+    press(page, "/")
     page.keyboard.type("tals")
-    page.keyboard.press("Escape")
-    page.keyboard.press("?")
+    press(page, "Escape")
+    press(page, "?")
     for key in "tals":
-        page.keyboard.press(key)
+        press(page, key)
     expect(page.locator("#help")).to_be_visible()
     rated(page, 0)
     assert not store.select(Annotation, author="Tia")
@@ -105,13 +105,13 @@ def test_it_is_rated_by_buttons_too(browser: Browser, origin: str, store: Store,
 
 
 def test_results_come_in_while_somebody_rates(browser: Browser, origin: str, opened: Tab) -> None:
-    begin(opened, "Lia").keyboard.press("a")
+    press(begin(opened, "Lia"), "a")
     rated(opened.page, 1)
     with tab(browser, origin) as watching:
         page = watching.go("/runs/RUN1/ratings")
         expect(page.locator("#live li", has_text="Lia")).to_have_text("Lia 1")
         page.evaluate("window.__same = true")
-        opened.page.keyboard.press("l")
+        press(opened.page, "l")
         rated(opened.page, 2)
         expect(page.locator("#live li", has_text="Lia")).to_have_text("Lia 2", timeout=30_000)
         assert page.evaluate("window.__same")
