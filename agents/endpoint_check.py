@@ -3,7 +3,7 @@
 import difflib
 from typing import Any
 
-import httpx
+import httpx2
 
 from ..core.config import EndpointSettings
 from ..core.errors import EndpointSetupError
@@ -34,13 +34,13 @@ def check_endpoint(name: str, settings: EndpointSettings) -> bool:
     headers = {"Authorization": f"Bearer {key or 'none'}"}
     timeout = min(CHECK_SECONDS, settings.timeout_s)
     try:
-        with httpx.Client(timeout=timeout, headers=headers, mounts=dict.fromkeys(LOOPBACK)) as client:
+        with httpx2.Client(timeout=timeout, headers=headers, mounts=dict.fromkeys(LOOPBACK)) as client:
             answer = client.get(f"{url}/models")
             if answer.status_code in {404, 405, 501}:  # an endpoint may serve chat completions and nothing else
                 answer = client.post(f"{url}/chat/completions", json=_smallest_request(settings.model))
                 _check_status(name, settings, url, answer)
                 return False
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise EndpointSetupError(
             f"cast.{name}: the endpoint {url} cannot be reached ({error}); is it running, and is the address right? "
             f"Set cast.{name}.base_url or OPENAI_BASE_URL"
@@ -61,7 +61,7 @@ def check_scores_prompts(name: str, settings: EndpointSettings) -> None:
     try:
         headers = {"Authorization": f"Bearer {key or 'none'}"}
         timeout = settings.timeout_s  # a model may have to be loaded first
-        with httpx.Client(timeout=timeout, headers=headers, mounts=dict.fromkeys(LOOPBACK)) as client:
+        with httpx2.Client(timeout=timeout, headers=headers, mounts=dict.fromkeys(LOOPBACK)) as client:
             answer = client.post(f"{url}/completions", json=body)
             if answer.status_code == 429:
                 return
@@ -69,7 +69,7 @@ def check_scores_prompts(name: str, settings: EndpointSettings) -> None:
                 reason = f"HTTP {answer.status_code}: {answer.text[:200]}"
             elif len(answer.json()["choices"][0]["logprobs"]["token_logprobs"]) > 1:
                 return
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         reason = str(error)
     except (ValueError, LookupError, TypeError):
         pass
@@ -79,7 +79,7 @@ def check_scores_prompts(name: str, settings: EndpointSettings) -> None:
     )
 
 
-def _check_status(name: str, settings: EndpointSettings, url: str, answer: httpx.Response) -> None:
+def _check_status(name: str, settings: EndpointSettings, url: str, answer: httpx2.Response) -> None:
     if answer.status_code in {401, 403}:
         held = "rejects the key in" if endpoint_key(settings) else "wants a key, and there is none in"
         raise EndpointSetupError(
@@ -98,7 +98,7 @@ def _check_status(name: str, settings: EndpointSettings, url: str, answer: httpx
         )
 
 
-def _check_model(name: str, settings: EndpointSettings, url: str, answer: httpx.Response) -> bool:
+def _check_model(name: str, settings: EndpointSettings, url: str, answer: httpx2.Response) -> bool:
     try:
         listed: list[dict[str, Any]] = answer.json()["data"]
         owners = {str(item["id"]): item.get("owned_by") for item in listed}

@@ -9,7 +9,7 @@ beside that (callbacks and tracing, headers, errors) is left to them. Not for st
 import json
 from typing import Any
 
-import httpx
+import httpx2
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
@@ -29,7 +29,7 @@ class DirectChat(ChatOpenAI):
         """Raises openai's errors for what an endpoint refuses, ValueError and the like for a body that is no reply."""
         body = self._get_request_payload(messages, stop=stop) | kwargs
         del body["stream"]
-        response = await self.root_async_client.post("/chat/completions", body=body, cast_to=httpx.Response)
+        response = await self.root_async_client.post("/chat/completions", body=body, cast_to=httpx2.Response)
         answer = json.loads(response.content)
         result = self._create_chat_result(answer)
         for generation, choice in zip(result.generations, answer["choices"], strict=True):

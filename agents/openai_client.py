@@ -6,12 +6,11 @@ completions endpoint, with `echo`: chat completions give no log-probabilities of
 """
 
 import asyncio
-import itertools
 import os
 import random
 import time
 
-import httpx
+import httpx2
 import openai
 from aiolimiter import AsyncLimiter
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -28,8 +27,6 @@ from .openai_replies import chat_reply, scored_prompt
 OPENAI_URL = "https://api.openai.com/v1"
 LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 """Never reached through a proxy, whatever HTTP_PROXY says: the proxy's own loopback is another machine's."""
-CALLS_PER_POOL = 4
-"""Calls at once for which there is a pool of connections: what one of them costs grows with their number in a pool."""
 BACKOFF_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
 CHARACTERS_PER_TOKEN = 4
@@ -58,31 +55,23 @@ class OpenAIClient:
 
     def __init__(self, settings: EndpointSettings, *, base_url: str | None = None) -> None:
         self._settings = settings
-        trust = httpx.create_ssl_context()
-        self._pools = [
-            httpx.AsyncClient(
-                timeout=settings.timeout_s,
-                limits=httpx.Limits(max_connections=None),
-                mounts=dict.fromkeys(LOOPBACK),
-                verify=trust,
-            )
-            for _ in range(-(-settings.max_concurrency // CALLS_PER_POOL))
-        ]
-        chats = [
-            DirectChat(
-                model=settings.model,
-                base_url=base_url or endpoint_url(settings),
-                api_key=SecretStr(endpoint_key(settings) or "none"),
-                timeout=settings.timeout_s,
-                max_retries=0,
-                use_responses_api=False,
-                disable_streaming=True,
-                http_async_client=pool,
-            )
-            for pool in self._pools
-        ]
-        self._url = chats[0].openai_api_base
-        self._chats = itertools.cycle(chats)
+        # aiohttp below, since what a call costs httpx2's own transport grows with the number in flight.
+        self._connections = openai.DefaultAioHttpClient(
+            timeout=settings.timeout_s,
+            limits=httpx2.Limits(max_connections=settings.max_concurrency),
+            mounts=dict.fromkeys(LOOPBACK),
+        )
+        self._chat = DirectChat(
+            model=settings.model,
+            base_url=base_url or endpoint_url(settings),
+            api_key=SecretStr(endpoint_key(settings) or "none"),
+            timeout=settings.timeout_s,
+            max_retries=0,
+            use_responses_api=False,
+            disable_streaming=True,
+            http_async_client=self._connections,
+        )
+        self._url = self._chat.openai_api_base
         self._in_flight = asyncio.Semaphore(settings.max_concurrency)
         self._requests = _per_minute(settings.requests_per_minute)
         self._tokens = _per_minute(settings.tokens_per_minute)
@@ -117,15 +106,14 @@ class OpenAIClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        for pool in self._pools:
-            await pool.aclose()
+        await self._connections.aclose()
 
     async def _converse(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
         """One attempt; an option the endpoint refuses is left out, now and from now on."""
         while True:
             options = self._options.of(request)
             try:
-                message = await next(self._chats).ainvoke(_messages(request.messages), **options)
+                message = await self._chat.ainvoke(_messages(request.messages), **options)
             except REFUSALS as error:
                 if not self._options.learn(error, options):
                     raise
@@ -135,7 +123,7 @@ class OpenAIClient:
 
     async def _score(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
         """One attempt at the log-probabilities of a prompt. Servers refuse to write no token at all, so one is."""
-        client: openai.AsyncOpenAI = next(self._chats).root_async_client
+        client: openai.AsyncOpenAI = self._chat.root_async_client
         completion: Completion = await client.completions.create(
             model=self._settings.model,
             prompt="\n".join(message.content for message in request.messages),
