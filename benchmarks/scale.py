@@ -10,6 +10,7 @@ import itertools
 import os
 import sys
 import time
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 
 from report import arguments, report
@@ -96,7 +97,7 @@ def main(arguments_: list[str] | None = None) -> None:
     """Measure and print."""
     options = arguments((__doc__ or "").splitlines()[0]).parse_args(arguments_)
     numbers = NUMBERS[:2] if options.quick else NUMBERS
-    with ray_session():
+    with redirect_stdout(sys.stderr), ray_session():  # Ray tells on stdout how many processes it has started
         rates = {number: asyncio.run(throughput(number, ROUNDS * SECONDS)) for number in numbers}
     rows = [
         {"students": n, "requests/s": rate, "linear": rates[1] * n, "share": rate / (rates[1] * n)}

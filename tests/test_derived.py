@@ -1,11 +1,15 @@
 """Working on what is stored: a whole run, then `train`, `rejudge` and `evaluate` through the real command line."""
 
 import json
+import sys
+from contextlib import chdir, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from openmic.cli.app import main
 from openmic.store import Adapter, Dialogue, LLMCall, Preference, Run, Store, Training, TrainingItem, Turn, Verdict
 
 from .whole_run import WholeRun, openmic, whole_run, write_config
@@ -39,6 +43,16 @@ def command(source: WholeRun, *arguments: str) -> dict[str, Any]:
     return found
 
 
+def refusal(source: WholeRun, *arguments: str) -> str:
+    """What a command says that has to end with code 2. In this process, which is quick: nothing is begun."""
+    with chdir(source.folder), redirect_stderr(StringIO()) as said, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["openmic", *arguments])
+        with pytest.raises(SystemExit) as ending:
+            main()
+    assert ending.value.code == 2
+    return said.getvalue()
+
+
 def test_training_from_transcripts_generates_nothing_and_asks_nobody(source: WholeRun, trained: dict[str, Any]) -> None:
     before, status = source.status, trained
     assert status["status"] == "finished"
@@ -65,15 +79,12 @@ def test_training_from_transcripts_generates_nothing_and_asks_nobody(source: Who
 
 
 def test_what_plays_no_part_cannot_be_set(source: WholeRun) -> None:
-    done = openmic("train", source.status["run"], "--set", "dialogue.inputs=3", cwd=source.folder)
-    assert done.returncode == 2
-    assert "only training, preferences, student, seed can be set" in done.stderr
-    done = openmic("train", "latest", "--objective", "ppo", cwd=source.folder)
-    assert done.returncode == 2
-    assert "training.objective 'ppo'" in done.stderr
-    done = openmic("train", source.status["run"], "--from-version", "9", cwd=source.folder)
-    assert done.returncode == 2
-    assert "no adapter version 9" in done.stderr
+    of_run = ("train", source.status["run"])
+    assert "only training, preferences, student, seed can be set" in refusal(
+        source, *of_run, "--set", "dialogue.inputs=3"
+    )
+    assert "training.objective 'ppo'" in refusal(source, "train", "latest", "--objective", "ppo")
+    assert "no adapter version 9" in refusal(source, *of_run, "--from-version", "9")
     with Store.open_readonly(source.store) as store:
         assert all(run.status == "finished" for run in store.select(Run))
 
@@ -116,9 +127,8 @@ def test_a_student_can_be_trained_on_the_new_critic_s_preferences(source: WholeR
     shown = openmic("transcripts", "list", rejudged["run"], cwd=source.folder)
     assert shown.returncode == 0
     assert "judged again" in shown.stdout
-    silent = openmic("chat", "--run", rejudged["run"], "The kettle broke.", cwd=source.folder)
-    assert silent.returncode == 2
-    assert "has no adapter to talk to (it is a rejudge)" in silent.stderr
+    silent = refusal(source, "chat", "--run", rejudged["run"], "The kettle broke.")
+    assert "has no adapter to talk to (it is a rejudge)" in silent
 
 
 def test_what_was_trained_can_be_evaluated_afterwards(source: WholeRun, trained: dict[str, Any]) -> None:
@@ -134,6 +144,4 @@ def test_what_was_trained_can_be_evaluated_afterwards(source: WholeRun, trained:
 
 
 def test_versions_that_are_not_there_cannot_be_evaluated(source: WholeRun) -> None:
-    done = openmic("evaluate", source.status["run"], "--version", "7", cwd=source.folder)
-    assert done.returncode == 2
-    assert "no adapter version [7]" in done.stderr
+    assert "no adapter version [7]" in refusal(source, "evaluate", source.status["run"], "--version", "7")
