@@ -29,8 +29,8 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 _CACHE_KIB = 64 * 1024
 """Pages that a writer keeps: ids are hashes, so every index of them is written to all over."""
 _CHECKPOINT_PAGES = 64_000
-"""How long the write-ahead log gets before it is brought into the file, some 256 MB: pages that are written to again and
-again in the meantime are brought there once."""
+"""How long the write-ahead log gets before it is brought into the file, some 256 MB: a page that is written to many
+times in the meantime is brought there once."""
 _BUSY_TIMEOUT_MS = 15_000
 """How long a write waits for another process that is writing."""
 
