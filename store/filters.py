@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVarTuple, get_args
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy import Boolean, ColumnElement, FunctionElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import col
 
 from ..core.records import Agent, Stage
@@ -106,6 +108,32 @@ def _has_turn(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return found.correlate(Dialogue).exists()
 
 
+class _HoldsWords(FunctionElement[bool]):
+    """Whether words are in a dialogue, asked of each dialogue or of all at once: what the database at hand is fast at.
+
+    SQLite is asked of one dialogue after the other: a page is full long before all that hold a common word were found.
+    PostgreSQL would look the word up in its index anew for every dialogue.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, of_each: ColumnElement[bool], of_all: ColumnElement[bool]) -> None:
+        super().__init__(of_each, of_all)
+
+
+@compiles(_HoldsWords, "sqlite")
+def _of_each(element: _HoldsWords, compiler: SQLCompiler, **options: object) -> str:
+    of_each, _ = element.clauses
+    return f"({compiler.process(of_each, **options)})"
+
+
+@compiles(_HoldsWords, "postgresql")
+def _of_all(element: _HoldsWords, compiler: SQLCompiler, **options: object) -> str:
+    _, of_all = element.clauses
+    return f"({compiler.process(of_all, **options)})"
+
+
 def _has_verdict(wanted: VerdictFilter) -> ColumnElement[bool]:
     condition = ~col(Verdict.consistent) if wanted == "inconsistent" else col(Verdict.outcome) == wanted
     found = select(col(Verdict.id)).where(col(Verdict.dialogue_id) == col(Dialogue.id), condition)
@@ -115,8 +143,13 @@ def _has_verdict(wanted: VerdictFilter) -> ColumnElement[bool]:
 def _holds(text: str, run_id: str) -> ColumnElement[bool]:
     terms = terms_of(text)
     if terms:
-        # Asked of one dialogue after the other: a page is full long before all that hold a common word were found.
-        return or_(example_matches(terms), _has_turn(turn_matches(terms, run_id)))
+        matches = turn_matches(terms, run_id)
+        turns = select(col(Turn.dialogue_id)).where(col(Turn.run_id) == run_id, matches).correlate(None)
+        inputs = select(col(Example.id)).where(example_matches(terms)).correlate(None)
+        return _HoldsWords(
+            or_(example_matches(terms), _has_turn(matches)),
+            or_(col(Dialogue.example_id).in_(inputs), col(Dialogue.id).in_(turns)),
+        )
     # No index knows signs.
     said = _has_turn(col(Turn.content).contains(text, autoescape=True))
     return or_(col(Example.text).contains(text, autoescape=True), said)
