@@ -217,4 +217,6 @@ def build_dialogue_graph() -> DialogueGraph:
     graph.add_edge("critique", "revise")
     graph.add_conditional_edges("revise", after_revise)
     graph.add_edge("demonstrate", END)
-    return graph.compile(name="dialogue")
+    # By default it would use the campaign's checkpointer, where a dialogue is known by nothing but how many began
+    # before it: a resumed round would begin with others, and give each the state of another.
+    return graph.compile(checkpointer=False, name="dialogue")

@@ -1,5 +1,6 @@
 """What several rooms test with, made once per session: tiny students, as ordinary folders, and a database server."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,12 @@ from . import postgresql, tiny
 HERE = Path(__file__).parent
 LONGEST = (HERE, HERE / "benchmarks")
 """The folders of the tests that carry out whole runs and benchmarks."""
+
+
+def pytest_sessionstart() -> None:
+    """Tests that a shell began in the background ignore Ctrl-C, and so would every command they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,7 +1,13 @@
+from typing import Any
+
 import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
+from langgraph.runtime import Runtime
 
 from openmic.core.errors import EndpointError
-from openmic.core.records import Split
+from openmic.core.records import Generation, GenerationRequest, Split
 from openmic.core.records import Stage as StageName
 from openmic.graph.runtime import RunContext
 from openmic.graph.stages.rehearse import rehearse, round_inputs
@@ -51,6 +57,56 @@ def test_a_round_holds_a_dialogue_for_each_input_and_finds_them_held_afterwards(
     hold_round(stage, again)
     assert again.requests == []
     assert store.select(Dialogue, stage=StageName.REHEARSE) == rows
+
+
+class Stopped(Exception):
+    """Stands for an interruption."""
+
+
+class StoppingPool(ScriptedPool):
+    """Answers some requests, and then no more."""
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        if len(self.requests) == 8:
+            raise Stopped
+        return await super().generate(request)
+
+
+def test_a_round_that_is_resumed_within_a_campaign_holds_every_dialogue_to_its_own_end(
+    prepare: Prepare, store: Store
+) -> None:
+    """The campaign's checkpoints are no dialogue's: the first that is held on must not get the first one's state."""
+    stage = prepare(TRAIN, dialogue={"candidates": 3, "max_revisions": 0, "concurrency": 1})
+    saver = InMemorySaver()
+
+    async def hold_the_round(state: dict[str, Any], runtime: Runtime[RunContext]) -> dict[str, Any]:
+        await rehearse(runtime.context, 1, 0)
+        return {}
+
+    campaign: StateGraph[Any, RunContext, Any, Any] = StateGraph(dict, context_schema=RunContext)
+    campaign.add_node("rehearse", hold_the_round)
+    campaign.add_edge(START, "rehearse")
+    graph = campaign.compile(checkpointer=saver)
+    thread: RunnableConfig = {"configurable": {"thread_id": "RUN1"}}
+
+    def carry_out(pool: ScriptedPool, state: dict[str, Any] | None) -> None:
+        async def act(context: RunContext) -> None:
+            await graph.ainvoke(state, thread, context=context)
+
+        stage.play(pool, act)
+
+    with pytest.raises(Stopped):
+        carry_out(StoppingPool(TEXTS), {"begun": True})
+    finished = store.count(Dialogue, status="finished")
+    assert 0 < finished < 5
+    carry_out(ScriptedPool(TEXTS), None)
+    dialogues = store.select(Dialogue, stage=StageName.REHEARSE)
+    assert [dialogue.status for dialogue in dialogues] == ["finished"] * 5
+    for dialogue in dialogues:
+        found = store.conversation(dialogue.id)
+        assert dialogue.final_turn_id in {turn.id for turn in found.turns}
+        assert found.verdicts
+    assert {saved.config["configurable"]["checkpoint_ns"] for saved in saver.list(thread)} == {""}
 
 
 def test_a_dialogue_that_failed_leaves_the_others_alone(prepare: Prepare, store: Store, serve: Serve) -> None:
