@@ -110,7 +110,7 @@ def _dialogue(run_id: str, number: int, round_number: int, examples: list[str], 
     of_run = {"run_id": run_id, "dialogue_id": dialogue, "created_at": moment}
     said = [texts.text() for _ in ids]
     verdict = {
-        "id": derive_id("verdict", dialogue),
+        "id": derive_id(dialogue, "verdict"),
         "agent": "critic",
         "first_turn_id": ids[0],
         "second_turn_id": ids[1],
@@ -154,7 +154,7 @@ def _dialogue(run_id: str, number: int, round_number: int, examples: list[str], 
     if outcome != "tie":
         chosen, rejected = (0, 1) if outcome == "win" else (1, 0)
         preference = {
-            "id": derive_id("preference", dialogue),
+            "id": derive_id(dialogue, "preference"),
             "round": round_number,
             "example_id": example,
             "chosen_turn_id": ids[chosen],
@@ -166,7 +166,7 @@ def _dialogue(run_id: str, number: int, round_number: int, examples: list[str], 
             "verdict_id": verdict["id"],
         }
         rows.append((Preference, preference | of_run))
-        item = {"id": derive_id("item", dialogue), "run_id": run_id, "position": number}
+        item = {"id": derive_id(dialogue, "item"), "run_id": run_id, "position": number}
         training = derive_id(run_id, "training", round_number)
         rows.append((TrainingItem, item | {"training_id": training, "preference_id": preference["id"]}))
     return rows

@@ -133,10 +133,27 @@ async def measure(settings: StudentSettings, refs: list[AdapterRef]) -> dict[str
     finally:
         pool.close()
     assert all(pauses["from storage"]), "an adapter that was to be read from storage was still loaded"
-    wrong = sum(one.token_ids != expected[one.adapter_version, prompt] for prompt, one in crowd.answers)
+    mixed_up = [mix_up(prompt, one, expected) for prompt, one in crowd.answers]
+    wrong = [found for found in mixed_up if found is not None]
     versions = len({one.adapter_version for _, one in crowd.answers})
-    counts = {"answers": len(crowd.answers), "versions": versions, "lost": crowd.lost, "wrong adapter": wrong}
-    return {"pauses": pauses, "roll_outs": roll_outs, **counts}
+    counts = {"answers": len(crowd.answers), "versions": versions, "lost": crowd.lost, "wrong adapter": len(wrong)}
+    return {"pauses": pauses, "roll_outs": roll_outs, **counts, "mix-ups": wrong}
+
+
+def mix_up(prompt: str, answer: Generation, expected: Answers) -> dict[str, Any] | None:
+    """What there is to know of an answer that is not its adapter's; None for one that is."""
+    said = answer.token_ids
+    if said == expected[answer.adapter_version, prompt]:
+        return None
+    return {
+        "request": answer.request_id,
+        "student": answer.worker,
+        "prompt": prompt,
+        "version": answer.adapter_version,
+        "versions that say so": [version for (version, of), alone in expected.items() if of == prompt and alone == said],
+        "said": said,
+        "expected": expected[answer.adapter_version, prompt],
+    }
 
 
 def main(arguments_: list[str] | None = None) -> None:

@@ -28,7 +28,7 @@ def _preference(
     dialogue: Dialogue, chosen: Turn, rejected: Turn, source: PreferenceSource, margin: float, verdict_id: str | None
 ) -> Preference:
     return Preference(
-        id=derive_id(dialogue.run_id, "preference", chosen.id, rejected.id),
+        id=derive_id(dialogue.id, "preference", chosen.id, rejected.id),
         run_id=dialogue.run_id,
         round=dialogue.round,
         dialogue_id=dialogue.id,

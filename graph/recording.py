@@ -152,7 +152,7 @@ def record_verdict(
         next(turn for turn, ballot in said if ballot.forward is order and ballot.member == 0) for order in (True, False)
     )
     verdict = Verdict(
-        id=derive_id("verdict", forward.id),
+        id=derive_id(forward.id, "verdict"),
         run_id=dialogue.run_id,
         dialogue_id=dialogue.id,
         agent="judge" if forward.agent is Agent.JUDGE else "critic",

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.config import EvaluationSettings
-from ..core.ids import derive_id
 from ..core.records import Split
 from ..evaluation.summary import JudgedOutput, gain
 from ..store import Adapter, Evaluation, EvaluationItem, Run, Store, Training, Turn, Verdict, overview
@@ -68,7 +67,7 @@ def stage_names(adapters: Sequence[Adapter]) -> list[str]:
 
 
 def _version(store: Store, adapter: Adapter, stage: str, training: Training | None) -> dict[str, Any]:
-    evaluation = store.get(Evaluation, derive_id(adapter.run_id, "evaluation", adapter.version, Split.TEST))
+    evaluation = _on_test_inputs(store, adapter.run_id, adapter.version)
     summary = evaluation.summary if evaluation is not None and evaluation.status == "finished" else {}
     return {
         "version": adapter.version,
@@ -108,7 +107,13 @@ def _gain(store: Store, run: Run, settings: EvaluationSettings, adapters: list[A
 
 
 def _outputs(store: Store, run: Run, version: int) -> list[JudgedOutput]:
-    return judged_outputs(store, derive_id(run.id, "evaluation", version, Split.TEST))
+    evaluation = _on_test_inputs(store, run.id, version)
+    return judged_outputs(store, evaluation.id) if evaluation is not None else []
+
+
+def _on_test_inputs(store: Store, run_id: str, version: int) -> Evaluation | None:
+    found = store.select(Evaluation, run_id=run_id, adapter_version=version, split=Split.TEST)
+    return found[0] if found else None
 
 
 def judged_outputs(store: Store, evaluation_id: str) -> list[JudgedOutput]:

@@ -32,7 +32,7 @@ class BulkWriter:
     every later call raises it. Calls may come from any thread.
     """
 
-    def __init__(self, store: Store, *, batch: int = 5_000, batches_waiting: int = 3) -> None:
+    def __init__(self, store: Store, *, batch: int = 20_000, batches_waiting: int = 3) -> None:
         """Begin.
 
         Args:

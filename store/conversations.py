@@ -68,9 +68,11 @@ class ConversationReader(Reader):
         Raises:
             NotFoundError: There is no dialogue `after`.
         """
-        statement = in_order(_lines().where(*_of(run_id, wanted)), order).limit(limit)
+        page = in_order(_joined(select(col(Dialogue.id))).where(*_of(run_id, wanted)), order).limit(limit)
         if after is not None:
-            statement = statement.where(beyond(order, self._place(after, order)))
+            page = page.where(beyond(order, self._place(after, order)))
+        # What a line tells besides is only looked up for those that are on the page.
+        statement = in_order(_lines().where(col(Dialogue.id).in_(page)), order)
         return [DialogueLine(*line) for line in self.rows(statement)]
 
     def count_dialogues(self, run_id: str, wanted: DialogueFilter | None = None) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVarTuple, get_args
 
-from sqlalchemy import Boolean, ColumnElement, FunctionElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy import Boolean, ColumnElement, FunctionElement, Select, and_, case, func, literal, or_, select, tuple_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import col
@@ -20,6 +20,8 @@ Columns = TypeVarTuple("Columns")
 VerdictFilter = Literal["win", "tie", "loss", "inconsistent"]
 DialogueOrder = Literal["started", "-started", "input", "-input", "turns", "-turns"]
 """When a dialogue was begun, its input's text, how many turns it has; `-` is descending."""
+_COMMON = 1000
+"""Turns of a run that hold a word which is not rare: a page is full after a look at some of them."""
 ORDERS: tuple[DialogueOrder, ...] = get_args(DialogueOrder)
 
 
@@ -49,11 +51,9 @@ class DialogueFilter:
         equal = {"stage": self.stage, "round": self.round, "status": self.status, "stop_reason": self.stop_reason}
         found = [getattr(Dialogue, name) == value for name, value in equal.items() if value is not None]
         if self.agent is not None:
-            found.append(_has_turn(col(Turn.agent) == self.agent))
+            found.append(_has_turn_by(self.agent))
         if self.adapter_version is not None:
-            # There is an index that begins with the run.
-            of_run = col(Turn.run_id) == col(Dialogue.run_id)
-            found.append(_has_turn(and_(of_run, col(Turn.adapter_version) == self.adapter_version)))
+            found.append(_has_turn_by(Agent.STUDENT, col(Turn.adapter_version) == self.adapter_version))
         if self.verdict is not None:
             found.append(_has_verdict(self.verdict))
         if self.tag is not None:
@@ -108,11 +108,16 @@ def _has_turn(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return found.correlate(Dialogue).exists()
 
 
+def _has_turn_by(agent: Agent, *more: ColumnElement[bool]) -> ColumnElement[bool]:
+    # There is an index that begins with run and agent.
+    return _has_turn(and_(col(Turn.run_id) == col(Dialogue.run_id), col(Turn.agent) == agent, *more))
+
+
 class _HoldsWords(FunctionElement[bool]):
     """Whether words are in a dialogue, asked of each dialogue or of all at once: what the database at hand is fast at.
 
     SQLite is asked of one dialogue after the other: a page is full long before all that hold a common word were found.
-    PostgreSQL would look the word up in its index anew for every dialogue.
+    PostgreSQL would look the word up in its index anew for every dialogue, so it is asked of all, unless there are many.
     """
 
     type = Boolean()
@@ -145,10 +150,14 @@ def _holds(text: str, run_id: str) -> ColumnElement[bool]:
     if terms:
         matches = turn_matches(terms, run_id)
         turns = select(col(Turn.dialogue_id)).where(col(Turn.run_id) == run_id, matches).correlate(None)
+        some = turns.limit(_COMMON + 1).subquery()
+        common = select(func.count() > _COMMON).select_from(some).scalar_subquery()
+        # Of an EXISTS it would make a look-up of all after all.
+        one = select(literal(True)).where(col(Turn.dialogue_id) == col(Dialogue.id), matches).limit(1)
+        said = case((common, one.correlate(Dialogue).scalar_subquery()), else_=col(Dialogue.id).in_(turns))
         inputs = select(col(Example.id)).where(example_matches(terms)).correlate(None)
         return _HoldsWords(
-            or_(example_matches(terms), _has_turn(matches)),
-            or_(col(Dialogue.example_id).in_(inputs), col(Dialogue.id).in_(turns)),
+            or_(example_matches(terms), _has_turn(matches)), or_(col(Dialogue.example_id).in_(inputs), said)
         )
     # No index knows signs.
     said = _has_turn(col(Turn.content).contains(text, autoescape=True))

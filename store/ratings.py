@@ -15,7 +15,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from ..core.errors import NotFoundError
-from ..core.ids import derive_id, derive_seed
+from ..core.ids import content_hash, derive_id, derive_seed
 from ..core.ratings import RatedPair, RatedPairs, Rating
 from ..core.records import Outcome, Split
 from ..core.text import words
@@ -67,7 +67,8 @@ def pairs_to_rate(
     found = reader.rows(_test(run, versions) if what == "test" else _compared(run, versions))
     met: Counter[str] = Counter()
     ranked: list[tuple[int, str, str]] = []
-    for lot, verdict, example in sorted((derive_id(run.seed, verdict), verdict, example) for verdict, example in found):
+    drawn = ((content_hash([run.seed, verdict]), verdict, example) for verdict, example in found)
+    for lot, verdict, example in sorted(drawn):
         ranked.append((met[example], lot, verdict))
         met[example] += 1
     return [verdict for _, _, verdict in sorted(ranked)[:number]]
@@ -137,7 +138,7 @@ def rating(
     label = choice if choice not in chosen else "win" if chosen[choice] else "loss"
     data = {"left": verdict.first_turn_id if first_left else verdict.second_turn_id, "seconds": seconds}
     return Annotation(
-        id=derive_id("preference", verdict.id, rater) if corrects is None else derive_id("correction", corrects),
+        id=derive_id(verdict.id, "preference", rater) if corrects is None else derive_id(corrects, "correction"),
         run_id=verdict.run_id,
         dialogue_id=verdict.dialogue_id,
         verdict_id=verdict.id,

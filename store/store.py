@@ -149,7 +149,7 @@ class Store(ConversationReader):
         """
         with self._transaction(f"adding {name}") as connection:
             for made, parameters in sorted(tables, key=lambda item: _PLACES[item[0].table]):
-                connection.exec_driver_sql(made.sql, parameters)
+                made.execute(connection, parameters)
 
     def add_new(self, *rows: SQLModel) -> int:
         """Like `add`, but rows whose primary key exists are left as they are; returns how many were new.

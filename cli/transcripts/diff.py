@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from ...core.errors import ConfigError, NotFoundError
-from ...core.records import Stage, TurnKind
+from ...core.records import Agent, Stage, TurnKind
 from ...core.text import printable
 from ...core.word_diff import word_diff
 from ...store import Conversation, Dialogue, Example, Store, Turn
@@ -86,6 +86,7 @@ def _evaluated(reader: Store, run_id: str, version: int) -> dict[str, str]:
             col(Dialogue.run_id) == run_id,
             col(Dialogue.stage) == Stage.EVALUATE,
             col(Turn.run_id) == run_id,
+            col(Turn.agent) == Agent.STUDENT,
             col(Turn.adapter_version) == version,
         )
         .order_by(col(Dialogue.started_at), col(Dialogue.id))

@@ -29,6 +29,7 @@ def quick(name: str, *arguments: str) -> dict[str, Any]:
 
 def test_swaps_under_load_lose_and_mix_up_nothing(tiny_causal: Path) -> None:
     parts = quick("swap", "--model", str(tiny_causal))["parts"]
+    assert parts["mix-ups"] == []
     assert parts["lost"] == parts["wrong adapter"] == 0
     assert parts["answers"] > parts["versions"] >= 2
     assert {kind: len(found) for kind, found in parts["pauses"].items()} == {"from storage": 10, "still loaded": 10}

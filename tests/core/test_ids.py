@@ -53,7 +53,7 @@ def test_equal_values_have_equal_hashes(value: object) -> None:
 
 def test_seeds_are_the_same_on_every_machine() -> None:
     assert derive_seed(7, "teacher", "demonstrate", 0) == 1710063193
-    assert derive_id("run", "example", 1) == "48231485ca8a6495af2e139b0089744b"
+    assert derive_id("run", "example", 1) == "ac48231485ca8a6495af2e139b008974"
 
 
 def test_seeds_do_not_depend_on_the_process() -> None:
@@ -66,7 +66,22 @@ def test_seeds_do_not_depend_on_the_process() -> None:
 def test_every_part_of_a_seed_counts_and_where_it_stands() -> None:
     parts: list[tuple[str | int, ...]] = [(1, 2), (2, 1), (12,), (1, "2", ""), ("", 1, 2), ("1 2",)]
     assert len({derive_seed(*part) for part in parts}) == len(parts)
-    assert len({derive_id(*part) for part in parts}) == len(parts)
+    assert len({derive_id("run", *part) for part in parts}) == len(parts)
+
+
+def test_ids_within_the_same_thing_begin_alike() -> None:
+    run, other = "01M84CE03TK1YYXY35WEWS01RT", "01M84C14MFHSNN02BNF6JFNJ26"
+    dialogues = [derive_id(run, number) for number in range(200)]
+    assert len(set(dialogues)) == 200
+    assert len({dialogue[:2] for dialogue in dialogues}) == 1
+    assert derive_id(other, 0)[:2] != dialogues[0][:2]
+    turns = [derive_id(dialogues[0], seq) for seq in range(200)]
+    assert {turn[:12] for turn in turns} == {dialogues[0][:12]}
+    assert {len(identity) for identity in (*dialogues, *turns)} == {32}
+    assert derive_id(turns[3], "verdict")[:12] == dialogues[0][:12]
+    # What follows is as good as drawn by lot, so that a beginning that people type is rarely another's.
+    assert len({dialogue[2:7] for dialogue in dialogues}) > 190
+    assert len({turn[12:17] for turn in turns}) > 190
 
 
 def test_seeds_fill_their_range_and_never_leave_it() -> None:

@@ -247,8 +247,8 @@ class ContinuousEngine:
         with self._paused():
             try:
                 self._refuse_adapted_output(version, adapter)
+                self._load_of[version] = next(self._loads)  # before the version can be asked for
                 self._shelf.put(version, adapter, self._leaving)
-                self._load_of[version] = next(self._loads)
             finally:
                 self._router.hook()
 
