@@ -150,7 +150,9 @@ def mix_up(prompt: str, answer: Generation, expected: Answers) -> dict[str, Any]
         "student": answer.worker,
         "prompt": prompt,
         "version": answer.adapter_version,
-        "versions that say so": [version for (version, of), alone in expected.items() if of == prompt and alone == said],
+        "versions that say so": [
+            version for (version, of), alone in expected.items() if of == prompt and alone == said
+        ],
         "said": said,
         "expected": expected[answer.adapter_version, prompt],
     }

@@ -31,8 +31,8 @@ def derive_id(within: str, *parts: str | int) -> str:
     """A stable 32-character id for what is identified by its parts, so that doing a thing again finds it done.
 
     Ids within the same thing begin alike: with the first two characters of a hash of it, or, where it has such an id
-    itself, with the first twelve of that. So the rows of a run lie near each other in a database's indexes, and those of
-    a dialogue side by side; a writer of many would else have to touch a page for each.
+    itself, with the first twelve of that. So the rows of a run lie near each other in a database's indexes, those of a
+    dialogue side by side; a writer of many would else have to touch a page for each.
     """
     shared = within[:12] if _DERIVED.fullmatch(within) else content_hash(within)[:2]
     own = content_hash("\x1f".join(str(part) for part in (within, *parts)))

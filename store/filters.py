@@ -117,7 +117,7 @@ class _HoldsWords(FunctionElement[bool]):
     """Whether words are in a dialogue, asked of each dialogue or of all at once: what the database at hand is fast at.
 
     SQLite is asked of one dialogue after the other: a page is full long before all that hold a common word were found.
-    PostgreSQL would look the word up in its index anew for every dialogue, so it is asked of all, unless there are many.
+    PostgreSQL would look the word up in its index anew for every dialogue, so it is asked of all if they are few.
     """
 
     type = Boolean()
@@ -154,10 +154,10 @@ def _holds(text: str, run_id: str) -> ColumnElement[bool]:
         common = select(func.count() > _COMMON).select_from(some).scalar_subquery()
         # Of an EXISTS it would make a look-up of all after all.
         one = select(literal(True)).where(col(Turn.dialogue_id) == col(Dialogue.id), matches).limit(1)
-        said = case((common, one.correlate(Dialogue).scalar_subquery()), else_=col(Dialogue.id).in_(turns))
+        held = case((common, one.correlate(Dialogue).scalar_subquery()), else_=col(Dialogue.id).in_(turns))
         inputs = select(col(Example.id)).where(example_matches(terms)).correlate(None)
         return _HoldsWords(
-            or_(example_matches(terms), _has_turn(matches)), or_(col(Dialogue.example_id).in_(inputs), said)
+            or_(example_matches(terms), _has_turn(matches)), or_(col(Dialogue.example_id).in_(inputs), held)
         )
     # No index knows signs.
     said = _has_turn(col(Turn.content).contains(text, autoescape=True))

@@ -1,8 +1,8 @@
 """INSERTs of whole rows that are put together once, and rows brought into the form the database's driver takes.
 
 SQLAlchemy would do both again for every call, in the thread that writes; here any thread can bring rows into form.
-Python's sqlite3 gives the interpreter's lock away for every statement, and a thread that computes gives it back late: so
-SQLite is given many rows in one.
+Python's sqlite3 gives the interpreter's lock away for every statement, and a thread that computes gives it back late:
+so SQLite is given many rows in one.
 """
 
 from collections.abc import Callable, Mapping, Sequence

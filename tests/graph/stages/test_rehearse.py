@@ -59,7 +59,7 @@ def test_a_round_holds_a_dialogue_for_each_input_and_finds_them_held_afterwards(
     assert store.select(Dialogue, stage=StageName.REHEARSE) == rows
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Stands for an interruption."""
 
 
@@ -68,7 +68,7 @@ class StoppingPool(ScriptedPool):
 
     async def generate(self, request: GenerationRequest) -> Generation:
         if len(self.requests) == 8:
-            raise Stopped
+            raise StoppedError
         return await super().generate(request)
 
 
@@ -95,7 +95,7 @@ def test_a_round_that_is_resumed_within_a_campaign_holds_every_dialogue_to_its_o
 
         stage.play(pool, act)
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         carry_out(StoppingPool(TEXTS), {"begun": True})
     finished = store.count(Dialogue, status="finished")
     assert 0 < finished < 5
