@@ -37,7 +37,7 @@ def verify(reader: Reader) -> Iterator[Fault]:
 
     Hashes: of each turn's content, of each input, prompt template and LLM request, and of the messages that a turn
     answers. References: that each leads to a row (PostgreSQL enforces it, SQLite is asked), that a turn, its dialogue
-    and its run belong together, that a preference agrees with its verdict, a training's items with the training, and an
+    and its run belong together, that a dialogue ends with a turn of its own, that a preference agrees with its verdict, a training's items with the training, and an
     adapter with the training that made it. On SQLite also the file itself, and nothing else where that is damaged.
     """
     if reader.dialect == "sqlite":
@@ -140,6 +140,13 @@ def _lineage() -> Iterator[tuple[str, Select[str, str], str]]:
         .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
         .where(col(Turn.run_id) != col(Dialogue.run_id)),
         "is of another run than its dialogue {0}",
+    )
+    yield (
+        "dialogue",
+        select("dialogue " + col(Dialogue.id), col(Turn.id))
+        .join(Turn, col(Dialogue.final_turn_id) == col(Turn.id))
+        .where(col(Turn.dialogue_id) != col(Dialogue.id)),
+        "ends with turn {0}, which is another dialogue's",
     )
     agrees = or_(
         and_(
