@@ -75,9 +75,10 @@ class ConversationReader(Reader):
         statement = in_order(_lines().where(col(Dialogue.id).in_(page)), order)
         return [DialogueLine(*line) for line in self.rows(statement)]
 
-    def count_dialogues(self, run_id: str, wanted: DialogueFilter | None = None) -> int:
-        """How many dialogues `dialogues` returns without a limit."""
-        return int(self.rows(_joined(select(func.count())).where(*_of(run_id, wanted)))[0][0])
+    def count_dialogues(self, run_id: str, wanted: DialogueFilter | None = None, *, most: int | None = None) -> int:
+        """How many dialogues `dialogues` returns without a limit; nothing is counted beyond `most`."""
+        found = _joined(select(col(Dialogue.id))).where(*_of(run_id, wanted)).limit(most)
+        return int(self.rows(select(func.count()).select_from(found.subquery()))[0][0])
 
     def neighbours(
         self, dialogue_id: str, wanted: DialogueFilter | None = None, order: DialogueOrder = "started"

@@ -43,6 +43,7 @@ def talk(store: Store) -> Iterator[Store]:
 def found(store: Store, order: DialogueOrder = "started", **wanted: Any) -> list[str]:
     lines = store.dialogues(RUN, DialogueFilter(**wanted), order=order)
     assert store.count_dialogues(RUN, DialogueFilter(**wanted)) == len(lines)
+    assert store.count_dialogues(RUN, DialogueFilter(**wanted), most=1) == min(1, len(lines))
     return [line.dialogue.id for line in lines]
 
 

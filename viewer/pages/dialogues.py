@@ -17,6 +17,8 @@ from ..texts import plain
 PAGE = 50
 PATIENCE_S = 0.1
 """How long a page waits until the dialogues under its filter are counted."""
+COUNTED = 1000
+"""How many dialogues that hold a text are counted: a common word is in very many."""
 
 router = APIRouter()
 
@@ -39,6 +41,7 @@ def dialogues(request: Request, site: AtSite, run: str, after: str | None = None
         lines=page,
         tags=tags_of(site.store, [line.dialogue.id for line in page]),
         total=_total(site, found, wanted),
+        most=_most(wanted),
         after=after,
         next_after=page[-1].dialogue.id if len(lines) > PAGE else None,
         choices=_choices(site, found),
@@ -51,18 +54,28 @@ def count(request: Request, site: AtSite, run: str) -> Response:
     """How many there are, for a page that did not wait for it."""
     found = site.run(run)
     wanted = asked(request.query_params)
-    return site.live(request, "_total.html", run=found, asked=wanted, total=_total(site, found, wanted))
+    total = _total(site, found, wanted)
+    return site.live(request, "_total.html", run=found, asked=wanted, total=total, most=_most(wanted))
 
 
 def _total(site: Site, run: Run, wanted: Asked) -> int | None:
-    """How many dialogues there are under the filter; None while they are being counted."""
+    """How many dialogues there are under the filter, or one more than are counted; None while they are being counted."""
+    most = _most(wanted)
     key = ("dialogues", run.id, run.status, run.finished_at, wanted.filter)
     # Tags come and go after a run has ended.
     final = run.status == "finished" and wanted.filter.tag is None
     total: int | None = site.slow.get(
-        key, lambda: site.store.count_dialogues(run.id, wanted.filter), final=final, patience_s=PATIENCE_S
+        key,
+        lambda: site.store.count_dialogues(run.id, wanted.filter, most=None if most is None else most + 1),
+        final=final,
+        patience_s=PATIENCE_S,
     )
     return total
+
+
+def _most(wanted: Asked) -> int | None:
+    """How many dialogues are counted under the filter; None for all."""
+    return COUNTED if wanted.filter.text is not None else None
 
 
 def _choices(site: Site, run: Run) -> dict[str, Any]:
