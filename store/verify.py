@@ -37,8 +37,9 @@ def verify(reader: Reader) -> Iterator[Fault]:
 
     Hashes: of each turn's content, of each input, prompt template and LLM request, and of the messages that a turn
     answers. References: that each leads to a row (PostgreSQL enforces it, SQLite is asked), that a turn, its dialogue
-    and its run belong together, that a dialogue ends with a turn of its own, that a preference agrees with its verdict, a training's items with the training, and an
-    adapter with the training that made it. On SQLite also the file itself, and nothing else where that is damaged.
+    and its run belong together, that a dialogue ends with a turn of its own, that a preference agrees with its verdict,
+    a training's items with the training, and an adapter with the training that made it. On SQLite also the file itself,
+    and nothing else where that is damaged.
     """
     if reader.dialect == "sqlite":
         damage = list(_file(reader))

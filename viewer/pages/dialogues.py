@@ -59,7 +59,7 @@ def count(request: Request, site: AtSite, run: str) -> Response:
 
 
 def _total(site: Site, run: Run, wanted: Asked) -> int | None:
-    """How many dialogues there are under the filter, or one more than are counted; None while they are being counted."""
+    """How many dialogues there are under the filter, or one more than are counted; None while that goes on."""
     most = _most(wanted)
     key = ("dialogues", run.id, run.status, run.finished_at, wanted.filter)
     # Tags come and go after a run has ended.
