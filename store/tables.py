@@ -121,7 +121,7 @@ class Turn(Row, table=True):
     __tablename__ = "turn"
     __table_args__ = (
         UniqueConstraint("dialogue_id", "seq"),
-        Index("ix_turn_run_id_agent_adapter_version_dialogue_id", "run_id", "agent", "adapter_version", "dialogue_id"),
+        Index("ix_turn_run_id_agent_dialogue_id_adapter_version", "run_id", "agent", "dialogue_id", "adapter_version"),
         index_where_set("turn", "parent_turn_id"),
     )
 

@@ -21,7 +21,7 @@ INDEXES = (
     ("dialogue", ("run_id", "started_at", "id")),
     ("dialogue", ("example_id", "started_at")),
     ("dialogue", ("final_turn_id",)),
-    ("turn", ("run_id", "agent", "adapter_version", "dialogue_id")),
+    ("turn", ("run_id", "agent", "dialogue_id", "adapter_version")),
     ("turn", ("created_at",)),
     ("turn", ("parent_turn_id",)),
     ("verdict", ("first_turn_id",)),
