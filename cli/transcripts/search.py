@@ -49,14 +49,16 @@ def search_texts(
     for hit in page:
         _print_hit(console, hit)
     if more:
-        typer.echo(f"more: add --after {page[-1].turn.id[:12]}", err=True)
+        typer.echo(f"more: add --after '{_place(page[-1])}'", err=True)
+
+
+def _place(hit: SearchHit) -> str:
+    return f"{hit.dialogue.id[:12]}#{hit.turn.seq + 1}"
 
 
 def _print_hit(console: Console, hit: SearchHit) -> None:
     turn, dialogue = hit.turn, hit.dialogue
-    line = Text.assemble(
-        (f"{dialogue.id[:12]}#{turn.seq + 1}", "bold"), "  ", (turn.agent.value, colour_of(turn.agent))
-    )
+    line = Text.assemble((_place(hit), "bold"), "  ", (turn.agent.value, colour_of(turn.agent)))
     about = f"{turn.kind} · {dialogue.stage} · round {dialogue.round} · run {turn.run_id}"
     line.append(f" {about}" + (" · in its input" if hit.in_input else ""), style="dim")
     console.print(line)

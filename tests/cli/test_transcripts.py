@@ -65,10 +65,12 @@ def test_search_shows_what_matched_and_where(of_run: Openmic) -> None:
 
 
 def test_search_goes_on_after_a_hit(of_run: Openmic) -> None:
-    hits = [hit["turn"] for hit in json_of(of_run, "search", "the", "-n", "4")]
+    hits = json_of(of_run, "search", "the", "-n", "4")
     page = of_run("transcripts", "search", "the", "-n", "2")
-    assert page.err == f"more: add --after {hits[1][:12]}\n"
-    assert [hit["turn"] for hit in json_of(of_run, "search", "the", "-n", "2", "--after", hits[1][:12])] == hits[2:]
+    last = f"{hits[1]['dialogue'][:12]}#{hits[1]['place']}"
+    assert page.err == f"more: add --after '{last}'\n"
+    assert json_of(of_run, "search", "the", "-n", "2", "--after", last) == hits[2:]
+    assert json_of(of_run, "search", "the", "-n", "2", "--after", hits[1]["turn"]) == hits[2:]
 
 
 def test_two_versions_on_one_input_stand_side_by_side(of_run: Openmic) -> None:
