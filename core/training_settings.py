@@ -6,6 +6,12 @@ from pydantic import Field
 
 from .section import Section
 
+LAG_TOLERANT = frozenset({"sft", "sd"})
+"""Objectives that learn what a text says, whoever wrote it. All others compare likelihoods under the student as it is,
+to which texts that another student wrote say less."""
+DEFAULT_LAG = 1
+"""The most for objectives that are not tolerant."""
+
 
 class LoRASettings(Section):
     """The adapter's shape, in PEFT's words."""
@@ -97,6 +103,13 @@ class TrainingSettings(FineTuneSettings):
     resources: dict[str, float] = Field(default_factory=dict)
     """Custom Ray resources that each needs, to have them on certain nodes: {"trainer": 1}."""
     lora: LoRASettings = LoRASettings()
+
+
+def most_lag(objective: str, max_lag: int | Literal["auto"] | None) -> int | None:
+    """What `training.max_lag` comes to for an objective; None for any lag."""
+    if max_lag != "auto":
+        return max_lag
+    return None if objective in LAG_TOLERANT else DEFAULT_LAG
 
 
 class ImitationSettings(FineTuneSettings):

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import AsyncFileLock
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
@@ -32,6 +33,9 @@ async def open_checkpoints(store: Store, home: Path) -> AsyncIterator[BaseCheckp
     """
     if not is_postgresql(store.address):
         async with AsyncSqliteSaver.from_conn_string(str(home / FILE)) as in_file:
+            # Of two that turn SQLite's write-ahead log on at once, one is refused outright.
+            async with AsyncFileLock(home / f"{FILE}.lock"):
+                await in_file.setup()
             yield in_file
         return
     import psycopg
@@ -43,7 +47,6 @@ async def open_checkpoints(store: Store, home: Path) -> AsyncIterator[BaseCheckp
             **connect_arguments(store.address), autocommit=True, prepare_threshold=0, row_factory=dict_row
         )
         async with connection:
-            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
             await connection.execute(f"SET search_path TO {SCHEMA}")
             saver = AsyncPostgresSaver(connection)
             await _set_up(saver, connection)
@@ -59,12 +62,14 @@ async def open_checkpoints(store: Store, home: Path) -> AsyncIterator[BaseCheckp
 async def _set_up(saver: Any, connection: Any) -> None:
     """Make the checkpointer's tables, one process at a time.
 
-    It makes indexes concurrently, and those wait for every other statement in the database: whoever waited for the
-    lock inside a statement would be waited for in turn.
+    PostgreSQL refuses one of two that make a schema at once, IF NOT EXISTS or not. The checkpointer makes indexes
+    concurrently, and those wait for every other statement in the database: whoever waited for the lock inside a
+    statement would be waited for in turn.
     """
     while not await _one_value(connection, "SELECT pg_try_advisory_lock(%s)"):  # noqa: ASYNC110 - on another machine
         await asyncio.sleep(0.05)
     try:
+        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
         await saver.setup()
     finally:
         await _one_value(connection, "SELECT pg_advisory_unlock(%s)")

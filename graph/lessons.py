@@ -11,11 +11,12 @@ from sqlmodel import col
 
 from ..core.config import RunConfig
 from ..core.records import Split, Stage, TrainingExample, TurnKind
+from ..core.training_settings import most_lag
 from ..store import Dialogue, Example, Preference, TrainingItem, Turn
 from ..training.objectives import OBJECTIVES, Objective, phases
 from .rankings import rankings
 from .runtime import TrainingContext
-from .staleness import lags_of, most_lag
+from .staleness import lags_of
 
 
 @dataclass(frozen=True, slots=True)

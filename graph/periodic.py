@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 
+from ..core.training_settings import most_lag
 from .admission import Admission
 from .improvement import improve
 from .lessons import new_preferences
 from .runtime import RunContext
-from .staleness import lag, most_lag, versions_served
+from .staleness import lag, versions_served
 
 
 class PeriodicTraining:

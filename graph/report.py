@@ -8,7 +8,6 @@ from ..core.config import EvaluationSettings
 from ..core.records import Split
 from ..evaluation.summary import JudgedOutput, gain
 from ..store import Adapter, Evaluation, EvaluationItem, Run, Store, Training, Turn, Verdict, overview
-from .staleness import most_lag
 
 STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
 MODELS = ("teacher", "critic", "jury", "judge")
@@ -26,8 +25,6 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
     serving = [row for row in adapters if row.status == "promoted" and row.uri is not None]
     models = {name: run.cast[name] for name in MODELS if name in run.cast}
     stages = stage_names(adapters)
-    training = run.config.get("training", {})
-    max_lag = most_lag(training.get("objective", ""), training.get("max_lag"))
     trainings = {training.id: training for training in store.select(Training, run_id=run.id)}
     return {
         "run": run.id,
@@ -43,7 +40,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         "models": models,
         "student": run.config["student"]["model"],
         "confidence": settings.confidence,
-        **overview(store, run, max_lag),
+        **overview(store, run),
         "store": store.url,
         "home": run.home,
         "adapter_path": serving[-1].uri if serving else None,

@@ -6,27 +6,14 @@ older one; versions that were rolled back never served and do not count. The tea
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from sqlalchemy import select
 from sqlmodel import col
 
 from ..store import Adapter, Preference, Store, Turn
 
-TOLERANT = frozenset({"sft", "sd"})
-"""Objectives that learn what a text says, whoever wrote it. All others compare likelihoods under the student as it is,
-to which texts that another student wrote say less."""
-DEFAULT_LAG = 1
-"""The most for objectives that are not tolerant."""
 _IN_CHUNK = 10_000
 """Values in one IN list; SQLite takes 32,766 in a statement."""
-
-
-def most_lag(objective: str, max_lag: int | Literal["auto"] | None) -> int | None:
-    """What `training.max_lag` comes to for an objective; None for any lag."""
-    if max_lag != "auto":
-        return max_lag
-    return None if objective in TOLERANT else DEFAULT_LAG
 
 
 def lags_of(store: Store, origin: str, preferences: Sequence[Preference], serving: int) -> dict[str, int]:

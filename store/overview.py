@@ -12,8 +12,8 @@ from .tables import Dialogue, LLMCall, Preference, Run, Turn
 from .yields import verdict_facts, yields
 
 
-def overview(store: Reader, run: Run, max_lag: int | None = None) -> dict[str, Any]:
-    """What has happened in a run so far; `max_lag` is as for `yields`.
+def overview(store: Reader, run: Run) -> dict[str, Any]:
+    """What has happened in a run so far.
 
     Returns:
         Counts, fit for JSON: `dialogues` by status and `stop_reasons` (rehearsals, or what was judged again), `turns`,
@@ -35,7 +35,7 @@ def overview(store: Reader, run: Run, max_lag: int | None = None) -> dict[str, A
         "llm": _spent(store, run),
         "preferences": _tally(store, col(Preference.source), col(Preference.run_id) == run.id),
         "revisions": store.rows(revised)[0][0],
-        "yields": yields(store, run, max_lag=max_lag),
+        "yields": yields(store, run),
         "verdicts": verdict_facts(store, run),
     }
 

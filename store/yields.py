@@ -11,19 +11,19 @@ from sqlmodel import col
 
 from ..core.config import PreferenceSettings
 from ..core.records import Agent, Stage, TurnKind
+from ..core.training_settings import most_lag
 from .lineage import Adapter, TrainingItem
 from .reading import Reader
 from .tables import Dialogue, Preference, Run, Turn, Verdict
 
 
-def yields(store: Reader, run: Run, round_number: int | None = None, *, max_lag: int | None = None) -> dict[str, Any]:
+def yields(store: Reader, run: Run, round_number: int | None = None) -> dict[str, Any]:
     """The yield of every gate and filter of a run's dialogues, or of those of one round.
 
     Args:
         store: Where the run is.
         run: Which.
         round_number: None for all rounds.
-        max_lag: How many versions may have come to serve since what is trained on was written; None for any number.
 
     Returns:
         Counts, fit for JSON. `drafts`: `made`, `rejected` by each gate, `duplicates` within one dialogue, and `valid`,
@@ -31,8 +31,8 @@ def yields(store: Reader, run: Run, round_number: int | None = None, *, max_lag:
         `no_valid_draft`, `one_valid_draft`, `no_similar_length`. `revisions`: `made`, `rejected` by each gate,
         `unchanged`, and `accepted`, preferred to another text. `comparisons` by what was compared: `made`, `ties`
         (nearly even odds) and `inconsistent` (the orders prefer different texts). `preferences` by source: `made`,
-        `outside_length` (of the run's length filter), `too_stale` (left out because of `max_lag`), and `trained_on`,
-        which counts what this run has trained on, even where another run made it.
+        `outside_length` (of the run's length filter), `too_stale` (left out because of `training.max_lag`), and
+        `trained_on`, which counts what this run has trained on, even where another run made it.
     """
     gates = _gates(store, run, round_number)
     drafts, dialogues = _drafts(store, run, round_number, gates[TurnKind.DRAFT])
@@ -41,7 +41,7 @@ def yields(store: Reader, run: Run, round_number: int | None = None, *, max_lag:
         "dialogues": dialogues,
         "revisions": _revisions(store, run, round_number, gates[TurnKind.REVISION]),
         "comparisons": _comparisons(store, run, round_number),
-        "preferences": _preferences(store, run, round_number, max_lag),
+        "preferences": _preferences(store, run, round_number),
     }
 
 
@@ -182,7 +182,9 @@ def _comparisons(store: Reader, run: Run, round_number: int | None) -> dict[str,
     }
 
 
-def _preferences(store: Reader, run: Run, round_number: int | None, max_lag: int | None) -> dict[str, dict[str, int]]:
+def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str, dict[str, int]]:
+    training = run.config.get("training", {})
+    max_lag = most_lag(training.get("objective", ""), training.get("max_lag"))
     low, high = PreferenceSettings.model_validate(run.config.get("preferences", {})).length_ratio
     source, ratio = col(Preference.source), col(Preference.length_ratio)
     of_round = [] if round_number is None else [col(Preference.round) == round_number]

@@ -5,9 +5,10 @@ import pytest
 from openmic.core.ids import content_hash
 from openmic.core.records import Agent, TurnKind
 from openmic.core.records import Stage as StageName
+from openmic.core.training_settings import most_lag
 from openmic.graph.lessons import new_preferences
 from openmic.graph.runtime import RunContext
-from openmic.graph.staleness import histogram, lag, lags_of, most_lag
+from openmic.graph.staleness import histogram, lag, lags_of
 from openmic.store import Adapter, Dialogue, Preference, Store, Turn
 from openmic.training.objectives import OBJECTIVES, objective_names, phases
 

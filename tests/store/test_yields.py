@@ -190,7 +190,8 @@ def test_what_was_too_stale_to_be_trained_on_is_counted(store: Store, scene: Sce
         )
 
     def stale(max_lag: int | None) -> int:
-        found = yields(store, store.resolve_run("RUN1"), max_lag=max_lag)["preferences"]
+        store.update(Run, "RUN1", config={"training": {"objective": "dpo", "max_lag": max_lag}})
+        found = yields(store, store.resolve_run("RUN1"))["preferences"]
         return int(sum(row["too_stale"] for row in found.values()))
 
     promote(1)
