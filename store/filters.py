@@ -152,7 +152,7 @@ def _holds(text: str, run_id: str) -> ColumnElement[bool]:
         turns = select(col(Turn.dialogue_id)).where(col(Turn.run_id) == run_id, matches).correlate(None)
         some = turns.limit(_COMMON + 1).subquery()
         common = select(func.count() > _COMMON).select_from(some).scalar_subquery()
-        # Of an EXISTS it would make a look-up of all after all.
+        # PostgreSQL would turn an EXISTS into a look-up of all after all.
         one = select(literal(True)).where(col(Turn.dialogue_id) == col(Dialogue.id), matches).limit(1)
         held = case((common, one.correlate(Dialogue).scalar_subquery()), else_=col(Dialogue.id).in_(turns))
         inputs = select(col(Example.id)).where(example_matches(terms)).correlate(None)

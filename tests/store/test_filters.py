@@ -81,6 +81,16 @@ def test_a_dialogue_must_be_like_all_that_is_asked_for(talk: Store, wanted: dict
     assert found(talk, **wanted) == ids
 
 
+@pytest.mark.parametrize(
+    ("text", "ids"), [("REVISED", ["d1"]), ('"am late"', ["d1"]), ("bus", ["a9", "c9", "b9"]), ("late bus", [])]
+)
+def test_common_words_are_found_in_the_same_dialogues_as_rare_ones(
+    talk: Store, monkeypatch: pytest.MonkeyPatch, text: str, ids: list[str]
+) -> None:
+    monkeypatch.setattr("openmic.store.filters._COMMON", -1)  # PostgreSQL looks for them in another way
+    assert found(talk, text=text) == ids
+
+
 def test_a_filter_says_what_it_asks_for(talk: Store) -> None:
     assert DialogueFilter(round=0, tag="x").as_json() == {"round": 0, "tag": "x"}
     assert DialogueFilter().empty
