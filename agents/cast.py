@@ -12,8 +12,8 @@ from ..core.records import GenerationRequest, Message, Role, StudentSampling
 from .critique import CRITIQUE_SCHEMA, REMINDER, CritiqueText, parse_critique
 from .llm import LLM, Exchange
 from .llm_agent import Asking, LLMAgent
-from .pairwise import PairwiseJudge
-from .task import PromptTemplate, Task
+from .tasks.task import PromptTemplate, Task
+from .verdicts.pairwise import PairwiseJudge
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
 """The contract of a large model: `await llm.complete(request)`.
 
 Whoever implements it answers the same request the same way, or raises one of openmic's errors. The client over HTTP is
-in `agents.openai_client`; the graph wraps it with one that commits every reply to the store before it is used.
+in `agents.endpoints.client`; the graph wraps it with one that commits every reply to the store before it is used.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..core.records import LLMReply, LLMRequest
-from .task import PromptTemplate
+from .tasks.task import PromptTemplate
 
 
 class LLM(Protocol):

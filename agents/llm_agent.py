@@ -6,7 +6,7 @@ from typing import Any
 from ..core.ids import derive_seed
 from ..core.records import LLMRequest, Message, Role, Sampling
 from .llm import LLM, Exchange
-from .task import Task
+from .tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)

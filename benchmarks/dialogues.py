@@ -24,21 +24,21 @@ from typing import cast
 from report import arguments, report
 
 from openmic.agents.cast import Critic, Judge, StudentAgent, Teacher
-from openmic.agents.task import load_task
+from openmic.agents.tasks.task import load_task
 from openmic.core.config import RunConfig
 from openmic.core.ids import content_hash, new_id
 from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split, Stage, TurnKind
-from openmic.graph.cast_session import model_names, open_cast
-from openmic.graph.overlap import Turns
-from openmic.graph.progress import Silent
-from openmic.graph.provenance import run_record, template_rows
-from openmic.graph.runtime import RunContext
-from openmic.graph.saved_llm import SavedLLM
-from openmic.graph.stages.rehearse import rehearse
+from openmic.graph.context.models import model_names, open_cast
+from openmic.graph.context.progress import Silent
+from openmic.graph.context.reply_cache import SavedLLM
+from openmic.graph.context.run_context import RunContext
+from openmic.graph.context.train_gate import Turns
+from openmic.graph.runs.provenance import run_record, template_rows
+from openmic.graph.stages.collect import rehearse
 from openmic.store import Adapter, Dialogue, LLMCall, Run, Store, Turn, Verdict
 from openmic.store import Example as ExampleRow
-from openmic.training.pool import StudentPool
-from openmic.training.trainer import Trainer
+from openmic.training.pool.pool import StudentPool
+from openmic.training.trainer.trainer import Trainer
 
 TARGET = 0.9
 LATENCIES_S = (0.2, 1.0)

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from openmic.agents.cast import StudentAgent
-from openmic.agents.task import load_task
+from openmic.agents.tasks.task import load_task
 from openmic.core.config import InputSettings
 from openmic.core.inputs import read_inputs
 from openmic.core.records import GenerationRequest, StudentSampling
@@ -37,9 +37,9 @@ from openmic.core.student_settings import ContinuousSettings
 from openmic.training.engines.continuous import ContinuousEngine
 from openmic.training.engines.engine import StudentEngine
 from openmic.training.engines.static import MicroBatcher
-from openmic.training.static_engine import StaticEngine
-from openmic.training.student import LoadedStudent, load_student, resolve_device
-from openmic.training.tokenization import pad_prompts, render_prompt
+from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.student.student import LoadedStudent, load_student, resolve_device
+from openmic.training.student.tokenization import pad_prompts, render_prompt
 
 TARGET = 1.6
 INPUTS = Path(__file__).parent.parent / "examples" / "inputs" / "humor.jsonl"

@@ -21,24 +21,24 @@ from typing import Any, cast
 import torch
 from report import arguments, report
 
-from openmic.agents.task import load_task
+from openmic.agents.tasks.task import load_task
+from openmic.core.concurrency import bounded
 from openmic.core.config import InputSettings, RunConfig
 from openmic.core.ids import new_id
 from openmic.core.inputs import read_inputs
 from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split
-from openmic.graph.cast_session import open_cast
-from openmic.graph.concurrency import bounded
-from openmic.graph.progress import Silent
-from openmic.graph.provenance import run_record, template_rows
-from openmic.graph.runner import open_context
-from openmic.graph.stages.rehearse import rehearse
+from openmic.graph.context.models import open_cast
+from openmic.graph.context.progress import Silent
+from openmic.graph.runs.provenance import run_record, template_rows
+from openmic.graph.runs.start import open_context
+from openmic.graph.stages.collect import rehearse
 from openmic.store import Adapter, Run, Store
 from openmic.store import Example as ExampleRow
 from openmic.training.engines.choose import engine_name, make_engine
 from openmic.training.local_ray import ray_session
-from openmic.training.pool import StudentPool
-from openmic.training.student import LoadedStudent, load_student
-from openmic.training.tokenization import pad_prompts, render_prompt
+from openmic.training.pool.pool import StudentPool
+from openmic.training.student.student import LoadedStudent, load_student
+from openmic.training.student.tokenization import pad_prompts, render_prompt
 
 TARGET = 0.95
 INPUTS = Path(__file__).parent.parent / "examples" / "inputs" / "humor.jsonl"

@@ -18,7 +18,7 @@ from report import arguments, report
 from openmic.core.config import StudentSettings
 from openmic.core.records import AdapterRef, Generation, GenerationRequest, StudentSampling
 from openmic.training.local_ray import ray_session
-from openmic.training.pool import StudentPool
+from openmic.training.pool.pool import StudentPool
 
 TARGET = 0.9
 SECONDS = 2.0

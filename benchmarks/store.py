@@ -24,9 +24,9 @@ from openmic.core.ids import derive_id
 from openmic.core.records import Agent, Stage
 from openmic.store import Example, Store
 from openmic.store.bulk import BulkWriter
-from openmic.store.filters import DialogueFilter
-from openmic.store.location import is_postgresql
-from openmic.store.search import search
+from openmic.store.dialects.location import is_postgresql
+from openmic.store.search.filters import DialogueFilter
+from openmic.store.search.search import search
 from openmic.viewer.app import create_app
 
 TARGET_RATE, TARGET_MS = 10_000.0, 200.0

@@ -19,10 +19,10 @@ from report import arguments, percentile, report
 
 from openmic.core.config import StudentSettings
 from openmic.core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest, Message, StudentSampling
-from openmic.training.adapters import commit_adapter
+from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.local_ray import ray_session
-from openmic.training.pool import StudentPool
-from openmic.training.student import load_student
+from openmic.training.pool.pool import StudentPool
+from openmic.training.student.student import load_student
 
 TARGET_MS = 250.0
 """For the 99th percentile of both kinds of pause."""

@@ -27,7 +27,7 @@ from typing import Any
 from report import arguments, report
 
 from openmic.agents.cast import StudentAgent
-from openmic.agents.task import load_task
+from openmic.agents.tasks.task import load_task
 from openmic.core.config import FineTuneSettings, LoRASettings, StudentSettings, TrainingSettings
 from openmic.core.records import NO_ADAPTER, StudentSampling, TrainingExample
 
@@ -83,8 +83,8 @@ def prepared(options: Any) -> tuple[Any, Any, list[TrainingExample]]:
     """The student, a PEFT model around it that has already taken a step's memory, and the pairs."""
     import torch
 
-    from openmic.training.lora import adapted
-    from openmic.training.student import load_student
+    from openmic.training.adapters.lora import adapted
+    from openmic.training.student.student import load_student
 
     torch.set_num_threads(options.threads)
     student = load_student(options.model, device="cpu")
@@ -97,7 +97,7 @@ def prepared(options: Any) -> tuple[Any, Any, list[TrainingExample]]:
 
 def measure_ours(options: Any) -> float:
     """Seconds from the examples to the trained adapter."""
-    from openmic.training.fine_tune import fine_tune
+    from openmic.training.loop.fine_tune import fine_tune
 
     student, model, examples = prepared(options)
     began = time.perf_counter()
@@ -110,7 +110,7 @@ def measure_trl(options: Any) -> float:
     import datasets
     from trl import DPOConfig, DPOTrainer
 
-    from openmic.training.examples import encode_examples
+    from openmic.training.loop.examples import encode_examples
     from openmic.training.objectives import OBJECTIVES
 
     datasets.disable_progress_bars()
@@ -198,10 +198,10 @@ def in_child(side: str, options: Any, **changes: Any) -> dict[str, float]:
 
 async def feedback_to_answer(options: Any) -> dict[str, float]:
     """Seconds of each part of the way from the examples of a training to the first answer of the adapter it makes."""
-    from openmic.training.job import TrainingJob, TrainingPhase
-    from openmic.training.pool import StudentPool
-    from openmic.training.student import load_tokenizer
-    from openmic.training.trainer import Trainer
+    from openmic.training.loop.job import TrainingJob, TrainingPhase
+    from openmic.training.pool.pool import StudentPool
+    from openmic.training.student.student import load_tokenizer
+    from openmic.training.trainer.trainer import Trainer
 
     examples = pairs_of(load_tokenizer(options.model), options.pairs)
     pool = StudentPool(StudentSettings(model=options.model, device="cpu"), threads=options.threads)

@@ -48,7 +48,7 @@ def chat(
     ref = _adapter(adapters, version)
 
     from ..agents.cast import StudentAgent
-    from ..agents.task import load_task
+    from ..agents.tasks.task import load_task
     from ..training.engines.choose import make_engine
 
     task = load_task(config.task)

@@ -47,7 +47,7 @@ def status(store: StoreOption = None, as_json: JsonOption = False) -> None:
       openmic db status
       openmic db status --json | jq .rows.turn
     """
-    from ..store.facts import store_facts
+    from ..store.admin.facts import store_facts
 
     facts = store_facts(store_url(store))
     if as_json:
@@ -81,10 +81,10 @@ def migrate(
       openmic db migrate
       openmic db migrate --store postgresql://openmic@db/openmic --backup before.dump
     """
-    from ..store.backup import back_up
-    from ..store.facts import store_facts
-    from ..store.location import is_postgresql
-    from ..store.migrate import migrate_store
+    from ..store.admin.backup import back_up
+    from ..store.admin.facts import store_facts
+    from ..store.admin.migrate import migrate_store
+    from ..store.dialects.location import is_postgresql
 
     url = normalize_url(store_url(store))
     before = store_facts(url)
@@ -116,7 +116,7 @@ def backup(file: FileArgument, store: StoreOption = None, as_json: JsonOption = 
       openmic db backup monday.db
       openmic db backup monday.dump --store postgresql://openmic@db/openmic
     """
-    from ..store.backup import back_up
+    from ..store.admin.backup import back_up
 
     back_up(store_url(store), file)
     size = file.stat().st_size
@@ -137,8 +137,8 @@ def verify(store: StoreOption = None, as_json: JsonOption = False) -> None:
       openmic db verify
       openmic db verify --json | jq '.faults[].row'
     """
-    from ..store.verify import Fault
-    from ..store.verify import verify as check
+    from ..store.admin.verify import Fault
+    from ..store.admin.verify import verify as check
 
     with read_store(store) as reader:
         faults = list(check(reader))
@@ -159,8 +159,8 @@ def verify(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
 def _adapter_faults(reader: Store) -> tuple[list[tuple[str, str]], list[str]]:
     """What is wrong with adapters' files, and where adapters should be that are not on this machine."""
-    from ..training.adapters import verify_adapter
-    from ..training.storage import folder_of, is_remote
+    from ..training.adapters.adapters import verify_adapter
+    from ..training.adapters.storage import folder_of, is_remote
 
     faults, absent = [], []
     seen: set[tuple[str, str | None]] = set()
@@ -203,7 +203,7 @@ def prune(
       openmic db prune --older-than 30d --keep 5 --dry-run
       openmic db prune 01JZ3 01JZ4 --files --yes
     """
-    from ..store import prune as pruning
+    from ..store.admin import prune as pruning
 
     if not runs and older_than is None and keep is None:
         raise ConfigError("say which runs: name them, or give --older-than AGE or --keep N")

@@ -28,8 +28,8 @@ def evaluate(
       openmic evaluate
       openmic evaluate 01JD8Z --version 2 --json
     """
-    from ..graph.evaluating import evaluate_run
     from ..graph.report import run_status
+    from ..graph.runs.evaluate import evaluate_run
 
     with Store.open(store_url(store)) as opened:
         found = opened.resolve_run(run)

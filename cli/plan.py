@@ -6,8 +6,8 @@ from rich.console import Console
 
 from ..core.config import EndpointSettings, RunConfig
 from ..core.records import Split
-from ..graph.members import ROLES
-from ..graph.preflight import Checked
+from ..graph.context.seats import ROLES
+from ..graph.preflight.checks import Checked
 from ..store import without_passwords
 
 
@@ -57,7 +57,7 @@ def _comparisons_per_dialogue(config: RunConfig) -> int:
 
 def _teacher_pairs(config: RunConfig, demonstrated: int) -> int:
     """Comparisons of the teacher's own outputs: one for each input that has several."""
-    from ..graph.lessons import wants_teacher_pairs
+    from ..graph.training_data.assemble import wants_teacher_pairs
 
     return demonstrated if config.imitation.demonstrations > 1 and wants_teacher_pairs(config) else 0
 

@@ -20,8 +20,8 @@ from rich.progress import (
 from rich.text import Text
 
 from ..core.text import printable
-from ..graph.progress import Bar
-from ..graph.progress import Progress as ProgressSink
+from ..graph.context.progress import Bar
+from ..graph.context.progress import Progress as ProgressSink
 
 PLAIN_SECONDS = 10.0
 """How often a bar says where it is when there is no terminal to draw on."""

@@ -26,7 +26,7 @@ def rejudge(
       openmic rejudge 01JD8Z --set verdict.style=reason
       openmic rejudge latest --set cast.simulated.flip_rate=0.25 --json
     """
-    from ..graph.rejudging import start_rejudging
+    from ..graph.runs.rejudge import start_rejudging
 
     url = store_url(store)
     with Store.open_readonly(url) as reader:
@@ -46,7 +46,7 @@ def comparison(store: Store, run: Run) -> dict[str, Any]:
     """What a rejudging found: the agreement of old and new verdicts, and the preferences either makes."""
     from ..core.config import RunConfig
     from ..evaluation.agreement import agreement
-    from ..graph.rejudging import verdict_pairs
+    from ..graph.runs.rejudge import verdict_pairs
     from ..store import Preference
 
     pairs = verdict_pairs(store, run)

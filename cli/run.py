@@ -51,8 +51,8 @@ def run(
       OPENAI_API_KEY=... openmic run examples/humor.yaml \\
           --set cast.teacher.model=gpt-4.1 --set cast.critic.model=gpt-4.1-mini
     """
-    from ..graph.preflight import check
-    from ..graph.runner import start_run
+    from ..graph.preflight.checks import check
+    from ..graph.runs.start import start_run
 
     settings = load_config(config, overrides or [])
     checked = check(settings)
@@ -89,7 +89,7 @@ def resume(
       openmic resume
       openmic resume 01JD8Z
     """
-    from ..graph.resuming import resume_any
+    from ..graph.runs.resume import resume_any
 
     url = store_url(store)
     with Store.open_readonly(url) as reader:

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from ..agents.simulated.settings import SimulatorSettings
 from ..core.errors import ConfigError
+from ..simulator.settings import SimulatorSettings
 
 
 def simulate(
@@ -48,7 +48,7 @@ def simulate(
     Example: openmic simulate --port 8199 --prefer-first 0.2 --log requests.jsonl
     """
     # Here, as the web framework takes longer to import than other commands take to run.
-    from ..agents.simulated.server import serve
+    from ..simulator.server import serve
 
     if settings_json is None:
         settings = SimulatorSettings(

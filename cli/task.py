@@ -24,8 +24,8 @@ def list_tasks(as_json: JsonOption = False) -> None:
     Example:
       openmic task list
     """
-    from ..agents.task import load_task
-    from ..agents.task_file import shipped_tasks
+    from ..agents.tasks.task import load_task
+    from ..agents.tasks.task_file import shipped_tasks
 
     files = [load_task(name).file for name in shipped_tasks()]
     if as_json:
@@ -45,7 +45,7 @@ def show(task: TaskArgument) -> None:
       openmic task show humor
       openmic task show plain-language > mine.yaml
     """
-    from ..agents.task_file import task_source
+    from ..agents.tasks.task_file import task_source
 
     typer.echo(task_source(task).text, nl=False)
 
@@ -67,8 +67,8 @@ def check(
       openmic task check mine.yaml
       openmic task check plain-language --input "Dogs shall be kept on a lead."
     """
-    from ..agents.prompt_check import EXAMPLE, exposed_values
-    from ..agents.task import load_task
+    from ..agents.tasks.prompt_check import EXAMPLE, exposed_values
+    from ..agents.tasks.task import load_task
 
     found = load_task(task)
     warnings = exposed_values(found.prompts)

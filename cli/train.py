@@ -34,7 +34,7 @@ def train(
       openmic train 01JD8Z --objective brio --set training.learning_rate=1e-4 --set preferences.revisions=false
     """
     from ..graph.report import run_status
-    from ..graph.stored_training import start_training
+    from ..graph.runs.retrain import start_training
 
     url = store_url(store)
     with Store.open_readonly(url) as reader:

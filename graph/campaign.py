@@ -15,13 +15,13 @@ from langgraph.runtime import Runtime
 from ..core.ids import derive_id
 from ..core.records import Split
 from ..store import Adapter
-from .gate import GateDecision
-from .improvement import judge_candidate, settle_adapter, train_candidate
-from .runtime import RunContext
+from .context.run_context import RunContext
+from .stages.collect import rehearse as hold_dialogues
 from .stages.demonstrate import demonstrate_all
 from .stages.evaluate import evaluate as evaluate_version
-from .stages.fine_tuning import imitate as fine_tune_on_demonstrations
-from .stages.rehearse import rehearse as hold_dialogues
+from .stages.fine_tune import imitate as fine_tune_on_demonstrations
+from .stages.gate import GateDecision
+from .stages.promotion import judge_candidate, settle_adapter, train_candidate
 
 
 class CampaignState(TypedDict, total=False):

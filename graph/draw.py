@@ -6,7 +6,7 @@ from langchain_core.runnables.graph import Graph
 
 from ..core.errors import ConfigError
 from .campaign import build_campaign_graph
-from .dialogue import build_dialogue_graph
+from .rollout.dialogue import build_dialogue_graph
 
 FORMATS = (".png", ".svg", ".pdf")
 

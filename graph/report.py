@@ -16,7 +16,8 @@ MODELS = ("teacher", "critic", "jury", "judge")
 def run_status(store: Store, run: Run) -> dict[str, Any]:
     """All that is known of a run, ready for JSON; rates are between 0 and 1, `win`, `tie` and `loss` count inputs.
 
-    `staleness` of a version counts the student's preferences it was trained on by their lag (see `graph.staleness`).
+    `staleness` of a version counts the student's preferences it was trained on by their lag (see
+    `graph.training_data.staleness`).
 
     Of the configuration it reads no more than it needs, so that runs of other versions of openmic can be shown.
     """

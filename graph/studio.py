@@ -5,7 +5,7 @@ relatively.
 """
 
 from openmic.graph.campaign import build_campaign_graph
-from openmic.graph.dialogue import build_dialogue_graph
+from openmic.graph.rollout.dialogue import build_dialogue_graph
 
 dialogue = build_dialogue_graph()
 campaign = build_campaign_graph()

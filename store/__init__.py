@@ -4,14 +4,14 @@
 middle of a step: LangGraph's checkpoints are for that.
 """
 
-from .annotations import Annotation
 from .conversations import Conversation, DialogueLine
-from .engine import check_writable
-from .lineage import Adapter, Evaluation, EvaluationItem, Training, TrainingItem, TrainingMetric
-from .location import normalize_url, shown_url, without_passwords
+from .dialects.engine import check_writable
+from .dialects.location import normalize_url, shown_url, without_passwords
 from .overview import overview
 from .store import Store
-from .tables import (
+from .tables.annotation import Annotation
+from .tables.training import Adapter, Evaluation, EvaluationItem, Training, TrainingItem, TrainingMetric
+from .tables.transcript import (
     Ballot,
     Critique,
     Dialogue,

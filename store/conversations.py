@@ -8,9 +8,9 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from ..core.errors import NotFoundError
-from .filters import Columns, DialogueFilter, DialogueOrder, beyond, in_order, sort_key, turn_count
 from .reading import Reader
-from .tables import Ballot, Critique, Dialogue, Example, Preference, Run, Turn, Verdict
+from .search.filters import Columns, DialogueFilter, DialogueOrder, beyond, in_order, sort_key, turn_count
+from .tables.transcript import Ballot, Critique, Dialogue, Example, Preference, Run, Turn, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from sqlmodel import col
 from ..core.records import Stage, TurnKind
 from .reading import Reader
 from .schema import column_of
-from .tables import Dialogue, LLMCall, Preference, Run, Turn
+from .tables.transcript import Dialogue, LLMCall, Preference, Run, Turn
 from .yields import verdict_facts, yields
 
 

@@ -19,10 +19,10 @@ from ..core.ids import content_hash, derive_id, derive_seed
 from ..core.ratings import RatedPair, RatedPairs, Rating
 from ..core.records import Outcome, Split
 from ..core.text import words
-from .annotations import CORRECTION, PREFERENCE, Annotation
-from .lineage import Evaluation, EvaluationItem
 from .reading import Reader
-from .tables import Dialogue, Example, PromptTemplate, Run, Turn, Verdict
+from .tables.annotation import CORRECTION, PREFERENCE, Annotation
+from .tables.training import Evaluation, EvaluationItem
+from .tables.transcript import Dialogue, Example, PromptTemplate, Run, Turn, Verdict
 
 Choice = Literal["left", "right", "tie", "skip"]
 CHOICES: Final[tuple[Choice, ...]] = get_args(Choice)

@@ -15,10 +15,10 @@ from sqlmodel import Session, SQLModel
 
 from ..core.errors import NotFoundError, StoreError
 from ..core.records import LLMReply
-from .engine import snapshots
-from .postgresql import reason
+from .dialects.engine import snapshots
+from .dialects.postgresql import reason
 from .schema import column_of, table_of
-from .tables import Dialogue, LLMCall, Run
+from .tables.transcript import Dialogue, LLMCall, Run
 
 T = TypeVar("T", bound=SQLModel)
 R = TypeVar("R", Run, Dialogue)

@@ -7,7 +7,7 @@ from sqlmodel import col
 
 from ..core.records import Agent
 from .reading import Reader
-from .tables import Turn
+from .tables.transcript import Turn
 
 
 @dataclass(frozen=True, slots=True)

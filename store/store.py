@@ -16,9 +16,9 @@ from sqlmodel import SQLModel
 
 from ..core.errors import NotFoundError, StoreError
 from ..core.records import LLMReply, LLMRequest
-from . import migrate
+from .admin import migrate
 from .conversations import ConversationReader
-from .engine import (
+from .dialects.engine import (
     check_writable,
     insert_unless_present,
     reading_engine,
@@ -26,13 +26,13 @@ from .engine import (
     writing,
     writing_engine,
 )
+from .dialects.location import is_postgresql, normalize_url, shown_url, sqlite_path
+from .dialects.postgresql import reason
 from .inserting import Insertion, Parameters, insertion
-from .lineage import Adapter, Evaluation, Training
-from .location import is_postgresql, normalize_url, shown_url, sqlite_path
-from .postgresql import reason
 from .reading import lost
 from .schema import Row, column_of, table_of
-from .tables import Dialogue, LLMCall, Run
+from .tables.training import Adapter, Evaluation, Training
+from .tables.transcript import Dialogue, LLMCall, Run
 from .writing import checked, finite, name_of
 
 _PLACES = {table: place for place, table in enumerate(Row.metadata.sorted_tables)}

@@ -11,9 +11,9 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from ..core.ids import new_id
-from .annotations import TAG, Annotation, AuthorKind
 from .reading import Reader
-from .tables import Dialogue
+from .tables.annotation import TAG, Annotation, AuthorKind
+from .tables.transcript import Dialogue
 
 UNTAG = "untag"
 """The name of the annotation that takes a tag off; `label` is the tag."""

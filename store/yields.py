@@ -12,9 +12,9 @@ from sqlmodel import col
 from ..core.config import PreferenceSettings
 from ..core.records import Agent, Stage, TurnKind
 from ..core.training_settings import most_lag
-from .lineage import Adapter, TrainingItem
 from .reading import Reader
-from .tables import Dialogue, Preference, Run, Turn, Verdict
+from .tables.training import Adapter, TrainingItem
+from .tables.transcript import Dialogue, Preference, Run, Turn, Verdict
 
 
 def yields(store: Reader, run: Run, round_number: int | None = None) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from openmic.agents.simulated import SimulatedCast, SimulatorSettings
 from openmic.core.errors import StoreError
 from openmic.core.records import Stage, TurnKind
+from openmic.simulator import SimulatedCast, SimulatorSettings
 from openmic.store import (
     Adapter,
     Dialogue,

@@ -19,9 +19,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "agents": {"core"},
     "training": {"core"},
     "evaluation": {"core"},
-    "graph": {"core", "store", "agents", "training", "evaluation"},
+    "simulator": {"core"},
+    "graph": {"core", "store", "agents", "training", "evaluation", "simulator"},
     "viewer": {"core", "store", "evaluation"},
-    "cli": {"core", "store", "agents", "training", "evaluation", "graph", "viewer"},
+    "cli": {"core", "store", "agents", "training", "evaluation", "simulator", "graph", "viewer"},
 }
 ROOMS = [room for room in MAY_IMPORT if (ROOT / room / "__init__.py").exists()]
 BY_NAME = ROOT / "graph" / "studio.py"

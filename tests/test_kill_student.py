@@ -12,7 +12,7 @@ import pytest
 
 from openmic.store import Dialogue, LLMCall, Store, Turn
 
-from .killing import JOURNAL
+from .processes import JOURNAL
 from .whole_run import PATIENCE_S, ROOT, WholeRun, clean_environment, finished_run, write_config
 
 pytestmark = pytest.mark.timeout(900)

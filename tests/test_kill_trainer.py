@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from openmic.store import Adapter, Dialogue, Preference, Store, Training, TrainingItem, TrainingMetric, Turn
-from openmic.training.checkpoints import FILE
+from openmic.training.loop.checkpoints import FILE
 
 from .whole_run import PATIENCE_S, WholeRun, clean_environment, whole_run, write_config
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from openmic.agents.simulated import SimulatedCast, SimulatorSettings
 from openmic.core.config_file import load_config
 from openmic.core.ids import new_id
-from openmic.graph.preflight import check
-from openmic.graph.progress import Silent
+from openmic.graph.context.progress import Silent
+from openmic.graph.preflight.checks import check
 from openmic.graph.report import run_status
-from openmic.graph.runner import start_run
+from openmic.graph.runs.start import start_run
+from openmic.simulator import SimulatedCast, SimulatorSettings
 from openmic.store import Dialogue, Preference, Store, Training, TrainingItem, TrainingMetric, Turn
 from openmic.training.local_ray import ray_session
 from openmic.training.objectives import OBJECTIVES, objective_names

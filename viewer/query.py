@@ -6,8 +6,8 @@ from typing import Any, Final, get_args
 
 from ..core.errors import ConfigError
 from ..core.records import Agent, Stage
-from ..store.filters import DialogueFilter, DialogueOrder, VerdictFilter
-from ..store.tables import DialogueStatus
+from ..store.search.filters import DialogueFilter, DialogueOrder, VerdictFilter
+from ..store.tables.transcript import DialogueStatus
 
 STATUSES: Final[tuple[DialogueStatus, ...]] = get_args(DialogueStatus)
 VERDICTS: Final[tuple[VerdictFilter, ...]] = get_args(VerdictFilter)

@@ -7,8 +7,8 @@ import typer
 
 from ...core.records import Agent, Stage
 from ...store import Dialogue, Run, Store
-from ...store.filters import DialogueFilter
-from ...store.tables import RunKind
+from ...store.search.filters import DialogueFilter
+from ...store.tables.transcript import RunKind
 
 DialogueArgument = Annotated[
     str, typer.Argument(metavar="[DIALOGUE]", help="A dialogue's id, a unique beginning of it, or `latest`.")

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from ...store.explain import explain_adapter, explain_turn
-from ...store.turn_names import resolve_adapter, resolve_turn
+from ...store.lineage.explain import explain_adapter, explain_turn
+from ...store.lineage.turn_names import resolve_adapter, resolve_turn
 from ..options import JsonOption, StoreOption, print_json, read_store
 from ..report import report_console
 from .lines import LIST_WIDTH

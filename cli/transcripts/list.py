@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...store import DialogueLine
-from ...store.filters import DialogueOrder
+from ...store.search.filters import DialogueOrder
 from ...store.tags import tags_of
 from ..options import JsonOption, RunArgument, StoreOption, print_json, read_store
 from ..report import report_console

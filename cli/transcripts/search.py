@@ -9,8 +9,8 @@ from rich.text import Text
 
 from ...core.errors import ConfigError
 from ...core.text import printable
-from ...store.search import SearchHit, search
-from ...store.turn_names import resolve_turn
+from ...store.lineage.turn_names import resolve_turn
+from ...store.search.search import SearchHit, search
 from ..options import JsonOption, StoreOption, print_json, read_store
 from ..report import report_console
 from .colours import colour_of, colourless

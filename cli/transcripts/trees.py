@@ -4,7 +4,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ...store import Adapter, Evaluation, Training, Turn
-from ...store.lineages import (
+from ...store.lineage.model import (
     AdapterLineage,
     CritiqueLineage,
     Learned,

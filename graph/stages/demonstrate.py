@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
+from ...core.concurrency import bounded
 from ...core.errors import EndpointError, ReplyError
 from ...core.records import Example, Split, Stage, TurnKind
 from ...store import Dialogue, Turn
-from ..candidates import most_different_pair
-from ..concurrency import bounded
-from ..lessons import wants_teacher_pairs
-from ..recording import llm_turn, open_dialogue, record_verdict
-from ..runtime import RunContext, TrainingContext
-from ..settle import settle
+from ..context.run_context import RunContext, TrainingContext
+from ..rollout.recording import llm_turn, open_dialogue, record_verdict
+from ..rollout.selection import most_different_pair
+from ..rollout.settle import settle
+from ..training_data.assemble import wants_teacher_pairs
 
 
 async def demonstrate_all(context: RunContext) -> None:

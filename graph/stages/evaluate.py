@@ -2,20 +2,20 @@
 
 from dataclasses import replace
 
-from ...agents.simulated import rubric_for
+from ...core.concurrency import bounded
 from ...core.errors import EndpointError, GenerationError, ReplyError
 from ...core.ids import derive_id, derive_seed
 from ...core.records import Example, Split, Stage, TurnKind
 from ...evaluation.summary import JudgedOutput, summarize
 from ...evaluation.text_metrics import length_ratio
+from ...simulator import rubric_for
 from ...store import Evaluation, EvaluationItem, Turn
 from ...store.schema import now
-from ..concurrency import bounded
-from ..progress import noted
-from ..recording import open_dialogue, record_verdict, request_id, student_turn
+from ..context.progress import noted
+from ..context.run_context import RunContext
 from ..report import judged_outputs
-from ..runtime import RunContext
-from ..settle import settle
+from ..rollout.recording import open_dialogue, record_verdict, request_id, student_turn
+from ..rollout.settle import settle
 from .demonstrate import demonstrations
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from ..tables import Run
+from ..tables.transcript import Run
 from .forms import COLUMNS, Column, ExportForm
 
 _WHAT: dict[ExportForm, str] = {

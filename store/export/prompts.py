@@ -16,7 +16,7 @@ from ...core.errors import StoreError
 from ...core.ids import content_hash
 from ...core.records import Agent, TurnKind
 from ..reading import Reader
-from ..tables import Dialogue, Example, PromptTemplate, Run, Turn
+from ..tables.transcript import Dialogue, Example, PromptTemplate, Run, Turn
 
 Messages = list[dict[str, str]]
 

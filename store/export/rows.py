@@ -5,8 +5,8 @@ from typing import Any
 
 from ...core.records import Split, TurnKind
 from ..conversations import ConversationReader, DialogueLine
-from ..filters import DialogueFilter
-from ..tables import Preference, Run, RunExample, Turn
+from ..search.filters import DialogueFilter
+from ..tables.transcript import Preference, Run, RunExample, Turn
 from .forms import COLUMNS, ExportForm, Row
 from .prompts import StudentPrompts, said
 from .transcript import transcript_rows

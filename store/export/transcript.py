@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..conversations import ConversationReader, DialogueLine
-from ..tables import Ballot, Critique, LLMCall, PromptTemplate, Turn, Verdict
+from ..tables.transcript import Ballot, Critique, LLMCall, PromptTemplate, Turn, Verdict
 from ..tags import tags_of
 from .forms import COLUMNS, Row
 

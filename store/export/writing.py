@@ -14,8 +14,8 @@ from ... import __version__
 from ...core.errors import ConfigError
 from ...core.records import Split
 from ..conversations import ConversationReader
-from ..filters import DialogueFilter
-from ..tables import Run
+from ..search.filters import DialogueFilter
+from ..tables.transcript import Run
 from .card import data_card
 from .forms import COLUMNS, ExportForm, Row
 from .rows import export_rows

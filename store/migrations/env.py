@@ -1,4 +1,4 @@
-"""What Alembic runs for every migration. The connection and the metadata are given by `openmic.store.migrate`."""
+"""What Alembic runs for every migration. The connection and the metadata are given by `openmic.store.admin.migrate`."""
 
 from typing import Any, Literal
 

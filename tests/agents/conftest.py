@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from openmic.agents import openai_client
-from openmic.agents.simulated import SimulatedCast, SimulatorSettings
-from openmic.agents.task import Task, load_task
+from openmic.agents.endpoints import client as openai_client
+from openmic.agents.tasks.task import Task, load_task
+from openmic.simulator import SimulatedCast, SimulatorSettings
 
 from .scripted_endpoint import ScriptedEndpoint
 

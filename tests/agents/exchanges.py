@@ -3,7 +3,7 @@
 import math
 
 from openmic.agents.llm import Exchange
-from openmic.agents.task import PromptTemplate
+from openmic.agents.tasks.task import PromptTemplate
 from openmic.core.records import LLMReply, LLMRequest, Sampling, TokenLogprob
 
 TEMPLATE = PromptTemplate("humor", "critic", "compare", 1, "x")

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from openmic.agents.task_file import task_source
+from openmic.agents.tasks.task_file import task_source
 
 HUMOR: dict[str, Any] = yaml.safe_load(task_source("humor").text)
 

@@ -6,11 +6,11 @@ import pytest
 from openmic.agents.cast import Critic, StudentAgent, Teacher
 from openmic.agents.critique import REMINDER, CritiqueText
 from openmic.agents.llm import Exchange
-from openmic.agents.simulated import SimulatedCast
-from openmic.agents.task import Task
+from openmic.agents.tasks.task import Task
 from openmic.core.config import VerdictSettings
 from openmic.core.ids import derive_seed
 from openmic.core.records import LLMRequest, StudentSampling
+from openmic.simulator import SimulatedCast
 
 from .scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion
 from .watched import TEXT, Watched, says, with_client

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openmic.agents.critique import CRITIQUE_SCHEMA, NO_ADVICE, CritiqueText, advice, parse_critique
-from openmic.agents.simulated.faults import break_json
+from openmic.simulator.faults import break_json
 
 from ..properties import steady
 from .broken_critiques import MANNERS, Broken, broken_critiques, truncated

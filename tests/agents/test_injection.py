@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from openmic.agents.prompts import unescape
-from openmic.agents.simulated import SimulatedCast
-from openmic.agents.task import Task, load_task
+from openmic.agents.tasks.prompts import unescape
+from openmic.agents.tasks.task import Task, load_task
+from openmic.simulator import SimulatedCast
 
 from .injections import ATTEMPTS
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from openmic.agents.openai_client import OpenAIClient
+from openmic.agents.endpoints.client import OpenAIClient
 from openmic.core.config import EndpointSettings
 from openmic.core.records import LLMReply, LLMRequest
 

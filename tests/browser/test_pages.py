@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from openmic.store import Dialogue, Run, Store, Turn
-from openmic.store.backup import back_up
+from openmic.store.admin.backup import back_up
 
 from ..whole_run import finished_run
 from .looking import Tab, origin_of, press, tab, viewing

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import pytest
 
-from openmic.agents.simulated import SimulatedCast, SimulatorSettings
 from openmic.cli.app import main
+from openmic.simulator import SimulatedCast, SimulatorSettings
 
 from ..whole_run import WholeRun, finished_run, write_config
 

@@ -53,9 +53,9 @@ def test_status_and_backup(openmic: Openmic, run: WholeRun, copy: Path, tmp_path
 def test_an_older_store_is_seen_and_migrated(openmic: Openmic, tmp_path: Path) -> None:
     from alembic import command
 
-    from openmic.store.engine import changing_schema, writing_engine
-    from openmic.store.location import normalize_url
-    from openmic.store.migrate import migration_config
+    from openmic.store.admin.migrate import migration_config
+    from openmic.store.dialects.engine import changing_schema, writing_engine
+    from openmic.store.dialects.location import normalize_url
 
     old = tmp_path / "old.db"
     engine = writing_engine(normalize_url(str(old)))

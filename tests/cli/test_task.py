@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from openmic.agents.task_file import task_source
+from openmic.agents.tasks.task_file import task_source
 
 from .conftest import Openmic
 

@@ -12,23 +12,23 @@ import pytest
 import uvicorn
 
 from openmic.agents.cast import Critic, Judge, StudentAgent, Teacher
-from openmic.agents.openai_client import OpenAIClient
-from openmic.agents.simulated import SimulatorSettings, build_app
-from openmic.agents.simulated.server import bind
-from openmic.agents.task import load_task
+from openmic.agents.endpoints.client import OpenAIClient
+from openmic.agents.tasks.task import load_task
 from openmic.core.config import EndpointSettings, RunConfig
 from openmic.core.ids import content_hash
 from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split
-from openmic.graph.cast_session import model_names
-from openmic.graph.members import members, model_of
-from openmic.graph.overlap import Turns
-from openmic.graph.progress import Silent
-from openmic.graph.runtime import RunContext
-from openmic.graph.saved_llm import SavedLLM
+from openmic.graph.context.models import model_names
+from openmic.graph.context.progress import Silent
+from openmic.graph.context.reply_cache import SavedLLM
+from openmic.graph.context.run_context import RunContext
+from openmic.graph.context.seats import members, model_of
+from openmic.graph.context.train_gate import Turns
+from openmic.simulator import SimulatorSettings, build_app
+from openmic.simulator.server import bind
 from openmic.store import Example as ExampleRow
 from openmic.store import PromptTemplate, Run, RunExample, Store
-from openmic.training.pool import StudentPool
-from openmic.training.trainer import Trainer
+from openmic.training.pool.pool import StudentPool
+from openmic.training.trainer.trainer import Trainer
 
 T = TypeVar("T")
 SENTENCE = "The kettle in our kitchen broke again this morning."

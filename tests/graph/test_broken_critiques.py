@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from openmic.core.records import Stage as StageName
-from openmic.graph.runtime import RunContext
-from openmic.graph.stages.rehearse import rehearse
+from openmic.graph.context.run_context import RunContext
+from openmic.graph.stages.collect import rehearse
 from openmic.store import Critique, Dialogue, Turn
 
 from ..agents.broken_critiques import MANNERS, broken_critique

@@ -15,8 +15,8 @@ from openmic.graph.campaign import (
     another_round,
     build_campaign_graph,
 )
-from openmic.graph.gate import GateDecision
-from openmic.graph.runtime import RunContext
+from openmic.graph.context.run_context import RunContext
+from openmic.graph.stages.gate import GateDecision
 from openmic.store import Adapter, Store
 
 from .conftest import Prepare, ScriptedPool, Stage

@@ -6,7 +6,7 @@ import pytest
 from langgraph.graph.state import CompiledStateGraph
 
 from openmic.graph.campaign import build_campaign_graph
-from openmic.graph.dialogue import build_dialogue_graph
+from openmic.graph.rollout.dialogue import build_dialogue_graph
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from openmic.store import Store
-from openmic.store.engine import writing
+from openmic.store.dialects.engine import writing
 from openmic.store.schema import Row
 
 from ..postgresql import Server

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from sqlalchemy import Column
 
-from openmic.store import annotations, lineage, tables
 from openmic.store.schema import Row
+from openmic.store.tables import annotation as annotations
+from openmic.store.tables import training as lineage
+from openmic.store.tables import transcript as tables
 
 PAGE = Path(__file__).parents[2] / "docs" / "store.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"

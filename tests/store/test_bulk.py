@@ -5,8 +5,8 @@ import pytest
 from openmic.core.errors import StoreError
 from openmic.store import Dialogue, Example, Store, Turn
 from openmic.store.bulk import BulkWriter
-from openmic.store.engine import writing
-from openmic.store.search import search
+from openmic.store.dialects.engine import writing
+from openmic.store.search.search import search
 
 from .rows import dialogue, example, turn
 

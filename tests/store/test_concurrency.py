@@ -8,7 +8,7 @@ from threading import Barrier
 import pytest
 
 from openmic.store import Example, Store, Turn
-from openmic.store.engine import writing
+from openmic.store.dialects.engine import writing
 
 from .rows import dialogue, example, turn
 

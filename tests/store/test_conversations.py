@@ -5,7 +5,7 @@ import pytest
 from openmic.core.errors import NotFoundError
 from openmic.core.records import LLMReply, LLMRequest, Message, Sampling, Stage, TokenUsage
 from openmic.store import Dialogue, DialogueLine, Store, overview
-from openmic.store.filters import DialogueFilter
+from openmic.store.search.filters import DialogueFilter
 
 from .rows import run, talk_rows
 

@@ -1,7 +1,7 @@
 import pytest
 
 from openmic.store import Annotation, Dialogue, Store
-from openmic.store.filters import DialogueFilter
+from openmic.store.search.filters import DialogueFilter
 from openmic.store.tags import tag_changes, tags_of
 
 from .rows import dialogue

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from openmic.core.records import AdapterRef
-from openmic.training.adapters import commit_adapter
+from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.local_ray import ray_session
-from openmic.training.student import LoadedStudent, StudentKind, load_student
+from openmic.training.student.student import LoadedStudent, StudentKind, load_student
 
 from .. import tiny
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from openmic.core.config import FineTuneSettings, LoRASettings
 from openmic.core.records import NO_ADAPTER, AdapterRef, TrainingMetrics
-from openmic.training.adapters import verify_adapter
-from openmic.training.job import TrainingJob, TrainingPhase
+from openmic.training.adapters.adapters import verify_adapter
+from openmic.training.loop.job import TrainingJob, TrainingPhase
 
-from .asking import demonstration, preference
+from .factories import demonstration, preference
 
 SAID = ("Late? Posthumous.", "It was a card from me to me.", "Umbrellas.", "Soup of the day.", "No.")
 PHASES = {

@@ -2,8 +2,8 @@ import pytest
 
 from openmic.core.errors import ConfigError
 from openmic.core.records import Agent, Stage
-from openmic.store.filters import ORDERS as STORE_ORDERS
-from openmic.store.filters import DialogueFilter
+from openmic.store.search.filters import ORDERS as STORE_ORDERS
+from openmic.store.search.filters import DialogueFilter
 from openmic.viewer.query import ORDERS, asked
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ...core.config import StudentSettings
 from ...core.records import AdapterRef
-from ..student import inspect_student, load_student, resolve_device
+from ..student.student import inspect_student, load_student, resolve_device
 from .engine import StudentEngine, refuse_seq2seq
 
 EngineName = Literal["static", "continuous", "endpoint"]
@@ -75,8 +75,8 @@ def make_engine(settings: StudentSettings, *, threads: int, adapters: Sequence[A
             adapters=adapters,
             worker=worker,
         )
-    from ..static_engine import StaticEngine
     from .static import MicroBatcher
+    from .static_engine import StaticEngine
 
     engine = StaticEngine(student, max_batch=settings.max_batch, worker=worker)
     for ref in adapters:

@@ -26,10 +26,10 @@ from transformers.generation.continuous_batching.continuous_api import Backgroun
 from ...core.errors import AdapterError, GenerationError
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import ContinuousSettings
-from ..seeded_sampling import uniform_numbers
-from ..student import LoadedStudent
-from ..tokenization import render_prompt
+from ..student.student import LoadedStudent
+from ..student.tokenization import render_prompt
 from . import paged_attention
+from .adapter_slots import AdapterShelf, ReadAdapter
 from .engine import (
     BASE_MODEL,
     CLOSED,
@@ -43,7 +43,7 @@ from .engine import (
     refuse_unloaded,
 )
 from .prefix_sharing import SCHEDULER, request_key
-from .shelf import AdapterShelf, ReadAdapter
+from .seeded_sampling import uniform_numbers
 from .token_routing import Row, RowSampler, Spans, TokenRouter
 
 PAGE = 8

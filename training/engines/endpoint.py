@@ -20,9 +20,9 @@ import openai
 from ...core.errors import AdapterError, ConfigError, GenerationError
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import StudentEndpointSettings
-from ..adapters import verify_adapter
-from ..student import LoadedStudent, inspect_student, load_tokenizer
-from ..tokenization import render_prompt
+from ..adapters.adapters import verify_adapter
+from ..student.student import LoadedStudent, inspect_student, load_tokenizer
+from ..student.tokenization import render_prompt
 from .engine import (
     ADAPTERS_KEPT,
     BASE_MODEL,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ...core.errors import AdapterError, ConfigError, GenerationError
 from ...core.records import AdapterRef, Generation, GenerationRequest
-from ..student import LoadedStudent, StudentKind
+from ..student.student import LoadedStudent, StudentKind
 
 ADAPTERS_KEPT = 3
 """Adapters an engine holds at once; the least recently used one is dropped beyond that."""

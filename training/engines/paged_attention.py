@@ -17,7 +17,7 @@ from transformers import AttentionInterface
 from transformers.generation.continuous_batching.cache import PagedAttentionCache
 from transformers.generation.continuous_batching.cache_allocators import FULL_ATTENTION
 
-from ..student import sees_whole_text
+from ..student.student import sees_whole_text
 
 NAME = "openmic_paged"
 """What the attention is called in a model's configuration."""

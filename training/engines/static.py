@@ -1,4 +1,4 @@
-"""The `static` engine: a micro-batcher in front of `training.static_engine`.
+"""The `static` engine: a micro-batcher in front of `training.engines.static_engine`.
 
 Requests queue up; a batch is as many as fit, waited for a few milliseconds. An adapter is loaded between batches, so no
 generation is ever lost to a swap. Does everything the student can: both kinds, sampling and beam search.
@@ -16,8 +16,8 @@ import torch
 
 from ...core.errors import GenerationError, OpenmicError
 from ...core.records import AdapterRef, Generation, GenerationRequest
-from ..static_engine import StaticEngine
 from .engine import CLOSED, EngineStats
+from .static_engine import StaticEngine
 
 WAITS_AT_MOST = 20
 """How many times `wait_ms` a batch waits in all."""

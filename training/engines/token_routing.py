@@ -13,8 +13,8 @@ from torch import Tensor
 from transformers import LogitsProcessorList
 from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessorList
 
-from ..seeded_sampling import draw
-from .shelf import AdapterShelf
+from .adapter_slots import AdapterShelf
+from .seeded_sampling import draw
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from ...store.explain import explain_adapter
+from ...store.lineage.explain import explain_adapter
 from ..site import AtSite
 
 SHOWN = 100

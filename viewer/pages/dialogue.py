@@ -5,7 +5,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from ...core.errors import ConfigError
 from ...store import Annotation
-from ...store.annotations import CORRECTION, PREFERENCE, TAG
+from ...store.tables.annotation import CORRECTION, PREFERENCE, TAG
 from ...store.tags import UNTAG, tag_changes, tags_of
 from ..conversation_view import blocks, messages_of, names
 from ..form import SentForm

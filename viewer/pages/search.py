@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ...store import Run
-from ...store.search import search as find
+from ...store.search.search import search as find
 from ..site import AtSite
 
 PAGE = 25

@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from ...core.errors import NotFoundError
 from ...store import Example, LLMCall, Turn
-from ...store.explain import explain_turn
+from ...store.lineage.explain import explain_turn
 from ..conversation_view import Exchange, messages_of
 from ..site import AtSite, Site
 

@@ -10,13 +10,13 @@ import torch
 
 from openmic.core.errors import AdapterError, GenerationError
 from openmic.core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest
-from openmic.training.adapters import commit_adapter
+from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.engines.engine import ADAPTERS_KEPT, StudentEngine
-from openmic.training.static_engine import StaticEngine
-from openmic.training.tokenization import render_prompt
+from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.student.tokenization import render_prompt
 
-from ..asking import TEXTS, request
 from ..conftest import BuildStudent, random_adapter
+from ..factories import TEXTS, request
 
 BuildEngine = Callable[[Sequence[AdapterRef]], StudentEngine]
 """Makes an engine around the llama student, with adapters to begin with."""

@@ -18,8 +18,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from openmic.core.errors import AdapterError, GenerationError
 from openmic.core.records import AdapterRef, GenerationRequest, Message, StudentSampling
-from openmic.training.static_engine import StaticEngine
-from openmic.training.student import LoadedStudent
+from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.student.student import LoadedStudent
 
 
 class StudentServer:

@@ -11,16 +11,16 @@ import pytest
 from openmic.core.errors import AdapterError, ConfigError, GenerationError
 from openmic.core.records import AdapterRef
 from openmic.core.student_settings import ContinuousSettings
-from openmic.training.adapters import commit_adapter
+from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.engines.continuous import ContinuousEngine
 from openmic.training.engines.engine import StudentEngine
+from openmic.training.engines.static_engine import StaticEngine
 from openmic.training.engines.token_routing import TokenRouter
-from openmic.training.static_engine import StaticEngine
-from openmic.training.student import LoadedStudent
+from openmic.training.student.student import LoadedStudent
 
 from ... import tiny
-from ..asking import TEXTS, request
 from ..conftest import BuildStudent, random_adapter
+from ..factories import TEXTS, request
 from .conformance import BuildEngine, Conformance, ask, scenario
 
 

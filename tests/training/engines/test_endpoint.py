@@ -10,10 +10,10 @@ from openmic.core.records import AdapterRef
 from openmic.core.student_settings import StudentEndpointSettings
 from openmic.training.engines.endpoint import EndpointEngine, adapter_name
 from openmic.training.engines.engine import StudentEngine
-from openmic.training.tokenization import render_prompt
+from openmic.training.student.tokenization import render_prompt
 
-from ..asking import TEXTS, request
 from ..conftest import BuildStudent
+from ..factories import TEXTS, request
 from .conformance import BuildEngine, Conformance, ask, scenario
 from .student_server import StudentServer
 

@@ -12,11 +12,11 @@ from openmic.training.engines import paged_attention
 from openmic.training.engines.choose import SEEN_RIGHT
 from openmic.training.engines.continuous import ContinuousEngine
 from openmic.training.engines.engine import StudentEngine
-from openmic.training.static_engine import StaticEngine
-from openmic.training.student import LoadedStudent
+from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.student.student import LoadedStudent
 
-from ..asking import TEXTS, request
 from ..conftest import BuildStudent
+from ..factories import TEXTS, request
 from .conformance import ask, scenario
 
 SHAPE = {

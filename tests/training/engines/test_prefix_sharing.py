@@ -8,16 +8,16 @@ from typing import Any
 
 from openmic.core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest
 from openmic.core.student_settings import ContinuousSettings
-from openmic.training.adapters import commit_adapter
+from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.engines.continuous import PAGE, ContinuousEngine
 from openmic.training.engines.engine import StudentEngine
 from openmic.training.engines.prefix_sharing import Marks, request_key
-from openmic.training.static_engine import StaticEngine
-from openmic.training.student import LoadedStudent
-from openmic.training.tokenization import render_prompt
+from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.student.student import LoadedStudent
+from openmic.training.student.tokenization import render_prompt
 
-from ..asking import TEXTS, request
 from ..conftest import BuildStudent, random_adapter
+from ..factories import TEXTS, request
 from .conformance import ask, scenario
 
 LONG = TEXTS[1] * 3

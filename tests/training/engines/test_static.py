@@ -9,10 +9,10 @@ from openmic.core.errors import GenerationError
 from openmic.core.records import AdapterRef, Generation, GenerationRequest
 from openmic.training.engines.engine import StudentEngine
 from openmic.training.engines.static import MicroBatcher
-from openmic.training.static_engine import StaticEngine
+from openmic.training.engines.static_engine import StaticEngine
 
-from ..asking import request
 from ..conftest import BuildStudent
+from ..factories import request
 from .conformance import BuildEngine, Conformance, ask, scenario
 
 

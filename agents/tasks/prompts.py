@@ -1,0 +1,114 @@
+"""The prompts of a task, and rendering them.
+
+A prompt is a Jinja template. In those of teacher, critic and judge every value is data: what would open or close a tag
+is escaped, so no text gets out of the tag it stands in, and `unescape` gives back the text as it was. A value is never
+run as a template. The student's prompts hold texts as they are: it is trained on exactly these.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import DictLoader, StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
+
+from ...core.errors import TaskError
+from ...core.ids import content_hash
+from ...core.records import Message
+from .task_file import TaskFile
+
+ROLES = ("student", "teacher", "critic", "judge")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """One prompt of a task, with the hash it is known by in the store."""
+
+    task: str
+    role: str
+    purpose: str
+    version: int
+    text: str
+
+    @property
+    def name(self) -> str:
+        """Role and purpose, as in the task file."""
+        return f"{self.role}.{self.purpose}"
+
+    @property
+    def hash(self) -> str:
+        """The hash of role, purpose and text."""
+        return content_hash([self.role, self.purpose, self.text])
+
+
+class Prompts:
+    """All prompts of one task file."""
+
+    def __init__(self, file: TaskFile) -> None:
+        self._file = file
+        texts = {template.name: template.text for template in self.all()}
+        self._for_llms = _environment(texts, escape=True)
+        self._for_student = _environment(texts, escape=False)
+
+    def template(self, role: str, purpose: str) -> PromptTemplate:
+        """The prompt of that role for that purpose.
+
+        Raises:
+            TaskError: the task has none, as with a verdict style that it was not written for.
+        """
+        text = getattr(getattr(self._file, role, None), purpose, None)
+        if text is None:
+            there = ", ".join(template.purpose for template in self.all() if template.role == role)
+            raise TaskError(
+                f"task {self._file.name} has no prompt {role}.{purpose}, only {there or 'none of that role'}; add it "
+                "to the task file, or set verdict.style to a style that the task has prompts for"
+            )
+        return PromptTemplate(self._file.name, role, purpose, self._file.version, text)
+
+    def all(self) -> list[PromptTemplate]:
+        """Every prompt that the task has, by role and purpose."""
+        return [
+            PromptTemplate(self._file.name, role, purpose, self._file.version, text)
+            for role in sorted(ROLES)
+            for purpose, text in sorted(getattr(self._file, role).model_dump(exclude_none=True).items())
+        ]
+
+    def render(self, role: str, purpose: str, **values: Any) -> tuple[Message, Message]:
+        """System and user message of a prompt.
+
+        Raises:
+            TaskError: there is no such prompt, or it asks for a value that is not there.
+        """
+        environment = self._for_student if role == "student" else self._for_llms
+        text = _render(environment, self.template(role, purpose), values)
+        system = _render(environment, self.template(role, "system"), {})
+        return Message(role="system", content=system), Message(role="user", content=text)
+
+
+def escape(text: str) -> str:
+    """The text unable to open or close a tag."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def unescape(text: str) -> str:
+    """The text that `escape` was given."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _environment(texts: dict[str, str], *, escape: bool) -> SandboxedEnvironment:
+    """An environment that compiles each prompt once."""
+    finalize = _as_data if escape else None
+    return SandboxedEnvironment(
+        loader=DictLoader(texts), undefined=StrictUndefined, autoescape=False, finalize=finalize
+    )
+
+
+def _as_data(value: Any) -> str:
+    """Applied to the expressions of a template, not to its own words."""
+    return escape(str(value))
+
+
+def _render(environment: SandboxedEnvironment, template: PromptTemplate, values: dict[str, Any]) -> str:
+    try:
+        return environment.get_template(template.name).render(**values).strip()
+    except Exception as error:  # a template is a small program: anything may go wrong in it
+        raise TaskError(f"task {template.task}: the prompt {template.name} does not render: {error}") from None

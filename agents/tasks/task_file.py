@@ -1,0 +1,173 @@
+"""A task as it stands on disk: its schema, where shipped tasks lie, and reading one.
+
+It does not know what a prompt needs or how one is rendered (`prompts.py`, `prompt_check.py`).
+"""
+
+import difflib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ...core.errors import TaskError
+from ...core.nearest_key import nearest_key
+from ...core.records import Sampling
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StudentPrompts(_Part):
+    """What the student is asked; it is trained on exactly these words."""
+
+    system: str
+    draft: str
+    revise: str
+
+
+class TeacherPrompts(_Part):
+    """What the teacher is asked."""
+
+    system: str
+    demonstrate: str
+
+
+class JudgePrompts(_Part):
+    """What the judge is asked. `compare` is asked for a label alone; the two others serve other verdict styles."""
+
+    system: str
+    compare: str
+    reason: str | None = None
+    """As `compare`, with a reason before the label, which stands in a last line `Answer: 1` or `Answer: 2`."""
+    cloze: str | None = None
+    """No question but a text that ends in `<text>{{ text }}</text>`: the likelier the candidate there, the better."""
+
+
+class CriticPrompts(JudgePrompts):
+    """What the critic is asked: what the judge is, and written critiques."""
+
+    critique: str
+
+
+class Cleaning(_Part):
+    """How a reply becomes an output."""
+
+    first_line_only: bool = True
+    strip_quotes: bool = True
+
+
+class Validity(_Part):
+    """What an output must be to count at all."""
+
+    min_words: int = Field(default=1, ge=1)
+    max_words: int = Field(default=200, ge=1)
+    max_length_ratio: float | None = Field(default=None, gt=0)
+    """The most words of the output for one word of the input. None: however many."""
+    max_repetition: float = Field(default=0.5, ge=0, le=1)
+    """The largest share of the output's word 3-grams that may repeat an earlier one; 1 lets everything pass."""
+    complete: bool = True
+    """Whether an output has to end by itself, and not because it has reached the most tokens."""
+
+    @model_validator(mode="after")
+    def _some_length_is_valid(self) -> Self:
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words ({self.min_words}) is over max_words ({self.max_words})")
+        return self
+
+
+class TaskSampling(_Part):
+    """How the large models sample for this task."""
+
+    teacher: Sampling = Sampling(temperature=0.8, max_tokens=400)
+    critique: Sampling = Sampling(temperature=0.7, max_tokens=200)
+
+
+class TaskFile(_Part):
+    """A task file."""
+
+    name: str = Field(min_length=1)
+    version: int = Field(ge=1)
+    description: str
+    student: StudentPrompts
+    teacher: TeacherPrompts
+    critic: CriticPrompts
+    judge: JudgePrompts
+    cleaning: Cleaning = Cleaning()
+    validity: Validity = Validity()
+    sampling: TaskSampling = TaskSampling()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSource:
+    """The text of a task file, and what to call it in messages."""
+
+    where: str
+    text: str
+
+
+def shipped_tasks() -> list[str]:
+    """The names of the tasks that come with openmic, sorted."""
+    folder = files(__package__)
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def task_source(name: str) -> TaskSource:
+    """The file of a shipped task, or the file of that path where `name` ends in .yaml or .yml.
+
+    Raises:
+        TaskError: there is no such task or file, or it is not UTF-8.
+    """
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        try:
+            return TaskSource(str(path), path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise TaskError(f"task file {str(path)!r} cannot be read: {error}") from None
+    shipped = shipped_tasks()
+    if name not in shipped:
+        close = difflib.get_close_matches(name, shipped, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise TaskError(f"there is no task {name!r}; {hint}shipped are {', '.join(shipped)}, or give a .yaml file")
+    item = files(__package__).joinpath(f"{name}.yaml")
+    return TaskSource(name, item.read_text(encoding="utf-8"))
+
+
+def read_task_file(source: TaskSource) -> TaskFile:
+    """The task file, its schema checked.
+
+    Raises:
+        TaskError: it is not YAML, or keys are unknown, missing or of the wrong kind; all of them are named.
+    """
+    try:
+        content = yaml.safe_load(source.text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that looks like one and is none
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or error
+        raise TaskError(f"task {source.where}{place}: not valid YAML: {problem}") from None
+    if not isinstance(content, dict):
+        raise TaskError(
+            f"task {source.where} holds no task: it should be a mapping with name, version, description and prompts; "
+            "`openmic task show humor` prints one"
+        )
+    try:
+        return TaskFile.model_validate(content)
+    except ValidationError as error:
+        problems = "\n".join(_explain(item) for item in error.errors())
+        raise TaskError(f"task {source.where}: {problems}") from None
+
+
+def _explain(item: Any) -> str:
+    key = tuple(str(part) for part in item["loc"])
+    dotted = ".".join(key)
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {dotted!r}{nearest_key(TaskFile, key)}"
+    if item["type"] == "missing":
+        return f"{dotted} is missing"
+    message = item["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(item["input"], dict) else f" (given: {item['input']!r:.80})"
+    return f"{dotted}: {message[:1].lower()}{message[1:]}{given}"

@@ -1,0 +1,113 @@
+"""Asking which of two texts is better: in both orders, of one critic or of a jury, in the style that is configured.
+
+What is asked follows from the configuration and from earlier replies of the same comparison alone, so that a run which
+is taken up again asks the same questions. What replies say is read in `labels` and `cloze`, what they add up to is in
+`verdict`.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ...core.config import VerdictSettings
+from ...core.errors import ReplyError
+from ...core.records import Sampling
+from ..llm import LLM, Exchange
+from ..llm_agent import Asking, LLMAgent
+from ..tasks.task import Task
+from .cloze import preference
+from .labels import Label, LabelStyle, read_label
+from .verdict import Ballot, Opinion, Verdict, opinion, verdict
+
+LABEL_ALTERNATIVES = 20
+"""Alternatives asked for beside a verdict's label; the most that OpenAI's API gives."""
+PURPOSES: Mapping[LabelStyle, str] = {"label": "compare", "reason": "reason"}
+"""By which of a task's prompts a style is asked."""
+MOST_TOKENS: Mapping[LabelStyle, int] = {"label": 2, "reason": 300}
+FURTHER_TRIES = 2
+"""How often a reply that names no label, or declines, is asked for again."""
+MOST_TOKENS_AGAIN = 1024
+"""Then with room for those that cannot help thinking aloud first."""
+SCORING = Sampling(temperature=0.0, max_tokens=1)
+
+
+class PairwiseJudge(LLMAgent):
+    """Compares two outputs."""
+
+    def __init__(self, task: Task, llm: LLM, models: Sequence[str], seed: int, settings: VerdictSettings) -> None:
+        super().__init__(task, llm, seed)
+        self.models, self.settings = tuple(models), settings
+
+    async def compare(self, text: str, first: str, second: str, *, heard: Sequence[str] = ()) -> Verdict:
+        """The verdict on `first` against `second`, two outputs for the input `text`.
+
+        Raises:
+            ReplyError: a reply names no label, however often it is asked for.
+            TaskError: the task has no prompt for the style of verdict that is configured.
+            EndpointError: a model does not answer, or cannot do what the style needs.
+        """
+        opinions = await asyncio.gather(
+            *(self._opinion(member, text, first, second, list(heard)) for member in range(len(self.models)))
+        )
+        return verdict(opinions, self.settings.jury, self.settings.tie_margin)
+
+    async def _opinion(self, member: int, text: str, first: str, second: str, heard: list[str]) -> Opinion:
+        if self.settings.style == "cloze":
+            ballots = await self._scored(member, text, first, second)
+        else:
+            style: LabelStyle = self.settings.style
+            forward, reverse = await asyncio.gather(
+                *(
+                    self._labelled(member, style, {"input": text, "first": one, "second": other, "heard": heard})
+                    for one, other in ((first, second), (second, first))
+                )
+            )
+            turned = [replace(ballot, forward=False, p_first=1 - ballot.p_first) for ballot in reverse]
+            ballots = [*forward, *turned]
+        return opinion(ballots, self.settings.tie_margin)
+
+    async def _scored(self, member: int, text: str, first: str, second: str) -> list[Ballot]:
+        asking = Asking(SCORING, member=member, score_prompt=True)
+        one, other = await asyncio.gather(
+            *(self.ask(self.models[member], "cloze", asking, input=text, text=output) for output in (first, second))
+        )
+        p = preference(one.reply, other.reply)
+        return [Ballot(one, member, True, p, "cloze"), Ballot(other, member, False, p, "cloze")]
+
+    async def _labelled(self, member: int, style: LabelStyle, values: dict[str, object]) -> list[Ballot]:
+        """One order's replies, as if the text shown first were A: one, or several where no probabilities are given."""
+        exchange, first = await self._label(member, style, 0, values)
+        if first.method == "logprobs" or self.settings.samples == 1:
+            return [Ballot(exchange, member, True, first.p_one, first.method)]
+        further = await asyncio.gather(
+            *(self._label(member, style, sample, values) for sample in range(1, self.settings.samples))
+        )
+        sampled = [(exchange, first), *further]
+        return [Ballot(exchange, member, True, label.p_one, "sampled") for exchange, label in sampled]
+
+    async def _label(
+        self, member: int, style: LabelStyle, sample: int, values: dict[str, object]
+    ) -> tuple[Exchange, Label]:
+        """One reply that names a label; one that does not is asked for again."""
+        # Labels are drawn, not decided, so that those of several replies make a probability. Where the endpoint gives
+        # probabilities, which label was drawn makes no difference.
+        temperature = 1.0 if self.settings.samples > 1 else 0.0
+        asking = Asking(
+            Sampling(temperature=temperature, max_tokens=MOST_TOKENS[style]),
+            member=member,
+            ordinal=sample,
+            top_logprobs=LABEL_ALTERNATIVES if sample == 0 else None,
+        )
+        failure: ReplyError | None = None
+        for _ in range(1 + FURTHER_TRIES):
+            exchange = await self.ask(self.models[member], PURPOSES[style], asking, **values)
+            try:
+                if self.task.refused(exchange.reply.text) and exchange.reply.text.strip():
+                    raise ReplyError(f"the {self.role} declines to compare: {exchange.reply.text[:120]!r}")
+                return exchange, read_label(exchange.reply, style)
+            except ReplyError as error:
+                failure = error
+            again = Sampling(temperature=1.0, max_tokens=MOST_TOKENS_AGAIN)
+            asking = replace(asking, sampling=again, ordinal=asking.ordinal + self.settings.samples)
+        assert failure is not None
+        raise failure

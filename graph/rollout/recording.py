@@ -1,0 +1,261 @@
+"""Making turns: every word an agent says becomes a row that says where it came from.
+
+A turn's id follows from its dialogue and its place in it. Saying a thing again that the store holds already returns
+what it holds, so a dialogue that was interrupted is held again from its beginning without anyone being asked twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...agents.critique import CritiqueText
+from ...agents.llm import Exchange
+from ...agents.tasks.task import PromptTemplate
+from ...agents.verdicts.cloze import text_score
+from ...agents.verdicts.verdict import Ballot as ReadBallot
+from ...agents.verdicts.verdict import Verdict as Comparison
+from ...core.ids import content_hash, derive_id
+from ...core.records import Agent, Example, GenerationRequest, PreferenceSource, Stage, TurnKind
+from ...store import Ballot, Critique, Dialogue, Store, Turn, Verdict
+from ..context.run_context import RunContext
+from .preferences import preference_from
+
+
+def open_dialogue(context: RunContext, stage: Stage, round_number: int, example: Example) -> Dialogue:
+    """The dialogue about one input, begun now or earlier."""
+    return open_dialogues(context, stage, round_number, [example])[0]
+
+
+def open_dialogues(context: RunContext, stage: Stage, round_number: int, examples: Sequence[Example]) -> list[Dialogue]:
+    """The dialogues about these inputs, each begun now or earlier."""
+    run_id = context.run.id
+    new = [
+        Dialogue(
+            id=derive_id(run_id, stage, round_number, example.id, 0),
+            run_id=run_id,
+            stage=stage,
+            round=round_number,
+            example_id=example.id,
+            replica=0,
+        )
+        for example in examples
+    ]
+    context.store.add_new(*new)
+    stored = {row.id: row for row in context.store.select(Dialogue, id=[row.id for row in new])}
+    return [stored[row.id] for row in new]
+
+
+def turn_id(dialogue_id: str, seq: int) -> str:
+    """The id of a dialogue's turn by its place."""
+    return derive_id(dialogue_id, seq)
+
+
+def request_id(dialogue: Dialogue, seq: int) -> str:
+    """What a turn is asked of the student by: unique in a run, and the same in every run, as are the seeds it gives."""
+    return f"{dialogue.stage}:{dialogue.round}:{dialogue.example_id}:{dialogue.replica}:{seq}"
+
+
+async def student_turn(
+    context: RunContext,
+    dialogue: Dialogue,
+    seq: int,
+    kind: TurnKind,
+    request: GenerationRequest,
+    template: PromptTemplate,
+    *,
+    source: str,
+    parent: str | None = None,
+    said: Mapping[str, Turn] | None = None,
+) -> Turn:
+    """Let the student speak, clean what it says, and note why it is invalid if it is.
+
+    `said` holds the dialogue's turns by their ids, where they have been read; else the store is asked for this one.
+    """
+    identity = turn_id(dialogue.id, seq)
+    known = context.store.get(Turn, identity) if said is None else said.get(identity)
+    if known is not None:
+        return known
+    generation = await context.generate(request)
+    text = context.task.clean(generation.text)
+    turn = _turn(
+        dialogue,
+        seq,
+        kind,
+        text,
+        parent_turn_id=parent,
+        agent=Agent.STUDENT,
+        prompt_hash=content_hash([message.model_dump() for message in request.messages]),
+        template_hash=template.hash,
+        request_key=request.id,
+        model=context.config.student.model,
+        model_resolved=context.config.student.model,
+        adapter_version=generation.adapter_version,
+        sampling=request.sampling.model_dump(),
+        seed=request.seed,
+        finish_reason=generation.finish_reason,
+        input_tokens=generation.prompt_tokens,
+        output_tokens=len(generation.token_ids),
+        queue_ms=generation.queue_ms,
+        latency_ms=generation.latency_ms,
+        worker=generation.worker,
+        raw={"text": generation.text, "token_ids": list(generation.token_ids)},
+        note=context.task.problem(text, source, cut_off=generation.finish_reason == "length"),
+    )
+    context.store.add(turn)
+    return turn
+
+
+def llm_turn(
+    store: Store,
+    dialogue: Dialogue,
+    seq: int,
+    kind: TurnKind,
+    exchange: Exchange,
+    *,
+    text: str | None = None,
+    parent: str | None = None,
+) -> Turn:
+    """Record what a large model said; `text` is the part of the reply that the turn is about, by default all."""
+    turn = _llm_turn(dialogue, seq, kind, exchange, text=text, parent=parent)
+    store.add_new(turn)
+    return turn
+
+
+def record_verdict(
+    store: Store,
+    dialogue: Dialogue,
+    seq: int,
+    comparison: Comparison,
+    first: Turn,
+    second: Turn,
+    *,
+    source: PreferenceSource | None = None,
+) -> tuple[Verdict, int]:
+    """Record a comparison: a turn and a ballot for each reply from `seq` on, and the verdict they add up to.
+
+    The turns are in the order of the jury's members, each member's replies of the forward order first. With `source`,
+    the preference that the verdict makes is recorded as from there. All of it is one transaction. Returns the verdict
+    and the first place after its turns.
+    """
+    turns = [
+        _llm_turn(
+            dialogue,
+            place,
+            TurnKind.VERDICT,
+            ballot.exchange,
+            parent=(first if ballot.forward else second).id,
+            note=_score_note(ballot),
+        )
+        for place, ballot in enumerate(comparison.ballots, start=seq)
+    ]
+    said = list(zip(turns, comparison.ballots, strict=True))
+    forward, reverse = (
+        next(turn for turn, ballot in said if ballot.forward is order and ballot.member == 0) for order in (True, False)
+    )
+    verdict = Verdict(
+        id=derive_id(forward.id, "verdict"),
+        run_id=dialogue.run_id,
+        dialogue_id=dialogue.id,
+        agent="judge" if forward.agent is Agent.JUDGE else "critic",
+        first_turn_id=first.id,
+        second_turn_id=second.id,
+        forward_turn_id=forward.id,
+        reverse_turn_id=reverse.id,
+        p_forward=comparison.p_forward,
+        p_reverse=comparison.p_reverse,
+        p_first=comparison.p_first,
+        consistent=comparison.consistent,
+        outcome=comparison.outcome,
+        method=comparison.method,
+    )
+    ballots = [
+        Ballot(
+            turn_id=turn.id,
+            verdict_id=verdict.id,
+            member=ballot.member,
+            forward=ballot.forward,
+            p_first=ballot.p_first,
+            method=ballot.method,
+        )
+        for turn, ballot in said
+    ]
+    preference = None if source is None else preference_from(dialogue, verdict, first, second, source)
+    store.add_new(*turns, verdict, *ballots, *([] if preference is None else [preference]))
+    return verdict, seq + len(turns)
+
+
+def _score_note(ballot: ReadBallot) -> str | None:
+    """What a reply without words said."""
+    if ballot.method != "cloze":
+        return None
+    return f"mean log-probability {text_score(ballot.exchange.reply):.4f} nats per token"
+
+
+def record_critique(
+    store: Store, dialogue: Dialogue, seq: int, exchange: Exchange, critique: CritiqueText, target: Turn
+) -> Turn:
+    """Record a written critique of one turn; the turn's note says what was the matter with the critic's replies."""
+    notes = ["asked again: the first reply held no suggestion"] if exchange.request.ordinal % 2 else []
+    if not critique.parsed:
+        notes.append("no suggestion in the form that was asked for")
+    turn = _llm_turn(dialogue, seq, TurnKind.CRITIQUE, exchange, parent=target.id, note="; ".join(notes) or None)
+    written = Critique(
+        turn_id=turn.id,
+        target_turn_id=target.id,
+        works=critique.works,
+        missing=critique.missing,
+        suggestion=critique.suggestion,
+        parse_ok=critique.parsed,
+    )
+    store.add_new(turn, written)
+    return turn
+
+
+def _llm_turn(
+    dialogue: Dialogue,
+    seq: int,
+    kind: TurnKind,
+    exchange: Exchange,
+    *,
+    text: str | None = None,
+    parent: str | None = None,
+    note: str | None = None,
+) -> Turn:
+    request, reply = exchange.request, exchange.reply
+    return _turn(
+        dialogue,
+        seq,
+        kind,
+        reply.text if text is None else text,
+        parent_turn_id=parent,
+        agent=Agent(request.role),
+        prompt_hash=request.prompt_hash,
+        template_hash=exchange.template.hash,
+        request_key=request.key,
+        model=request.model,
+        model_resolved=reply.model,
+        sampling=request.sampling.model_dump(),
+        seed=request.seed,
+        finish_reason=reply.finish_reason,
+        input_tokens=reply.usage.input,
+        cached_tokens=reply.usage.cached,
+        output_tokens=reply.usage.output,
+        reasoning_tokens=reply.usage.reasoning,
+        latency_ms=reply.latency_ms,
+        retries=reply.retries,
+        raw=reply.raw,
+        note=note,
+    )
+
+
+def _turn(dialogue: Dialogue, seq: int, kind: TurnKind, content: str, **origin: Any) -> Turn:
+    """A turn in its place in a dialogue; `origin` is who said it, and how it came about."""
+    return Turn(
+        id=turn_id(dialogue.id, seq),
+        run_id=dialogue.run_id,
+        dialogue_id=dialogue.id,
+        seq=seq,
+        kind=kind,
+        content=content,
+        content_hash=content_hash(content),
+        **origin,
+    )

@@ -1,0 +1,66 @@
+"""One dialogue while it is held: its rows are read once, when it begins, and kept for as long as it lasts.
+
+The store stays the record. A turn is kept here once it is in the store, so that holding the dialogue again after an
+interruption finds the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from ...agents.tasks.task import PromptTemplate
+from ...agents.verdicts.verdict import Verdict as Comparison
+from ...core.records import GenerationRequest, PreferenceSource, TurnKind
+from ...store import Dialogue, Example, Turn, Verdict
+from ..context.run_context import RunContext
+from .recording import record_verdict, student_turn
+
+
+@dataclass(slots=True)
+class Talk:
+    """What the nodes of the dialogue's graph work with."""
+
+    run: RunContext
+    dialogue: Dialogue
+    text: str
+    """The input it is about."""
+    turns: dict[str, Turn]
+    """What was said so far, by the turns' ids; of a dialogue that is being held, the student's turns at least."""
+
+    @classmethod
+    def begin(cls, run: RunContext, dialogue: Dialogue) -> Self:
+        """A dialogue to be held, or to be held on."""
+        example = run.store.get(Example, dialogue.example_id)
+        assert example is not None
+        said = run.store.select(Turn, dialogue_id=dialogue.id)
+        return cls(run, dialogue, example.text, {turn.id: turn for turn in said})
+
+    def turn(self, identity: str | None) -> Turn:
+        """A turn that the student said."""
+        assert identity is not None
+        return self.turns[identity]
+
+    async def say(
+        self,
+        seq: int,
+        kind: TurnKind,
+        request: GenerationRequest,
+        template: PromptTemplate,
+        *,
+        parent: str | None = None,
+    ) -> Turn:
+        """Let the student speak, unless it has said this already."""
+        turn = await student_turn(
+            self.run, self.dialogue, seq, kind, request, template, source=self.text, parent=parent, said=self.turns
+        )
+        return self.turns.setdefault(turn.id, turn)
+
+    async def ask(self, first: Turn, second: Turn, heard: Sequence[str]) -> Comparison:
+        """The critic's comparison of two turns."""
+        return await self.run.critic.compare(self.text, first.content, second.content, heard=heard)
+
+    def record(
+        self, seq: int, comparison: Comparison, first: Turn, second: Turn, source: PreferenceSource
+    ) -> tuple[Verdict, int]:
+        """Store a comparison, with the preference it makes; returns its verdict and the next free place."""
+        return record_verdict(self.run.store, self.dialogue, seq, comparison, first, second, source=source)

@@ -1,0 +1,1 @@
+"""Runs: starting, resuming, retraining, rejudging and evaluating, and their end on record."""

@@ -1,0 +1,83 @@
+"""Carrying a run out, whatever it does: one process at a time, and its end on record."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ...core.errors import ConfigError, InterruptedRunError
+from ...store import Run, Store
+from ...store.schema import now
+
+Work = Callable[[Run], Coroutine[Any, Any, None]]
+
+
+def execute(store: Store, run_id: str, work: Work) -> Run:
+    """Do a run's work to its end; returns the run finished.
+
+    Raises:
+        ConfigError: another process is at it.
+        InterruptedRunError: Ctrl-C or SIGTERM; everything done is stored.
+        OpenmicError: the run failed; it can be resumed once the cause is mended.
+    """
+    run = store.get(Run, run_id)
+    assert run is not None
+    with _lock_of(run, store):
+        try:
+            store.update(Run, run_id, status="running", error=None)
+            asyncio.run(_interruptible(partial(work, run)))
+            store.update(Run, run_id, status="finished", finished_at=now())
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            store.update(Run, run_id, status="interrupted")
+            raise InterruptedRunError(f"run {run_id} was interrupted; everything done so far is stored") from None
+        except BaseException as error:
+            store.update(Run, run_id, status="failed", error=f"{type(error).__name__}: {error}")
+            raise
+    finished = store.get(Run, run_id)
+    assert finished is not None
+    return finished
+
+
+def locked(store: Store, run: Run, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do something more with a run that has ended; its status stays what it is.
+
+    Raises:
+        ConfigError: another process is at it.
+        InterruptedRunError: Ctrl-C or SIGTERM; everything done is stored.
+    """
+    with _lock_of(run, store):
+        try:
+            asyncio.run(_interruptible(work))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            raise InterruptedRunError("interrupted; everything done so far is stored: run the command again") from None
+
+
+@contextmanager
+def _lock_of(run: Run, store: Store) -> Iterator[None]:
+    """Hold the run here, by a file beside what it writes, and in the store, where other machines see it."""
+    lock = FileLock(Path(run.home) / "lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise ConfigError(f"another process is carrying out run {run.id}; wait for it, or end it first") from None
+    try:
+        with store.sole_writer(run.id):
+            yield
+    finally:
+        lock.release()
+
+
+async def _interruptible(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """SIGTERM is an interrupt like Ctrl-C: what is in flight is stored first. Meanwhile stdout is left alone."""
+    task = asyncio.current_task()
+    assert task is not None
+    with suppress(NotImplementedError, RuntimeError):  # only the main thread of a POSIX process has signals
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with redirect_stdout(sys.stderr):  # stdout is for data, and Ray tells there of every process that died
+        await work()

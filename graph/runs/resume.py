@@ -1,0 +1,26 @@
+"""Going on with a run that was interrupted, whatever it does."""
+
+from ...store import Run, Store
+from ..context.progress import Progress
+from .rejudge import resume_rejudging
+from .retrain import resume_training
+from .start import resume_run
+
+
+def resume_any(store: Store, run_id: str, progress: Progress, *, cluster: str | None = None) -> Run:
+    """Go on with a run from what the store holds; a finished one is returned as it is.
+
+    `cluster` is the address of the Ray cluster to use, as for `ray_session`.
+
+    Raises:
+        ConfigError: the task's file was changed since the run began, another process is at it, or the cluster cannot
+            be joined or cannot carry out the run.
+    """
+    run = store.resolve_run(run_id)
+    if run.status == "finished":
+        return run
+    if run.kind == "train":
+        return resume_training(store, run, progress, cluster=cluster)
+    if run.kind == "rejudge":
+        return resume_rejudging(store, run, progress)
+    return resume_run(run, store, progress, cluster=cluster)

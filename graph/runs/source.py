@@ -1,0 +1,71 @@
+"""Runs that work on another run's transcripts: training from them alone, and judging them again.
+
+The campaign they go back to is left as it is; what is made of it belongs to a run of its own.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...agents.tasks.task import Task
+from ...core.config import RunConfig
+from ...core.config_file import override_config
+from ...core.errors import ConfigError
+from ...core.ids import new_id
+from ...store import Run, Store
+from ...store.tables.transcript import RunKind
+from .provenance import run_record
+from .start import task_of
+
+SETTABLE = {"train": ("training", "preferences", "student", "seed"), "rejudge": ("cast", "verdict", "seed")}
+"""The sections that matter to a derived run, and so may be overridden."""
+
+
+def origin_of(store: Store, run: Run) -> Run:
+    """The campaign that a run goes back to: itself, or the source of its source."""
+    while run.source_run_id is not None:
+        source = store.get(Run, run.source_run_id)
+        assert source is not None
+        run = source
+    return run
+
+
+def derived_config(kind: RunKind, source: Run, overrides: Sequence[str]) -> RunConfig:
+    """The source's configuration with the overrides laid over it.
+
+    Raises:
+        ConfigError: a key is unknown, has a wrong value, or plays no part in what the run does.
+    """
+    allowed = SETTABLE[kind]
+    for override in overrides:
+        section = override.partition("=")[0].partition(".")[0].strip()
+        if section in RunConfig.model_fields and section not in allowed:
+            raise ConfigError(
+                f"--set {override}: `openmic {kind}` works on what is stored, so only {', '.join(allowed)} can be set"
+            )
+    return override_config(RunConfig.model_validate(source.config), overrides)
+
+
+def begin_derived(
+    store: Store, kind: RunKind, source: Run, config: RunConfig, *, simulated: bool, arguments: Sequence[str]
+) -> tuple[Run, Task]:
+    """Record a new run over a source's transcripts.
+
+    Raises:
+        ConfigError: the source's task was changed since it began.
+    """
+    task = task_of(source, config)
+    run_id = new_id()
+    home = Path(source.home).parent / run_id
+    home.mkdir(parents=True)
+    run = run_record(
+        run_id,
+        config,
+        task,
+        simulated=simulated,
+        home=home,
+        arguments=arguments,
+        kind=kind,
+        source=source.id,
+    )
+    store.add(run)
+    return run, task

@@ -1,0 +1,213 @@
+"""Fine-tuning: lessons out of the store, a training on record, a committed adapter registered.
+
+A run makes one adapter at a time, so a training that has no decided adapter is the one to go on with after an
+interruption. Nothing here loads an adapter into the student: who serves it does.
+"""
+
+import time
+from collections.abc import Sequence
+
+from ...core.config import FineTuneSettings
+from ...core.errors import OpenmicError
+from ...core.ids import derive_id, derive_seed
+from ...core.records import AdapterRef, Split
+from ...store import Adapter, Preference, Training, TrainingItem, TrainingMetric
+from ...store.schema import now
+from ...store.tables.training import TrainingStage
+from ...training.adapters.adapters import committed_adapter
+from ...training.loop.checkpoints import remove_checkpoint
+from ...training.trainer.actor import TrainingJob, TrainingPhase, TrainingProgress
+from ..context.run_context import TrainingContext
+from ..training_data.assemble import (
+    PhaseLessons,
+    consumed_material,
+    demonstration_lessons,
+    feedback_lessons,
+    new_material,
+)
+from ..training_data.staleness import histogram, lags_of
+from .demonstrate import demonstrations
+
+NOTHING_NEW = (
+    "no preference is left to train on; hold more dialogues (dialogue.inputs), sample more candidates "
+    "(dialogue.candidates), widen preferences.length_ratio or raise training.max_lag"
+)
+
+
+async def imitate(context: TrainingContext) -> int:
+    """Fine-tune on the teacher's demonstrations; returns the version of the new adapter."""
+    turns = [turn for _, told in demonstrations(context, Split.TRAIN) for turn in told]
+    begun = _unfinished(context, "imitation", 0)
+    if begun is not None:
+        turns = list(consumed_material(context, begun.id).demonstrations)
+    lessons = PhaseLessons("sft", tuple(demonstration_lessons(context, turns)))
+    return await _carry_out(context, begun, "imitation", 0, "sft", context.config.imitation, [lessons], parent=0)
+
+
+async def fine_tune_on_feedback(
+    context: TrainingContext, round_number: int, parent: int, *, source_run: str | None = None
+) -> int | None:
+    """Fine-tune on what no training of this run has learned from; returns the new version, a candidate.
+
+    None where there is nothing new. `source_run` holds the preferences, by default this run.
+    """
+    settings = context.config.training
+    begun = _unfinished(context, "round", round_number)
+    material = (
+        consumed_material(context, begun.id)
+        if begun is not None
+        else new_material(context, source_run or context.run.id, parent)
+    )
+    if not material.preferences and settings.objective != "sft":
+        return None
+    lessons = feedback_lessons(context, settings.objective, material)
+    if not lessons:
+        return None
+    return await _carry_out(context, begun, "round", round_number, settings.objective, settings, lessons, parent=parent)
+
+
+def _unfinished(context: TrainingContext, stage: TrainingStage, round_number: int) -> Training | None:
+    """The training of this step whose adapter was not decided upon, if an interruption left one."""
+    decided = {row.version for row in context.store.select(Adapter, run_id=context.run.id) if row.status != "candidate"}
+    begun = context.store.select(Training, run_id=context.run.id, stage=stage, round=round_number)
+    return next((row for row in begun if row.adapter_version not in decided), None)
+
+
+async def _carry_out(
+    context: TrainingContext,
+    begun: Training | None,
+    stage: TrainingStage,
+    round_number: int,
+    objective: str,
+    settings: FineTuneSettings,
+    lessons: Sequence[PhaseLessons],
+    *,
+    parent: int,
+) -> int:
+    """Run one training to its end, or find it done; returns the version it made.
+
+    The training and its items are stored before it starts, so what it consumes is settled whatever happens to it.
+    """
+    training = begun or _begin(context, stage, round_number, objective, settings, lessons, parent)
+    version = training.adapter_version
+    if context.store.count(Adapter, run_id=context.run.id, version=version):
+        return version
+    ref = committed_adapter(context.adapters_root, version)
+    if ref is None:
+        ref = await _train(context, training, settings, lessons)
+    elif training.status != "finished":  # the process ended between the commit and its record
+        context.store.update(Training, training.id, status="finished", finished_at=now())
+        remove_checkpoint(context.adapters_root, version)
+    context.store.add(
+        Adapter(
+            id=derive_id(context.run.id, "adapter", version),
+            run_id=context.run.id,
+            version=version,
+            stage=stage,
+            round=round_number,
+            parent_version=training.parent_version,
+            base_model=context.config.student.model,
+            uri=ref.uri,
+            sha256=ref.sha256,
+            lora=context.config.training.lora.model_dump(),
+            training_id=training.id,
+        )
+    )
+    return version
+
+
+def _begin(
+    context: TrainingContext,
+    stage: TrainingStage,
+    round_number: int,
+    objective: str,
+    settings: FineTuneSettings,
+    lessons: Sequence[PhaseLessons],
+    parent: int,
+) -> Training:
+    run_id = context.run.id
+    known = context.store.select(Adapter, run_id=run_id) + context.store.select(Training, run_id=run_id)
+    version = 1 + max(row.version if isinstance(row, Adapter) else row.adapter_version for row in known)
+    preferences = [name for phase in lessons for lesson in phase.lessons for name in lesson.preference_ids]
+    rows = context.store.select(Preference, id=preferences)
+    lags = lags_of(context.store, context.origin, rows, parent)
+    training = Training(
+        id=derive_id(run_id, "training", version),
+        run_id=run_id,
+        stage=stage,
+        round=round_number,
+        objective=objective,
+        parent_version=parent,
+        adapter_version=version,
+        config=settings.model_dump(mode="json"),
+        seed=derive_seed(context.config.seed, "training", version),
+        examples=sum(len(phase.lessons) for phase in lessons),
+        metrics={"staleness": histogram(lags.values())},
+    )
+    context.store.add(training, *_items(training, lessons))
+    return training
+
+
+def _items(training: Training, lessons: Sequence[PhaseLessons]) -> list[TrainingItem]:
+    sources: list[tuple[str | None, str | None]] = []
+    for phase in lessons:
+        for lesson in phase.lessons:
+            sources += [(None, preference) for preference in lesson.preference_ids] or [(lesson.turn_id, None)]
+    return [
+        TrainingItem(
+            id=derive_id(training.id, position),
+            training_id=training.id,
+            run_id=training.run_id,
+            position=position,
+            turn_id=turn,
+            preference_id=preference,
+        )
+        for position, (turn, preference) in enumerate(sources)
+    ]
+
+
+async def _train(
+    context: TrainingContext, training: Training, settings: FineTuneSettings, lessons: Sequence[PhaseLessons]
+) -> AdapterRef:
+    job = TrainingJob(
+        student=context.config.student.model,
+        device=context.config.student.device,
+        phases=tuple(
+            TrainingPhase(phase.objective, tuple(lesson.example for lesson in phase.lessons)) for phase in lessons
+        ),
+        settings=settings,
+        lora=context.config.training.lora,
+        seed=training.seed,
+        parent=context.adapter(training.parent_version),
+        adapters=context.adapters_root,
+        version=training.adapter_version,
+    )
+    what = training.stage if training.stage == "imitation" else f"round {training.round}"
+    began = time.monotonic()
+    with context.progress.bar(f"{what}: {training.objective}", 1, "steps") as bar:
+
+        def show(progress: TrainingProgress) -> None:
+            if not progress.steps:
+                return
+            if progress.phase == "reference":
+                bar.note(f"reference {progress.step}/{progress.steps}")
+                return
+            bar.reach(progress.step, progress.steps)
+            rate = progress.tokens / max(1e-6, time.monotonic() - began)
+            bar.note(f"loss {progress.loss:.3f}, {rate:.0f} tokens/s")
+
+        try:
+            ref, metrics = await context.trainer.train(job, show)
+        except OpenmicError:
+            context.store.update(Training, training.id, status="failed", finished_at=now())
+            raise
+        bar.reach(metrics.steps, metrics.steps)
+        bar.note(f"loss {metrics.final_loss:.3f}, {metrics.tokens / metrics.seconds:.0f} tokens/s")
+    context.store.add_new(
+        *(TrainingMetric(training_id=training.id, step=step, values=row) for step, row in enumerate(metrics.curve, 1))
+    )
+    facts = metrics.as_json()
+    context.store.update(
+        Training, training.id, status="finished", metrics={**training.metrics, **facts}, finished_at=now()
+    )
+    return ref

@@ -1,0 +1,113 @@
+"""Periodic training: an improvement whenever enough new preferences have come together, while dialogues go on.
+
+One improvement at a time. Dialogues that begin after a promotion are held with the new adapter; those under way keep
+theirs, so every dialogue is of one student. How stale what is trained on may become is bounded by
+`graph.stages.admission`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Set
+from contextlib import asynccontextmanager
+
+from ...core.training_settings import most_lag
+from ..context.run_context import RunContext
+from ..training_data.assemble import new_preferences
+from ..training_data.staleness import lag, versions_served
+from .admission import Admission
+from .promotion import improve
+
+
+class PeriodicTraining:
+    """A round's dialogues and trainings. `serving` is the version that new dialogues are held with.
+
+    Without `training.every` nothing is trained, and every dialogue begins at once.
+    """
+
+    def __init__(self, context: RunContext, round_number: int, serving: int) -> None:
+        self.serving = serving
+        self._context, self._round = context, round_number
+        settings = context.config.training
+        self._every = settings.every
+        most = None if self._every is None else most_lag(settings.objective, settings.max_lag)
+        self._admission = Admission(self._every or 1, most)
+        self._improving: asyncio.Task[None] | None = None
+        self._passed_over: Set[str] = frozenset()
+        self._changed = asyncio.Event()
+
+    @asynccontextmanager
+    async def dialogue(self, begun_with: int | None) -> AsyncIterator[int]:
+        """For the time of one dialogue: gives the version to hold it with; on entering waits until it may begin.
+
+        Args:
+            begun_with: The version of a dialogue that an interruption has left unfinished, which does not wait.
+
+        Raises:
+            OpenmicError: the last improvement failed.
+        """
+        if begun_with is None:
+            await self._until_admitted()
+        version = self.serving if begun_with is None else begun_with
+        ticket = self._admission.begin_dialogue(self._lag(version))
+        try:
+            yield version
+        finally:
+            self._admission.end_dialogue(ticket)
+        self._look()
+
+    async def finish(self) -> int:
+        """Wait for the improvement that is under way; returns the version that serves."""
+        if self._improving is not None:
+            await self._improving
+        return self.serving
+
+    async def abandon(self) -> None:
+        """End the improvement that is under way; it is gone on with when the run is resumed."""
+        if self._improving is not None and not self._improving.done():
+            self._improving.cancel()
+            await asyncio.wait([self._improving])
+
+    async def _until_admitted(self) -> None:
+        while not self._admission.has_room():
+            self._look()
+            if self._admission.has_room() or not (self._admission.under_way or self._admission.training):
+                return  # in the second case there is nothing to wait for
+            await self._changed.wait()
+
+    def _look(self) -> None:
+        """Begin an improvement if one is due and may begin, and have those that wait look again."""
+        if self._every is None:
+            return
+        if self._improving is not None and self._improving.done():
+            self._improving.result()
+        if not self._admission.training:
+            waiting = self._waiting()
+            self._admission.waiting = sum(has_lag for has_lag in waiting.values())
+            self._admission.due = len(waiting) >= self._every
+            if self._admission.due and self._admission.may_train():
+                self._admission.begin_training()
+                self._improving = asyncio.create_task(self._improve(waiting.keys()))
+        self._wake()
+
+    def _waiting(self) -> dict[str, bool]:
+        """What a training could learn from now, by its id: whether the student wrote any of it."""
+        found = new_preferences(self._context, self._context.run.id, self.serving)
+        return {row.id: lag is not None for row, lag in found if row.id not in self._passed_over}
+
+    async def _improve(self, waiting: Set[str]) -> None:
+        before = self.serving
+        try:
+            self.serving = await improve(self._context, self._round, self.serving)
+            await self._context.pool.load_adapter(self._context.adapter(self.serving))
+            # What a training had before it and did not learn from is no reason for the next one.
+            self._passed_over |= waiting & self._waiting().keys()
+        finally:
+            self._admission.end_training(promoted=self.serving != before)
+            self._wake()
+
+    def _lag(self, version: int) -> int:
+        context = self._context
+        return lag(version, self.serving, versions_served(context.store, context.origin))
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

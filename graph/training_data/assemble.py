@@ -1,0 +1,188 @@
+"""Transcripts become training examples: which preferences and demonstrations a training learns from, and in what form.
+
+A lesson names the rows it is made of, so that every training says what it consumed and nothing is consumed twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from ...core.config import RunConfig
+from ...core.records import Split, Stage, TrainingExample, TurnKind
+from ...core.training_settings import most_lag
+from ...store import Dialogue, Example, Preference, TrainingItem, Turn
+from ...training.objectives import OBJECTIVES, Objective, phases
+from ..context.run_context import TrainingContext
+from .rankings import rankings
+from .staleness import lags_of
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A training example and the rows it comes from: preferences, or one turn."""
+
+    example: TrainingExample
+    preference_ids: tuple[str, ...] = ()
+    turn_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseLessons:
+    """What one phase of a training learns from, with the name of its objective."""
+
+    objective: str
+    lessons: tuple[Lesson, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a training may be made of."""
+
+    demonstrations: tuple[Turn, ...]
+    """Texts of the teacher's for training inputs, those from dialogues the student failed in included."""
+    preferences: tuple[Preference, ...]
+
+
+def demonstration_lessons(context: TrainingContext, turns: Sequence[Turn]) -> list[Lesson]:
+    """Each turn as a text to imitate."""
+    inputs = _inputs_of(context, turns)
+    return [
+        Lesson(TrainingExample(turn.id, context.student.prompt(inputs[turn.dialogue_id].text), (turn.content,)),
+               turn_id=turn.id)
+        for turn in turns
+    ]  # fmt: skip
+
+
+def feedback_lessons(context: TrainingContext, objective: str, material: Material) -> list[PhaseLessons]:
+    """The material in the form that the objective's phases learn from; phases without any are left out."""
+    found = []
+    for phase in phases(objective):
+        preferences = [p for p in material.preferences if phase.sources is None or p.source in phase.sources]
+        lessons = _lessons(context, OBJECTIVES[phase.objective], material.demonstrations, preferences)
+        if lessons:
+            found.append(PhaseLessons(phase.objective, tuple(lessons)))
+    return found
+
+
+def new_material(context: TrainingContext, source_run: str, serving: int) -> Material:
+    """What there is for the version `serving` to learn from; preferences as in `new_preferences`."""
+    found = new_preferences(context, source_run, serving)
+    return Material(tuple(teacher_texts(context)), tuple(preference for preference, _ in found))
+
+
+def new_preferences(context: TrainingContext, source_run: str, serving: int) -> list[tuple[Preference, int | None]]:
+    """The preferences of `source_run`'s ended dialogues that this run has not learned from and may still learn from.
+
+    In the order they were made, each with its lag behind the version `serving`; None where the student wrote neither
+    text. Those that lag too far behind (`training.max_lag`) are left out for good.
+    """
+    used = select(col(TrainingItem.preference_id)).where(
+        col(TrainingItem.run_id) == context.run.id, col(TrainingItem.preference_id).is_not(None)
+    )
+    low, high = context.config.preferences.length_ratio
+    statement = (
+        select(Preference)
+        .join(Dialogue, col(Preference.dialogue_id) == col(Dialogue.id))
+        .where(
+            col(Preference.run_id) == source_run,
+            col(Preference.id).not_in(used),
+            col(Preference.source).in_(_wanted_sources(context)),
+            col(Preference.length_ratio).between(low, high),
+            col(Dialogue.status) != "pending",
+        )
+        .order_by(col(Preference.created_at), col(Preference.id))
+    )
+    rows = [row for (row,) in context.store.rows(statement)]
+    settings = context.config.training
+    most, lags = most_lag(settings.objective, settings.max_lag), lags_of(context.store, context.origin, rows, serving)
+    return [(row, lags.get(row.id)) for row in rows if most is None or lags.get(row.id, 0) <= most]
+
+
+def consumed_material(context: TrainingContext, training_id: str) -> Material:
+    """What a training that was begun earlier is made of."""
+    items = context.store.select(TrainingItem, training_id=training_id, order_by="position")
+    turns = {row.id: row for row in context.store.select(Turn, id=[i.turn_id for i in items if i.turn_id])}
+    rows = {row.id: row for row in context.store.select(Preference, id=[i.preference_id for i in items])}
+    told = [turns[item.turn_id] for item in items if item.turn_id is not None]
+    return Material(
+        tuple(told or teacher_texts(context)),
+        tuple(rows[item.preference_id] for item in items if item.preference_id is not None),
+    )
+
+
+def teacher_texts(context: TrainingContext) -> list[Turn]:
+    """The teacher's demonstrations for training inputs: those it began with, then those from failed dialogues."""
+    train = {example.id for example in context.split(Split.TRAIN)}
+    found = []
+    for stage in (Stage.DEMONSTRATE, Stage.REHEARSE):
+        dialogues = context.store.select(Dialogue, run_id=context.origin, stage=stage, status="finished")
+        ids = [dialogue.id for dialogue in dialogues if dialogue.example_id in train]
+        found += context.store.select(Turn, dialogue_id=ids, kind=TurnKind.DEMONSTRATION, order_by="created_at")
+    return found
+
+
+def _wanted_sources(context: TrainingContext) -> set[str]:
+    settings = context.config.preferences
+    switched = {
+        "candidates": settings.candidates,
+        "revision": settings.revisions,
+        "teacher_pair": wants_teacher_pairs(context.config),
+        "teacher": settings.teacher_over_student,
+    }
+    return {source for source, wanted in switched.items() if wanted}
+
+
+def wants_teacher_pairs(config: RunConfig) -> bool:
+    """Whether the critic is to compare the teacher's own outputs: switched on, or what the objective learns from."""
+    named = (phase.sources for phase in phases(config.training.objective))
+    return config.preferences.teacher_pairs or any(
+        sources is not None and sources == {"teacher_pair"} for sources in named
+    )
+
+
+def _lessons(
+    context: TrainingContext, objective: Objective, demonstrations: Sequence[Turn], preferences: list[Preference]
+) -> list[Lesson]:
+    if objective.needs == "demonstrations":
+        return demonstration_lessons(context, demonstrations)
+    chains = rankings(preferences)
+    texts = _texts(context, [turn for chain in chains for turn in chain.turns])
+    inputs = {row.id: row.text for row in context.store.select(Example, id=[p.example_id for p in preferences])}
+    targets = _targets(context, demonstrations) if objective.uses_target else {}
+    lessons = []
+    for chain in chains:
+        example_id = chain.preferences[0].example_id
+        prompt, target = context.student.prompt(inputs[example_id]), targets.get(example_id)
+        if objective.needs == "pairs":
+            for row in chain.preferences:
+                pair = texts[row.chosen_turn_id], texts[row.rejected_turn_id]
+                lessons.append(Lesson(TrainingExample(row.id, prompt, pair, target, row.margin), (row.id,)))
+            continue
+        ranked = tuple(texts[turn] for turn in chain.turns)
+        completions = ranked[:1] if objective.needs == "chosen" else ranked
+        margin = min(row.margin for row in chain.preferences)
+        ids = tuple(row.id for row in chain.preferences)
+        lessons.append(Lesson(TrainingExample(ids[0], prompt, completions, target, margin), ids))
+    return lessons
+
+
+def _targets(context: TrainingContext, demonstrations: Sequence[Turn]) -> dict[str, str]:
+    """The first text of the teacher's for each input."""
+    inputs = _inputs_of(context, demonstrations)
+    targets: dict[str, str] = {}
+    for turn in demonstrations:
+        targets.setdefault(inputs[turn.dialogue_id].id, turn.content)
+    return targets
+
+
+def _inputs_of(context: TrainingContext, turns: Sequence[Turn]) -> dict[str, Example]:
+    """The input of each turn's dialogue, by the dialogue's id."""
+    dialogues = context.store.select(Dialogue, id=list({turn.dialogue_id for turn in turns}))
+    examples = {row.id: row for row in context.store.select(Example, id=[d.example_id for d in dialogues])}
+    return {dialogue.id: examples[dialogue.example_id] for dialogue in dialogues}
+
+
+def _texts(context: TrainingContext, turns: Sequence[str]) -> dict[str, str]:
+    return {turn.id: turn.content for turn in context.store.select(Turn, id=list(set(turns)))}

@@ -1,0 +1,1 @@
+"""Care of a whole store: migrations, copies, checks and pruning."""

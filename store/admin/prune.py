@@ -1,0 +1,141 @@
+"""Deleting whole runs, with everything that belongs to them and nothing that others need."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel, col
+
+from ...core.errors import ConfigError, StoreError
+from ..dialects.engine import changing_schema, writing
+from ..dialects.postgresql import reason
+from ..dialects.sqlite import vacuum
+from ..reading import Reader
+from ..schema import Row, column_of, table_of
+from ..store import Store
+from ..tables.training import Evaluation, EvaluationItem, Training, TrainingMetric
+from ..tables.transcript import Ballot, Critique, Dialogue, Example, Preference, PromptTemplate, Run, RunExample, Turn
+from .migrate import SEARCHED
+
+_THROUGH: dict[Table, tuple[str, type[SQLModel], str]] = {
+    table_of(Ballot): ("turn_id", Turn, "id"),
+    table_of(Critique): ("turn_id", Turn, "id"),
+    table_of(TrainingMetric): ("training_id", Training, "id"),
+    table_of(EvaluationItem): ("evaluation_id", Evaluation, "id"),
+}
+"""How rows without a run of their own belong to one: by which column, of which table."""
+_SHARED = frozenset({table_of(Example), table_of(PromptTemplate)})
+
+
+def prunable(
+    reader: Reader, runs: Sequence[Run] = (), *, before: datetime | None = None, keep: int | None = None
+) -> list[Run]:
+    """The runs that may be deleted: those given, or else all that are old.
+
+    Args:
+        reader: The store.
+        runs: Runs to delete; they must be deletable.
+        before: Without `runs`: only those that began before this moment.
+        keep: Without `runs`: the latest so many stay.
+
+    Returns:
+        The latest first. Without `runs`, those that go on, and those from which a run that stays was derived, are left.
+
+    Raises:
+        ConfigError: A given run is going on, or a run that would stay was derived from it.
+    """
+    every = reader.select(Run, order_by="-created_at")
+    if runs:
+        chosen = {run.id for run in runs}
+        for run in runs:
+            if run.status == "running":
+                raise ConfigError(f"run {run.id} is going on: end it, or `openmic resume` it if it was killed")
+            derived = [other.id for other in every if other.source_run_id == run.id and other.id not in chosen]
+            if derived:
+                raise ConfigError(f"run {derived[0]} works on the transcripts of run {run.id}: name both, or neither")
+        return [run for run in every if run.id in chosen]
+    old = [run for run in every[keep or 0 :] if before is None or run.created_at < before]
+    chosen = {run.id for run in old if run.status != "running"}
+    while needed := {run.source_run_id for run in every if run.id not in chosen} & chosen:
+        chosen -= needed
+    return [run for run in every if run.id in chosen]
+
+
+def belonging(reader: Reader, run_ids: Sequence[str]) -> dict[str, int]:
+    """How many rows of each table belong to runs; tables of which none do are left out."""
+    counts = {
+        table.name: reader.rows(select(func.count()).select_from(table).where(condition))[0][0]
+        for table, condition in _conditions(run_ids)
+    }
+    return {name: number for name, number in sorted(counts.items()) if number}
+
+
+def prune(store: Store, run_ids: Sequence[str]) -> dict[str, int]:
+    """Delete runs with all that belongs to them, and inputs and prompt templates that nothing uses any more.
+
+    All of it or nothing. The space is free for new rows afterwards; `compact` gives it back to the disk.
+
+    Returns:
+        How many rows were deleted, by table.
+
+    Raises:
+        StoreError: What stays refers to what would be deleted, or the store cannot be written.
+    """
+    deleted: dict[str, int] = {}
+    # SQLite checks references once, at the end: for each row it would look through every table that may refer to it.
+    transaction = changing_schema if store.dialect == "sqlite" else writing
+    try:
+        with store.writing_alone(), transaction(store.engine) as connection:
+            for table, condition in _conditions(run_ids):
+                deleted[table.name] = connection.execute(delete(table).where(condition)).rowcount
+            for table, unused in _unused():
+                deleted[table.name] = connection.execute(delete(table).where(unused)).rowcount
+    except DBAPIError as error:
+        raise StoreError(f"the runs could not be deleted from {store.url!r}: {reason(error)}") from error
+    return {name: number for name, number in sorted(deleted.items()) if number}
+
+
+def compact(store: Store) -> None:
+    """Give the disk back what deleted rows took, in SQLite; PostgreSQL does it by itself.
+
+    Raises:
+        StoreError: Another process uses the file, or there is no room for a second copy.
+    """
+    if store.dialect != "sqlite":
+        return
+    try:
+        with store.writing_alone(), store.engine.connect() as connection:
+            vacuum(connection)
+        with store.writing_alone(), writing(store.engine) as connection:
+            _index_again(connection)
+    except DBAPIError as error:
+        raise StoreError(f"the store {store.url!r} could not be compacted: {reason(error)}") from error
+
+
+def _index_again(connection: Connection) -> None:
+    # The index knows rows by their numbers, which VACUUM is free to change.
+    for table in SEARCHED:
+        connection.execute(text(f"INSERT INTO {table}_words ({table}_words) VALUES ('rebuild')"))  # noqa: S608 - a constant
+
+
+def _conditions(run_ids: Sequence[str]) -> list[tuple[Table, ColumnElement[bool]]]:
+    """Which rows belong to runs, for each table of which any can; those that refer to others first."""
+    found: list[tuple[Table, ColumnElement[bool]]] = []
+    for table in reversed(Row.metadata.sorted_tables):
+        if table.name == "run":
+            found.append((table, table.c.id.in_(run_ids)))
+        elif table in _THROUGH:
+            name, owner, key = _THROUGH[table]
+            owned = select(column_of(owner, key)).where(column_of(owner, "run_id").in_(run_ids))
+            found.append((table, table.c[name].in_(owned)))
+        elif table not in _SHARED:
+            found.append((table, table.c.run_id.in_(run_ids)))
+    return found
+
+
+def _unused() -> list[tuple[Table, ColumnElement[bool]]]:
+    used = or_(*(col(Example.id).in_(select(col(by.example_id))) for by in (RunExample, Dialogue, Preference)))
+    said = select(col(Turn.template_hash)).where(col(Turn.template_hash).is_not(None))
+    asked = or_(col(PromptTemplate.hash).in_(said), col(PromptTemplate.task).in_(select(col(Run.task))))
+    return [(table_of(Example), ~used), (table_of(PromptTemplate), ~asked)]

@@ -1,0 +1,184 @@
+"""Looking for what should be impossible: texts that are not what was hashed, references to nothing, broken lineages.
+
+Reads the whole store, a page at a time, beside any writer. The files of adapters are not the store's to read.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Select, and_, or_, select, text
+from sqlmodel import SQLModel, col
+
+from ...core.errors import StoreError
+from ...core.ids import content_hash
+from ...core.records import LLMRequest, Message, Sampling
+from ..reading import Reader
+from ..schema import table_of
+from ..tables.training import Adapter, Training, TrainingItem
+from ..tables.transcript import Dialogue, Example, LLMCall, Preference, PromptTemplate, Turn, Verdict
+
+_PAGE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is not as it must be."""
+
+    check: str
+    row: str
+    """The row, as its table and its key."""
+    what: str
+
+
+def verify(reader: Reader) -> Iterator[Fault]:
+    """Every fault of a store, in the order of the checks.
+
+    Hashes: of each turn's content, of each input, prompt template and LLM request, and of the messages that a turn
+    answers. References: that each leads to a row (PostgreSQL enforces it, SQLite is asked), that a turn, its dialogue
+    and its run belong together, that a dialogue ends with a turn of its own, that a preference agrees with its verdict,
+    a training's items with the training, and an adapter with the training that made it. On SQLite also the file itself,
+    and nothing else where that is damaged.
+    """
+    if reader.dialect == "sqlite":
+        damage = list(_file(reader))
+        yield from damage
+        if damage:  # what a damaged file says of anything else is not to be relied on
+            return
+        yield from _references(reader)
+    yield from _hashes(reader, Turn, "content", lambda turn: (turn.content_hash, content_hash(turn.content)))
+    yield from _hashes(reader, Example, "input", lambda example: (example.id, content_hash(example.text)))
+    yield from _hashes(
+        reader, PromptTemplate, "template", lambda t: (t.hash, content_hash([t.role, t.purpose, t.text]))
+    )
+    yield from _hashes(reader, LLMCall, "request", lambda call: (call.key, _request_key(call)))
+    yield from _asked(reader)
+    for check, statement, what in _lineage():
+        for row, other in reader.rows(statement):
+            yield Fault(check, row, what.format(other))
+
+
+def _file(reader: Reader) -> Iterator[Fault]:
+    try:
+        problems = [str(problem) for (problem,) in _pragma(reader, "integrity_check")]
+    except StoreError as error:
+        problems = [str(error)]
+    yield from (Fault("file", "database", problem) for problem in problems if problem != "ok")
+
+
+def _references(reader: Reader) -> Iterator[Fault]:
+    for table, rowid, parent, _ in _pragma(reader, "foreign_key_check"):
+        yield Fault("reference", f"{table} (rowid {rowid})", f"refers to a row that {parent} does not hold")
+
+
+def _pragma(reader: Reader, name: str) -> list[list[Any]]:
+    rows: Select[Any] = select(text("*")).select_from(text(f"pragma_{name}"))
+    return [list(row) for row in reader.rows(rows)]
+
+
+def _hashes(
+    reader: Reader, table: type[SQLModel], check: str, hashes: Callable[[Any], tuple[str, str | None]]
+) -> Iterator[Fault]:
+    for row in _pages(reader, table):
+        recorded, found = hashes(row)
+        if recorded != found:
+            key = "/".join(str(getattr(row, column.name)) for column in table_of(table).primary_key.columns)
+            what = "cannot be read" if found is None else f"has the hash {found[:12]}…, recorded is {recorded[:12]}…"
+            yield Fault(check, f"{table_of(table).name} {key}", what)
+
+
+def _pages(reader: Reader, table: type[SQLModel]) -> Iterator[Any]:
+    keys = list(table_of(table).primary_key.columns)
+    last: tuple[Any, ...] | None = None
+    while True:
+        statement = select(table).order_by(*keys).limit(_PAGE)
+        if last is not None:
+            statement = statement.where(_after(keys, last))
+        rows = [row for (row,) in reader.rows(statement)]
+        yield from rows
+        if len(rows) < _PAGE:
+            return
+        last = tuple(getattr(rows[-1], column.name) for column in keys)
+
+
+def _after(keys: list[Any], last: tuple[Any, ...]) -> Any:
+    first, *more = zip(keys, last, strict=True)
+    if not more:
+        return first[0] > first[1]
+    (second,) = more
+    return or_(first[0] > first[1], and_(first[0] == first[1], second[0] > second[1]))
+
+
+def _request_key(call: LLMCall) -> str | None:
+    """The key of the request as it is stored; None where it is no request."""
+    asked = dict(call.request)
+    try:
+        messages = tuple(Message.model_validate(message) for message in asked.pop("messages"))
+        sampling = Sampling.model_validate(asked.pop("sampling"))
+        return LLMRequest(role=call.role, model=call.model, messages=messages, sampling=sampling, **asked).key
+    except (KeyError, TypeError, ValidationError):
+        return None
+
+
+def _asked(reader: Reader) -> Iterator[Fault]:
+    """Turns whose prompt is not that of the request they answer."""
+    last = ""
+    call = and_(col(LLMCall.run_id) == col(Turn.run_id), col(LLMCall.key) == col(Turn.request_key))
+    pairs = select(col(Turn.id), col(Turn.prompt_hash), col(LLMCall.request)).join(LLMCall, call)
+    while rows := reader.rows(pairs.where(col(Turn.id) > last).order_by(col(Turn.id)).limit(_PAGE)):
+        for turn_id, recorded, request in rows:
+            if recorded != content_hash(request.get("messages")):
+                yield Fault("prompt", f"turn {turn_id}", "was not asked with the messages of its request")
+        last = rows[-1][0]
+
+
+def _lineage() -> Iterator[tuple[str, Select[str, str], str]]:
+    """Checks between tables: a name, a SELECT of the rows at fault, each with another row, and what to say of both."""
+    yield (
+        "turn",
+        select("turn " + col(Turn.id), col(Dialogue.id))
+        .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
+        .where(col(Turn.run_id) != col(Dialogue.run_id)),
+        "is of another run than its dialogue {0}",
+    )
+    yield (
+        "dialogue",
+        select("dialogue " + col(Dialogue.id), col(Turn.id))
+        .join(Turn, col(Dialogue.final_turn_id) == col(Turn.id))
+        .where(col(Turn.dialogue_id) != col(Dialogue.id)),
+        "ends with turn {0}, which is another dialogue's",
+    )
+    agrees = or_(
+        and_(
+            col(Verdict.first_turn_id) == col(Preference.chosen_turn_id),
+            col(Verdict.second_turn_id) == col(Preference.rejected_turn_id),
+            col(Verdict.outcome) == "win",
+        ),
+        and_(
+            col(Verdict.second_turn_id) == col(Preference.chosen_turn_id),
+            col(Verdict.first_turn_id) == col(Preference.rejected_turn_id),
+            col(Verdict.outcome) == "loss",
+        ),
+    )
+    yield (
+        "preference",
+        select("preference " + col(Preference.id), col(Verdict.id))
+        .join(Verdict, col(Preference.verdict_id) == col(Verdict.id))
+        .where(~agrees),
+        "is not what its verdict {0} says about the same two turns",
+    )
+    yield (
+        "training item",
+        select("training_item " + col(TrainingItem.id), col(Training.id))
+        .join(Training, col(TrainingItem.training_id) == col(Training.id))
+        .where(col(TrainingItem.run_id) != col(Training.run_id)),
+        "is of another run than its training {0}",
+    )
+    yield (
+        "adapter",
+        select("adapter " + col(Adapter.id), col(Training.id))
+        .join(Training, col(Adapter.training_id) == col(Training.id))
+        .where(col(Adapter.version) != col(Training.adapter_version)),
+        "is another version than its training {0} made",
+    )

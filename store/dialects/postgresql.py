@@ -1,0 +1,163 @@
+"""A store in a PostgreSQL database: its engines, and telling beforehand whether it can be written.
+
+It answers as SQLite does: text is compared by code points, whatever the database's locale, and a reading sees one state
+of the store throughout. Not for what all databases share: that is in `engine`.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
+from sqlalchemy.exc import DBAPIError
+
+from ...core.errors import ConfigError, StoreError
+from ..json_values import postgresql_json
+from .location import shown_url
+
+_CONNECTIONS = 32
+"""The most connections of one process; PostgreSQL allows 100 in all unless it is told otherwise."""
+_DEFAULTS = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": "openmic"}
+"""What an address does not say itself. A cluster's driver may be silent for as long as a training takes."""
+
+
+def writing_engine(url: str) -> Engine:
+    """An engine over a normalized address that may write."""
+    return _engine(url)
+
+
+def reading_engine(url: str) -> Engine:
+    """An engine over a normalized address through which nothing is written."""
+    engine = _engine(url)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.read_only = True
+
+    return engine
+
+
+def snapshots(engine: Engine) -> Engine:
+    """The engine for readings of several statements: all of them see the state there was at the first."""
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def connect_arguments(url: str) -> dict[str, Any]:
+    """What psycopg is to be given to connect to a normalized address; holds the password."""
+    address = _address(url)
+    _, arguments = address.get_dialect()().create_connect_args(address)
+    return {**_DEFAULTS, **arguments}
+
+
+def check_server(url: str) -> None:
+    """Make sure that a store can be opened, or made, in a database; creates nothing.
+
+    Raises:
+        StoreError: The server cannot be reached, or the database is not fit to be written; the message says why.
+    """
+    engine, shown = _engine(url), shown_url(url)
+    schema = func.current_schema()
+    facts = select(
+        func.pg_is_in_recovery(),
+        func.current_setting("server_encoding"),
+        schema,
+        func.has_schema_privilege(schema, "CREATE"),
+    )
+    try:
+        with engine.connect() as connection:
+            standby, encoding, found, may_create = connection.execute(facts).one()
+    except DBAPIError as error:
+        raise StoreError(
+            f"the store {shown!r} cannot be reached: {reason(error)}; see that the server runs, that the database is "
+            "there (createdb) and that the password is in PGPASSWORD or ~/.pgpass"
+        ) from None
+    finally:
+        engine.dispose()
+    if standby:
+        raise StoreError(f"the store {shown!r} is on a standby server, which cannot be written: name the primary")
+    if encoding != "UTF8":
+        raise StoreError(f"the store {shown!r} is encoded in {encoding}: make a database with `createdb -E UTF8`")
+    if not may_create:
+        where = f"schema {found!r}" if found else "any schema of its search_path"
+        raise StoreError(f"the store {shown!r} cannot be written: its user may not create tables in {where}")
+
+
+@contextmanager
+def changing_schema(connection: Connection) -> Iterator[None]:
+    """A transaction of which there is one at a time in the database; text compares by code points when it ends."""
+    with connection.begin():
+        connection.execute(select(func.pg_advisory_xact_lock(_lock_key("schema"))))
+        yield
+        _compare_by_code_points(connection)
+
+
+@contextmanager
+def sole_writer(engine: Engine, run_id: str) -> Iterator[None]:
+    """Hold a run for this process: no other one, on whichever machine, can hold it meanwhile.
+
+    The server lets go of it when this process or its connection ends.
+
+    Raises:
+        ConfigError: Another process holds it.
+        StoreError: The server cannot be reached.
+    """
+    key = _lock_key(f"run {run_id}")
+    try:
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        held = connection.scalar(select(func.pg_try_advisory_lock(key)))
+    except DBAPIError as error:
+        raise StoreError(f"run {run_id} cannot be held: {reason(error)}") from None
+    try:
+        if not held:
+            raise ConfigError(f"another process is carrying out run {run_id}; wait for it, or end it first")
+        yield
+    finally:
+        with suppress(DBAPIError):  # a server that is gone holds nothing
+            if held:
+                connection.execute(select(func.pg_advisory_unlock(key)))
+        connection.close()
+
+
+def reason(error: DBAPIError) -> str:
+    """What the database said, in one line."""
+    return " ".join(str(error.orig).split())
+
+
+def _engine(url: str) -> Engine:
+    address = _address(url)
+    return create_engine(
+        address,
+        connect_args={name: value for name, value in _DEFAULTS.items() if name not in address.query},
+        json_serializer=postgresql_json,
+        max_overflow=_CONNECTIONS - 5,
+        pool_pre_ping=True,  # a reply that was paid for is not lost to a connection that a firewall has dropped
+    )
+
+
+def _address(url: str) -> URL:
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+def _compare_by_code_points(connection: Connection) -> None:
+    """Give every column of text that compares by a locale the order of its code points, as in SQLite and Python.
+
+    It runs after every change of the schema, so that no migration has to think of it.
+    """
+    columns = text(
+        "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) "
+        "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_collation k ON k.oid = a.attcollation "
+        "WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' "
+        "AND a.attnum > 0 AND NOT a.attisdropped AND k.collname <> 'C' ORDER BY c.relname, a.attnum"
+    )
+    quote = connection.dialect.identifier_preparer.quote
+    changes: dict[str, list[str]] = {}
+    for table, column, kind in connection.execute(columns):
+        changes.setdefault(table, []).append(f'ALTER COLUMN {quote(column)} TYPE {kind} COLLATE "C"')
+    for table, changed in changes.items():
+        connection.exec_driver_sql(f"ALTER TABLE {quote(table)} {', '.join(changed)}")
+
+
+def _lock_key(name: str) -> int:
+    """A key for PostgreSQL's advisory locks, which are numbers of 64 bits."""
+    return int.from_bytes(hashlib.sha256(f"openmic {name}".encode()).digest()[:8], "big", signed=True)

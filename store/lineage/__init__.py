@@ -1,0 +1,1 @@
+"""Lineage: where a text or an adapter comes from, and what became of it."""

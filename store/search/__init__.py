@@ -1,0 +1,1 @@
+"""Finding dialogues: filters and full-text search."""

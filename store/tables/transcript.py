@@ -1,0 +1,271 @@
+"""The transcript's tables: runs, their inputs, and every word that was said, with exactly where it came from.
+
+Rows are values: they are added once and read back detached. A column of JSON is replaced as a whole or not at all, for
+a change inside a dict that was read is never noticed by the database. Only `Run` and `Dialogue` change afterwards, by
+`Store.update`. What was learned from the transcripts is in `lineage`.
+"""
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime
+from sqlalchemy import JSON, CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlmodel import Field
+from sqlmodel.sql.sqltypes import AutoString
+
+from ...core.records import Agent, Outcome, PreferenceSource, Role, Split, Stage, TurnKind, VerdictMethod
+from ..schema import Row, index_where_set, member_of, now
+
+RunStatus = Literal["running", "finished", "failed", "interrupted"]
+RunKind = Literal["campaign", "train", "rejudge"]
+"""A run of its own, or one that trains on, or judges again, another run's transcripts."""
+DialogueStatus = Literal["pending", "finished", "failed"]
+
+
+class Run(Row, table=True):
+    """One execution of a campaign, with everything it was started with."""
+
+    __tablename__ = "run"
+
+    id: str = Field(primary_key=True)
+    name: str
+    task: str
+    task_hash: str
+    status: RunStatus = Field(default="running", sa_type=AutoString)
+    cast: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """Which model plays each role, and `simulated`: whether the large models were the simulated cast."""
+    config: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """The configuration as resolved, defaults included; never a secret."""
+    config_hash: str
+    arguments: list[str] = Field(default_factory=list, sa_type=JSON)
+    """The command line as it was typed."""
+    seed: int
+    git_commit: str | None = None
+    packages: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """Versions of the packages that decide the outcome, by name."""
+    home: str
+    """The folder of the run's files."""
+    kind: RunKind = Field(default="campaign", sa_type=AutoString, sa_column_kwargs={"server_default": "campaign"})
+    source_run_id: str | None = Field(default=None, foreign_key="run.id")
+    """The run whose transcripts this one works on; None for a campaign."""
+    created_at: AwareDatetime = Field(default_factory=now)
+    finished_at: AwareDatetime | None = None
+    error: str | None = None
+
+
+class Example(Row, table=True):
+    """One literal input, shared by all runs. Its id is the hash of its content."""
+
+    __tablename__ = "example"
+
+    id: str = Field(primary_key=True)
+    text: str
+
+
+class RunExample(Row, table=True):
+    """That a run uses an input, and where in the run's order it comes."""
+
+    __tablename__ = "run_example"
+
+    run_id: str = Field(primary_key=True, foreign_key="run.id")
+    example_id: str = Field(primary_key=True, foreign_key="example.id")
+    position: int
+    split: Split = Field(sa_type=member_of(Split))
+    """Which part the input plays in this run; the shares of the splits are a run's own."""
+
+
+class PromptTemplate(Row, table=True):
+    """A prompt before anything was filled in. Its hash is that of its text and of what it is for."""
+
+    __tablename__ = "prompt_template"
+
+    hash: str = Field(primary_key=True)
+    task: str
+    role: str
+    purpose: str
+    version: str
+    text: str
+
+
+class Dialogue(Row, table=True):
+    """One input's conversation at one stage of a run. `replica` tells repeated dialogues about one input apart."""
+
+    __tablename__ = "dialogue"
+    __table_args__ = (
+        UniqueConstraint("run_id", "stage", "round", "example_id", "replica"),
+        # Dialogues and turns refer to each other: `use_alter` breaks the circle, and checking at commit lets a dialogue
+        # be added in one transaction with the turn that ends it.
+        ForeignKeyConstraint(["final_turn_id"], ["turn.id"], use_alter=True, deferrable=True, initially="DEFERRED"),
+        Index("ix_dialogue_run_id_started_at_id", "run_id", "started_at", "id"),
+        Index("ix_dialogue_example_id_started_at", "example_id", "started_at"),
+        index_where_set("dialogue", "final_turn_id"),
+    )
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(foreign_key="run.id")
+    stage: Stage = Field(sa_type=member_of(Stage))
+    round: int
+    example_id: str = Field(foreign_key="example.id")
+    replica: int = 0
+    status: DialogueStatus = Field(default="pending", sa_type=AutoString)
+    stop_reason: str | None = None
+    error: str | None = None
+    final_turn_id: str | None = None
+    """The turn whose text the dialogue arrived at."""
+    started_at: AwareDatetime = Field(default_factory=now)
+    finished_at: AwareDatetime | None = None
+
+
+class Turn(Row, table=True):
+    """One thing one agent said, with all that is needed to see why. Never altered."""
+
+    __tablename__ = "turn"
+    __table_args__ = (
+        UniqueConstraint("dialogue_id", "seq"),
+        Index("ix_turn_run_id_agent_dialogue_id_adapter_version", "run_id", "agent", "dialogue_id", "adapter_version"),
+        index_where_set("turn", "parent_turn_id"),
+    )
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(foreign_key="run.id")
+    dialogue_id: str = Field(foreign_key="dialogue.id")
+    seq: int
+    """Place within the dialogue."""
+    parent_turn_id: str | None = Field(default=None, foreign_key="turn.id")
+    """The turn this one answers: of a revision, the text that was revised."""
+    agent: Agent = Field(sa_type=member_of(Agent))
+    kind: TurnKind = Field(sa_type=member_of(TurnKind))
+    content: str
+    content_hash: str
+    prompt_hash: str | None = None
+    """The hash of the exact messages that were sent."""
+    template_hash: str | None = Field(default=None, foreign_key="prompt_template.hash")
+    request_key: str | None = None
+    """The content key of the LLM call, or the id of the student's generation request."""
+    model: str
+    """The model that was asked for."""
+    model_resolved: str | None = None
+    """The model as the endpoint named it in its reply."""
+    adapter_version: int | None = None
+    sampling: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    seed: int | None = None
+    finish_reason: str | None = None
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: float | None = None
+    """In the currency of the configured prices; None where no price is known."""
+    queue_ms: float = 0.0
+    latency_ms: float = 0.0
+    retries: int = 0
+    worker: str | None = None
+    raw: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """The reply's body as it was received."""
+    note: str | None = None
+    """What the turn's text does not say: why a gate rejected a draft, for instance."""
+    created_at: AwareDatetime = Field(default_factory=now, index=True)
+
+
+class Verdict(Row, table=True):
+    """A preference between two texts, asked in both orders."""
+
+    __tablename__ = "verdict"
+    __table_args__ = (UniqueConstraint("forward_turn_id"),)
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(foreign_key="run.id", index=True)
+    dialogue_id: str = Field(foreign_key="dialogue.id", index=True)
+    agent: Literal["critic", "judge"] = Field(sa_type=AutoString)
+    first_turn_id: str = Field(foreign_key="turn.id", index=True)
+    second_turn_id: str = Field(foreign_key="turn.id", index=True)
+    forward_turn_id: str = Field(foreign_key="turn.id")
+    """The verdict turn in which the first text was shown first."""
+    reverse_turn_id: str = Field(foreign_key="turn.id", index=True)
+    """The verdict turn in which the first text was shown second."""
+    p_forward: float = Field(ge=0, le=1)
+    """p(the first text is better), asked in the forward order."""
+    p_reverse: float = Field(ge=0, le=1)
+    """p(the first text is better), asked in the reverse order."""
+    p_first: float = Field(ge=0, le=1)
+    """The mean of both."""
+    consistent: bool
+    """Whether both orders prefer the same text."""
+    outcome: Outcome = Field(sa_type=AutoString)
+    """How the first text fared against the second."""
+    method: VerdictMethod = Field(sa_type=AutoString)
+    created_at: AwareDatetime = Field(default_factory=now)
+
+
+class Ballot(Row, table=True):
+    """One reply that went into a verdict: of one critic, in one order, and of several where labels were sampled."""
+
+    __tablename__ = "ballot"
+
+    turn_id: str = Field(primary_key=True, foreign_key="turn.id")
+    verdict_id: str = Field(foreign_key="verdict.id", index=True)
+    member: int
+    """Which critic of a jury said it, 0 the first."""
+    forward: bool
+    """Whether the verdict's first text was shown first."""
+    p_first: float = Field(ge=0, le=1)
+    """p(the verdict's first text is better) as read from this reply alone."""
+    method: VerdictMethod = Field(sa_type=AutoString)
+
+
+class Critique(Row, table=True):
+    """What a critique turn says about another turn, taken apart."""
+
+    __tablename__ = "critique"
+
+    turn_id: str = Field(primary_key=True, foreign_key="turn.id")
+    target_turn_id: str = Field(foreign_key="turn.id", index=True)
+    works: str
+    missing: str
+    suggestion: str
+    parse_ok: bool
+    """False where the critic did not keep to the form and its whole text was taken instead."""
+
+
+class Preference(Row, table=True):
+    """One text over another, to be learned from."""
+
+    __tablename__ = "preference"
+    __table_args__ = (
+        UniqueConstraint("run_id", "chosen_turn_id", "rejected_turn_id"),
+        CheckConstraint("chosen_turn_id <> rejected_turn_id", name="two_turns"),
+        Index("ix_preference_run_id_round", "run_id", "round"),
+    )
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(foreign_key="run.id")
+    round: int
+    dialogue_id: str = Field(foreign_key="dialogue.id", index=True)
+    example_id: str = Field(foreign_key="example.id")
+    chosen_turn_id: str = Field(foreign_key="turn.id", index=True)
+    rejected_turn_id: str = Field(foreign_key="turn.id", index=True)
+    source: PreferenceSource = Field(sa_type=AutoString)
+    margin: float = Field(ge=0, le=1)
+    """How sure the critic was, |p - 1/2| * 2."""
+    length_ratio: float = Field(ge=0)
+    """Length of the chosen text over that of the rejected one."""
+    order_consistent: bool
+    verdict_id: str | None = Field(default=None, foreign_key="verdict.id", index=True)
+    """None where no verdict was asked for."""
+    created_at: AwareDatetime = Field(default_factory=now)
+
+
+class LLMCall(Row, table=True):
+    """A question to a large model and its reply, kept so that it is never paid for twice."""
+
+    __tablename__ = "llm_call"
+
+    run_id: str = Field(primary_key=True, foreign_key="run.id")
+    key: str = Field(primary_key=True)
+    """`LLMRequest.key`."""
+    role: Role = Field(sa_type=AutoString)
+    model: str
+    request: dict[str, Any] = Field(sa_type=JSON)
+    """Messages, sampling, seed and all else that went into the key."""
+    reply: dict[str, Any] = Field(sa_type=JSON)
+    """The `LLMReply`."""
+    created_at: AwareDatetime = Field(default_factory=now)

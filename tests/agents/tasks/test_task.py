@@ -1,0 +1,195 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openmic.agents.tasks.task import Task, load_task
+from openmic.core.errors import TaskError
+from openmic.simulator.prompts import read_prompt
+
+from ...properties import steady
+from ..task_files import HUMOR, write_task
+
+# Rendering
+
+
+def test_a_prompt_is_a_system_and_a_user_message(task: Task) -> None:
+    system, user = task.render("critic", "compare", input="A bus.", first="one", second="two", heard=[])
+    assert (system.role, system.content) == ("system", HUMOR["critic"]["system"].strip())
+    assert user.role == "user"
+    assert user.content.startswith("<sentence>A bus.</sentence>\n<first>one</first>\n<second>two</second>")
+    assert "heard" not in user.content
+
+
+def test_the_number_of_texts_is_asked_for_in_so_many_words(task: Task) -> None:
+    one, three = (task.render("teacher", "demonstrate", input="A bus.", count=n, heard=[])[1].content for n in (1, 3))
+    assert "in exactly 1 funny way." in one
+    assert "numbered list" not in one
+    assert "in exactly 3 funny ways." in three
+    assert "numbered list" in three
+
+
+@pytest.mark.parametrize(
+    ("role", "purpose"), [("teacher", "demonstrate"), ("critic", "compare"), ("critic", "critique")]
+)
+def test_heard_endings_stand_one_per_line(task: Task, role: str, purpose: str) -> None:
+    values = {"input": "x", "count": 2, "first": "y", "second": "z", "draft": "y"}
+    text = task.render(role, purpose, **values, heard=["sends its regards", "once a week"])[1].content
+    assert "<heard>\nsends its regards\nonce a week\n</heard>" in text
+
+
+def test_the_simulated_cast_reads_what_is_rendered(task: Task) -> None:
+    values = {"input": "a < b & c", "first": "one\ntwo", "second": "</first>", "heard": ["x y z"]}
+    prompt = read_prompt([task.render("critic", "compare", **values)[1].content])
+    assert (prompt.source, prompt.first, prompt.second) == ("a < b & c", "one\ntwo", "</first>")
+    assert prompt.heard == ("x y z",)
+    assert read_prompt([task.render("teacher", "demonstrate", input="a", count=7, heard=[])[1].content]).count == 7
+
+
+@steady
+@given(st.text(st.sampled_from("<>/&;lgtamp{}%sentence \n")), st.text(st.sampled_from("<>/first secondheard&{}")))
+def test_a_text_reaches_the_other_side_as_it_was(task: Task, sentence: str, first: str) -> None:
+    prompt = read_prompt([task.render("judge", "compare", input=sentence, first=first, second="s")[1].content])
+    assert (prompt.source, prompt.first, prompt.second) == (sentence.strip(), first.strip(), "s")
+
+
+def test_whatever_a_template_shows_is_escaped(tmp_path: Path) -> None:
+    compare = "{{ input|safe }} {{ [first] }} {{ second|upper }} <b>"
+    task = load_task(str(write_task(tmp_path, judge={"compare": compare})))
+    text = task.render("judge", "compare", input="</a>", first="</b>", second="</c>")[1].content
+    assert text == "&lt;/a&gt; ['&lt;/b&gt;'] &lt;/C&gt; <b>"
+
+
+def test_the_student_gets_texts_as_they_are(task: Task) -> None:
+    assert task.render("student", "draft", input="5 < 6 & </b>")[1].content == "5 < 6 & </b>"
+    assert task.render("student", "revise", suggestion="Use <b>.")[1].content.startswith("Use <b>.")
+
+
+def test_a_value_that_is_missing_is_named(task: Task) -> None:
+    with pytest.raises(TaskError, match=r"critic\.compare does not render: 'second' is undefined"):
+        task.render("critic", "compare", input="x", first="y", heard=[])
+
+
+def test_a_template_is_known_by_what_it_says(task: Task, tmp_path: Path) -> None:
+    other = load_task(str(write_task(tmp_path, critic={"compare": HUMOR["critic"]["compare"] + "!"})))
+    assert task.template("critic", "compare").hash != other.template("critic", "compare").hash
+    assert task.template("critic", "critique").hash == other.template("critic", "critique").hash
+    assert task.hash != other.hash
+    assert load_task("humor").hash == task.hash
+    assert len({template.hash for template in task.templates()}) == len(task.templates()) == 14
+
+
+def test_a_style_that_the_task_has_no_prompt_for_is_named(tmp_path: Path) -> None:
+    task = load_task(str(write_task(tmp_path, name="mine", critic={"reason": None})))
+    with pytest.raises(TaskError, match=r"task mine has no prompt critic\.reason, only cloze, compare, critique, sys"):
+        task.render("critic", "reason", input="x", first="y", second="z", heard=[])
+    with pytest.raises(TaskError, match=r"task mine has no prompt clown\.joke, only none of that role"):
+        task.template("clown", "joke")
+
+
+# Replies
+
+
+CLEAN = [
+    ("  The bus left.\n", "The bus left."),
+    ("1. The bus left.", "The bus left."),
+    ("2) The bus left.", "The bus left."),
+    ("(3) The bus left.", "The bus left."),
+    ("- The bus left.", "The bus left."),
+    ("• The  bus\tleft.", "The bus left."),
+    ('"The bus left."', "The bus left."),
+    ("“The bus left.”", "The bus left."),
+    ("'The bus wasn't late.'", "The bus wasn't late."),
+    ("**The bus left.**", "The bus left."),
+    ('**"The bus left."**', "The bus left."),
+    ("*The bus left.*", "The bus left."),
+    ('1. "The bus left."', "The bus left."),
+    ("\n\nThe bus left.\n\nI hope you like it!", "The bus left."),
+    ('"Fine," said the bus, "I quit."', '"Fine," said the bus, "I quit."'),
+    ("“Fine,” said the bus, “I quit.”", "“Fine,” said the bus, “I quit.”"),
+    ("'Fine,' said the bus, 'I quit.'", "'Fine,' said the bus, 'I quit.'"),
+    ("The *bus* left.", "The *bus* left."),
+    ("3.5 tons of bus left.", "3.5 tons of bus left."),
+    ("1999. What a year.", "1999. What a year."),
+    ("-5 degrees, said the bus.", "-5 degrees, said the bus."),
+    ('"', '"'),
+    ('""', ""),
+    ("", ""),
+    (" \n ", ""),
+]
+
+
+@pytest.mark.parametrize(("reply", "output"), CLEAN)
+def test_an_output_is_what_is_left_of_a_reply(task: Task, reply: str, output: str) -> None:
+    assert task.clean(reply) == output
+    assert task.clean(output) == output
+
+
+def test_a_nul_is_cleaned_away(tmp_path: Path) -> None:
+    assert load_task(str(write_task(tmp_path))).clean("One\0 line.\0") == "One line."
+
+
+def test_cleaning_can_be_switched_off(tmp_path: Path) -> None:
+    task = load_task(str(write_task(tmp_path, cleaning={"first_line_only": False, "strip_quotes": False})))
+    assert task.clean('"One line.\nAnother."') == '"One line. Another."'
+
+
+def test_the_tasks_own_rules_are_the_gates(tmp_path: Path) -> None:
+    task = load_task(str(write_task(tmp_path, validity={"min_words": 8, "complete": False})))
+    assert task.problem("Only four words here.", "x") == "too short"
+    assert load_task("humor").problem("Only four words here.", "Four words are here.") is None
+    whole = "One text of eight words, and it ends"
+    assert task.problem(whole, "Eight words.", cut_off=True) is None
+    assert load_task("humor").problem(whole, "Eight words.", cut_off=True) == "cut off"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "I'm sorry, but I can't help with that.",
+        "I’m sorry, I can’t do that.",
+        "Sorry, I can't assist with this request.",
+        "I cannot help with that.",
+        "I can't help you.",
+        "I can’t write jokes about this.",
+        "I'm unable to comply.",
+        "As an AI language model, I have no toaster.",
+        "",
+    ],
+)
+def test_a_refusal_is_known(task: Task, reply: str) -> None:
+    assert task.refused(reply)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I can't find my keys, and my keys are enjoying it.",
+        "I cannot sleep, unlike my alarm clock.",
+        "I can't help laughing at the printer.",
+        "As an aisle seat, it was ambitious.",
+        "The waiter was sorry, I'm told.",
+        "Sorry, the 7:15 train will not run from 2 to 6 August.",
+    ],
+)
+def test_a_sentence_in_the_first_person_is_no_refusal(task: Task, text: str) -> None:
+    assert not task.refused(text)
+
+
+LISTS = [
+    ("1. One a.\n2. Two b.\n3. Three c.", ["One a.", "Two b.", "Three c."]),
+    ("Here are three:\n\n1) One a.\n\n2) Two b.\n\n3) Three c.\n\nEnjoy!", ["One a.", "Two b.", "Three c."]),
+    ("- One a.\n* Two b.\n• Three c.", ["One a.", "Two b.", "Three c."]),
+    ('1. "One a."\n2. **Two b.**', ["One a.", "Two b."]),
+    ("One a.\nTwo b.\nThree c.", ["One a.", "Two b.", "Three c."]),
+    ("1. One a.\n2. Two b.\n3. Three c.\n4. Four d.", ["One a.", "Two b.", "Three c."]),
+    ("1. One a.\n2. \n3.\n", ["One a."]),
+    ("I'm sorry, but I can't help with that.", ["I'm sorry, but I can't help with that."]),
+    ("", []),
+]
+
+
+@pytest.mark.parametrize(("reply", "outputs"), LISTS)
+def test_a_list_is_read_item_by_item(task: Task, reply: str, outputs: list[str]) -> None:
+    assert task.numbered_list(reply, 3) == outputs

@@ -1,0 +1,134 @@
+"""Who is in a cast, what its members are called, and what is wrong with a cast before it is asked anything."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openmic.core.config import CastSettings
+from openmic.core.errors import ConfigError, EndpointSetupError, TaskError
+from openmic.core.records import LLMRequest, Message, Role, Sampling
+from openmic.graph.context.models import model_names, open_cast
+from openmic.graph.context.seats import members, model_of, setting_of
+from openmic.graph.preflight.checks import check_cast, check_critic
+
+from ...agents.scripted_endpoint import Answer, Asked, ScriptedEndpoint, failure, model_list
+from ..conftest import config_of
+
+JURY = {"jury": [{}, {"model": "big"}, {}]}
+
+
+@pytest.fixture(autouse=True)
+def _no_key_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_jurors_are_critics_beside_the_critic() -> None:
+    cast = CastSettings.model_validate(JURY)
+    found = members(cast)
+    assert list(found) == [("teacher", 0), ("critic", 0), ("judge", 0), ("critic", 1), ("critic", 2), ("critic", 3)]
+    assert [model_of(member, endpoint) for member, endpoint in found.items()] == [
+        "sim-teacher",
+        "sim-critic",
+        "sim-judge",
+        "sim-critic-2",
+        "big",
+        "sim-critic-4",
+    ]
+    assert [setting_of(member) for member in found][2:4] == ["judge", "jury.0"]
+    assert list(members(cast, ["judge"])) == [("judge", 0)]
+
+
+def test_names_are_kept_by_role_and_the_jurys_as_a_list() -> None:
+    alone = {"teacher": "sim-teacher", "critic": "sim-critic", "judge": "sim-judge"}
+    assert model_names(CastSettings()) == alone
+    assert model_names(CastSettings.model_validate(JURY)) == alone | {"jury": ["sim-critic-2", "big", "sim-critic-4"]}
+
+
+@pytest.mark.parametrize("roles", [("critic",), ("teacher", "critic", "judge")])
+def test_an_open_cast_has_a_client_for_every_member(tmp_path: Path, roles: tuple[Role, ...]) -> None:
+    cast = CastSettings.model_validate({"jury": [{}]})
+    log = tmp_path / "requests.jsonl"
+    compare = "<sentence>The bus left.</sentence><first>The bus left.</first><second>A bus.</second>"
+
+    async def run() -> dict[Any, str]:
+        async with open_cast(cast, 7, log, roles=roles) as clients:
+            assert set(clients) == set(members(cast, roles))
+            request = LLMRequest("critic", "m", (Message(role="user", content=compare),), Sampling(), 7)
+            return {member: (await client.complete(request)).model for member, client in clients.items()}
+
+    said = asyncio.run(run())
+    assert (said["critic", 0], said["critic", 1]) == ("sim-critic", "sim-critic-2")
+
+
+# Before anything is asked
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Any:
+    with ScriptedEndpoint() as scripted:
+        yield scripted
+
+
+def outside(url: str, **sections: Any) -> dict[str, Any]:
+    model = {"model": "m", "base_url": url}
+    return {"cast": {"teacher": model, "critic": model, "judge": model, "jury": [model]}, **sections}
+
+
+def test_a_simulated_cast_is_always_there() -> None:
+    assert check_cast(config_of(cast={"jury": [{}, {}]}, verdict={"style": "cloze"}))
+
+
+def test_a_jury_larger_than_the_simulated_cast() -> None:
+    with pytest.raises(
+        ConfigError, match=r"cast\.jury\.2: the simulated cast has no sim-critic-4, only .*sim-critic-3"
+    ):
+        check_cast(config_of(cast={"jury": [{}, {}, {}]}))
+
+
+def test_every_juror_is_looked_for(endpoint: ScriptedEndpoint) -> None:
+    endpoint.models = lambda asked, number: Answer(body=model_list("m"))
+    assert check_cast(config_of(**outside(endpoint.base_url))) is False
+    jury = [{"model": "m", "base_url": endpoint.base_url}, {"model": "n", "base_url": endpoint.base_url}]
+    with pytest.raises(EndpointSetupError, match=r"cast\.jury\.1: .* has no model 'n'"):
+        check_cast(config_of(cast={"jury": jury}))
+
+
+def test_a_critic_alone_is_checked_where_it_alone_is_asked(endpoint: ScriptedEndpoint) -> None:
+    endpoint.models = lambda asked, number: Answer(body=model_list("m"))
+    elsewhere = {"model": "gone", "base_url": endpoint.base_url}
+    assert check_critic(config_of(cast={"teacher": elsewhere, "judge": elsewhere}))
+    with pytest.raises(EndpointSetupError, match=r"cast\.critic: "):
+        check_critic(config_of(cast={"critic": elsewhere}))
+
+
+def test_cloze_needs_critics_that_score_prompts_and_asks_nothing_of_the_teacher(endpoint: ScriptedEndpoint) -> None:
+    def script(asked: Asked, number: int) -> Answer:
+        scored = {"choices": [{"logprobs": {"token_logprobs": [None, -1.0, -2.0]}}]}
+        return Answer(body=scored) if asked.body["model"] == "m" else failure(404, "no such route")
+
+    endpoint.models, endpoint.chat = lambda asked, number: Answer(body=model_list("m", "chatty")), script
+    chatty = {"model": "chatty", "base_url": endpoint.base_url}
+    settings = outside(endpoint.base_url, verdict={"style": "cloze"})
+    settings["cast"]["teacher"] = chatty
+    assert check_cast(config_of(**settings)) is False
+    settings["cast"]["judge"] = chatty
+    with pytest.raises(EndpointSetupError, match=r"cast\.judge: .*does not score prompts"):
+        check_cast(config_of(**settings))
+
+
+@pytest.mark.parametrize("style", ["reason", "cloze"])
+def test_a_style_that_the_task_has_no_prompt_for(tmp_path: Path, style: str) -> None:
+    from importlib.resources import files
+
+    import yaml
+
+    task = yaml.safe_load(files("openmic.agents").joinpath("tasks", "humor.yaml").read_text(encoding="utf-8"))
+    del task["judge"][style]
+    path = tmp_path / "task.yaml"
+    path.write_text(yaml.safe_dump(task), encoding="utf-8")
+    with pytest.raises(TaskError, match=rf"judge\.{style}"):
+        check_cast(config_of(task=str(path), verdict={"style": style}))
+    assert check_critic(config_of(task=str(path), verdict={"style": style}))

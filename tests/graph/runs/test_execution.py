@@ -1,0 +1,35 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from openmic.core.errors import ConfigError
+from openmic.graph.runs.execution import execute
+from openmic.store import Run, Store
+
+from ...postgresql import Server
+from ..conftest import config_of, run_row
+
+
+@pytest.fixture
+def on_server(server: Server) -> Iterator[Store]:
+    server.sql("DROP DATABASE IF EXISTS execution WITH (FORCE)")
+    server.sql("CREATE DATABASE execution")
+    with Store.open(server.url("execution")) as opened:
+        yield opened
+
+
+def test_a_run_that_another_machine_carries_out_is_not_taken_up(on_server: Store, tmp_path: Path) -> None:
+    store, done = on_server, []
+    store.add(run_row(config_of(), tmp_path))
+
+    async def work(run: Run) -> None:
+        done.append(run.id)
+
+    with Store.open(store.address) as elsewhere, elsewhere.sole_writer("RUN1"):
+        store.update(Run, "RUN1", status="interrupted")
+        with pytest.raises(ConfigError, match="another process is carrying out run RUN1"):
+            execute(store, "RUN1", work)
+        assert store.resolve_run("RUN1").status == "interrupted"
+    assert execute(store, "RUN1", work).status == "finished"
+    assert done == ["RUN1"]

@@ -1,0 +1,125 @@
+from typing import Any
+
+import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
+from langgraph.runtime import Runtime
+
+from openmic.core.errors import EndpointError
+from openmic.core.records import Generation, GenerationRequest, Split
+from openmic.core.records import Stage as StageName
+from openmic.graph.context.run_context import RunContext
+from openmic.graph.stages.collect import rehearse, round_inputs
+from openmic.store import Dialogue, Store
+
+from ..conftest import Prepare, ScriptedPool, Serve, Stage, example_of
+
+TRAIN = [example_of(f"Sentence number {n} is about a kettle.") for n in range(5)]
+TEXTS = ["The kettle is about to retire to a warm island.", "A sentence is about some kettle that we all own.", "Oh."]
+
+
+def inputs(stage: Stage, number: int) -> list[int]:
+    context = stage.context(ScriptedPool([]), None)  # type: ignore[arg-type] # nothing is asked
+    return [TRAIN.index(example) for example in round_inputs(context, number)]
+
+
+def test_each_round_goes_on_where_the_last_one_ended_and_begins_anew_after_all(prepare: Prepare) -> None:
+    held_out = [example_of("Held out.", Split.TEST), example_of("Held out too.", Split.DEV)]
+    stage = prepare([held_out[0], *TRAIN[:3], held_out[1], *TRAIN[3:]], dialogue={"inputs": 2})
+    assert [inputs(stage, number) for number in (1, 2, 3, 4)] == [[0, 1], [2, 3], [4, 0], [1, 2]]
+
+
+@pytest.mark.parametrize("wanted", [None, 5, 99])
+def test_all_inputs_are_talked_about_once_in_each_round_where_there_are_no_more(
+    prepare: Prepare, wanted: int | None
+) -> None:
+    stage = prepare(TRAIN, dialogue={"inputs": wanted})
+    assert inputs(stage, 1) == inputs(stage, 2) == [0, 1, 2, 3, 4]
+
+
+def hold_round(stage: Stage, pool: ScriptedPool, number: int = 1) -> None:
+    async def act(context: RunContext) -> None:
+        await rehearse(context, number, 0)
+
+    stage.play(pool, act)
+
+
+def test_a_round_holds_a_dialogue_for_each_input_and_finds_them_held_afterwards(prepare: Prepare, store: Store) -> None:
+    stage = prepare(TRAIN, dialogue={"candidates": 3, "max_revisions": 0})
+    pool = ScriptedPool(TEXTS)
+    hold_round(stage, pool)
+    rows = store.select(Dialogue, stage=StageName.REHEARSE)
+    assert [row.status for row in rows] == ["finished"] * 5
+    assert len(pool.requests) == 15
+    assert [ref.version for ref in pool.loaded] == [0]
+    again = ScriptedPool([])
+    hold_round(stage, again)
+    assert again.requests == []
+    assert store.select(Dialogue, stage=StageName.REHEARSE) == rows
+
+
+class StoppedError(Exception):
+    """Stands for an interruption."""
+
+
+class StoppingPool(ScriptedPool):
+    """Answers some requests, and then no more."""
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        if len(self.requests) == 8:
+            raise StoppedError
+        return await super().generate(request)
+
+
+def test_a_round_that_is_resumed_within_a_campaign_holds_every_dialogue_to_its_own_end(
+    prepare: Prepare, store: Store
+) -> None:
+    """The campaign's checkpoints are no dialogue's: the first that is held on must not get the first one's state."""
+    stage = prepare(TRAIN, dialogue={"candidates": 3, "max_revisions": 0, "concurrency": 1})
+    saver = InMemorySaver()
+
+    async def hold_the_round(state: dict[str, Any], runtime: Runtime[RunContext]) -> dict[str, Any]:
+        await rehearse(runtime.context, 1, 0)
+        return {}
+
+    campaign: StateGraph[Any, RunContext, Any, Any] = StateGraph(dict, context_schema=RunContext)
+    campaign.add_node("rehearse", hold_the_round)
+    campaign.add_edge(START, "rehearse")
+    graph = campaign.compile(checkpointer=saver)
+    thread: RunnableConfig = {"configurable": {"thread_id": "RUN1"}}
+
+    def carry_out(pool: ScriptedPool, state: dict[str, Any] | None) -> None:
+        async def act(context: RunContext) -> None:
+            await graph.ainvoke(state, thread, context=context)
+
+        stage.play(pool, act)
+
+    with pytest.raises(StoppedError):
+        carry_out(StoppingPool(TEXTS), {"begun": True})
+    finished = store.count(Dialogue, status="finished")
+    assert 0 < finished < 5
+    carry_out(ScriptedPool(TEXTS), None)
+    dialogues = store.select(Dialogue, stage=StageName.REHEARSE)
+    assert [dialogue.status for dialogue in dialogues] == ["finished"] * 5
+    for dialogue in dialogues:
+        found = store.conversation(dialogue.id)
+        assert dialogue.final_turn_id in {turn.id for turn in found.turns}
+        assert found.verdicts
+    assert {saved.config["configurable"]["checkpoint_ns"] for saved in saver.list(thread)} == {""}
+
+
+def test_a_dialogue_that_failed_leaves_the_others_alone(prepare: Prepare, store: Store, serve: Serve) -> None:
+    stage = prepare(TRAIN, serve(refuse_rate=0.3), dialogue={"candidates": 3, "max_revisions": 0})
+    hold_round(stage, ScriptedPool(TEXTS))
+    statuses = [row.status for row in store.select(Dialogue, stage=StageName.REHEARSE)]
+    assert set(statuses) == {"finished", "failed"}
+
+
+def test_a_round_in_which_all_dialogues_fail_ends_the_run_with_the_reason(
+    prepare: Prepare, store: Store, serve: Serve
+) -> None:
+    stage = prepare(TRAIN, serve(refuse_rate=1.0))
+    with pytest.raises(EndpointError, match="all 5 dialogues of round 1 failed, the first with ReplyError"):
+        hold_round(stage, ScriptedPool(TEXTS))
+    assert store.count(Dialogue, status="failed") == 5

@@ -1,0 +1,178 @@
+"""What a training learns from: which preferences, in what form, and never one twice."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from openmic.core.ids import content_hash
+from openmic.core.records import Agent, TurnKind
+from openmic.core.records import Stage as StageName
+from openmic.graph.context.run_context import RunContext
+from openmic.graph.training_data.assemble import (
+    Material,
+    PhaseLessons,
+    consumed_material,
+    feedback_lessons,
+    new_material,
+    wants_teacher_pairs,
+)
+from openmic.store import Dialogue, Preference, Store, Training, TrainingItem, Turn
+
+from ..conftest import Prepare, ScriptedPool, Stage, example_of
+
+INPUT = example_of("The kettle in our kitchen broke again this morning.")
+
+
+def add_dialogue(store: Store, identity: str, stage: StageName, texts: dict[str, TurnKind], status: str) -> None:
+    store.add(
+        Dialogue(id=identity, run_id="RUN1", stage=stage, round=1, example_id=INPUT.id, status=status),
+        *(
+            Turn(
+                id=text,
+                run_id="RUN1",
+                dialogue_id=identity,
+                seq=seq,
+                agent=Agent.TEACHER if kind is TurnKind.DEMONSTRATION else Agent.STUDENT,
+                kind=kind,
+                content=f"text {text}",
+                content_hash=content_hash(text),
+                model="m",
+            )
+            for seq, (text, kind) in enumerate(texts.items())
+        ),
+    )
+
+
+def prefer(store: Store, chosen: str, rejected: str, dialogue: str = "talk", **values: Any) -> None:
+    defaults: dict[str, Any] = {"source": "candidates", "margin": 0.5, "length_ratio": 1.0, "order_consistent": True}
+    store.add(
+        Preference(
+            id=f"{chosen}>{rejected}",
+            run_id="RUN1",
+            round=1,
+            dialogue_id=dialogue,
+            example_id=INPUT.id,
+            chosen_turn_id=chosen,
+            rejected_turn_id=rejected,
+            **defaults | values,
+        )
+    )
+
+
+@pytest.fixture
+def stage(prepare: Prepare, store: Store) -> Stage:
+    return filled(prepare, store)
+
+
+def filled(prepare: Prepare, store: Store, **sections: Any) -> Stage:
+    """A run with two demonstrations that were compared, and a dialogue with two drafts, a revision and a rescue."""
+    stage = prepare([INPUT], **sections)
+    demonstration = TurnKind.DEMONSTRATION
+    add_dialogue(store, "shown", StageName.DEMONSTRATE, {"t1": demonstration, "t2": demonstration}, "finished")
+    talk = {"a": TurnKind.DRAFT, "b": TurnKind.DRAFT, "r": TurnKind.REVISION, "t3": demonstration}
+    add_dialogue(store, "talk", StageName.REHEARSE, talk, "finished")
+    prefer(store, "a", "b")
+    prefer(store, "r", "a", source="revision", margin=0.3)
+    prefer(store, "t3", "a", source="teacher", margin=0.0)
+    prefer(store, "t2", "t1", "shown", source="teacher_pair")
+    return stage
+
+
+def material_of(stage: Stage) -> Material:
+    return ask(stage, lambda context: new_material(context, "RUN1", 1))
+
+
+def ask(stage: Stage, question: Any) -> Any:
+    async def act(context: RunContext) -> Any:
+        await asyncio.sleep(0)
+        return question(context)
+
+    return stage.play(ScriptedPool([]), act)
+
+
+def taught(stage: Stage, objective: str) -> dict[str, list[tuple[tuple[str, ...], str | None]]]:
+    """By phase the texts of each lesson, the best first, and its target."""
+    found: list[PhaseLessons] = ask(stage, lambda c: feedback_lessons(c, objective, new_material(c, "RUN1", 1)))
+    return {
+        phase.objective: [
+            (tuple(text.removeprefix("text ") for text in lesson.example.completions), lesson.example.target)
+            for lesson in phase.lessons
+        ]
+        for phase in found
+    }
+
+
+def ids(material: Material) -> list[str]:
+    return [row.id for row in material.preferences]
+
+
+def test_by_default_candidates_and_revisions_are_learned_from(stage: Stage) -> None:
+    assert ids(material_of(stage)) == ["a>b", "r>a"]
+
+
+@pytest.mark.parametrize(
+    ("switches", "kept"),
+    [
+        ({"candidates": False}, ["r>a"]),
+        ({"revisions": False}, ["a>b"]),
+        ({"teacher_over_student": True}, ["a>b", "r>a", "t3>a"]),
+        ({"teacher_pairs": True}, ["a>b", "r>a", "t2>t1"]),
+    ],
+)
+def test_each_kind_of_preference_can_be_switched(
+    prepare: Prepare, store: Store, switches: dict[str, bool], kept: list[str]
+) -> None:
+    assert ids(material_of(filled(prepare, store, preferences=switches))) == kept
+
+
+def test_pairs_outside_the_length_filter_are_left_out(prepare: Prepare, store: Store) -> None:
+    stage = filled(prepare, store, preferences={"length_ratio": [0.8, 1.2]})
+    add_dialogue(store, "long", StageName.EVALUATE, {"x": TurnKind.DRAFT, "y": TurnKind.DRAFT}, "finished")
+    prefer(store, "x", "y", "long", length_ratio=1.3)
+    assert ids(material_of(stage)) == ["a>b", "r>a"]
+
+
+def test_a_dialogue_that_goes_on_is_not_learned_from_yet(stage: Stage, store: Store) -> None:
+    add_dialogue(store, "open", StageName.EVALUATE, {"x": TurnKind.DRAFT, "y": TurnKind.DRAFT}, "pending")
+    prefer(store, "x", "y", "open")
+    assert ids(material_of(stage)) == ["a>b", "r>a"]
+    store.update(Dialogue, "open", status="finished")
+    assert ids(material_of(stage)) == ["a>b", "r>a", "x>y"]
+
+
+def test_what_was_learned_from_is_not_learned_from_again_and_is_found_as_it_was(stage: Stage, store: Store) -> None:
+    training = Training(
+        id="T",
+        run_id="RUN1",
+        stage="round",
+        round=1,
+        objective="dpo",
+        parent_version=1,
+        adapter_version=2,
+        seed=1,
+        examples=1,
+    )
+    item = TrainingItem(id="i", training_id="T", run_id="RUN1", position=0, preference_id="r>a")
+    store.add(training, item)
+    assert ids(material_of(stage)) == ["a>b"]
+    assert ids(ask(stage, lambda context: consumed_material(context, "T"))) == ["r>a"]
+
+
+def test_pairs_rankings_and_chosen_texts(stage: Stage) -> None:
+    assert taught(stage, "dpo") == {"dpo": [(("a", "b"), None), (("r", "a"), None)]}
+    assert taught(stage, "brio") == {"brio": [(("r", "a", "b"), "text t1")]}
+    assert taught(stage, "sd") == {"sd": [(("r",), None)]}
+
+
+def test_imitation_goes_on_with_every_text_of_the_teachers(stage: Stage) -> None:
+    assert taught(stage, "sft") == {"sft": [(("t1",), None), (("t2",), None), (("t3",), None)]}
+
+
+def test_the_teachers_pairs_come_before_the_students(prepare: Prepare, store: Store) -> None:
+    stage = filled(prepare, store, training={"objective": "brio-dpo"})
+    assert ask(stage, lambda context: wants_teacher_pairs(context.config))
+    assert taught(stage, "brio-dpo") == {
+        "brio": [(("t2", "t1"), "text t1")],
+        "dpo": [(("a", "b"), None), (("r", "a"), None)],
+    }

@@ -1,0 +1,129 @@
+"""Lags: what is behind what, and which preferences are too far behind to be learned from."""
+
+import pytest
+
+from openmic.core.ids import content_hash
+from openmic.core.records import Agent, TurnKind
+from openmic.core.records import Stage as StageName
+from openmic.core.training_settings import most_lag
+from openmic.graph.context.run_context import RunContext
+from openmic.graph.training_data.assemble import new_preferences
+from openmic.graph.training_data.staleness import histogram, lag, lags_of
+from openmic.store import Adapter, Dialogue, Preference, Store, Turn
+from openmic.training.objectives import OBJECTIVES, objective_names, phases
+
+from ..conftest import Prepare, ScriptedPool, example_of
+
+INPUT = example_of("The kettle in our kitchen broke again this morning.")
+
+
+@pytest.mark.parametrize("name", objective_names())
+def test_by_default_objectives_that_compare_texts_learn_from_no_more_than_one_version_back(name: str) -> None:
+    compares = any(OBJECTIVES[phase.objective].needs in {"pairs", "rankings"} for phase in phases(name))
+    assert most_lag(name, "auto") == (1 if compares else None)
+    assert (most_lag(name, 3), most_lag(name, None)) == (3, None)
+
+
+def test_a_lag_counts_the_versions_that_served_since() -> None:
+    served = [0, 1, 2, 5]  # 3 and 4 were rolled back
+    assert [lag(writer, 5, served) for writer in (0, 1, 2, 3, 4, 5)] == [3, 2, 1, 1, 1, 0]
+    assert lag(5, 2, served) == 0
+    assert lag(0, 2, served) == 2
+
+
+def test_a_histogram_is_in_the_order_of_the_lags() -> None:
+    assert list(histogram([10, 0, 2, 0]).items()) == [("0", 2), ("2", 1), ("10", 1)]
+
+
+def fill(store: Store) -> list[Preference]:
+    """Pairs of texts by versions 1 to 3 and by the teacher; version 2 was rolled back, versions 1 and 3 served."""
+    for version, status in ((1, "promoted"), (2, "rolled_back"), (3, "promoted"), (4, "candidate")):
+        store.add(
+            Adapter(
+                id=f"a{version}",
+                run_id="RUN1",
+                version=version,
+                stage="round",
+                round=1,
+                base_model="tiny",
+                status=status,
+            )
+        )
+    store.add(
+        Dialogue(id="d", run_id="RUN1", stage=StageName.REHEARSE, round=1, example_id=INPUT.id, status="finished")
+    )
+    writers = {"base": 0, "one": 1, "three": 3, "told": None, "told too": None}
+    for seq, (name, version) in enumerate(writers.items()):
+        agent, kind = (Agent.TEACHER, TurnKind.DEMONSTRATION) if version is None else (Agent.STUDENT, TurnKind.DRAFT)
+        store.add(
+            Turn(
+                id=name,
+                run_id="RUN1",
+                dialogue_id="d",
+                seq=seq,
+                agent=agent,
+                kind=kind,
+                content=name,
+                content_hash=content_hash(name),
+                model="tiny",
+                adapter_version=version,
+            )
+        )
+    pairs = {
+        "old": ("base", "one"),
+        "mixed": ("three", "one"),
+        "rescue": ("told", "three"),
+        "teacher": ("told", "told too"),
+    }
+    rows = [
+        Preference(
+            id=name,
+            run_id="RUN1",
+            round=1,
+            dialogue_id="d",
+            example_id=INPUT.id,
+            chosen_turn_id=chosen,
+            rejected_turn_id=rejected,
+            source="candidates",
+            margin=0.5,
+            length_ratio=1.0,
+            order_consistent=True,
+        )
+        for name, (chosen, rejected) in pairs.items()
+    ]
+    store.add(*rows)
+    return store.select(Preference)
+
+
+def test_a_preference_is_as_stale_as_the_older_of_its_texts_and_the_teachers_are_never(
+    prepare: Prepare, store: Store
+) -> None:
+    prepare([INPUT])
+    rows = fill(store)
+    assert lags_of(store, "RUN1", rows, 3) == {"old": 2, "mixed": 1, "rescue": 0}
+    assert lags_of(store, "RUN1", rows, 1) == {"old": 1, "mixed": 0, "rescue": 0}
+    assert lags_of(store, "RUN1", [], 3) == {}
+
+
+@pytest.mark.parametrize(
+    ("training", "kept"),
+    [
+        ({}, {"mixed", "rescue", "teacher"}),
+        ({"objective": "sd"}, {"old", "mixed", "rescue", "teacher"}),
+        ({"max_lag": 0}, {"rescue", "teacher"}),
+        ({"max_lag": 2}, {"old", "mixed", "rescue", "teacher"}),
+        ({"max_lag": None}, {"old", "mixed", "rescue", "teacher"}),
+    ],
+)
+def test_what_is_too_stale_is_not_learned_from(
+    prepare: Prepare, store: Store, training: dict[str, object], kept: set[str]
+) -> None:
+    stage = prepare([INPUT], training=training)
+    fill(store)
+
+    async def act(context: RunContext) -> dict[str, int | None]:
+        return {row.id: lag for row, lag in new_preferences(context, "RUN1", 3)}
+
+    found = stage.play(ScriptedPool([]), act)
+    assert set(found) == kept
+    assert (found["rescue"], found["teacher"]) == (0, None)

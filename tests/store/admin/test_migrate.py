@@ -1,0 +1,278 @@
+import shutil
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, Engine, MetaData, inspect, text
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import SQLModel
+
+from openmic.core.errors import StoreError
+from openmic.store import Store, normalize_url
+from openmic.store.admin.migrate import _SCRIPTS as SCRIPTS
+from openmic.store.admin.migrate import current_revision, head, is_ours, migrate_store, migration_config, upgrade
+from openmic.store.admin.verify import verify
+from openmic.store.dialects.engine import changing_schema, writing, writing_engine
+from openmic.store.schema import Row
+from openmic.store.search.search import search
+
+from ..rows import everything, example, run
+
+
+@pytest.fixture
+def engine(address: str) -> Iterator[Engine]:
+    """Of a database, of either kind, that holds nothing yet."""
+    if "://" not in address:
+        Path(address).parent.mkdir()
+    engine = writing_engine(normalize_url(address))
+    yield engine
+    engine.dispose()
+
+
+def add_as_of(connection: Connection, rows: list[SQLModel]) -> None:
+    """Add rows to a store of an earlier schema, as far as that has their tables and columns."""
+    early = MetaData()
+    early.reflect(connection)
+    for table in Row.metadata.sorted_tables:
+        for row in rows:
+            if type(row).__tablename__ == table.name and table.name in early.tables:
+                there = early.tables[table.name]
+                values = {
+                    column.name: getattr(row, column.name) for column in table.columns if column.name in there.columns
+                }
+                plain = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
+                connection.execute(there.insert(), plain)
+
+
+def contents(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+    """All rows of the tables that hold any, Alembic's own and those of full-text search aside."""
+    tables = [name for name in inspect(connection).get_table_names() if is_ours(name, "table")]
+    rows = {
+        name: [dict(row) for row in connection.exec_driver_sql(f'SELECT * FROM "{name}"').mappings()]
+        for name in tables
+        if name != "alembic_version"
+    }
+    return {
+        name: [{key: value for key, value in row.items() if is_ours(key, "column")} for row in found]
+        for name, found in rows.items()
+        if found
+    }
+
+
+def differences(connection: Connection) -> list[Any]:
+    """What Alembic would change to make the schema that of the tables."""
+    context = MigrationContext.configure(connection, opts={"include_name": is_ours, "compare_type": True})
+    return list(compare_metadata(context, Row.metadata))
+
+
+def set_revision(store: Store, revision: str) -> None:
+    with writing(store._engine) as connection:
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
+
+
+def test_upgrading_makes_exactly_the_tables(engine: Engine) -> None:
+    assert current_revision(engine) is None
+    upgrade(engine)
+    assert current_revision(engine) == head()
+    with changing_schema(engine) as connection:
+        command.check(migration_config(connection))
+        assert differences(connection) == []
+        checks = {c["name"] for c in inspect(connection).get_check_constraints("training_item")}
+    assert checks == {"ck_training_item_one_source"}
+
+
+def test_the_comparison_would_see_a_difference(engine: Engine) -> None:
+    upgrade(engine)
+    with changing_schema(engine) as connection:
+        connection.exec_driver_sql("ALTER TABLE turn DROP COLUMN note")
+        connection.exec_driver_sql("DROP INDEX ix_turn_created_at")
+        found = differences(connection)
+    assert {difference[0] for difference in found} == {"add_column", "add_index"}
+
+
+def test_upgrading_again_changes_nothing(engine: Engine) -> None:
+    upgrade(engine)
+    upgrade(engine)
+    assert current_revision(engine) == head()
+
+
+def test_downgrading_takes_every_table_away_and_upgrading_brings_them_back(engine: Engine) -> None:
+    upgrade(engine)
+    with changing_schema(engine) as connection:
+        command.downgrade(migration_config(connection), "base")
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+    upgrade(engine)
+    tables = {name for name in inspect(engine).get_table_names() if is_ours(name, "table")}
+    assert tables == {*Row.metadata.tables, "alembic_version"}
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_every_row_of_an_earlier_schema_is_kept(engine: Engine, revision: str) -> None:
+    with changing_schema(engine) as connection:
+        command.upgrade(migration_config(connection), revision)
+    with writing(engine) as connection:
+        add_as_of(connection, [run(), example(), *everything()])
+        before = contents(connection)
+    assert len(before) == (16 if revision == "0001" else 17)
+    saved = upgrade(engine)
+    with engine.connect() as connection:
+        after = contents(connection)
+    assert set(after) == set(before)
+    for table, rows in before.items():
+        assert [{name: row[name] for name in rows[0]} for row in after[table]] == rows
+    with Store.open(engine.url.render_as_string(hide_password=False)) as store:
+        assert store.resolve_run("RUN1").kind == "campaign"
+        assert {hit.turn.id for hit in search(store, "text 3")} == {"t3"}
+        assert list(verify_references(store)) == []
+    assert (saved is not None) == (engine.dialect.name == "sqlite")
+    with changing_schema(engine) as connection:
+        command.downgrade(migration_config(connection), revision)
+    with engine.connect() as connection:
+        assert contents(connection) == before
+
+
+def verify_references(store: Store) -> list[str]:
+    """Faults beside those of hashes, which the rows of these tests make up."""
+    hashes = {"content", "input", "template", "request", "prompt"}
+    return [f"{fault.row} {fault.what}" for fault in verify(store) if fault.check not in hashes]
+
+
+def test_an_older_file_is_backed_up_before_it_is_migrated(path: Path) -> None:
+    path.parent.mkdir()
+    engine = writing_engine(normalize_url(str(path)))
+    with changing_schema(engine) as connection:
+        command.upgrade(migration_config(connection), "0002")
+    with writing(engine) as connection:
+        add_as_of(connection, [run(), example()])
+    engine.dispose()
+    path.with_name("store.before-0003.db").write_text("kept from an earlier day")
+    Store.open(str(path)).close()
+    assert {found.name for found in path.parent.glob("*.db")} == {
+        "store.db",
+        "store.before-0003.db",
+        "store.before-0003-2.db",
+    }
+    saved = writing_engine(normalize_url(str(path.with_name("store.before-0003-2.db"))))
+    assert current_revision(saved) == "0002"
+    with saved.connect() as connection:
+        assert connection.exec_driver_sql("SELECT id FROM run").scalars().all() == ["RUN1"]
+    saved.dispose()
+    Store.open(str(path)).close()
+    assert len(list(path.parent.glob("*.db"))) == 3
+
+
+def test_an_older_database_is_migrated_only_when_told(database: str) -> None:
+    engine = writing_engine(normalize_url(database))
+    with changing_schema(engine) as connection:
+        command.upgrade(migration_config(connection), "0002")
+    with pytest.raises(StoreError, match=r"older schema '0002'.*openmic db migrate --backup"):
+        Store.open(database)
+    assert current_revision(engine) == "0002"
+    assert migrate_store(database) is None
+    assert current_revision(engine) == head()
+    engine.dispose()
+    Store.open(database).close()
+
+
+MUTABLE = {"run", "dialogue", "adapter", "training", "evaluation"}
+
+
+def test_no_row_of_a_table_that_never_changes_can_be_updated(store: Store) -> None:
+    store.add(*everything())
+    for table in Row.metadata.sorted_tables:
+        same = next(column.name for column in table.columns if column.primary_key)
+        statement = f'UPDATE "{table.name}" SET "{same}" = "{same}"'
+        if table.name in MUTABLE:
+            with writing(store.engine) as connection:
+                assert connection.exec_driver_sql(statement).rowcount >= 1
+        else:
+            with (
+                pytest.raises(IntegrityError, match=f"rows of {table.name} never change"),
+                writing(store.engine) as connection,
+            ):
+                connection.exec_driver_sql(statement)
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    create, made = Operations.create_table, []
+
+    def create_some(self: Operations, name: str, *columns: object, **options: object) -> object:
+        if name == "turn":
+            raise RuntimeError("the power went out")
+        made.append(name)
+        return create(self, name, *columns, **options)
+
+    monkeypatch.setattr(Operations, "create_table", create_some)
+    with pytest.raises(RuntimeError, match="power"):
+        upgrade(engine)
+    assert made
+    assert inspect(engine).get_table_names() == []
+
+
+def test_a_migration_that_leaves_dangling_references_is_undone(sqlite_store: Store) -> None:
+    engine = sqlite_store._engine
+    orphan = "INSERT INTO run_example (run_id, example_id, position, split) VALUES ('none', 'none', 0, 'dev')"
+    with pytest.raises(StoreError, match="run_example"), changing_schema(engine) as connection:
+        connection.exec_driver_sql(orphan)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM run_example").scalar() == 0
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_new_columns_of_text_are_compared_by_code_points_too(database: str) -> None:
+    with Store.open(database) as store, changing_schema(store._engine) as connection:
+        connection.exec_driver_sql("ALTER TABLE turn ADD COLUMN mood varchar(16)")
+    collated = text(
+        "SELECT table_name, column_name, collation_name, character_maximum_length FROM information_schema.columns "
+        "WHERE table_schema = 'public' AND data_type IN ('text', 'character varying')"
+    )
+    with Store.open_readonly(database) as reader:
+        columns = reader.rows(collated)  # type: ignore[arg-type]  # written by hand
+    assert ("turn", "mood", "C", 16) in [tuple(row) for row in columns]
+    assert {row[2] for row in columns} == {"C"}
+
+
+def test_a_drafted_migration_uses_plain_types(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripts = tmp_path / "migrations"
+    shutil.copytree(SCRIPTS, scripts, ignore=shutil.ignore_patterns("0*.py", "__pycache__"))
+    monkeypatch.setattr("openmic.store.admin.migrate._SCRIPTS", scripts)
+    with changing_schema(engine) as connection:
+        command.revision(migration_config(connection), "everything", autogenerate=True, rev_id="0001")
+    drafted = (scripts / "versions" / "0001_everything.py").read_text()
+    assert "sa.DateTime(timezone=True)" in drafted
+    assert "sa.String(16)" in drafted
+    assert "sqlmodel" not in drafted
+
+
+def test_a_newer_store_is_refused(address: str) -> None:
+    with Store.open(address) as store:
+        set_revision(store, "9999")
+    for opening in (Store.open, Store.open_readonly):
+        with pytest.raises(StoreError, match=r"'9999'.*update openmic"):
+            opening(address)
+
+
+def test_an_older_store_is_not_read_before_it_is_migrated(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = f"{int(head()) + 1:04}"
+    monkeypatch.setattr("openmic.store.admin.migrate.head", lambda: later)
+    with pytest.raises(StoreError, match="openmic db migrate"):
+        Store.open_readonly(store.address)
+
+
+def test_what_is_no_store_is_not_read(path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no store at.*openmic run.*--store"):
+        Store.open_readonly(str(path))
+    path.parent.mkdir()
+    path.touch()
+    with pytest.raises(StoreError, match="not an openmic store"):
+        Store.open_readonly(str(path))
+    path.write_text("something else altogether, " * 100)
+    with pytest.raises(StoreError, match=r"cannot be opened.*not a database"):
+        Store.open_readonly(str(path))
+    assert path.read_text().startswith("something else")

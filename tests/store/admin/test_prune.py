@@ -1,0 +1,93 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from openmic.core.errors import ConfigError, StoreError
+from openmic.store import Dialogue, Example, PromptTemplate, Run, RunExample, Store, Turn
+from openmic.store.admin.prune import belonging, compact, prunable, prune
+from openmic.store.schema import Row
+from openmic.store.search.search import search
+
+from ..rows import dialogue, everything, example, run, turn
+
+NOW = datetime.now(UTC)
+
+
+def other_run(store: Store) -> None:
+    """A run that shares an input and a prompt with the first one."""
+    store.add(
+        run(id="OTHER", status="finished"),
+        dialogue(id="o1", run_id="OTHER", final_turn_id="o2"),
+        turn(0, id="o2", run_id="OTHER", dialogue_id="o1", template_hash="h", content="the other joke"),
+    )
+
+
+def test_a_run_goes_with_all_that_is_its_own_and_nothing_else(store: Store) -> None:
+    store.add(*everything(), example(id="e2", text="nobody uses it"))
+    other_run(store)
+    store.update(Run, "RUN1", status="finished")
+    expected = belonging(store, ["RUN1", "RUN9"])
+    deleted = prune(store, ["RUN1", "RUN9"])
+    assert deleted == {**expected, "example": 1}
+    assert expected["turn"] == 5
+    left = {table.__name__ for table in (Run, Dialogue, Turn, Example, PromptTemplate) if store.count(table) == 1}
+    assert left == {"Run", "Dialogue", "Turn", "Example", "PromptTemplate"}
+    with store.engine.connect() as connection:
+        rows = {t.name: len(connection.execute(t.select()).all()) for t in Row.metadata.sorted_tables}
+    assert {name for name, number in rows.items() if number} == {
+        "run",
+        "dialogue",
+        "turn",
+        "example",
+        "prompt_template",
+    }
+    compact(store)
+    assert [hit.turn.id for hit in search(store, "joke")] == ["o2"]
+    assert search(store, "text") == []
+    store.add(turn(1, id="o3", run_id="OTHER", dialogue_id="o1", content="a later joke"))
+    assert {hit.turn.id for hit in search(store, "joke")} == {"o2", "o3"}
+
+
+def test_what_others_refer_to_is_not_deleted(store: Store) -> None:
+    store.add(dialogue(), turn(0), run(id="RUN2"))
+    store.add(dialogue(id="d2", run_id="RUN2", final_turn_id="t0"))
+    with pytest.raises(StoreError, match=r"(?i)refer|foreign key"):
+        prune(store, ["RUN1"])
+    assert (store.count(Run), store.count(Turn)) == (2, 1)
+
+
+def test_deleting_makes_the_file_smaller(sqlite_store: Store, path: Path) -> None:
+    sqlite_store.add(dialogue(), *(turn(seq, content="words " * 1000) for seq in range(200)))
+    sqlite_store.close()  # which brings the write-ahead log into the file
+    before = path.stat().st_size
+    prune(sqlite_store, ["RUN1"])
+    compact(sqlite_store)
+    sqlite_store.close()  # which brings the write-ahead log into the file
+    assert path.stat().st_size < before / 2
+    assert (sqlite_store.count(Example), sqlite_store.count(RunExample)) == (0, 0)
+
+
+def ids(runs: list[Run]) -> list[str]:
+    return [run.id for run in runs]
+
+
+def test_which_runs_are_old(store: Store) -> None:
+    store.update(Run, "RUN1", status="finished", created_at=NOW - timedelta(days=40))
+    store.add(
+        run(id="RUN2", status="failed", created_at=NOW - timedelta(days=30)),
+        run(id="RUN3", status="running", created_at=NOW - timedelta(days=20)),
+        run(id="RUN4", status="finished", created_at=NOW - timedelta(days=10)),
+        run(id="RUN5", status="finished", kind="train", source_run_id="RUN2", created_at=NOW),
+    )
+    # RUN5 works on RUN2's transcripts, and stays.
+    assert ids(prunable(store, keep=1)) == ["RUN4", "RUN1"]
+    assert ids(prunable(store, keep=0)) == ["RUN5", "RUN4", "RUN2", "RUN1"]
+    assert ids(prunable(store, before=NOW - timedelta(days=15))) == ["RUN1"]
+    assert ids(prunable(store, before=NOW, keep=4)) == ["RUN1"]
+    named = {name: store.resolve_run(name) for name in ("RUN2", "RUN3", "RUN5")}
+    assert ids(prunable(store, [named["RUN2"], named["RUN5"]])) == ["RUN5", "RUN2"]
+    with pytest.raises(ConfigError, match="RUN3 is going on"):
+        prunable(store, [named["RUN3"]])
+    with pytest.raises(ConfigError, match="RUN5 works on the transcripts of run RUN2"):
+        prunable(store, [named["RUN2"]])

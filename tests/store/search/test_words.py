@@ -1,0 +1,35 @@
+import pytest
+
+from openmic.store.search.words import fts5_query, terms_of, tsquery, words_of
+
+
+@pytest.mark.parametrize(
+    ("query", "terms"),
+    [
+        ("late bus", [("late",), ("bus",)]),
+        ('"late again" Bus', [("late", "again"), ("bus",)]),
+        ("don't", [("don", "t")]),
+        ("late late", [("late",)]),
+        ('an "open quote', [("an",), ("open", "quote")]),
+        ("NOT (late* OR bus) NEAR ^x:y -z", [("not",), ("late",), ("or",), ("bus",), ("near",), ("x", "y"), ("z",)]),
+        ("Crème BRÛLÉE", [("creme",), ("brulee",)]),
+        ("cre\u0300me", [("creme",)]),
+        ("'; DROP TABLE turn; --", [("drop",), ("table",), ("turn",)]),
+        ('!? "" * _', []),
+        ("", []),
+    ],
+)
+def test_a_query_is_words_and_phrases_and_nothing_else(query: str, terms: list[tuple[str, ...]]) -> None:
+    assert terms_of(query) == terms
+
+
+def test_words_know_their_places() -> None:
+    text = "I'm late—à nouveau!"
+    assert [text[word.start : word.end] for word in words_of(text)] == ["I", "m", "late", "à", "nouveau"]
+    assert [word.folded for word in words_of(text)] == ["i", "m", "late", "a", "nouveau"]
+
+
+def test_each_database_is_asked_in_its_own_language() -> None:
+    terms = terms_of('"late again" bus')
+    assert fts5_query(terms) == '"late again" AND "bus"'
+    assert tsquery(terms) == "('late' <-> 'again') & ('bus')"

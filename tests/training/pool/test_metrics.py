@@ -1,0 +1,76 @@
+import asyncio
+import urllib.request
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from openmic.core.records import AdapterRef
+from openmic.training.pool.metrics import METRICS, TOKENS, Metric
+
+from .cheap_worker import asked, until
+from .test_pool_of_many import pool_of
+
+DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
+
+
+def test_the_documentation_s_table_is_what_the_code_has() -> None:
+    rows = [line for line in DOCS.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    assert rows == [
+        f"| `{metric.name}` | {metric.kind}{' by ' + ', '.join(metric.tags) if metric.tags else ''} | {metric.help} |"
+        for metric in METRICS
+    ]
+
+
+@pytest.mark.usefixtures("ray_running")
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_ray_takes_every_metric_and_refuses_tags_it_does_not_have(metric: Metric) -> None:
+    metric.record(0.5, **dict.fromkeys(metric.tags, "1"))
+    if metric.tags:
+        with pytest.raises(ValueError, match="Missing value for tag"):
+            metric.record(0.5)
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_a_generation_without_tokens_adds_nothing() -> None:
+    TOKENS.record(0)  # Ray's own counter raises
+
+
+def exported() -> dict[str, float]:
+    """What Ray shows to Prometheus of our metrics: the sum of each over its tags, of a histogram its count."""
+    import ray
+
+    [node] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    with urllib.request.urlopen(url, timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    found: dict[str, float] = {}
+    for line in lines:
+        name, _, rest = line.partition("{")
+        if name.startswith("ray_openmic_"):
+            name = name.removeprefix("ray_").removesuffix("_count")
+            found[name] = found.get(name, 0.0) + float(rest.rpartition(" ")[2])
+    return found
+
+
+@pytest.mark.skipif(find_spec("opencensus") is None, reason="Ray exports metrics with its extra `default` alone")
+@pytest.mark.usefixtures("ray_running")
+def test_what_a_pool_does_can_be_read_where_ray_shows_it_to_prometheus(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with pool_of(tmp_path / "diary") as pool:
+            await pool.load_adapter(AdapterRef(1, "one"))
+            long = [asyncio.ensure_future(pool.generate(asked(f"long{i}", 60))) for i in range(2)]
+            await asyncio.gather(*(pool.generate(asked(f"r{i}")) for i in range(10)))
+            names = {metric.name for metric in METRICS}
+            # Processes report every few seconds.
+            await until(lambda: names <= exported().keys() and exported()["openmic_tokens_total"] >= 30)
+            await until(lambda: exported()["openmic_queue_depth"] == 2)
+            await until(lambda: exported()["openmic_actor_utilisation"] > 0.9)
+            await until(lambda: exported()["openmic_swap_pause_seconds"] >= 4)
+            await until(lambda: exported()["openmic_adapter_staleness"] >= 10)
+            await until(lambda: exported()["openmic_batch_size"] >= 2)
+            for one in long:
+                one.cancel()
+            await asyncio.gather(*long, return_exceptions=True)
+
+    asyncio.run(scenario())

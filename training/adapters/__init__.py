@@ -1,0 +1,1 @@
+"""Adapters: committed, verified, kept in a folder or in remote storage."""

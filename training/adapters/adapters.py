@@ -1,0 +1,173 @@
+"""Adapters: written under a temporary name, committed by a manifest that is written last, verified before use.
+
+An adapter lies in a folder, or in remote storage (see `storage`), from which it is fetched into a local cache before it
+is used. Files without a valid manifest are not an adapter. Nothing but safetensors is ever loaded.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import AdapterError
+from ...core.records import AdapterRef
+from ..student.packaged_weights import cache_folder
+from .storage import folder_of, is_remote, joined, read, upload
+
+MANIFEST = "manifest.json"
+
+
+def adapter_uri(root: str | Path, version: int) -> str:
+    """Where version N of a run's adapters lies: a folder's path, or an address under a remote root."""
+    return joined(str(root), f"v{version:06d}")
+
+
+def commit_adapter(model: Any, root: str | Path, version: int, facts: Mapping[str, Any]) -> AdapterRef:
+    """Write a PEFT model's adapter as `root/vNNNNNN` and return where it is.
+
+    Args:
+        model: A PEFT model with one adapter.
+        root: The folder of the run's adapters, made if need be, or an address of remote storage.
+        version: The new version, 1 or more.
+        facts: Base model, parent version and the like, for the manifest.
+
+    Raises:
+        AdapterError: the version was committed before (adapters never change), or the storage cannot be written.
+    """
+    target = adapter_uri(root, version)
+    if committed_adapter(root, version) is not None:
+        raise AdapterError(f"adapter version {version} is already committed in {target}; adapters never change")
+    remote = is_remote(target)
+    # Beside the target, so that the folder can take its place in one step.
+    beside = None if remote else folder_of(str(root))
+    if beside is not None:
+        beside.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".v{version:06d}.", dir=beside))
+    try:
+        model.save_pretrained(str(work), safe_serialization=True)
+        files = _files(work)
+        manifest = {"version": version, **facts, "files": {path.name: file_sha256(path) for path in files}}
+        _write_synced(work / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+        sha256 = file_sha256(work / MANIFEST)
+        if remote:
+            for path in (*files, work / MANIFEST):  # the manifest last: nothing is an adapter before it is there
+                upload(path, f"{target}/{path.name}")
+        else:
+            shutil.rmtree(target, ignore_errors=True)  # what an interrupted commit may have left, never a committed one
+            work.replace(Path(target))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return AdapterRef(version, target, sha256)
+
+
+def verify_adapter(ref: AdapterRef) -> Path:
+    """The folder of an adapter whose files are all there and all as they were committed.
+
+    A remote adapter is fetched once into the cache, under the hash of its manifest.
+
+    Raises:
+        AdapterError: names the file that is missing or was altered, or says why the storage cannot be read.
+    """
+    assert ref.uri is not None, "version 0 is the base model and has no folder"
+    if is_remote(ref.uri):
+        return _cached(ref, ref.uri)
+    folder = folder_of(ref.uri)
+    _verify(folder, ref, str(folder))
+    return folder
+
+
+def committed_adapter(root: str | Path, version: int) -> AdapterRef | None:
+    """The adapter of that version if its commit was completed, else None.
+
+    Raises:
+        AdapterError: the storage cannot be read.
+    """
+    uri = adapter_uri(root, version)
+    if is_remote(uri):
+        manifest = read(f"{uri}/{MANIFEST}")
+        return None if manifest is None else AdapterRef(version, uri, hashlib.sha256(manifest).hexdigest())
+    path = Path(uri, MANIFEST)
+    return AdapterRef(version, uri, file_sha256(path)) if path.is_file() else None
+
+
+def file_sha256(path: Path) -> str:
+    """The file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _verify(folder: Path, ref: AdapterRef, place: str) -> None:
+    manifest_path = folder / MANIFEST
+    if not manifest_path.is_file():
+        raise AdapterError(f"{place} holds no committed adapter: {MANIFEST} is missing; was its training interrupted?")
+    if ref.sha256 is not None and file_sha256(manifest_path) != ref.sha256:
+        raise AdapterError(
+            f"{place}/{MANIFEST} was altered since adapter version {ref.version} was committed; restore it"
+        )
+    for name, expected in json.loads(manifest_path.read_text())["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise AdapterError(f"adapter version {ref.version} lacks {name} in {place}; restore it or train again")
+        if file_sha256(path) != expected:
+            raise AdapterError(
+                f"{place}/{name} was altered since adapter version {ref.version} was committed; restore it"
+            )
+
+
+def _cached(ref: AdapterRef, uri: str) -> Path:
+    """The cached copy of a remote adapter, fetched where there is none that is whole."""
+    if ref.sha256 is None:
+        found = read(f"{uri}/{MANIFEST}")
+        ref = AdapterRef(ref.version, uri, hashlib.sha256(found or b"").hexdigest())
+    assert ref.sha256 is not None
+    target = cache_folder() / "adapters" / ref.sha256
+    if target.is_dir():
+        try:
+            _verify(target, ref, str(target))
+        except AdapterError:
+            shutil.rmtree(target, ignore_errors=True)  # it can be fetched again
+        else:
+            return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f"{ref.sha256}.", dir=target.parent))
+    try:
+        _fetch(uri, work)
+        _verify(work, ref, uri)
+        try:
+            work.replace(target)
+        except OSError:  # another process of this machine fetched the same adapter first
+            _verify(target, ref, str(target))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def _fetch(uri: str, folder: Path) -> None:
+    manifest = read(f"{uri}/{MANIFEST}")
+    if manifest is None:
+        return
+    (folder / MANIFEST).write_bytes(manifest)
+    try:
+        names = list(json.loads(manifest)["files"])
+    except (ValueError, KeyError, TypeError):
+        return  # that it is not what was committed is found when it is verified
+    for name in names:
+        if Path(name).name != name:
+            raise AdapterError(f"{uri}/{MANIFEST} names {name!r}, which is outside the adapter; restore it")
+        if (data := read(f"{uri}/{name}")) is not None:
+            (folder / name).write_bytes(data)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file())
+
+
+def _write_synced(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

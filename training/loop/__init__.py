@@ -1,0 +1,1 @@
+"""One fine-tuning: examples in, optimizer steps, an adapter out."""

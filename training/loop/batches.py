@@ -1,0 +1,104 @@
+"""Which examples go into which batch, and how a batch's rows are measured under the model."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..objectives import MISMATCHED, RowLogprobs
+from ..student.student import LoadedStudent
+from ..student.tokenization import collate
+from .examples import Item
+from .logprobs import completion_logprobs
+from .precision import Precision
+from .reference import Reference
+
+BUCKET_BATCHES = 8
+"""Examples are shuffled, then sorted by their prompts' lengths within runs of so many batches: little padding."""
+
+
+def endless_batches(items: Sequence[Item], size: int, seed: int) -> Iterator[list[Item]]:
+    """Batches without end; each pass over the items is shuffled anew."""
+    generator = random.Random(seed)  # noqa: S311 - an order, not a secret
+    prompts: dict[tuple[int, ...], list[Item]] = {}
+    for item in items:
+        prompts.setdefault(item.prompt, []).append(item)
+    while True:
+        groups = list(prompts.values())
+        generator.shuffle(groups)
+        order = [item for group in groups for item in group]
+        batches = []
+        for start in range(0, len(order), size * BUCKET_BATCHES):
+            # By prompt length first: completions of one prompt stay together, and a batch reads their prompt once.
+            run = sorted(order[start : start + size * BUCKET_BATCHES], key=lambda item: len(item.prompt))
+            batches += [run[i : i + size] for i in range(0, len(run), size)]
+        generator.shuffle(batches)
+        yield from batches
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """Measures rows under one model."""
+
+    student: LoadedStudent
+    model: Any
+    precision: Precision
+    share_prompts: bool
+    reference: Reference | None
+    mean_length: float
+
+    def score(self, items: Sequence[Item]) -> RowLogprobs:
+        """The rows of the items' rankings and targets, grouped by the items' places."""
+        return self._score(items, mismatched=False)
+
+    @torch.no_grad()
+    def score_mismatched(self, items: Sequence[Item]) -> RowLogprobs:
+        """The items' mismatched rows, without gradients; there must be some."""
+        return self._score(items, mismatched=True)
+
+    def _score(self, items: Sequence[Item], *, mismatched: bool) -> RowLogprobs:
+        rows = [
+            (group, row)
+            for group, item in enumerate(items)
+            for row in item.rows
+            if (row.rank == MISMATCHED) is mismatched
+        ]
+        texts = [row.text for _, row in rows]
+        batch = collate(self.student, texts)
+        with self.precision.compute():
+            token = completion_logprobs(self.student, self.model, batch, share_prompts=self.share_prompts)
+        return RowLogprobs(
+            token,
+            batch.completion_mask,
+            torch.tensor([group for group, _ in rows], device=token.device),
+            torch.tensor([row.rank for _, row in rows], device=token.device),
+            self.mean_length,
+            None if self.reference is None else self.reference.rows(texts, token),
+        )
+
+
+def joined(first: RowLogprobs, second: RowLogprobs) -> RowLogprobs:
+    """The rows of both, the narrower ones widened by columns outside the mask."""
+    width = max(first.token.shape[1], second.token.shape[1])
+
+    def stacked(*parts: Tensor) -> Tensor:
+        return torch.cat([pad(part, (0, width - part.shape[1])) for part in parts])
+
+    references = [rows.reference for rows in (first, second) if rows.reference is not None]
+    return RowLogprobs(
+        stacked(first.token, second.token),
+        stacked(first.mask, second.mask),
+        torch.cat([first.group, second.group]),
+        torch.cat([first.rank, second.rank]),
+        first.mean_length,
+        stacked(*references) if references else None,
+    )
+
+
+def mean_length(items: Sequence[Item]) -> float:
+    """Mean tokens of the completions that are ranked."""
+    return sum(item.ranked_tokens for item in items) / sum(len(item.ranked) for item in items)

@@ -1,0 +1,121 @@
+"""Examples as rows of token ids: what an objective needs of each, what is too long, what is held out."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from ...core.config import FineTuneSettings
+from ...core.errors import TrainingError
+from ...core.records import TrainingExample
+from ..objectives import MISMATCHED, TARGET, Objective
+from ..student.student import LoadedStudent
+from ..student.tokenization import EncodedPair, encode_pair
+
+
+class Row(NamedTuple):
+    """One completion of an example."""
+
+    rank: int
+    """As in `RowLogprobs.rank`."""
+    text: EncodedPair
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One example as an objective sees it; all its rows answer one prompt."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        """The prompt's token ids."""
+        return self.rows[0].text.prompt
+
+    @property
+    def length(self) -> int:
+        """Tokens of all rows, prompts included."""
+        return sum(row.text.length for row in self.rows)
+
+    @property
+    def ranked(self) -> tuple[Row, ...]:
+        """The rows of the ranking, best first."""
+        return tuple(row for row in self.rows if row.rank >= 0)
+
+    @property
+    def has_mismatched(self) -> bool:
+        """Whether there is a row of rank `MISMATCHED`."""
+        return any(row.rank == MISMATCHED for row in self.rows)
+
+    @property
+    def ranked_tokens(self) -> int:
+        """Tokens of the ranking's completions."""
+        return sum(len(row.text.completion) for row in self.ranked)
+
+
+def encode_examples(
+    student: LoadedStudent, examples: Sequence[TrainingExample], objective: Objective, settings: FineTuneSettings
+) -> list[Item]:
+    """The examples that fit into `settings.max_tokens`, each with the rows that the objective needs.
+
+    Raises:
+        TrainingError: an example has too few or too many completions for the objective, or no example fits.
+    """
+    targets = objective.uses_target and objective.nll_weight(settings) > 0
+    items = []
+    for example in examples:
+        texts = list(enumerate(_completions(example, objective)))
+        if targets and example.target is not None and example.target != example.chosen:
+            texts.append((TARGET, example.target))
+        rows = tuple(Row(rank, encode_pair(student, example.messages, text)) for rank, text in texts)
+        if max(row.text.length for row in rows) <= settings.max_tokens:
+            items.append(Item(rows))
+    if not items:
+        raise TrainingError(
+            f"nothing to train on: {len(examples)} examples, none within max_tokens={settings.max_tokens}; "
+            "hold more dialogues, widen preferences.length_ratio or raise max_tokens"
+        )
+    return items
+
+
+def hold_out(items: Sequence[Item], share: float, seed: int) -> tuple[list[Item], list[Item]]:
+    """What to train on, and what to stop by; no prompt is in both. With a single prompt nothing can be held out."""
+    prompts = list(dict.fromkeys(item.prompt for item in items))
+    random.Random(seed).shuffle(prompts)  # noqa: S311 - a choice, not a secret
+    wanted = max(1, round(share * len(prompts))) if share else 0
+    held = set(prompts[: min(wanted, len(prompts) - 1)])
+    return [item for item in items if item.prompt not in held], [item for item in items if item.prompt in held]
+
+
+def with_mismatched(items: Sequence[Item]) -> list[Item]:
+    """Each item with a row of rank `MISMATCHED`: its prompt, and a completion of the next item with another prompt.
+
+    Good and bad completions take turns, as the texts that KTO weighs are half good and half bad. Where there is but
+    one prompt the items stay as they are.
+    """
+    if len({item.prompt for item in items}) < 2:
+        return list(items)
+    result = []
+    for place, item in enumerate(items):
+        others = (items[(place + step) % len(items)] for step in range(1, len(items)))
+        other = next(other for other in others if other.prompt != item.prompt).ranked
+        text = EncodedPair(item.prompt, other[place % len(other)].text.completion)
+        result.append(replace(item, rows=(*item.rows, Row(MISMATCHED, text))))
+    return result
+
+
+def _completions(example: TrainingExample, objective: Objective) -> tuple[str, ...]:
+    """The completions that become ranked rows."""
+    count = len(example.completions)
+    match objective.needs:
+        case "demonstrations" | "chosen" if count:
+            return example.completions[:1]
+        case "pairs" if count == 2:
+            return example.completions
+        case "rankings" if count >= 2:
+            return example.completions
+    wanted = {"pairs": "exactly two: chosen and rejected", "rankings": "two or more, best first"}
+    raise TrainingError(
+        f"example {example.id!r} has {count} completions, and this objective needs "
+        f"{wanted.get(objective.needs, 'one')}; train on other examples or with another objective"
+    )

@@ -1,0 +1,119 @@
+"""One fine-tuning: a model and examples in, the model's adapter trained with one objective.
+
+Every objective shares the one loop (`training.loop.loop`) and the one log-probability function. Nothing here writes to
+disk,
+or knows Ray or the store.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from ...core.config import FineTuneSettings
+from ...core.records import TrainingExample, TrainingMetrics
+from ..objectives import OBJECTIVES
+from ..student.student import LoadedStudent
+from .batches import Scorer, mean_length
+from .checkpoints import Snapshot
+from .dropout import without_base_dropout
+from .examples import encode_examples, hold_out, with_mismatched
+from .job import TrainingProgress
+from .loop import Loop
+from .precision import Precision, resolve_precision
+from .process_group import ALONE, Ranks
+from .reference import Reference, reference_of
+
+
+def fine_tune(
+    student: LoadedStudent,
+    model: Any,
+    examples: Sequence[TrainingExample],
+    *,
+    objective: str,
+    settings: FineTuneSettings,
+    seed: int,
+    begun: Snapshot | None = None,
+    ranks: Ranks = ALONE,
+    on_progress: Callable[[TrainingProgress], None] = lambda _: None,
+    on_snapshot: Callable[[Snapshot], None] = lambda _: None,
+) -> TrainingMetrics:
+    """Train the model's adapter in place, from where it stands, and leave the model in eval mode.
+
+    Args:
+        student: What the model was made from: its tokenizer, kind and device.
+        model: A PEFT model whose adapter is trainable. As it stands it is the reference of an objective that has one.
+        examples: What to learn from; how many completions each must have the objective's `needs` say.
+        objective: A name in `OBJECTIVES`.
+        settings: Epochs, learning rate, batch size and the objective's own numbers.
+        seed: Fixes the order of the examples, which of them are held out, and dropout.
+        begun: Where to go on from: what `on_snapshot` was given in a call with the same arguments, and the same model
+            but for its adapter's weights. None begins.
+        ranks: The processes that train together; each is given the same examples.
+        on_progress: Called after every optimizer step, and while the reference is computed.
+        on_snapshot: Called every `settings.checkpoint_steps` optimizer steps, and when the reference was computed.
+
+    Raises:
+        TrainingError: there is nothing to train on, an example does not fit the objective, or the loss is not a finite
+            number.
+        ConfigError: the student's device cannot compute in `settings.precision`.
+        PeerLostError: one of the processes that train together is gone.
+    """
+    torch.manual_seed(seed + ranks.number)
+    preparing = time.monotonic()
+    loss_of = OBJECTIVES[objective]
+    precision = Precision(resolve_precision(settings.precision, student.device), model, student.device)
+    items = encode_examples(student, examples, loss_of, settings)
+    parts = hold_out(items, settings.holdout_share, seed)
+    training, held = map(with_mismatched, parts) if loss_of.uses_mismatched else parts
+    everything = [*training, *held]
+    reference = None
+    if loss_of.needs_reference and begun is not None:
+        reference = Reference(everything, begun.tensors["reference"])
+    elif loss_of.needs_reference:
+        reference = reference_of(
+            student,
+            model,
+            everything,
+            precision=precision,
+            batch_size=settings.micro_batch_size or settings.batch_size,
+            ranks=ranks,
+            on_batch=lambda done, of: on_progress(TrainingProgress("reference", done, of)),
+        )
+    share_prompts = not settings.gradient_checkpointing
+    scorer = Scorer(student, model, precision, share_prompts, reference, mean_length(training))
+    # A likelihood alone may well be learned under dropout; a comparison of likelihoods may not.
+    comparing = loss_of.needs in {"pairs", "rankings"}
+    with (
+        _checkpointing(model) if settings.gradient_checkpointing else nullcontext(),
+        without_base_dropout(model) if comparing else nullcontext(),
+    ):
+        loop = Loop(
+            scorer,
+            loss_of,
+            objective,
+            settings,
+            seed=seed,
+            ranks=ranks,
+            on_progress=on_progress,
+            on_snapshot=on_snapshot,
+            prepared_in=time.monotonic() - preparing,
+        )
+        metrics = loop.run(training, held, begun)
+    return replace(metrics, left_out=len(examples) - len(items))
+
+
+@contextmanager
+def _checkpointing(model: Any) -> Iterator[None]:
+    """While it lasts, activations are computed again in the backward pass.
+
+    Not reentrantly, so that the layers' inputs need no gradients and those below `lora.last_layers` are spared theirs.
+    """
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    try:
+        yield
+    finally:
+        model.activation_checkpointing_disable()

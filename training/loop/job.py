@@ -1,0 +1,79 @@
+"""What the trainer is asked to do and what it tells meanwhile: plain records, free of torch."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ...core.config import FineTuneSettings, LoRASettings
+from ...core.errors import TrainingError
+from ...core.ids import content_hash
+from ...core.records import AdapterRef, TrainingExample
+
+
+class TrainingPhase(NamedTuple):
+    """One part of a training."""
+
+    objective: str
+    """A name in `training.objectives.OBJECTIVES`."""
+    examples: tuple[TrainingExample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """All that a fine-tuning depends on."""
+
+    student: str
+    device: str
+    phases: tuple[TrainingPhase, ...]
+    """Carried out in order on the same adapter, each from where the one before ended. One without examples is passed
+    over as long as another has some."""
+    settings: FineTuneSettings
+    """For every phase: each has its own epochs, schedule and hold-out."""
+    lora: LoRASettings
+    """The adapter's shape, where there is no parent to take it from."""
+    seed: int
+    parent: AdapterRef
+    """The adapter to go on from, and the first phase's reference; version 0 begins with a new adapter."""
+    adapters: str
+    """Where the run's adapters are committed, and checkpoints kept meanwhile: a folder, or an address of remote
+    storage."""
+    version: int
+
+    @property
+    def key(self) -> str:
+        """SHA-256, in hex, of everything that decides what the training makes; where things lie does not."""
+        return content_hash(
+            {
+                "student": self.student,
+                "device": self.device,
+                "phases": [[phase.objective, [_contents(one) for one in phase.examples]] for phase in self.phases],
+                "settings": self.settings.model_dump(mode="json"),
+                "lora": self.lora.model_dump(mode="json"),
+                "seed": self.seed,
+                "parent": [self.parent.version, self.parent.sha256],
+                "version": self.version,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingProgress:
+    """How far a fine-tuning is."""
+
+    phase: str = ""
+    """`reference` while the starting model's log-probabilities are computed, else the objective's name."""
+    step: int = 0
+    """Steps done of this phase: optimizer steps, or batches of the reference."""
+    steps: int = 0
+    """Steps of this phase in all."""
+    loss: float = float("nan")
+    tokens: int = 0
+    """Tokens trained on so far in this phase, padding excluded."""
+
+
+class PeerLostError(TrainingError):
+    """One of several processes that train together is gone. The training can go on from its last checkpoint."""
+
+
+def _contents(example: TrainingExample) -> list[object]:
+    messages = [message.model_dump(mode="json") for message in example.messages]
+    return [example.id, messages, list(example.completions), example.target, example.margin]

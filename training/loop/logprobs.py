@@ -1,0 +1,96 @@
+"""The one masked log-probability function that every objective shares."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from ..student.student import LoadedStudent, accepted_inputs
+from ..student.tokenization import CompletionBatch
+
+
+def completion_logprobs(
+    student: LoadedStudent, model: Any, batch: CompletionBatch, *, share_prompts: bool = True
+) -> Tensor:
+    """Natural log-probability of every completion token given all before it.
+
+    Args:
+        student: Says whether the model is causal or sequence-to-sequence.
+        model: The base model or a PEFT model around it.
+        batch: B rows with C completion columns.
+        share_prompts: Read the prompt of several completions once, where the student is causal. The result is the
+            same; a model under gradient checkpointing keeps no cache in training and so cannot.
+
+    Returns:
+        [B, C] float32; 0 where `batch.completion_mask` is 0.
+    """
+    if student.kind == "seq2seq":
+        logits = _seq2seq_logits(model, batch)
+    else:
+        logits = (_causal_logits_sharing_prompts if share_prompts else _causal_logits)(model, batch)
+    assert logits.shape[:2] == batch.completion_ids.shape
+    chosen = torch.log_softmax(logits.float(), dim=-1).gather(-1, batch.completion_ids.unsqueeze(-1)).squeeze(-1)
+    return chosen * batch.completion_mask
+
+
+def _causal_logits(model: Any, batch: CompletionBatch) -> Tensor:
+    """[B, C, V]: column c predicts completion token c. Whole rows, each with its prompt."""
+    columns = batch.completion_ids.shape[1]
+    ids = torch.cat([batch.prompt_ids[batch.prompt_of], batch.completion_ids[:, :-1]], dim=1)
+    mask = torch.cat([batch.prompt_mask[batch.prompt_of], batch.completion_mask[:, :-1]], dim=1)
+    rows = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "position_ids": _positions(mask),
+        "logits_to_keep": columns,
+        "use_cache": False,
+    }
+    logits: Tensor = model(**accepted_inputs(model, rows)).logits[:, -columns:]
+    return logits
+
+
+def _causal_logits_sharing_prompts(model: Any, batch: CompletionBatch) -> Tensor:
+    """[B, C, V]: column c predicts completion token c.
+
+    Each prompt is read once, all but its last token, and its keys and values stand before every completion of it. With
+    two completions for a prompt, as in every preference, that saves a quarter of the work.
+    """
+    width = batch.prompt_ids.shape[1] - 1
+    cache = DynamicCache(config=model.config)
+    if width:
+        prefix = {
+            "input_ids": batch.prompt_ids[:, :-1],
+            "attention_mask": batch.prompt_mask[:, :-1],
+            "position_ids": _positions(batch.prompt_mask)[:, :-1],
+            "logits_to_keep": 1,
+        }
+        model(**accepted_inputs(model, prefix), past_key_values=cache, use_cache=True)
+        cache.batch_select_indices(batch.prompt_of)
+    prompt_ids, prompt_mask = batch.prompt_ids[batch.prompt_of], batch.prompt_mask[batch.prompt_of]
+    mask = torch.cat([prompt_mask, batch.completion_mask[:, :-1]], dim=1)
+    rest = {
+        "input_ids": torch.cat([prompt_ids[:, -1:], batch.completion_ids[:, :-1]], dim=1),
+        "attention_mask": mask,
+        "position_ids": _positions(mask)[:, width:],
+    }
+    logits: Tensor = model(**accepted_inputs(model, rest), past_key_values=cache, use_cache=True).logits
+    return logits
+
+
+def _seq2seq_logits(model: Any, batch: CompletionBatch) -> Tensor:
+    """[B, C, V]: the decoder's column c predicts completion token c."""
+    # Padding is masked out of the loss, so labels may hold the pad token itself; the model shifts them to the right.
+    output = model(
+        input_ids=batch.prompt_ids[batch.prompt_of],
+        attention_mask=batch.prompt_mask[batch.prompt_of],
+        labels=batch.completion_ids,
+        use_cache=False,
+    )
+    logits: Tensor = output.logits
+    return logits
+
+
+def _positions(mask: Tensor) -> Tensor:
+    """Positions that count real tokens only, from 0."""
+    return (mask.cumsum(dim=1) - 1).clamp(min=0)

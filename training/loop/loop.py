@@ -1,0 +1,211 @@
+"""The optimizer steps of one fine-tuning, and what of them is kept so that they can be gone on with.
+
+Given the same batches and the same state, a step is the same to the last bit on a CPU: a training that was interrupted
+and went on from a snapshot makes the adapter that it would have made.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...core.config import FineTuneSettings
+from ...core.errors import TrainingError
+from ...core.records import TrainingMetrics
+from ..adapters.lora import adapter_weights, set_adapter_weights
+from ..objectives import Objective
+from .batches import Scorer, endless_batches, joined
+from .checkpoints import Snapshot
+from .early_stopping import EarlyStopping
+from .examples import Item
+from .job import TrainingProgress
+from .process_group import Ranks
+from .schedule import rate, steps_of
+
+
+class Loop:
+    """The steps of one fine-tuning. Between two steps, and never within one, its state can be told and taken up."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        loss_of: Objective,
+        name: str,
+        settings: FineTuneSettings,
+        *,
+        seed: int,
+        ranks: Ranks,
+        on_progress: Callable[[TrainingProgress], None],
+        on_snapshot: Callable[[Snapshot], None],
+        prepared_in: float,
+    ) -> None:
+        """`prepared_in` is how many seconds it took to get here, which count as the training's."""
+        self._scorer, self._loss_of, self._name, self._settings = scorer, loss_of, name, settings
+        self._seed, self._ranks = seed, ranks
+        self._on_progress, self._on_snapshot = on_progress, on_snapshot
+        self._parameters = [parameter for parameter in scorer.model.parameters() if parameter.requires_grad]
+        self._optimizer = torch.optim.AdamW(self._parameters, lr=settings.learning_rate, weight_decay=0.0)
+        self._stopping: EarlyStopping | None = None
+        self._curve: list[dict[str, float]] = []
+        self._tokens = 0
+        self._began = time.monotonic() - prepared_in
+
+    def run(self, training: Sequence[Item], held: Sequence[Item], begun: Snapshot | None) -> TrainingMetrics:
+        """Train, from the state that `begun` tells if there is one, and stop early where `held` says so."""
+        settings, model = self._settings, self._scorer.model
+        steps = steps_of(settings.epochs, len(training), settings.batch_size)
+        stopping = self._stopping = EarlyStopping(self._parameters, settings.patience) if held else None
+        if begun is not None:
+            self._resume(begun)
+        elif stopping:
+            stopping.look(0, self._holdout_loss(held))
+        if begun is None and self._scorer.reference is not None and settings.checkpoint_steps:
+            self._on_snapshot(self._snapshot())  # so that the reference is computed once
+        stopped = False
+        model.train()
+        batches = endless_batches(training, settings.batch_size, self._seed)
+        done = len(self._curve)
+        for step, batch in enumerate(islice(batches, done, steps), start=done + 1):
+            self._tokens += sum(item.length for item in batch)
+            row = {"step": step, "phase": 1, **self._step(step, steps, batch), "tokens": self._tokens}
+            self._curve.append(row)
+            if stopping and (step % settings.eval_steps == 0 or step == steps):
+                row["holdout_loss"] = self._holdout_loss(held)
+                stopped = stopping.look(step, row["holdout_loss"]) and step < steps
+            self._on_progress(TrainingProgress(self._name, step, steps, row["loss"], self._tokens))
+            if stopped:
+                break
+            if settings.checkpoint_steps and step % settings.checkpoint_steps == 0 and step < steps:
+                self._on_snapshot(self._snapshot())
+        if stopping:
+            stopping.restore()
+        model.eval()
+        return self._metrics(training, held, stopped)
+
+    def _metrics(self, training: Sequence[Item], held: Sequence[Item], stopped: bool) -> TrainingMetrics:
+        tail = self._curve[-max(1, len(self._curve) // 10) :]
+        return TrainingMetrics(
+            steps=len(self._curve),
+            examples=len(training) + len(held),
+            tokens=self._tokens,
+            seconds=time.monotonic() - self._began,
+            final_loss=sum(row["loss"] for row in tail) / len(tail),
+            curve=tuple(self._curve),
+            held_out=len(held),
+            stopped_early=stopped,
+            best_step=self._stopping.best_step if self._stopping else None,
+            holdout_loss=self._stopping.best_loss if self._stopping else None,
+        )
+
+    def _step(self, step: int, steps: int, batch: Sequence[Item]) -> dict[str, float]:
+        """One optimizer step; returns the loss before it, the learning rate, and what the objective adds."""
+        metrics = self._loss(batch, backward=True)
+        if not math.isfinite(metrics["loss"]):
+            raise TrainingError(f"the {self._name} loss became {metrics['loss']} at step {step}; lower learning_rate")
+        learning_rate = self._settings.learning_rate * rate(step - 1, steps, self._settings.warmup_share)
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._ranks.add_up(self._parameters)
+        self._scorer.precision.step(self._optimizer, self._parameters, self._settings.max_grad_norm)
+        return {"learning_rate": learning_rate, **metrics}
+
+    def _loss(self, batch: Sequence[Item], *, backward: bool) -> dict[str, float]:
+        """The batch's loss and metrics; with `backward` the gradients of this process's share of it are added up.
+
+        The share is taken by parts of `micro_batch_size`. Each part's mean counts by its share of what the objective's
+        mean is over, so that parts of any sizes, in whichever process, add up to the loss of the whole batch: an
+        example weighs the same in every part, for SFT a token does.
+        """
+        size = self._settings.micro_batch_size or self._settings.batch_size
+        own = self._ranks.share(batch)
+        parts = [own[start : start + size] for start in range(0, len(own), size)]
+        beside = None
+        if batch[0].has_mismatched:
+            measured = self._ranks.gathered([self._scorer.score_mismatched(part).to("cpu") for part in parts])
+            beside, *others = [rows.to(self._scorer.student.device) for several in measured for rows in several]
+            for rows in others:
+                beside = joined(beside, rows)
+        totals: dict[str, float] = {}
+        for part in parts:
+            rows = self._scorer.score(part)
+            loss = self._loss_of(joined(rows, beside) if beside else rows, self._settings)
+            share = self._weight(part) / self._weight(batch)
+            if backward:
+                self._scorer.precision.backward(loss.value * share)
+            for name, value in {"loss": loss.value.item(), **loss.metrics}.items():
+                totals[name] = totals.get(name, 0.0) + share * value
+        return _added_up(self._ranks.gathered(totals))
+
+    def _weight(self, items: Sequence[Item]) -> int:
+        return sum(item.ranked_tokens for item in items) if self._loss_of.mean_over == "tokens" else len(items)
+
+    @torch.no_grad()
+    def _holdout_loss(self, held: Sequence[Item]) -> float:
+        model = self._scorer.model
+        was_training = model.training
+        model.eval()
+        loss = self._loss(held, backward=False)["loss"]
+        model.train(was_training)
+        return loss
+
+    def _snapshot(self) -> Snapshot:
+        facts: dict[str, Any] = {
+            "tokens": self._tokens,
+            "curve": self._curve,
+            "seconds": time.monotonic() - self._began,
+            "precision": self._scorer.precision.state(),
+        }
+        tensors = adapter_weights(self._scorer.model)
+        for place, state in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{place}.{name}": value.detach().cpu().clone() for name, value in state.items()}
+        if self._stopping:
+            facts["stopping"], best = self._stopping.state()
+            tensors |= {f"best.{place}": value.cpu().clone() for place, value in enumerate(best)}
+        if self._scorer.reference is not None:
+            tensors["reference"] = self._scorer.reference.logprobs
+        for rank, states in enumerate(self._ranks.gathered(self._random())):
+            tensors |= {f"random.{rank}.{device}": state for device, state in states.items()}
+        return Snapshot(facts, tensors)
+
+    def _resume(self, begun: Snapshot) -> None:
+        facts, tensors = begun
+        self._tokens, self._curve = facts["tokens"], list(facts["curve"])
+        self._began -= facts["seconds"]
+        self._scorer.precision.resume(facts["precision"])
+        set_adapter_weights(self._scorer.model, tensors)
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under("optimizer", tensors).items():
+            place, _, what = name.partition(".")
+            states.setdefault(int(place), {})[what] = value
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": states, "param_groups": groups})
+        if self._stopping:
+            best = _under("best", tensors)
+            self._stopping.resume(facts["stopping"], [best[str(place)] for place in range(len(best))])
+        random = _under(f"random.{self._ranks.number}", tensors)
+        torch.set_rng_state(random["cpu"])
+        if "cuda" in random:
+            torch.cuda.set_rng_state(random["cuda"], self._scorer.student.device)
+
+    def _random(self) -> dict[str, Tensor]:
+        device = self._scorer.student.device
+        states = {"cpu": torch.get_rng_state()}
+        return states | {"cuda": torch.cuda.get_rng_state(device)} if device.startswith("cuda") else states
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+
+
+def _added_up(parts: Sequence[dict[str, float]]) -> dict[str, float]:
+    first, *others = parts
+    totals = dict(first)
+    for part in others:
+        for name, value in part.items():
+            totals[name] = totals.get(name, 0.0) + value
+    return totals

@@ -1,0 +1,88 @@
+"""What the starting model thinks of every text: log-probabilities per token, computed once."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..student.student import LoadedStudent
+from ..student.tokenization import EncodedPair, collate
+from .examples import Item
+from .logprobs import completion_logprobs
+from .precision import Precision
+from .process_group import ALONE, Ranks
+
+
+class Reference:
+    """Log-probabilities of texts under one model."""
+
+    def __init__(self, items: Sequence[Item], logprobs: Tensor) -> None:
+        """Take the log-probabilities of the items' texts, [all completion tokens] one text after the other."""
+        self.logprobs = logprobs
+        texts = _texts(items)
+        parts = torch.split(logprobs, [len(text.completion) for text in texts])
+        self._logprobs = dict(zip(texts, parts, strict=True))
+
+    def rows(self, texts: Sequence[EncodedPair], like: Tensor) -> Tensor:
+        """[R, C] of the given tensor's shape, format and device: a row for each text, 0 beyond its tokens."""
+        rows = torch.zeros(like.shape)
+        for row, text in zip(rows, texts, strict=True):
+            row[: len(text.completion)] = self._logprobs[text]
+        return rows.to(like)
+
+
+def reference_of(
+    student: LoadedStudent,
+    model: Any,
+    items: Sequence[Item],
+    *,
+    precision: Precision,
+    batch_size: int,
+    ranks: Ranks = ALONE,
+    on_batch: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Reference:
+    """The log-probabilities of every row under the model as it stands, without gradients.
+
+    Args:
+        student: The model's tokenizer and kind.
+        model: The PEFT model that training starts from.
+        items: All examples, held-out ones too.
+        precision: What to compute in; the training must use the same.
+        batch_size: Examples measured together.
+        ranks: The processes that share the work.
+        on_batch: Told the batches done and the batches in all, of this process.
+    """
+    return Reference(items, _measure(student, model, _texts(items), precision, 2 * batch_size, ranks, on_batch))
+
+
+def _texts(items: Sequence[Item]) -> list[EncodedPair]:
+    return list(dict.fromkeys(row.text for item in items for row in item.rows))
+
+
+@torch.no_grad()
+def _measure(
+    student: LoadedStudent,
+    model: Any,
+    texts: Sequence[EncodedPair],
+    precision: Precision,
+    size: int,
+    ranks: Ranks,
+    on_batch: Callable[[int, int], None],
+) -> Tensor:
+    """[all completion tokens] float32 on the CPU. Texts of one prompt lie together, and those of similar length."""
+    was_training = model.training
+    model.eval()
+    order = sorted(range(len(texts)), key=lambda i: (len(texts[i].prompt), texts[i].prompt))
+    found: dict[int, Tensor] = {}
+    batches = ranks.share([order[start : start + size] for start in range(0, len(order), size)])
+    for done, places in enumerate(batches):
+        on_batch(done, len(batches))
+        with precision.compute():
+            rows = completion_logprobs(student, model, collate(student, [texts[i] for i in places])).cpu()
+        found.update((i, row[: len(texts[i].completion)]) for i, row in zip(places, rows, strict=True))
+    on_batch(len(batches), len(batches))
+    model.train(was_training)
+    for part in ranks.gathered(found):
+        found.update(part)
+    return torch.cat([found[i] for i in range(len(texts))])

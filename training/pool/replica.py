@@ -1,0 +1,156 @@
+"""The driver's end of one student actor: its state, the count of its requests in flight, and its calls."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from ...core.errors import GenerationError
+from ...core.pool_settings import PoolSettings
+from ...core.records import AdapterRef, Generation, GenerationRequest
+from .actor import Loaded, RestartedError, StudentHost, Worker
+from .remote import ActorLostError, call, end
+
+CONTROL_CALLS = 16
+"""Calls an actor takes beside the requests it may hold, so that an adapter does not queue behind them."""
+
+PAUSES_KEPT = 1000
+
+
+class ReplicaState(StrEnum):
+    """Where a replica is in its life. Only a healthy one is given work."""
+
+    STARTING = "starting"
+    """Its first process is being started, and loads the model."""
+    DEAD = "dead"
+    """Its process ended."""
+    RESTARTING = "restarting"
+    """Ray starts its process anew."""
+    STALE = "stale"
+    """Its process answers, and may lack adapters."""
+    HEALTHY = "healthy"
+    """It has the current adapter version, and serves."""
+    DRAINING = "draining"
+    """It answers what it has and will then be let go."""
+    GONE = "gone"
+    """It was let go, or could not be started."""
+
+
+class Replica:
+    """One student actor. Needs a running Ray session."""
+
+    def __init__(self, number: int, build: Callable[[], Worker], settings: PoolSettings) -> None:
+        self._build, self._settings = build, settings
+        self._actor: Any = self._new_actor()
+        self.number = number
+        self.state = ReplicaState.STARTING
+        self.has_served = False
+        """Whether it ever did: then what it is made from is sound, and what fails later may pass."""
+        self.in_flight = 0
+        self.version = 0
+        """The adapter version that is current on it."""
+        self.life = ""
+        """Which life of its process it is known by; calls meant for another are refused."""
+        self.pauses: deque[float] = deque(maxlen=PAUSES_KEPT)
+        """How long, in seconds, nothing was generated on it for each adapter it was given, the newest last."""
+        self._busy_seconds = 0.0
+        self._busy_since = 0.0
+        self._lost = asyncio.Event()
+
+    def _new_actor(self) -> Any:
+        import ray
+
+        settings = self._settings
+        actor = ray.remote(StudentHost).options(
+            num_cpus=settings.cpus_per_actor,
+            num_gpus=settings.gpus_per_actor,
+            resources=settings.resources,
+            max_restarts=-1,
+            max_task_retries=0,  # the pool sends a request again itself, to whichever replica is free
+            max_concurrency=settings.max_waiting + CONTROL_CALLS,
+            scheduling_strategy="SPREAD" if settings.most > 1 else "DEFAULT",
+        )
+        return actor.remote(self._build, settings.max_waiting)
+
+    def __repr__(self) -> str:
+        return f"<Replica {self.number}: {self.state}, {self.in_flight} in flight, v{self.version}>"
+
+    @property
+    def serving(self) -> bool:
+        """Whether it may be given work."""
+        return self.state is ReplicaState.HEALTHY
+
+    def serve(self) -> None:
+        """It has what the others have, and is given work from now on."""
+        self.state = ReplicaState.HEALTHY
+        self.has_served = True
+        self._lost.clear()
+
+    def lose(self) -> None:
+        """A call to it was lost: it is given no work until it has answered again."""
+        self.state = ReplicaState.DEAD
+        self._lost.set()
+
+    def take(self) -> None:
+        """Count one more request in flight."""
+        if self.in_flight == 0:
+            self._busy_since = time.monotonic()
+        self.in_flight += 1
+
+    def give_back(self) -> None:
+        """Count one request less."""
+        self.in_flight -= 1
+        if self.in_flight == 0:
+            self._busy_seconds += time.monotonic() - self._busy_since
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long it has had anything to do since it was made."""
+        return self._busy_seconds + (time.monotonic() - self._busy_since if self.in_flight else 0.0)
+
+    async def describe(self) -> None:
+        """Wait until its process answers, and learn which life of it that is. Raises ActorLostError."""
+        self.life, self.version = await call(self._actor.describe.remote(), GenerationError)
+
+    async def outlive(self) -> None:
+        """Wait until its process has ended or any call to it was lost, and then raise ActorLostError."""
+        ending = asyncio.ensure_future(call(self._actor.outlive.remote(), GenerationError))
+        losing = asyncio.ensure_future(self._lost.wait())
+        try:
+            await asyncio.wait({ending, losing}, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
+                ending.result()
+            # A broken connection fails the calls that it carried, and not necessarily this one.
+            raise ActorLostError("a call to the actor was lost", for_good=False)
+        finally:
+            ending.cancel()
+            losing.cancel()
+            await asyncio.gather(ending, losing, return_exceptions=True)
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """One generation. Raises ActorLostError, RestartedError, OverloadError and what the worker raised."""
+        generation = await call(self._actor.generate.remote(self.life, request), GenerationError)
+        assert isinstance(generation, Generation)
+        return generation
+
+    async def load_adapter(self, ref: AdapterRef, *, make_current: bool) -> None:
+        """Have it verify and load an adapter. Raises ActorLostError, RestartedError and AdapterError."""
+        loaded: Loaded = await call(self._actor.load_adapter.remote(self.life, ref, make_current), GenerationError)
+        self.version = loaded.current
+        self.pauses.append(loaded.pause_s)
+
+    def renew(self) -> None:
+        """Have another actor in place of one that Ray will not start again."""
+        end(self._actor)
+        self._actor = self._new_actor()
+
+    def end(self) -> None:
+        """End its process for good."""
+        self.state = ReplicaState.GONE
+        end(self._actor)
+
+
+LOST = (ActorLostError, RestartedError)
+"""What a call to a replica raises when the process it was meant for is no more."""

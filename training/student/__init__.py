@@ -1,0 +1,1 @@
+"""The student itself: its weights, its tokenizer, loading it."""

@@ -1,0 +1,176 @@
+"""Opening a student: where its weights are, what kind of model it is, and loading it.
+
+`inspect_student` reads the configuration alone, so that a wrong name costs a second and not a download.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ...core.errors import StudentError
+from .packaged_weights import PACKAGED, packaged_file, packaged_folder
+
+StudentKind = Literal["causal", "seq2seq"]
+
+NO_LANGUAGE_MODEL = ("EncoderModel", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+"""Endings of architectures whose weights lack what generates text, though their family has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudentInfo:
+    """What is known of a student before its weights are loaded."""
+
+    name: str
+    kind: StudentKind
+    architecture: str
+    note: str = ""
+    """What a reader of its results should know about the weights, such as a lossy conversion."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedStudent:
+    """A student in memory: base model (no adapter), tokenizer, and where its tensors live."""
+
+    name: str
+    kind: StudentKind
+    model: Any
+    tokenizer: Any
+    device: str
+
+
+def inspect_student(name: str) -> StudentInfo:
+    """Say what kind of model `name` (a packaged name, a folder or a hub id) is, without loading its weights.
+
+    Raises:
+        StudentError: there is no such model, or its architecture generates no text.
+    """
+    if name in PACKAGED:
+        packaged_file(name)
+        return StudentInfo(name, "causal", "LlamaForCausalLM", PACKAGED[name].note)
+    if _looks_like_path(name) and not Path(name).is_dir():
+        raise StudentError(
+            f"student.model {name!r} is not a folder; give a folder, a hub id, or one of {sorted(PACKAGED)}"
+        )
+    from transformers import AutoConfig
+
+    quieten_transformers()
+    try:
+        config = AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StudentError(
+            f"student.model {name!r} cannot be opened ({reason}); give a folder with a config.json, a hub id, "
+            f"or one of {sorted(PACKAGED)}"
+        ) from error
+    kind, architecture = _kind_of(name, config)
+    return StudentInfo(name, kind, architecture)
+
+
+def load_student(name: str, *, device: str = "auto", announce: Callable[[str], None] = lambda _: None) -> LoadedStudent:
+    """Load the base model and its tokenizer, in float32 on a CPU and in bfloat16 on a GPU.
+
+    Raises:
+        StudentError: as `inspect_student`, or the weights do not load.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    info = inspect_student(name)
+    quieten_transformers()
+    source = str(packaged_folder(name, announce)) if name in PACKAGED else name
+    where = resolve_device(device)
+    dtype = torch.bfloat16 if where.startswith("cuda") else torch.float32
+    loader = AutoModelForCausalLM if info.kind == "causal" else AutoModelForSeq2SeqLM
+    try:
+        tokenizer = _tokenizer(source)
+        model: Any = loader.from_pretrained(source, dtype=dtype)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise StudentError(f"the weights of student.model {name!r} do not load: {error}") from error
+    return LoadedStudent(name, info.kind, model.to(where).eval(), tokenizer, where)
+
+
+def load_tokenizer(name: str) -> Any:
+    """The tokenizer alone, for a student that is served elsewhere.
+
+    Raises:
+        StudentError: as `inspect_student`, or the tokenizer does not load.
+    """
+    inspect_student(name)
+    try:
+        return _tokenizer(str(packaged_folder(name)) if name in PACKAGED else name)
+    except (OSError, ValueError) as error:
+        raise StudentError(f"the tokenizer of student.model {name!r} does not load: {error}") from error
+
+
+def resolve_device(device: str) -> str:
+    """`auto` becomes `cuda` where there is one, else `cpu`; anything else is taken as it is."""
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def accepted_inputs(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the inputs that the model's forward takes: not every architecture has position ids, for instance."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    parameters = inspect.signature(base.forward).parameters
+    return {name: value for name, value in inputs.items() if name in parameters}
+
+
+def sees_whole_text(model: Any) -> bool:
+    """Whether each layer attends to all that came before, and none to a window of it."""
+    config = model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None)
+    return set(kinds) == {"full_attention"} if kinds else getattr(config, "sliding_window", None) is None
+
+
+def _tokenizer(source: str) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _kind_of(name: str, config: Any) -> tuple[StudentKind, str]:
+    """The kind, by the architecture that the weights were saved as first: encoders have causal classes too."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    )
+
+    model_type = getattr(config, "model_type", "")
+    architectures = list(getattr(config, "architectures", None) or [])
+    seq2seq = MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.get(model_type)
+    causal = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(model_type)
+    headless = bool(architectures) and all(a.endswith(NO_LANGUAGE_MODEL) for a in architectures)
+    if config.is_encoder_decoder and seq2seq and not headless:
+        return "seq2seq", str(seq2seq)
+    decoder_only = not architectures or any(a.endswith(("ForCausalLM", "LMHeadModel")) for a in architectures)
+    if causal and not config.is_encoder_decoder and decoder_only:
+        return "causal", str(causal)
+    found = ", ".join(architectures) or model_type or "unknown"
+    raise StudentError(
+        f"student.model {name!r} is neither a causal nor a sequence-to-sequence language model (it is {found}); "
+        f"take one that generates text, such as {sorted(PACKAGED)[0]!r}"
+    )
+
+
+def _looks_like_path(name: str) -> bool:
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).exists()
+
+
+def quieten_transformers() -> None:
+    """Its bars and notes would tear openmic's own progress display."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # as above
+    # PEFT asks every model for an attribute that transformers has renamed.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)

@@ -1,0 +1,1 @@
+"""The trainer: a Ray actor that fine-tunes, and the driver's end of it."""

@@ -1,0 +1,178 @@
+"""The trainer as a Ray actor: fine-tunes in its own process, reports each step, commits the adapter it made.
+
+Several of them train together where the configuration wants it; the first then keeps the checkpoints and commits. All
+that a training depends on is in its job, so that any process can take over what another began.
+"""
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import TrainingError
+from ...core.records import AdapterRef, TrainingMetrics
+from ..loop.job import TrainingJob, TrainingPhase, TrainingProgress
+
+if TYPE_CHECKING:  # torch takes seconds to import, and the driver has no use for it
+    from ..loop.checkpoints import Checkpoints
+    from ..loop.process_group import Meeting, Ranks
+
+__all__ = ["TrainerWorker", "TrainingJob", "TrainingPhase", "TrainingProgress"]
+
+
+class TrainerWorker:
+    """What runs inside the actor's process: one training at a time, progress readable meanwhile.
+
+    Ray calls it from a pool of two threads, one to train and one to answer `progress`.
+    """
+
+    def __init__(self, threads: int | None, *, number: int = 0, workers: int = 1, own_gpu: bool = False) -> None:
+        """Take a place among so many workers.
+
+        Args:
+            threads: CPU threads. None: all cores of the machine it runs on.
+            number: Which of the workers it is, from 0.
+            workers: How many train together.
+            own_gpu: Whether each of them has a GPU to itself.
+        """
+        self._threads = threads or os.cpu_count() or 1
+        self._number, self._workers, self._own_gpu = number, workers, own_gpu
+        self._busy = threading.Lock()
+        self._progress = TrainingProgress()
+        self._meeting: Meeting | None = None
+
+    def progress(self) -> TrainingProgress:
+        """The step that was finished last."""
+        return self._progress
+
+    def meet(self) -> tuple[str, int]:
+        """Hold a meeting of all workers for the next training; returns its address."""
+        from ..loop.process_group import Meeting
+
+        self._meeting = Meeting(self._workers)
+        return self._meeting.address
+
+    def train(
+        self, job: TrainingJob, address: tuple[str, int] | None = None
+    ) -> tuple[AdapterRef, TrainingMetrics] | None:
+        """Fine-tune, phase after phase, and commit the adapter; what a checkpoint says is done is not done again.
+
+        The checkpoint is left for the caller to remove once it has the result, without which a process that ends in
+        between would leave an adapter of which nobody knows how it was trained.
+
+        Args:
+            job: The same in all workers.
+            address: Where the workers meet. None: it is alone.
+
+        Returns:
+            The adapter and how its training went; None but for the first worker.
+
+        Raises what `fine_tune` and `commit_adapter` raise.
+        """
+        import torch
+
+        from ..loop.checkpoints import Checkpoints
+        from ..loop.process_group import meeting
+
+        with self._busy:
+            # OpenMP's thread count belongs to the calling thread, and Ray's threads have it set to 1.
+            torch.set_num_threads(self._threads)
+            self._progress = TrainingProgress()
+            with meeting(self._number, self._workers, address, own_gpu=self._own_gpu) as ranks:
+                return self._train(job, ranks, Checkpoints(job, workers=ranks.count))
+
+    def _train(
+        self, job: TrainingJob, ranks: "Ranks", checkpoints: "Checkpoints"
+    ) -> tuple[AdapterRef, TrainingMetrics] | None:
+        from ..adapters.adapters import commit_adapter, committed_adapter, verify_adapter
+        from ..adapters.lora import adapted, adapter_weights, set_adapter_weights
+        from ..loop.checkpoints import Snapshot
+        from ..loop.fine_tune import fine_tune
+        from ..student.student import load_student
+
+        phases = [(number, phase) for number, phase in enumerate(job.phases, start=1) if phase.examples]
+        if not phases:
+            raise TrainingError(
+                "nothing to train on: no phase has examples; hold more dialogues or widen preferences.length_ratio"
+            )
+        # Loaded anew each time: a second is nothing beside a training, and no state of the last one can leak in.
+        student = load_student(job.student, device=job.device)
+        start = verify_adapter(job.parent) if job.parent.version else None
+        model = adapted(student, job.lora, seed=job.seed, start=start)
+        begun = ranks.from_first(checkpoints.load() if ranks.first else None)
+        metrics: list[TrainingMetrics] = []
+        if begun is not None:
+            set_adapter_weights(model, begun.tensors)
+            metrics = [_metrics(facts) for facts in begun.facts["done"]]
+
+        def keep(snapshot: Snapshot | None) -> None:
+            """Of the phase that is under way, or of the moment between two phases."""
+            if not ranks.first or not job.settings.checkpoint_steps:
+                return
+            facts = {"done": [asdict(one) for one in metrics], "loop": snapshot.facts if snapshot else None}
+            checkpoints.save(Snapshot(facts, snapshot.tensors if snapshot else adapter_weights(model)))
+
+        for _, phase in phases[len(metrics) :]:
+            within = begun is not None and begun.facts["loop"] is not None
+            metrics.append(
+                fine_tune(
+                    student,
+                    model,
+                    phase.examples,
+                    objective=phase.objective,
+                    settings=job.settings,
+                    seed=job.seed,
+                    begun=Snapshot(begun.facts["loop"], begun.tensors) if begun is not None and within else None,
+                    ranks=ranks,
+                    on_progress=self._report,
+                    on_snapshot=keep,
+                )
+            )
+            begun = None
+            keep(None)
+        if not ranks.first:
+            return None
+        ref = committed_adapter(job.adapters, job.version) if begun is not None else None
+        if ref is None:
+            objectives = "-".join(phase.objective for _, phase in phases)
+            facts = {"base_model": job.student, "parent": job.parent.version, "objective": objectives}
+            ref = commit_adapter(model, job.adapters, job.version, facts)
+        return ref, joined_metrics(metrics, [number for number, _ in phases])
+
+    def _report(self, progress: TrainingProgress) -> None:
+        self._progress = progress
+
+
+def joined_metrics(metrics: Sequence[TrainingMetrics], numbers: Sequence[int]) -> TrainingMetrics:
+    """The metrics of a training's phases as one; steps and tokens count on, and the last phase's losses are its own.
+
+    Args:
+        metrics: Of each phase that was carried out.
+        numbers: What each of them is called in the curve.
+    """
+    curve: list[dict[str, float]] = []
+    steps = tokens = 0
+    for number, phase in zip(numbers, metrics, strict=True):
+        curve += [
+            {**row, "step": row["step"] + steps, "phase": number, "tokens": row["tokens"] + tokens}
+            for row in phase.curve
+        ]
+        before, steps, tokens = steps, steps + phase.steps, tokens + phase.tokens
+    last = metrics[-1]
+    return replace(
+        last,
+        steps=steps,
+        tokens=tokens,
+        curve=tuple(curve),
+        examples=sum(phase.examples for phase in metrics),
+        seconds=sum(phase.seconds for phase in metrics),
+        left_out=sum(phase.left_out for phase in metrics),
+        held_out=sum(phase.held_out for phase in metrics),
+        stopped_early=any(phase.stopped_early for phase in metrics),
+        best_step=None if last.best_step is None else last.best_step + before,
+    )
+
+
+def _metrics(facts: dict[str, Any]) -> TrainingMetrics:
+    return TrainingMetrics(**{**facts, "curve": tuple(facts["curve"])})
