@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ..core.config import VerdictSettings
 from ..core.ids import derive_seed
 from ..core.records import GenerationRequest, Message, Role, StudentSampling
-from .critique import CRITIQUE_SCHEMA, REMINDER, CritiqueText, parse_critique
+from .critique import CRITIQUE_SCHEMA, REMINDER, Critique, parse_critique
 from .llm import LLM, Exchange
 from .llm_agent import Asking, LLMAgent
 from .tasks.task import PromptTemplate, Task
@@ -34,11 +34,11 @@ class Teacher(LLMAgent):
         self.model = model
 
     async def demonstrate(
-        self, text: str, count: int, *, heard: Sequence[str] = (), ordinal: int = 0
+        self, text: str, count: int, *, overused: Sequence[str] = (), ordinal: int = 0
     ) -> Demonstrations:
         """`count` different outputs for one input, asked for in one request; invalid ones are left out."""
         asking = Asking(self.task.file.sampling.teacher, ordinal=ordinal)
-        exchange = await self.ask(self.model, "demonstrate", asking, input=text, count=count, heard=list(heard))
+        exchange = await self.ask(self.model, "demonstrate", asking, input=text, count=count, overused=list(overused))
         reply = exchange.reply.text
         outputs = self.task.numbered_list(reply, count) if count > 1 else [self.task.clean(reply)]
         seen: dict[str, None] = dict.fromkeys(output for output in outputs if not self.task.refused(output))
@@ -51,8 +51,8 @@ class Critic(PairwiseJudge):
     role: Role = "critic"
 
     async def criticise(
-        self, text: str, draft: str, *, heard: Sequence[str] = (), attempt: int = 0
-    ) -> tuple[Exchange, CritiqueText]:
+        self, text: str, draft: str, *, overused: Sequence[str] = (), attempt: int = 0
+    ) -> tuple[Exchange, Critique]:
         """A written critique of one draft by the first of the critics, and what could be read of it.
 
         Another `attempt` at the same draft gets another critique.
@@ -61,7 +61,7 @@ class Critic(PairwiseJudge):
         what a reply says: a critique may be empty, and what the student is told then is `critique.advice`.
         """
         asking = Asking(self.task.file.sampling.critique, ordinal=2 * attempt, json_schema=CRITIQUE_SCHEMA)
-        values: dict[str, object] = {"input": text, "draft": draft, "heard": list(heard)}
+        values: dict[str, object] = {"input": text, "draft": draft, "overused": list(overused)}
         exchange, written = await self._critique(asking, values)
         if written.parsed:
             return exchange, written
@@ -73,7 +73,7 @@ class Critic(PairwiseJudge):
         )
         return again if again[1].worth > written.worth else (exchange, written)
 
-    async def _critique(self, asking: Asking, values: dict[str, object]) -> tuple[Exchange, CritiqueText]:
+    async def _critique(self, asking: Asking, values: dict[str, object]) -> tuple[Exchange, Critique]:
         exchange = await self.ask(self.models[0], "critique", asking, **values)
         reply = exchange.reply.text
         return exchange, parse_critique("" if self.task.refused(reply) else reply)

@@ -46,7 +46,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufeff]+")
 
 
 @dataclass(frozen=True, slots=True)
-class CritiqueText:
+class Critique:
     """What the critic wrote, as far as it can be read; each part is one line and may be empty."""
 
     works: str
@@ -66,7 +66,7 @@ def advice(works: str, missing: str, suggestion: str) -> str:
     return suggestion or missing or works or NO_ADVICE
 
 
-def parse_critique(text: str) -> CritiqueText:
+def parse_critique(text: str) -> Critique:
     """Read a critique. Never raises, and leaves nothing out that a person could read as the suggestion."""
     text = _THOUGHT.sub("", text[:MOST_CHARACTERS]).strip()
     found = _from_json(text)
@@ -74,8 +74,8 @@ def parse_critique(text: str) -> CritiqueText:
         found = _from_headings(text) or found
     works, missing, suggestion = (found.get(name, "") for name in _KEYS)
     if suggestion:
-        return CritiqueText(works, missing, suggestion, parsed=True)
-    return CritiqueText(works, missing, "" if found else _plain(text), parsed=False)
+        return Critique(works, missing, suggestion, parsed=True)
+    return Critique(works, missing, "" if found else _plain(text), parsed=False)
 
 
 def _from_json(text: str) -> dict[str, str]:

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from ..core.text import ending
 
 
-def endings_heard_too_often(
-    texts: Iterable[str], *, share: float = 0.02, at_least: int = 3, most: int = 30
-) -> list[str]:
+def overused_endings(texts: Iterable[str], *, share: float = 0.02, at_least: int = 3, most: int = 30) -> list[str]:
     """The endings of more than `share` of the texts (and of at least `at_least`), the most frequent first."""
     endings = [found for text in texts if (found := ending(text))]
     often = [

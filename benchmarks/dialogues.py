@@ -28,15 +28,14 @@ from openmic.agents.tasks.task import load_task
 from openmic.core.config import RunConfig
 from openmic.core.ids import content_hash, new_id
 from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split, Stage, TurnKind
-from openmic.graph.context.models import model_names, open_cast
+from openmic.graph.context.models import model_names, open_models
 from openmic.graph.context.progress import Silent
-from openmic.graph.context.reply_cache import SavedLLM
+from openmic.graph.context.reply_cache import ReplyCache
 from openmic.graph.context.run_context import RunContext
-from openmic.graph.context.train_gate import Turns
+from openmic.graph.context.train_gate import TrainGate
 from openmic.graph.runs.provenance import run_record, template_rows
-from openmic.graph.stages.collect import rehearse
-from openmic.store import Adapter, Dialogue, LLMCall, Run, Store, Turn, Verdict
-from openmic.store import Example as ExampleRow
+from openmic.graph.stages.collect import collect
+from openmic.store import Adapter, Dialogue, ExampleRow, LLMCall, Run, Store, Turn, VerdictRow
 from openmic.training.pool.pool import StudentPool
 from openmic.training.trainer.trainer import Trainer
 
@@ -102,8 +101,8 @@ async def measure(home: Path, latency_s: float, count: int) -> tuple[float, floa
         store.add_new(*template_rows(task), *(ExampleRow(id=e.id, text=e.text) for e in examples))
         base = Adapter(id="base", run_id=run.id, version=0, stage="base", round=0, base_model="none", status="promoted")
         store.add(run, base)
-        clients = await stack.enter_async_context(open_cast(config.cast, config.seed, home / "cast.jsonl"))
-        llm, names = SavedLLM(store, run.id, clients), model_names(config.cast)
+        clients = await stack.enter_async_context(open_models(config.cast, config.seed, home / "cast.jsonl"))
+        llm, names = ReplyCache(store, run.id, clients), model_names(config.cast)
         context = RunContext(
             config=config,
             run=cast(Run, store.get(Run, run.id)),
@@ -116,23 +115,23 @@ async def measure(home: Path, latency_s: float, count: int) -> tuple[float, floa
             judge=Judge(task, llm, names["judge"], config.seed, config.verdict),
             student=StudentAgent(task, config.seed),
             pool=cast(StudentPool, StandIn(examples)),
-            turns=Turns(overlapped=True),
+            train_gate=TrainGate(overlapped=True),
             trainer=cast(Trainer, None),
             progress=Silent(),
             origin=run.id,
         )
         began, worked = time.monotonic(), time.process_time()
-        await rehearse(context, 1, 0)
+        await collect(context, 1, 0)
         return time.monotonic() - began, time.process_time() - worked, paths(store, run.id)
 
 
 def paths(store: Store, run_id: str) -> list[int]:
     """The path of each dialogue, in the order they were begun in."""
-    dialogues = store.select(Dialogue, run_id=run_id, stage=Stage.REHEARSE, order_by="started_at")
+    dialogues = store.select(Dialogue, run_id=run_id, stage=Stage.COLLECT, order_by="started_at")
     assert {row.status for row in dialogues} == {"finished"}
     found = dict.fromkeys((row.id for row in dialogues), 0)
     asked = 0
-    for verdict in store.select(Verdict, run_id=run_id):
+    for verdict in store.select(VerdictRow, run_id=run_id):
         found[verdict.dialogue_id] += 1
         asked += 2
     for turn in store.select(Turn, run_id=run_id, kind=[TurnKind.CRITIQUE, TurnKind.DEMONSTRATION]):

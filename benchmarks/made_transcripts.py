@@ -15,18 +15,18 @@ from openmic.core.ids import content_hash, derive_id
 from openmic.core.records import Agent, Stage, TurnKind
 from openmic.store import (
     Adapter,
-    Ballot,
-    Critique,
+    BallotRow,
+    CritiqueRow,
     Dialogue,
-    Example,
+    ExampleRow,
     Preference,
-    PromptTemplate,
+    PromptTemplateRow,
     Run,
     RunExample,
     Training,
     TrainingItem,
     Turn,
-    Verdict,
+    VerdictRow,
 )
 
 TURNS_OF_A_DIALOGUE = 5
@@ -67,11 +67,11 @@ class Texts:
 
 def groups(turns: int, texts: Texts) -> Iterator[Rows]:
     """All rows, in groups that belong together, those that others refer to first."""
-    yield [(PromptTemplate, {"hash": "p", "task": "made", "role": "r", "purpose": "p", "version": "1", "text": "t"})]
+    yield [(PromptTemplateRow, {"hash": "p", "task": "made", "role": "r", "purpose": "p", "version": "1", "text": "t"})]
     inputs = [texts.text() for _ in range(min(INPUTS, max(1, turns // 100)))]
     examples = list(dict.fromkeys(content_hash(text) for text in inputs))
     by_id = {content_hash(text): text for text in inputs}
-    yield [(Example, {"id": example, "text": by_id[example]}) for example in examples]
+    yield [(ExampleRow, {"id": example, "text": by_id[example]}) for example in examples]
     dialogues = turns // TURNS_OF_A_DIALOGUE
     for number, first in enumerate(range(0, dialogues, DIALOGUES_OF_A_RUN)):
         yield from _run(f"RUN{number}", min(DIALOGUES_OF_A_RUN, dialogues - first), examples, texts)
@@ -130,7 +130,7 @@ def _dialogue(run_id: str, number: int, round_number: int, examples: list[str], 
             {
                 "id": dialogue,
                 "run_id": run_id,
-                "stage": Stage.REHEARSE,
+                "stage": Stage.COLLECT,
                 "round": round_number,
                 "example_id": example,
                 "replica": number,
@@ -145,12 +145,12 @@ def _dialogue(run_id: str, number: int, round_number: int, examples: list[str], 
     for seq, (agent, kind) in enumerate(_SAID):
         version = round_number - 1 if agent is Agent.STUDENT else None
         rows.append((Turn, _turn(seq, agent, kind, said[seq], version) | {"id": ids[seq], **of_run}))
-    rows.append((Verdict, verdict | of_run))
+    rows.append((VerdictRow, verdict | of_run))
     for place, forward in ((2, True), (3, False)):
         ballot = {"turn_id": ids[place], "verdict_id": verdict["id"], "member": 0, "forward": forward}
-        rows.append((Ballot, ballot | {"p_first": p, "method": "logprobs"}))
+        rows.append((BallotRow, ballot | {"p_first": p, "method": "logprobs"}))
     parts = {"works": said[4][:40], "missing": said[4][40:80], "suggestion": said[4][80:], "parse_ok": True}
-    rows.append((Critique, {"turn_id": ids[4], "target_turn_id": ids[0], **parts}))
+    rows.append((CritiqueRow, {"turn_id": ids[4], "target_turn_id": ids[0], **parts}))
     if outcome != "tie":
         chosen, rejected = (0, 1) if outcome == "win" else (1, 0)
         preference = {

@@ -27,13 +27,12 @@ from openmic.core.config import InputSettings, RunConfig
 from openmic.core.ids import new_id
 from openmic.core.inputs import read_inputs
 from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split
-from openmic.graph.context.models import open_cast
+from openmic.graph.context.models import open_models
 from openmic.graph.context.progress import Silent
 from openmic.graph.runs.provenance import run_record, template_rows
 from openmic.graph.runs.start import open_context
-from openmic.graph.stages.collect import rehearse
-from openmic.store import Adapter, Run, Store
-from openmic.store import Example as ExampleRow
+from openmic.graph.stages.collect import collect
+from openmic.store import Adapter, ExampleRow, Run, Store
 from openmic.training.engines.choose import engine_name, make_engine
 from openmic.training.local_ray import ray_session
 from openmic.training.pool.pool import StudentPool
@@ -121,14 +120,14 @@ async def dialogues(config: RunConfig, examples: list[Example]) -> tuple[float, 
         store.add_new(*template_rows(task), *(ExampleRow(id=e.id, text=e.text) for e in examples))
         base = Adapter(id="base", run_id=run.id, version=0, stage="base", round=0, base_model="none", status="promoted")
         store.add(run, base)
-        clients = await stack.enter_async_context(open_cast(config.cast, config.seed, config.home / "cast.jsonl"))
+        clients = await stack.enter_async_context(open_models(config.cast, config.seed, config.home / "cast.jsonl"))
         row = cast(Run, store.get(Run, run.id))
         context = open_context(stack, store, row, config, task, examples, clients, Silent(), origin=run.id)
         await context.pool.generate(context.student.draft(WARM_UP, "Soup.", config.student.sampling, 0))
         recorder = Recorder(context.pool)
         context.pool = cast(StudentPool, recorder)
         began = time.perf_counter()
-        await rehearse(context, 1, 0)
+        await collect(context, 1, 0)
         return recorder.tokens / (time.perf_counter() - began), recorder
 
 

@@ -67,7 +67,7 @@ async def throughput(actors: int, seconds: float) -> float:
     """Requests per second through a pool of so many students."""
     settings = StudentSettings.model_validate(
         # One more than are asleep waits with each student, so that none ever waits for the driver.
-        {"pool": {"actors": actors, "cpus_per_actor": 0, "max_waiting": 2 * SLOTS}}
+        {"pool": {"actors": actors, "cpus_per_actor": 0, "max_in_flight": 2 * SLOTS}}
     )
     pool = StudentPool(settings, threads=1, build=Sleeper)
     names = itertools.count()

@@ -22,7 +22,7 @@ from report import arguments, percentile, report
 
 from openmic.core.ids import derive_id
 from openmic.core.records import Agent, Stage
-from openmic.store import Example, Store
+from openmic.store import ExampleRow, Store
 from openmic.store.bulk import BulkWriter
 from openmic.store.dialects.location import is_postgresql
 from openmic.store.search.filters import DialogueFilter
@@ -78,7 +78,7 @@ class Place:
         self.texts = texts
         self._random = random.Random(3)  # noqa: S311 - nothing is secret
         self._dialogues = turns // TURNS_OF_A_DIALOGUE
-        self._examples = [row.id for row in store.select(Example, limit=INPUTS)]
+        self._examples = [row.id for row in store.select(ExampleRow, limit=INPUTS)]
 
     def number(self) -> int:
         """The place of a dialogue among all."""
@@ -114,7 +114,7 @@ def readings(store: Store, place: Place) -> dict[str, Callable[[], object]]:
 
     lists = {
         "all": listing(DialogueFilter),
-        "stage, status": listing(lambda: DialogueFilter(stage=Stage.REHEARSE, status="finished")),
+        "stage, status": listing(lambda: DialogueFilter(stage=Stage.COLLECT, status="finished")),
         "round, reason": listing(lambda: DialogueFilter(round=1 + place.version(), stop_reason="accepted")),
         "agent": listing(lambda: DialogueFilter(agent=Agent.CRITIC)),
         "nobody": listing(lambda: DialogueFilter(agent=Agent.TEACHER)),

@@ -48,7 +48,7 @@ def settings_of(options: Any) -> FineTuneSettings:
         batch_size=options.batch,
         learning_rate=1e-4,
         beta=BETA,
-        max_tokens=4096,
+        max_length=4096,
         nll_weight=0.0,
         precision=options.precision,
     )

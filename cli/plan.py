@@ -70,10 +70,10 @@ def _replies(config: RunConfig, member: EndpointSettings) -> int:
 
 def _candidate_adapters(config: RunConfig, dialogues: int) -> int:
     """Adapters trained on feedback: one at the end of each round, and one for every so many preferences before."""
-    if config.training.every is None:
+    if config.training.train_every is None:
         return config.rounds
     made = dialogues * (_comparisons_per_dialogue(config) + config.preferences.teacher_over_student)
-    return config.rounds + made // config.training.every
+    return config.rounds + made // config.training.train_every
 
 
 def print_plan(planned: dict[str, Any]) -> None:

@@ -70,7 +70,7 @@ class TerminalProgress:
             console=self._console,
         )
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """A line above the bars."""
         self._console.print(printable(text), highlight=False, markup=False)
 
@@ -93,7 +93,7 @@ class _TerminalBar:
         self._display.advance(self._task, by)
         self._show_rate()
 
-    def reach(self, completed: int, total: int) -> None:
+    def set(self, completed: int, total: int) -> None:
         self._display.update(self._task, completed=completed, total=total)
         self._show_rate()
 
@@ -126,7 +126,7 @@ class PlainProgress:
             heart.join()
         bar.line()
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """A line."""
         print(printable(text), file=self._stream, flush=True)
 
@@ -144,7 +144,7 @@ class _PlainBar:
         self._done += by
         self._now_and_then()
 
-    def reach(self, completed: int, total: int) -> None:
+    def set(self, completed: int, total: int) -> None:
         self._done, self._total = completed, total
         self._now_and_then()
 

@@ -65,11 +65,11 @@ def run(
     display = progress_display()
     counts = ", ".join(f"{sum(e.split is split for e in checked.examples)} {split}" for split in Split)
     cast = "simulated cast" if checked.simulated else f"teacher {settings.cast.teacher.model}"
-    display.say(f"openmic run {config} · task {checked.task.name} · {counts} inputs · {cast}")
+    display.print(f"openmic run {config} · task {checked.task.name} · {counts} inputs · {cast}")
     if checked.student.note:
-        display.say(f"student {checked.student.name}: {checked.student.note}")
+        display.print(f"student {checked.student.name}: {checked.student.note}")
     if settings.cast.judge_is_critic:
-        display.say("note: the judge is the critic itself, so figures overstate progress; set cast.judge.model")
+        display.print("note: the judge is the critic itself, so figures overstate progress; set cast.judge.model")
     run_id = new_id()
     with _resumable(run_id, settings.store_url):
         finished = start_run(run_id, settings, checked, sys.argv[1:], display, cluster=cluster)

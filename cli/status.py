@@ -1,9 +1,9 @@
 """`openmic status`."""
 
 from ..core.text import printable
+from .funnel import print_funnel
 from .options import JsonOption, RunArgument, StoreOption, print_json, read_store
 from .report import print_report
-from .yields import print_yields
 
 
 def status(run: RunArgument = "latest", store: StoreOption = None, as_json: JsonOption = False) -> None:
@@ -13,7 +13,7 @@ def status(run: RunArgument = "latest", store: StoreOption = None, as_json: Json
     Examples:
       openmic status
       openmic status latest --json | jq .gain
-      openmic status latest --json | jq .yields.drafts
+      openmic status latest --json | jq .funnel.drafts
     """
     from ..graph.report import run_status
 
@@ -28,5 +28,5 @@ def status(run: RunArgument = "latest", store: StoreOption = None, as_json: Json
     if found["error"]:
         typer.echo(f"error: {printable(found['error'])}")
     print_report(found)
-    print_yields(found)
+    print_funnel(found)
     typer.echo(f"store    {found['store']}\nadapter  {found['adapter_path'] or 'none yet'}")

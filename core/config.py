@@ -28,17 +28,17 @@ class InputSettings(Section):
     """A .jsonl, .csv or .txt file; a relative path is looked up from the configuration file's folder."""
     field: str = "input"
     """The key (.jsonl) or column (.csv) that holds the text."""
-    dev_share: float = Field(default=0.1, ge=0, lt=1)
+    dev_ratio: float = Field(default=0.1, ge=0, lt=1)
     """Share of the inputs that the promotion gate looks at. Fixed by the hash of each text."""
-    test_share: float = Field(default=0.25, gt=0, lt=1)
+    test_ratio: float = Field(default=0.25, gt=0, lt=1)
     """Share of the inputs held out for the report alone. Fixed by the hash of each text."""
     limit: int | None = Field(default=None, ge=1)
     """Use only the first so many inputs."""
 
     @model_validator(mode="after")
     def _leave_something_to_train_on(self) -> Self:
-        if self.dev_share + self.test_share >= 1:
-            raise ValueError("dev_share and test_share together leave nothing to train on; make them smaller")
+        if self.dev_ratio + self.test_ratio >= 1:
+            raise ValueError("dev_ratio and test_ratio together leave nothing to train on; make them smaller")
         return self
 
 
@@ -142,7 +142,7 @@ class DialogueSettings(Section):
     """Which two drafts the critic compares: the most different, or the best and the worst of a small tournament."""
     max_revisions: int = Field(default=1, ge=0)
     """Revisions before the student is given up on."""
-    rescue: bool = True
+    teacher_fallback: bool = True
     """Whether the teacher demonstrates where the student did not get there."""
     concurrency: int = Field(default=32, ge=1)
     """Dialogues held at once."""
@@ -187,7 +187,7 @@ class EvaluationSettings(Section):
     rollback_margin: float = Field(default=0.05, ge=0, le=1)
     """A new adapter is rolled back when even the high end of its gain's interval on dev inputs is below minus this."""
     diversity_floor: float = Field(default=0.7, ge=0, le=1)
-    """A new adapter is rolled back when its distinct-2 on dev inputs is below this share of the serving one's."""
+    """A new adapter is rolled back when its distinct-2 on dev inputs is below this share of the promoted one's."""
 
 
 class RunConfig(Section):
@@ -198,7 +198,7 @@ class RunConfig(Section):
     """The name of a task that ships, or a task file (relative to the configuration file's folder)."""
     seed: int = Field(default=7, ge=0, lt=2**31)
     rounds: int = Field(default=1, ge=0)
-    """Rounds of rehearse, fine-tune, evaluate, promote or roll back."""
+    """Rounds of collect, fine-tune, evaluate, promote or roll back."""
     home: Path = Path("openmic-data")
     """The folder for the store, adapters and checkpoints; relative to the working directory."""
     store: str | None = None

@@ -50,7 +50,7 @@ def read_inputs(settings: InputSettings) -> list[Example]:
                 "(an input that stands twice could be trained on and tested with)"
             )
         first_seen[folded] = number
-        examples.append(Example(content_hash(text), text, split_of(text, settings.dev_share, settings.test_share)))
+        examples.append(Example(content_hash(text), text, split_of(text, settings.dev_ratio, settings.test_ratio)))
     if settings.limit is not None:
         examples = examples[: settings.limit]
     if not examples:
@@ -59,17 +59,17 @@ def read_inputs(settings: InputSettings) -> list[Example]:
         if sum(example.split is split for example in examples) < 2:
             raise InputError(
                 f"{path}: {len(examples)} inputs leave fewer than 2 in the {split} split; give more inputs, "
-                "or change inputs.dev_share and inputs.test_share"
+                "or change inputs.dev_ratio and inputs.test_ratio"
             )
     return examples
 
 
-def split_of(text: str, dev_share: float, test_share: float) -> Split:
+def split_of(text: str, dev_ratio: float, test_ratio: float) -> Split:
     """The split of an input: a function of its words, so neither other inputs nor a comma ever move it."""
     position = int(content_hash(f"split:{fold(text)}")[:12], 16) / 16**12
-    if position < test_share:
+    if position < test_ratio:
         return Split.TEST
-    return Split.DEV if position < test_share + dev_share else Split.TRAIN
+    return Split.DEV if position < test_ratio + dev_ratio else Split.TRAIN
 
 
 def _read_texts(path: Path, field: str) -> list[tuple[int, str]]:

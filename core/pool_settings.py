@@ -23,7 +23,7 @@ class PoolSettings(Section):
     """GPUs that Ray sets aside for each; below 1, actors share a GPU."""
     resources: dict[str, float] = Field(default_factory=dict)
     """Custom Ray resources that each needs, to have them on certain nodes: {"student": 1}."""
-    max_waiting: int = Field(default=512, ge=1)
+    max_in_flight: int = Field(default=512, ge=1)
     """Requests an actor holds at once, its batch included; beyond that dialogues wait for their turn."""
     max_retries: int = Field(default=3, ge=0)
     """How often a request is sent again because the actor that had it died."""

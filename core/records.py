@@ -54,7 +54,7 @@ class Stage(StrEnum):
     """What a dialogue was held for."""
 
     DEMONSTRATE = "demonstrate"
-    REHEARSE = "rehearse"
+    COLLECT = "collect"
     EVALUATE = "evaluate"
     REJUDGE = "rejudge"
 
@@ -260,7 +260,7 @@ class TrainingMetrics:
     """One row per optimizer step: step (counted through all phases), phase (from 1), loss, learning_rate, tokens (from
     the start), holdout_loss where it was looked at, and what the objective adds."""
     left_out: int = 0
-    """Examples with a text beyond max_tokens."""
+    """Examples with a text beyond max_length."""
     held_out: int = 0
     """Examples that were held out to stop by."""
     stopped_early: bool = False

@@ -6,10 +6,10 @@ from pydantic import Field
 
 from .section import Section
 
-LAG_TOLERANT = frozenset({"sft", "sd"})
+STALENESS_TOLERANT = frozenset({"sft", "sd"})
 """Objectives that learn what a text says, whoever wrote it. All others compare likelihoods under the student as it is,
 to which texts that another student wrote say less."""
-DEFAULT_LAG = 1
+DEFAULT_STALENESS = 1
 """The most for objectives that are not tolerant."""
 
 
@@ -34,7 +34,7 @@ class ObjectiveSettings(Section):
     nll_weight: float | None = Field(default=None, ge=0)
     """Weight of a likelihood term beside the preference: of the chosen text (dpo, simpo) or of the teacher's text
     (brio). None: the objective's own, 0.1 for dpo, 0 for simpo, 1 for brio."""
-    length_desensitisation: float = Field(default=1.0, ge=0, le=1)
+    ld_alpha: float = Field(default=1.0, ge=0, le=1)
     """Weight of the tokens past the shorter text's length (dpo): 1 is plain DPO, less is LD-DPO."""
     gamma_beta_ratio: float = Field(default=0.5, ge=0)
     """SimPO's target margin over its beta."""
@@ -57,12 +57,12 @@ class FineTuneSettings(ObjectiveSettings):
     """Examples (for a pairwise objective: pairs) per optimizer step."""
     micro_batch_size: int | None = Field(default=None, ge=1)
     """Examples that go through the model together; gradients add up to a batch. None: the whole batch."""
-    warmup_share: float = Field(default=0.1, ge=0, lt=1)
+    warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
     """Share of the steps over which the learning rate rises; it then falls linearly to zero."""
     max_grad_norm: float = Field(default=1.0, gt=0)
-    max_tokens: int = Field(default=512, ge=8)
+    max_length: int = Field(default=512, ge=8)
     """Prompt and completion together; longer examples are left out and counted."""
-    holdout_share: float = Field(default=0.0, ge=0, lt=0.5)
+    holdout_ratio: float = Field(default=0.0, ge=0, lt=0.5)
     """Share of the examples held out to stop early by; 0 trains on all of them to the end."""
     eval_steps: int = Field(default=10, ge=1)
     """Optimizer steps between two looks at the held-out loss."""
@@ -72,7 +72,7 @@ class FineTuneSettings(ObjectiveSettings):
     """What the model computes in. `auto`: bfloat16 where the device has it, else float32."""
     gradient_checkpointing: bool = False
     """Compute activations again instead of keeping them: less memory, more time."""
-    checkpoint_steps: int | None = Field(default=50, ge=1)
+    save_steps: int | None = Field(default=50, ge=1)
     """Optimizer steps between two checkpoints, from which a trainer that was killed goes on. None: it begins anew."""
 
 
@@ -83,15 +83,15 @@ class TrainingSettings(FineTuneSettings):
     """`sft` goes on with the teacher's demonstrations (the paper's control), `sd` learns the preferred texts; `dpo`,
     `simpo`, `kto` learn from pairs, `brio` from rankings; `brio-dpo` is BRIO on the teacher's pairs, then DPO."""
     learning_rate: float = Field(default=2e-4, gt=0)
-    every: int | None = Field(default=None, ge=1)
+    train_every: int | None = Field(default=None, ge=1)
     """Train whenever so many new preferences have come together, while dialogues go on. None: once per round."""
     overlap: Literal["auto", "always", "never"] = "auto"
-    """With `every`: whether the students go on generating while the trainer trains. `auto`: where there is room for
-    both, which is on a GPU, on several nodes, or with 8 CPUs or more; else they wait, and nothing is lost."""
-    max_lag: int | Literal["auto"] | None = "auto"
-    """By how many versions the student that wrote a preference's texts may be behind the serving one for it to be
-    trained on; with `every` a dialogue begins only if it will not be. None: any. `auto`: 1 for dpo, simpo, kto, brio
-    and brio-dpo, which compare likelihoods under the student as it is; any for sft and sd."""
+    """With `train_every`: whether the students go on generating while the trainer trains. `auto`: where there is room
+    for both, which is on a GPU, on several nodes, or with 8 CPUs or more; else they wait, and nothing is lost."""
+    max_staleness: int | Literal["auto"] | None = "auto"
+    """By how many versions the student that wrote a preference's texts may be behind the promoted one for it to be
+    trained on; with `train_every` a dialogue begins only if it will not be. None: any. `auto`: 1 for dpo, simpo, kto,
+    brio and brio-dpo, which compare likelihoods under the student as it is; any for sft and sd."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for training and for generation, which take turns. None: all cores."""
     workers: int = Field(default=1, ge=1)
@@ -105,11 +105,11 @@ class TrainingSettings(FineTuneSettings):
     lora: LoRASettings = LoRASettings()
 
 
-def most_lag(objective: str, max_lag: int | Literal["auto"] | None) -> int | None:
-    """What `training.max_lag` comes to for an objective; None for any lag."""
-    if max_lag != "auto":
-        return max_lag
-    return None if objective in LAG_TOLERANT else DEFAULT_LAG
+def staleness_limit(objective: str, max_staleness: int | Literal["auto"] | None) -> int | None:
+    """What `training.max_staleness` comes to for an objective; None for any lag."""
+    if max_staleness != "auto":
+        return max_staleness
+    return None if objective in STALENESS_TOLERANT else DEFAULT_STALENESS
 
 
 class ImitationSettings(FineTuneSettings):

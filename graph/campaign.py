@@ -1,6 +1,6 @@
 """The campaign: a whole run, as a LangGraph state machine with checkpoints in a database of its own.
 
-    demonstrate -> imitate -> (rehearse -> fine_tune -> evaluate -> promote | roll_back)* -> report
+    demonstrate -> imitate -> (collect -> fine_tune -> evaluate -> promote | roll_back)* -> report
 
 Each node does its part once: what an interrupted node had finished is in the store, and is found there.
 """
@@ -16,12 +16,12 @@ from ..core.ids import derive_id
 from ..core.records import Split
 from ..store import Adapter
 from .context.run_context import RunContext
-from .stages.collect import rehearse as hold_dialogues
+from .stages.collect import collect as hold_dialogues
 from .stages.demonstrate import demonstrate_all
 from .stages.evaluate import evaluate as evaluate_version
 from .stages.fine_tune import imitate as fine_tune_on_demonstrations
 from .stages.gate import GateDecision
-from .stages.promotion import judge_candidate, settle_adapter, train_candidate
+from .stages.promotion import judge_candidate, record_decision, train_candidate
 
 
 class CampaignState(TypedDict, total=False):
@@ -29,7 +29,7 @@ class CampaignState(TypedDict, total=False):
 
     round: int
     """The round that is under way, from 1; 0 before the first."""
-    serving: int
+    promoted_version: int
     """The adapter version that is promoted."""
     candidate: int | None
     """The version that waits for its evaluation; None where a round left nothing to train on."""
@@ -58,7 +58,7 @@ async def demonstrate(state: CampaignState, runtime: Runtime[RunContext]) -> Cam
         )
     )
     await demonstrate_all(context)
-    return {"round": 0, "serving": 0}
+    return {"round": 0, "promoted_version": 0}
 
 
 async def imitate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
@@ -66,40 +66,40 @@ async def imitate(state: CampaignState, runtime: Runtime[RunContext]) -> Campaig
     context = runtime.context
     version = await fine_tune_on_demonstrations(context)
     await context.pool.load_adapter(context.adapter(version), make_current=False)
-    settle_adapter(context, version, GateDecision(True, "where feedback starts from"))
-    return {"serving": version}
+    record_decision(context, version, GateDecision(True, "where feedback starts from"))
+    return {"promoted_version": version}
 
 
-async def rehearse(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
-    """A round of critique-and-revise dialogues with the serving adapter."""
+async def collect(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
+    """A round of critique-and-revise dialogues with the promoted adapter."""
     round_number = state["round"] + 1
-    serving = await hold_dialogues(runtime.context, round_number, state["serving"])
-    return {"round": round_number, "serving": serving}
+    promoted_version = await hold_dialogues(runtime.context, round_number, state["promoted_version"])
+    return {"round": round_number, "promoted_version": promoted_version}
 
 
 async def fine_tune(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
-    """The serving adapter is trained on the preferences that no training has learned from yet."""
-    return {"candidate": await train_candidate(runtime.context, state["round"], state["serving"])}
+    """The promoted adapter is trained on the preferences that no training has learned from yet."""
+    return {"candidate": await train_candidate(runtime.context, state["round"], state["promoted_version"])}
 
 
 async def evaluate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
-    """Candidate and serving version are compared on dev inputs; test inputs play no part in any choice."""
+    """Candidate and promoted version are compared on dev inputs; test inputs play no part in any choice."""
     assert state["candidate"] is not None
-    decision = await judge_candidate(runtime.context, state["serving"], state["candidate"])
+    decision = await judge_candidate(runtime.context, state["promoted_version"], state["candidate"])
     return {"promoted": decision.promoted, "reason": decision.reason}
 
 
 async def promote(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
-    """The candidate becomes the serving adapter."""
+    """The candidate becomes the promoted adapter."""
     assert state["candidate"] is not None
-    settle_adapter(runtime.context, state["candidate"], GateDecision(True, state["reason"]))
-    return {"serving": state["candidate"]}
+    record_decision(runtime.context, state["candidate"], GateDecision(True, state["reason"]))
+    return {"promoted_version": state["candidate"]}
 
 
 async def roll_back(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
-    """The candidate is set aside and the adapter before it goes on serving."""
+    """The candidate is set aside and the adapter before it goes on promoted_version."""
     assert state["candidate"] is not None
-    settle_adapter(runtime.context, state["candidate"], GateDecision(False, state["reason"]))
+    record_decision(runtime.context, state["candidate"], GateDecision(False, state["reason"]))
     return {}
 
 
@@ -110,7 +110,7 @@ async def report(state: CampaignState, runtime: Runtime[RunContext]) -> Campaign
     return {}
 
 
-def after_fine_tune(state: CampaignState, runtime: Runtime[RunContext]) -> Literal["evaluate", "rehearse", "report"]:
+def after_fine_tune(state: CampaignState, runtime: Runtime[RunContext]) -> Literal["evaluate", "collect", "report"]:
     """A candidate is judged; a round that left nothing to train on is over."""
     return "evaluate" if state["candidate"] is not None else another_round(state, runtime)
 
@@ -120,20 +120,20 @@ def after_evaluate(state: CampaignState, runtime: Runtime[RunContext]) -> Litera
     return "promote" if state["promoted"] else "roll_back"
 
 
-def another_round(state: CampaignState, runtime: Runtime[RunContext]) -> Literal["rehearse", "report"]:
+def another_round(state: CampaignState, runtime: Runtime[RunContext]) -> Literal["collect", "report"]:
     """Rounds as configured, then the report."""
-    return "rehearse" if state["round"] < runtime.context.config.rounds else "report"
+    return "collect" if state["round"] < runtime.context.config.rounds else "report"
 
 
 def build_campaign_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> CampaignGraph:
     """The campaign's state machine, compiled. Run it with a `RunContext` as its context."""
     graph: StateGraph[CampaignState, RunContext, Any, Any] = StateGraph(CampaignState, context_schema=RunContext)
-    for node in (demonstrate, imitate, rehearse, fine_tune, evaluate, promote, roll_back, report):
+    for node in (demonstrate, imitate, collect, fine_tune, evaluate, promote, roll_back, report):
         graph.add_node(node.__name__, node)
     graph.add_edge(START, "demonstrate")
     graph.add_edge("demonstrate", "imitate")
     graph.add_conditional_edges("imitate", another_round)
-    graph.add_edge("rehearse", "fine_tune")
+    graph.add_edge("collect", "fine_tune")
     graph.add_conditional_edges("fine_tune", after_fine_tune)
     graph.add_conditional_edges("evaluate", after_evaluate)
     graph.add_conditional_edges("promote", another_round)

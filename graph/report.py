@@ -7,7 +7,7 @@ from typing import Any
 from ..core.config import EvaluationSettings
 from ..core.records import Split
 from ..evaluation.summary import JudgedOutput, gain
-from ..store import Adapter, Evaluation, EvaluationItem, Run, Store, Training, Turn, Verdict, overview
+from ..store import Adapter, Evaluation, EvaluationItem, Run, Store, Training, Turn, VerdictRow, overview
 
 STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
 MODELS = ("teacher", "critic", "jury", "judge")
@@ -23,7 +23,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
     """
     settings = EvaluationSettings.model_validate(run.config.get("evaluation", {}))
     adapters = store.select(Adapter, run_id=run.id, order_by="version")
-    serving = [row for row in adapters if row.status == "promoted" and row.uri is not None]
+    promoted_version = [row for row in adapters if row.status == "promoted" and row.uri is not None]
     models = {name: run.cast[name] for name in MODELS if name in run.cast}
     stages = stage_names(adapters)
     trainings = {training.id: training for training in store.select(Training, run_id=run.id)}
@@ -44,7 +44,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         **overview(store, run),
         "store": store.url,
         "home": run.home,
-        "adapter_path": serving[-1].uri if serving else None,
+        "adapter_path": promoted_version[-1].uri if promoted_version else None,
         "versions": [
             _version(store, row, stage, trainings.get(row.training_id or ""))
             for row, stage in zip(adapters, stages, strict=True)
@@ -118,7 +118,7 @@ def judged_outputs(store: Store, evaluation_id: str) -> list[JudgedOutput]:
     """What an evaluation holds, item by item."""
     items = store.select(EvaluationItem, evaluation_id=evaluation_id)
     turns = {row.id: row for row in store.select(Turn, id=[item.output_turn_id for item in items])}
-    verdicts = {row.id: row for row in store.select(Verdict, id=[item.verdict_id for item in items])}
+    verdicts = {row.id: row for row in store.select(VerdictRow, id=[item.verdict_id for item in items])}
     return [
         JudgedOutput(
             example_id=item.example_id,

@@ -7,39 +7,39 @@ middle of a step: LangGraph's checkpoints are for that.
 from .conversations import Conversation, DialogueLine
 from .dialects.engine import check_writable
 from .dialects.location import normalize_url, shown_url, without_passwords
+from .funnel import funnel
 from .overview import overview
 from .store import Store
 from .tables.annotation import Annotation
 from .tables.training import Adapter, Evaluation, EvaluationItem, Training, TrainingItem, TrainingMetric
 from .tables.transcript import (
-    Ballot,
-    Critique,
+    BallotRow,
+    CritiqueRow,
     Dialogue,
-    Example,
+    ExampleRow,
     LLMCall,
     Preference,
-    PromptTemplate,
+    PromptTemplateRow,
     Run,
     RunExample,
     Turn,
-    Verdict,
+    VerdictRow,
 )
-from .yields import yields
 
 __all__ = [
     "Adapter",
     "Annotation",
-    "Ballot",
+    "BallotRow",
     "Conversation",
-    "Critique",
+    "CritiqueRow",
     "Dialogue",
     "DialogueLine",
     "Evaluation",
     "EvaluationItem",
-    "Example",
+    "ExampleRow",
     "LLMCall",
     "Preference",
-    "PromptTemplate",
+    "PromptTemplateRow",
     "Run",
     "RunExample",
     "Store",
@@ -47,11 +47,11 @@ __all__ = [
     "TrainingItem",
     "TrainingMetric",
     "Turn",
-    "Verdict",
+    "VerdictRow",
     "check_writable",
+    "funnel",
     "normalize_url",
     "overview",
     "shown_url",
     "without_passwords",
-    "yields",
 ]

@@ -10,7 +10,7 @@ from sqlmodel import col
 from ..core.errors import NotFoundError
 from .reading import Reader
 from .search.filters import Columns, DialogueFilter, DialogueOrder, beyond, in_order, sort_key, turn_count
-from .tables.transcript import Ballot, Critique, Dialogue, Example, Preference, Run, Turn, Verdict
+from .tables.transcript import BallotRow, CritiqueRow, Dialogue, ExampleRow, Preference, Run, Turn, VerdictRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,17 @@ class Conversation:
     """A dialogue with all that was said in it and all that followed from it."""
 
     dialogue: Dialogue
-    example: Example
+    example: ExampleRow
     run: Run
     turns: list[Turn]
     """In the order they were said."""
-    verdicts: list[Verdict]
+    verdicts: list[VerdictRow]
     """In the order of their forward turns."""
-    ballots: list[Ballot]
+    ballots: list[BallotRow]
     """The replies that went into the verdicts, in the order of their turns."""
     quoted: list[Turn]
     """Turns of other dialogues that verdicts of this one are about."""
-    critiques: list[Critique]
+    critiques: list[CritiqueRow]
     """In the order of their turns."""
     preferences: list[Preference]
 
@@ -106,22 +106,22 @@ class ConversationReader(Reader):
             NotFoundError: There is no dialogue with this id.
         """
         of_dialogue = col(Turn.dialogue_id) == dialogue_id
-        verdicts = select(Verdict).join(Turn, col(Verdict.forward_turn_id) == col(Turn.id))
-        ballots = select(Ballot).join(Turn, col(Ballot.turn_id) == col(Turn.id)).where(of_dialogue)
-        critiques = select(Critique).join(Turn, col(Critique.turn_id) == col(Turn.id)).where(of_dialogue)
+        verdicts = select(VerdictRow).join(Turn, col(VerdictRow.forward_turn_id) == col(Turn.id))
+        ballots = select(BallotRow).join(Turn, col(BallotRow.turn_id) == col(Turn.id)).where(of_dialogue)
+        critiques = select(CritiqueRow).join(Turn, col(CritiqueRow.turn_id) == col(Turn.id)).where(of_dialogue)
         preferences = select(Preference).where(col(Preference.dialogue_id) == dialogue_id)
         with self._session() as session:
             dialogue = session.get(Dialogue, dialogue_id)
             if dialogue is None:
                 raise self._no_dialogue(dialogue_id)
             found = list(
-                session.scalars(verdicts.where(col(Verdict.dialogue_id) == dialogue_id).order_by(col(Turn.seq)))
+                session.scalars(verdicts.where(col(VerdictRow.dialogue_id) == dialogue_id).order_by(col(Turn.seq)))
             )
             about = {turn for verdict in found for turn in (verdict.first_turn_id, verdict.second_turn_id)}
             elsewhere = select(Turn).where(col(Turn.id).in_(about), col(Turn.dialogue_id) != dialogue_id)
             return Conversation(
                 dialogue=dialogue,
-                example=session.get_one(Example, dialogue.example_id),
+                example=session.get_one(ExampleRow, dialogue.example_id),
                 run=session.get_one(Run, dialogue.run_id),
                 turns=list(session.scalars(select(Turn).where(of_dialogue).order_by(col(Turn.seq)))),
                 verdicts=found,
@@ -144,14 +144,14 @@ class ConversationReader(Reader):
 
 def _lines() -> Select[Dialogue, str, int, str | None]:
     final = aliased(Turn)
-    return _joined(select(Dialogue, col(Example.text), turn_count(), col(final.content))).outerjoin(
+    return _joined(select(Dialogue, col(ExampleRow.text), turn_count(), col(final.content))).outerjoin(
         final, col(Dialogue.final_turn_id) == col(final.id)
     )
 
 
 def _joined(statement: Select[*Columns]) -> Select[*Columns]:
     """A SELECT over dialogues and their inputs."""
-    return statement.select_from(Dialogue).join(Example, col(Dialogue.example_id) == col(Example.id))
+    return statement.select_from(Dialogue).join(ExampleRow, col(Dialogue.example_id) == col(ExampleRow.id))
 
 
 def _of(run_id: str, wanted: DialogueFilter | None) -> list[ColumnElement[bool]]:

@@ -6,36 +6,36 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from ..core.records import Stage, TurnKind
+from .funnel import funnel, verdict_facts
 from .reading import Reader
 from .schema import column_of
 from .tables.transcript import Dialogue, LLMCall, Preference, Run, Turn
-from .yields import verdict_facts, yields
 
 
 def overview(store: Reader, run: Run) -> dict[str, Any]:
     """What has happened in a run so far.
 
     Returns:
-        Counts, fit for JSON: `dialogues` by status and `stop_reasons` (rehearsals, or what was judged again), `turns`,
-        `turn_kinds`, `llm` (by role: `calls`, `input_tokens`, `output_tokens`), `preferences` by source, `revisions`,
-        the number of dialogues with at least one, `yields` and `verdicts` (see the module `yields`). Statuses are
-        always all there; other groups only where there is something to count.
+        Counts, fit for JSON: `dialogues` by status and `stop_reasons` (of dialogues collected or judged again),
+        `turns`, `turn_kinds`, `llm` (by role: `calls`, `input_tokens`, `output_tokens`), `preferences` by source,
+        `revisions`, the number of dialogues with at least one, `funnel` and `verdicts` (see the module `funnel`).
+        Statuses are always all there; other groups only where there is something to count.
     """
-    rehearsal = col(Dialogue.run_id) == run.id, col(Dialogue.stage).in_([Stage.REHEARSE, Stage.REJUDGE])
-    statuses = _tally(store, col(Dialogue.status), *rehearsal)
+    collected = col(Dialogue.run_id) == run.id, col(Dialogue.stage).in_([Stage.COLLECT, Stage.REJUDGE])
+    statuses = _tally(store, col(Dialogue.status), *collected)
     kinds = _tally(store, col(Turn.kind), col(Turn.run_id) == run.id)
     revised = select(func.count(func.distinct(Turn.dialogue_id))).where(
         col(Turn.run_id) == run.id, col(Turn.kind) == TurnKind.REVISION
     )
     return {
         "dialogues": {status: statuses.get(status, 0) for status in ("finished", "failed", "pending")},
-        "stop_reasons": _tally(store, col(Dialogue.stop_reason), col(Dialogue.stop_reason).is_not(None), *rehearsal),
+        "stop_reasons": _tally(store, col(Dialogue.stop_reason), col(Dialogue.stop_reason).is_not(None), *collected),
         "turns": sum(kinds.values()),
         "turn_kinds": kinds,
         "llm": _spent(store, run),
         "preferences": _tally(store, col(Preference.source), col(Preference.run_id) == run.id),
         "revisions": store.rows(revised)[0][0],
-        "yields": yields(store, run),
+        "funnel": funnel(store, run),
         "verdicts": verdict_facts(store, run),
     }
 

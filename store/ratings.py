@@ -22,7 +22,7 @@ from ..core.text import words
 from .reading import Reader
 from .tables.annotation import CORRECTION, PREFERENCE, Annotation
 from .tables.training import Evaluation, EvaluationItem
-from .tables.transcript import Dialogue, Example, PromptTemplate, Run, Turn, Verdict
+from .tables.transcript import Dialogue, ExampleRow, PromptTemplateRow, Run, Turn, VerdictRow
 
 Choice = Literal["left", "right", "tie", "skip"]
 CHOICES: Final[tuple[Choice, ...]] = get_args(Choice)
@@ -82,30 +82,30 @@ def versions_to_rate(reader: Reader, run: Run) -> list[int]:
     return [evaluation.adapter_version for evaluation in evaluations]
 
 
-def verdict_to_rate(reader: Reader, run: Run, verdict_id: str) -> Verdict:
+def verdict_to_rate(reader: Reader, run: Run, verdict_id: str) -> VerdictRow:
     """The verdict of a run with this id.
 
     Raises:
         NotFoundError: The run has none.
     """
-    verdict = reader.get(Verdict, verdict_id)
+    verdict = reader.get(VerdictRow, verdict_id)
     if verdict is None or verdict.run_id != run.id:
         raise NotFoundError(f"run {run.id} has no verdict {verdict_id!r} whose pair could be rated")
     return verdict
 
 
-def blind_pair(reader: Reader, verdict: Verdict, rater: str) -> BlindPair:
+def blind_pair(reader: Reader, verdict: VerdictRow, rater: str) -> BlindPair:
     """A pair as a rater is to see it."""
     dialogue = reader.get(Dialogue, verdict.dialogue_id)
     assert dialogue is not None
-    example = reader.get(Example, dialogue.example_id)
+    example = reader.get(ExampleRow, dialogue.example_id)
     assert example is not None
     wanted = [verdict.first_turn_id, verdict.second_turn_id, verdict.forward_turn_id]
     turns = {turn.id: turn for turn in reader.select(Turn, id=wanted)}
     texts = [turns[verdict.first_turn_id].content, turns[verdict.second_turn_id].content]
     left, right = texts if first_is_left(verdict.id, rater) else texts[::-1]
     asked = turns[verdict.forward_turn_id].template_hash
-    template = reader.get(PromptTemplate, asked) if asked else None
+    template = reader.get(PromptTemplateRow, asked) if asked else None
     return BlindPair(verdict.id, example.text, left, right, template.text if template else None)
 
 
@@ -122,7 +122,7 @@ def ratings_of(reader: Reader, run: Run, rater: str) -> dict[str, Given]:
 
 
 def rating(
-    verdict: Verdict, rater: str, choice: Choice, *, seconds: float | None = None, corrects: str | None = None
+    verdict: VerdictRow, rater: str, choice: Choice, *, seconds: float | None = None, corrects: str | None = None
 ) -> Annotation:
     """The annotation that says what a rater chose, to be written by `Store.add_new`.
 
@@ -159,7 +159,7 @@ def rated_pairs(reader: Reader, run: Run, what: RatedPairs) -> list[RatedPair]:
     firsts = {first for first, _ in by_pair}
     verdicts = [
         verdict
-        for verdict in reader.select(Verdict, first_turn_id=firsts, agent=agent)
+        for verdict in reader.select(VerdictRow, first_turn_id=firsts, agent=agent)
         if verdict.run_id == run.id and _texts(verdict) in by_pair
     ]
     outputs = _versions_of(reader, [verdict.id for verdict in verdicts]) if what == "test" else {}
@@ -191,14 +191,16 @@ def _rated(reader: Reader, run: Run, agent: str) -> dict[tuple[str, str], dict[s
     for run_id in runs:
         rows = reader.select(Annotation, run_id=run_id, author_kind="human", name=[PREFERENCE, CORRECTION])
         latest = list(_latest(rows))
-        verdicts = {row.id: row for row in reader.select(Verdict, id={row.verdict_id for row in latest}, agent=agent)}
+        verdicts = {
+            row.id: row for row in reader.select(VerdictRow, id={row.verdict_id for row in latest}, agent=agent)
+        }
         for row in latest:
             if verdict := verdicts.get(row.verdict_id or ""):
                 found.setdefault(_texts(verdict), {})[row.author] = row
     return found
 
 
-def _texts(verdict: Verdict) -> tuple[str, str]:
+def _texts(verdict: VerdictRow) -> tuple[str, str]:
     return verdict.first_turn_id, verdict.second_turn_id
 
 
@@ -250,13 +252,13 @@ def _compared(run: Run, versions: Collection[int] | None) -> Select[str, str]:
     first, second = aliased(Turn), aliased(Turn)
     by = [] if versions is None else [col(side.adapter_version).in_(versions) for side in (first, second)]
     return (
-        select(col(Verdict.id), col(Dialogue.example_id))
-        .join(Dialogue, col(Verdict.dialogue_id) == col(Dialogue.id))
-        .join(first, col(Verdict.first_turn_id) == col(first.id))
-        .join(second, col(Verdict.second_turn_id) == col(second.id))
+        select(col(VerdictRow.id), col(Dialogue.example_id))
+        .join(Dialogue, col(VerdictRow.dialogue_id) == col(Dialogue.id))
+        .join(first, col(VerdictRow.first_turn_id) == col(first.id))
+        .join(second, col(VerdictRow.second_turn_id) == col(second.id))
         .where(
-            col(Verdict.run_id) == run.id,
-            col(Verdict.agent) == "critic",
+            col(VerdictRow.run_id) == run.id,
+            col(VerdictRow.agent) == "critic",
             col(first.content_hash) != col(second.content_hash),
             *([or_(*by)] if by else []),
         )

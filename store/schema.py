@@ -11,7 +11,7 @@ from sqlalchemy import Column, Enum, Index, MetaData, Table, inspect, text
 from sqlmodel import SQLModel
 
 
-class Row(SQLModel):
+class TableModel(SQLModel):
     """Base of every table. Its metadata holds openmic's tables alone, whatever else uses SQLModel in the process.
 
     Constraints are named by one convention, since a constraint without a name cannot be migrated.

@@ -30,12 +30,12 @@ from .dialects.location import is_postgresql, normalize_url, shown_url, sqlite_p
 from .dialects.postgresql import reason
 from .inserting import Insertion, Parameters, insertion
 from .reading import lost
-from .schema import Row, column_of, table_of
+from .schema import TableModel, column_of, table_of
 from .tables.training import Adapter, Evaluation, Training
 from .tables.transcript import Dialogue, LLMCall, Run
 from .writing import checked, finite, name_of
 
-_PLACES = {table: place for place, table in enumerate(Row.metadata.sorted_tables)}
+_PLACES = {table: place for place, table in enumerate(TableModel.metadata.sorted_tables)}
 """The tables' order, those that others refer to first; sorting them takes longer than adding a row does."""
 
 RowValues = tuple[type[SQLModel], Mapping[str, Any]]

@@ -35,7 +35,7 @@ def _twin(model: type[SQLModel]) -> type[BaseModel]:
 def name_of(model: type[SQLModel], values: Mapping[str, Any]) -> str:
     """What to call a row in an error: its class and its primary key."""
     key = ", ".join(repr(values.get(column.name)) for column in table_of(model).primary_key.columns)
-    return f"{model.__name__} {key}"
+    return f"{model.__name__.removesuffix('Row')} {key}"
 
 
 def finite(value: Any) -> Any:

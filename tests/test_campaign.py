@@ -25,7 +25,7 @@ from openmic.store import (
     TrainingItem,
     TrainingMetric,
     Turn,
-    Verdict,
+    VerdictRow,
 )
 
 from .whole_run import WholeRun, clean_environment, finished_run, journal_of, openmic, resume_command, whole_run
@@ -125,7 +125,7 @@ def test_every_text_of_the_student_names_the_adapter_that_wrote_it(run: WholeRun
 
 def test_every_dialogue_is_a_whole_conversation(run: WholeRun) -> None:
     with Store.open_readonly(run.store) as store:
-        for dialogue in store.select(Dialogue, stage=Stage.REHEARSE):
+        for dialogue in store.select(Dialogue, stage=Stage.COLLECT):
             found = store.conversation(dialogue.id)
             kinds = [turn.kind for turn in found.turns]
             assert [turn.seq for turn in found.turns] == list(range(len(kinds)))
@@ -160,7 +160,7 @@ def test_each_training_consumed_its_items_once_and_left_a_curve(run: WholeRun) -
 def test_held_out_inputs_are_never_trained_on_or_talked_about(run: WholeRun) -> None:
     with Store.open_readonly(run.store) as store:
         judged = {item.example_id for item in store.select(EvaluationItem)}
-        rehearsed = {row.example_id for row in store.select(Dialogue, stage=Stage.REHEARSE)}
+        rehearsed = {row.example_id for row in store.select(Dialogue, stage=Stage.COLLECT)}
         dialogue_of = {turn.id: turn.dialogue_id for turn in store.select(Turn)}
         example_of = {row.id: row.example_id for row in store.select(Dialogue)}
         learned = {example_of[dialogue_of[item.turn_id]] for item in store.select(TrainingItem) if item.turn_id}
@@ -173,8 +173,8 @@ def test_held_out_inputs_are_never_trained_on_or_talked_about(run: WholeRun) -> 
 def test_the_critic_never_judges_an_evaluation_and_the_judge_never_a_rehearsal(run: WholeRun) -> None:
     with Store.open_readonly(run.store) as store:
         stages = {row.id: row.stage for row in store.select(Dialogue)}
-        by_agent = {(verdict.agent, stages[verdict.dialogue_id]) for verdict in store.select(Verdict)}
-    assert by_agent == {("critic", Stage.REHEARSE), ("judge", Stage.EVALUATE)}
+        by_agent = {(verdict.agent, stages[verdict.dialogue_id]) for verdict in store.select(VerdictRow)}
+    assert by_agent == {("critic", Stage.COLLECT), ("judge", Stage.EVALUATE)}
 
 
 def test_checkpoints_of_a_finished_run_are_pruned(run: WholeRun) -> None:
@@ -252,7 +252,7 @@ def _wait_for_dialogues(process: subprocess.Popen[str], path: Path, *, at_least:
         assert process.poll() is None, process.communicate()
         with suppress(StoreError), Store.open_readonly(str(path)) as store:
             while time.monotonic() < deadline and process.poll() is None:
-                held = [row.status for row in store.select(Dialogue, stage=Stage.REHEARSE)]
+                held = [row.status for row in store.select(Dialogue, stage=Stage.COLLECT)]
                 if held.count("finished") >= at_least:
                     assert held.count("pending") > 0, "all dialogues were over before they could be interrupted"
                     return
@@ -334,7 +334,7 @@ def test_a_run_with_failed_dialogues_finishes_with_exit_code_3(troubled: WholeRu
     assert status["dialogues"]["pending"] == 0
     assert 0 < status["dialogues"]["failed"] < 16
     with Store.open_readonly(troubled.store) as store:
-        failed = store.select(Dialogue, stage=Stage.REHEARSE, status="failed")
+        failed = store.select(Dialogue, stage=Stage.COLLECT, status="failed")
     assert all("the critic declines to compare" in (row.error or "") for row in failed)
     assert len(failed) == status["dialogues"]["failed"]
 

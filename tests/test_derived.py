@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from openmic.cli.app import main
-from openmic.store import Adapter, Dialogue, LLMCall, Preference, Run, Store, Training, TrainingItem, Turn, Verdict
+from openmic.store import Adapter, Dialogue, LLMCall, Preference, Run, Store, Training, TrainingItem, Turn, VerdictRow
 
 from .whole_run import WholeRun, openmic, whole_run, write_config
 
@@ -67,7 +67,7 @@ def test_training_from_transcripts_generates_nothing_and_asks_nobody(source: Who
     with Store.open_readonly(source.store) as store:
         run = store.resolve_run(status["run"])
         assert (run.kind, run.source_run_id) == ("train", before["run"])
-        assert [store.count(table, run_id=run.id) for table in (Turn, Dialogue, LLMCall, Verdict)] == [0, 0, 0, 0]
+        assert [store.count(table, run_id=run.id) for table in (Turn, Dialogue, LLMCall, VerdictRow)] == [0, 0, 0, 0]
         [training] = store.select(Training, run_id=run.id)
         assert training.config["epochs"] == 2
         learned = store.select(TrainingItem, training_id=training.id)
@@ -93,8 +93,8 @@ def test_judging_again_asks_the_critic_alone_and_keeps_the_old_verdicts(
     source: WholeRun, rejudged: dict[str, Any]
 ) -> None:
     with Store.open_readonly(source.store) as store:
-        old = store.select(Verdict, run_id=source.status["run"], agent="critic")
-        new = store.select(Verdict, run_id=rejudged["run"])
+        old = store.select(VerdictRow, run_id=source.status["run"], agent="critic")
+        new = store.select(VerdictRow, run_id=rejudged["run"])
         assert rejudged["n"] == len(old) == len(new)
         assert {(v.first_turn_id, v.second_turn_id) for v in old} == {(v.first_turn_id, v.second_turn_id) for v in new}
         turns = store.select(Turn, run_id=rejudged["run"])

@@ -86,7 +86,7 @@ def test_the_student_is_trained_while_dialogues_go_on(tiny_causal: Path, cast_ur
         tmp_path,
         tiny_causal,
         cast={role: {"model": f"sim-{role}", "base_url": cast_url} for role in ("teacher", "critic", "judge")},
-        training={"every": 4, "threads": 1, "max_tokens": 1024},
+        training={"train_every": 4, "threads": 1, "max_length": 1024},
         dialogue={"inputs": 16, "concurrency": 2},
         evaluation={"test_inputs": 2, "rollback_margin": 1.0, "diversity_floor": 0.0},
     )
@@ -96,7 +96,7 @@ def test_the_student_is_trained_while_dialogues_go_on(tiny_causal: Path, cast_ur
         trainings = store.select(Training, run_id=run.id, stage="round", order_by="adapter_version")
         items = store.select(TrainingItem, run_id=run.id)
         drafts = store.select(Turn, run_id=run.id, kind="draft", order_by="created_at")
-        dialogues = store.select(Dialogue, run_id=run.id, stage="rehearse")
+        dialogues = store.select(Dialogue, run_id=run.id, stage="collect")
         versions = run_status(store, run)["versions"]
     assert len(trainings) >= 2
     assert [training.parent_version for training in trainings] == [t.adapter_version - 1 for t in trainings]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.records import TurnKind
 from ..core.word_diff import DiffPiece, word_diff
-from ..store import Ballot, Conversation, Critique, LLMCall, Preference, Store, Turn, Verdict
+from ..store import BallotRow, Conversation, CritiqueRow, LLMCall, Preference, Store, Turn, VerdictRow
 from .texts import LONG
 
 
@@ -31,7 +31,7 @@ class Speech:
     """Its place in the dialogue, from 1."""
     answers: Turn | None
     """The turn it is about, where that is in this dialogue."""
-    critique: Critique | None
+    critique: CritiqueRow | None
     """What it says taken apart, where the critic kept to the form."""
     changes: list[DiffPiece] | None
     """Of a revision: what changed."""
@@ -41,7 +41,7 @@ class Speech:
 class Judgement:
     """A verdict of both orders."""
 
-    verdict: Verdict
+    verdict: VerdictRow
     number: int
     first: Turn
     second: Turn
@@ -49,7 +49,7 @@ class Judgement:
     second_name: str
     foreign: list[tuple[str, Turn]]
     """Those of the two texts that were said elsewhere, by name."""
-    exchanges: list[tuple[Exchange, Ballot | None]]
+    exchanges: list[tuple[Exchange, BallotRow | None]]
     """The replies that went into it."""
     preference: Preference | None
     chosen_name: str = ""
@@ -110,10 +110,10 @@ class _Blocks:
             changes=changes,
         )
 
-    def _judgement(self, turn: Turn, verdict: Verdict) -> Judgement:
+    def _judgement(self, turn: Turn, verdict: VerdictRow) -> Judgement:
         first, second = self._turns[verdict.first_turn_id], self._turns[verdict.second_turn_id]
         ballots = [ballot for ballot in self._conversation.ballots if ballot.verdict_id == verdict.id]
-        exchanges: list[tuple[Exchange, Ballot | None]] = [
+        exchanges: list[tuple[Exchange, BallotRow | None]] = [
             (self._exchange(self._turns[ballot.turn_id]), ballot) for ballot in ballots
         ]
         if not exchanges:  # stores from before ballots were kept

@@ -13,7 +13,7 @@ from .prompts import Prompts, PromptTemplate
 EXAMPLE: dict[str, Any] = {
     "input": "(the input)",
     "count": 3,
-    "heard": ["(an ending that was heard too often)"],
+    "overused": ["(an ending that was heard too often)"],
     "first": "(the first text)",
     "second": "(the second text)",
     "draft": "(the student's draft)",
@@ -31,7 +31,7 @@ _NEEDED = {
     **{(role, "cloze"): ("input", "text") for role in ("critic", "judge")},
 }
 _TEXTS = ("input", "first", "second", "draft", "suggestion", "text")
-"""The values that are written by models or come from input files, besides `heard`."""
+"""The values that are written by models or come from input files, besides `overused`."""
 _COUNT = 41
 _TAGGED = re.compile(r"<(\w+)>.*?</\1>", re.DOTALL)
 
@@ -73,7 +73,7 @@ def exposed_values(prompts: Prompts) -> list[str]:
         f"write <{_tag_for(name)}>{{{{ {name} }}}}</{_tag_for(name)}>"
         for template in prompts.all()
         if template.role != "student"
-        for name in (*_TEXTS, "heard")
+        for name in (*_TEXTS, "overused")
         if any(_shows(_TAGGED.sub("", text), name) for text in _renderings(prompts, template))
     ]
 
@@ -82,9 +82,9 @@ def _renderings(prompts: Prompts, template: PromptTemplate) -> list[str]:
     """The prompt with marks for texts: with and without endings heard too often, with many and with one to write."""
     marks = {name: _mark(name) for name in _TEXTS}
     return [
-        prompts.render(template.role, template.purpose, **marks, count=count, heard=heard)[1].content
+        prompts.render(template.role, template.purpose, **marks, count=count, overused=overused)[1].content
         for count in (_COUNT, 1)
-        for heard in ([_mark("heard")], [])
+        for overused in ([_mark("overused")], [])
     ]
 
 

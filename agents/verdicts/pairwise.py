@@ -38,7 +38,7 @@ class PairwiseJudge(LLMAgent):
         super().__init__(task, llm, seed)
         self.models, self.settings = tuple(models), settings
 
-    async def compare(self, text: str, first: str, second: str, *, heard: Sequence[str] = ()) -> Verdict:
+    async def compare(self, text: str, first: str, second: str, *, overused: Sequence[str] = ()) -> Verdict:
         """The verdict on `first` against `second`, two outputs for the input `text`.
 
         Raises:
@@ -47,18 +47,18 @@ class PairwiseJudge(LLMAgent):
             EndpointError: a model does not answer, or cannot do what the style needs.
         """
         opinions = await asyncio.gather(
-            *(self._opinion(member, text, first, second, list(heard)) for member in range(len(self.models)))
+            *(self._opinion(member, text, first, second, list(overused)) for member in range(len(self.models)))
         )
         return verdict(opinions, self.settings.jury, self.settings.tie_margin)
 
-    async def _opinion(self, member: int, text: str, first: str, second: str, heard: list[str]) -> Opinion:
+    async def _opinion(self, member: int, text: str, first: str, second: str, overused: list[str]) -> Opinion:
         if self.settings.style == "cloze":
             ballots = await self._scored(member, text, first, second)
         else:
             style: LabelStyle = self.settings.style
             forward, reverse = await asyncio.gather(
                 *(
-                    self._labelled(member, style, {"input": text, "first": one, "second": other, "heard": heard})
+                    self._labelled(member, style, {"input": text, "first": one, "second": other, "overused": overused})
                     for one, other in ((first, second), (second, first))
                 )
             )

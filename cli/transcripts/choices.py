@@ -36,7 +36,7 @@ class StageChoice(StrEnum):
     """What dialogues were held for, or whatever they were held for."""
 
     DEMONSTRATE = "demonstrate"
-    REHEARSE = "rehearse"
+    COLLECT = "collect"
     EVALUATE = "evaluate"
     REJUDGE = "rejudge"
     ALL = "all"
@@ -62,7 +62,7 @@ TextOption = Annotated[
 ]
 
 MAIN_STAGE: dict[RunKind, Stage] = {
-    "campaign": Stage.REHEARSE,
+    "campaign": Stage.COLLECT,
     "rejudge": Stage.REJUDGE,
     "train": Stage.EVALUATE,
 }
@@ -108,6 +108,6 @@ def resolve_dialogue(reader: Store, name: str) -> Dialogue:
         return reader.resolve_dialogue(name)
     run = reader.resolve_run("latest")
     held = reader.select(
-        Dialogue, run_id=run.id, stage=Stage.REHEARSE, status="finished", order_by="-finished_at", limit=1
+        Dialogue, run_id=run.id, stage=Stage.COLLECT, status="finished", order_by="-finished_at", limit=1
     )
     return held[0] if held else reader.resolve_dialogue("latest", run.id)

@@ -34,7 +34,7 @@ def print_conversation(
     """
     dialogue, run = conversation.dialogue, conversation.run
     console.print(Text(f"dialogue {dialogue.id}", style="bold"))
-    stage = f"round {dialogue.round}" if dialogue.stage == "rehearse" else f"{dialogue.stage}, round {dialogue.round}"
+    stage = f"round {dialogue.round}" if dialogue.stage == "collect" else f"{dialogue.stage}, round {dialogue.round}"
     cast = "simulated cast" if run.cast.get("simulated") else "models " + one_line(str(run.cast["teacher"]))
     console.print(Text(f"run {run.id} · {stage} · {cast} · {dialogue.status}", style="dim"))
     if tags:

@@ -14,7 +14,7 @@ from ...core.errors import ConfigError, NotFoundError
 from ...core.records import Agent, Stage, TurnKind
 from ...core.text import printable
 from ...core.word_diff import word_diff
-from ...store import Conversation, Dialogue, Example, Store, Turn
+from ...store import Conversation, Dialogue, ExampleRow, Store, Turn
 from ..options import JsonOption, StoreOption, print_json, read_store
 from ..report import report_console
 from .choices import resolve_dialogue
@@ -69,7 +69,7 @@ def _of_versions(reader: Store, run_id: str, versions: tuple[int, int], text: st
                 f"no evaluation of adapter version {version} in run {run_id}: `openmic evaluate` makes one"
             )
     both = [example for example in spoken[versions[0]] if example in spoken[versions[1]]]
-    inputs = {example.id: example.text for example in reader.select(Example, id=both)}
+    inputs = {example.id: example.text for example in reader.select(ExampleRow, id=both)}
     wanted = [example for example in both if text is None or _is_meant(example, inputs[example], text)]
     if not wanted:
         listed = "; ".join(f"{example[:12]} {one_line(inputs[example])}" for example in both[:8])

@@ -6,7 +6,7 @@ from string import ascii_uppercase
 from rich.text import Text
 
 from ...core.text import printable
-from ...store import Conversation, Verdict
+from ...store import Conversation, VerdictRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class VerdictPrinter:
         self._letters: dict[str, str] = {}
         self._introduced: set[str] = set()
 
-    def shown(self, verdict: Verdict) -> ShownVerdict:
+    def shown(self, verdict: VerdictRow) -> ShownVerdict:
         """A verdict; its dialogue's must be asked for in their order."""
         left, right = (self._name(identity) for identity in (verdict.first_turn_id, verdict.second_turn_id))
         lines = [
@@ -71,7 +71,7 @@ class VerdictPrinter:
         whose = "" if len(self._quoted) == 1 else f" (the {quoted.agent}'s {quoted.kind})"
         return [Text.assemble((f"{self._name(identity)}{whose}: ", "dim"), printable(quoted.content))]
 
-    def _ballots(self, verdict: Verdict, left: str) -> list[Text]:
+    def _ballots(self, verdict: VerdictRow, left: str) -> list[Text]:
         """A line for each member of a jury, and for labels that were sampled."""
         ballots = [ballot for ballot in self._conversation.ballots if ballot.verdict_id == verdict.id]
         members = sorted({ballot.member for ballot in ballots})

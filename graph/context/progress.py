@@ -15,7 +15,7 @@ class Bar(Protocol):
     def advance(self, by: int = 1) -> None:
         """So many more are done."""
 
-    def reach(self, completed: int, total: int) -> None:
+    def set(self, completed: int, total: int) -> None:
         """So many of so many are done."""
 
     def note(self, text: str) -> None:
@@ -29,12 +29,12 @@ class Progress(Protocol):
         """A bar for the time of the block."""
         ...
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """One line worth keeping."""
 
 
 @asynccontextmanager
-async def noted(bar: Bar, line: Callable[[], object]) -> AsyncIterator[None]:
+async def live_note(bar: Bar, line: Callable[[], object]) -> AsyncIterator[None]:
     """Beside a bar, for the time of the block, a line that changes by itself: now, every second, and at the end."""
 
     async def keep() -> None:
@@ -59,7 +59,7 @@ class Silent:
         """A bar nobody sees."""
         yield _SilentBar()
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Nothing."""
 
 
@@ -67,7 +67,7 @@ class _SilentBar:
     def advance(self, by: int = 1) -> None:
         """Nothing."""
 
-    def reach(self, completed: int, total: int) -> None:
+    def set(self, completed: int, total: int) -> None:
         """Nothing."""
 
     def note(self, text: str) -> None:

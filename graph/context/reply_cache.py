@@ -10,16 +10,16 @@ from ...agents.endpoints.client import OpenAIClient
 from ...core.errors import InterruptedRunError
 from ...core.records import LLMReply, LLMRequest
 from ...store import Store
-from .seats import Member
+from .seats import Seat
 
 DRAIN_SECONDS = 20.0
 """How long an interrupt waits for replies that are already being written by an endpoint."""
 
 
-class SavedLLM:
+class ReplyCache:
     """Routes requests to the endpoint of the model that is meant, through the store."""
 
-    def __init__(self, store: Store, run_id: str, clients: Mapping[Member, OpenAIClient]) -> None:
+    def __init__(self, store: Store, run_id: str, clients: Mapping[Seat, OpenAIClient]) -> None:
         self._store, self._run_id, self._clients = store, run_id, dict(clients)
         self._asking: dict[str, asyncio.Task[LLMReply]] = {}
         self._stopping = False

@@ -12,8 +12,8 @@ from ...training.adapters.storage import joined
 from ...training.pool.pool import StudentPool
 from ...training.trainer.trainer import Trainer
 from .progress import Progress
-from .reply_cache import SavedLLM
-from .train_gate import Turns
+from .reply_cache import ReplyCache
+from .train_gate import TrainGate
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,12 +58,12 @@ class TrainingContext:
 class RunContext(TrainingContext):
     """One campaign, open and ready to work. Built by `graph.runs.start`."""
 
-    llm: SavedLLM
+    llm: ReplyCache
     teacher: Teacher
     critic: Critic
     judge: Judge
     pool: StudentPool
-    turns: Turns
+    train_gate: TrainGate
 
     def evaluation_inputs(self, split: Split) -> list[Example]:
         """The held-out inputs that evaluations of this run look at."""
@@ -77,5 +77,5 @@ class RunContext(TrainingContext):
         Raises:
             GenerationError: the student could not answer.
         """
-        async with self.turns.generating():
+        async with self.train_gate.generating():
             return await self.pool.generate(request)

@@ -17,7 +17,7 @@ ENOUGH_CPUS = 8
 """From so many on, what a training takes from the students is less than what they lose by waiting for it."""
 
 
-class Turns:
+class TrainGate:
     """Who may work: the students, the trainer, or with `overlapped` both at once. Belongs to one event loop."""
 
     def __init__(self, *, overlapped: bool) -> None:

@@ -19,7 +19,7 @@ Resources = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ActorDemand:
     """Actors of one kind."""
 
     what: str
@@ -31,16 +31,16 @@ class Wanted:
     """What Ray sets aside for each."""
 
 
-def wanted(config: RunConfig, *, students: bool = True) -> list[Wanted]:
+def actor_demands(config: RunConfig, *, students: bool = True) -> list[ActorDemand]:
     """The actors that a run cannot do without; a run without dialogues has no students."""
     pool, training = config.student.pool, config.training
     trainer = _set_aside(training.cpus_per_worker, training.gpus_per_worker, training.resources)
     student = _set_aside(pool.cpus_per_actor, pool.gpus_per_actor, pool.resources)
-    found = [Wanted("trainer", "training", training.workers, trainer)]
-    return [Wanted("student", "student.pool", pool.fewest, student), *found] if students else found
+    found = [ActorDemand("trainer", "training", training.workers, trainer)]
+    return [ActorDemand("student", "student.pool", pool.fewest, student), *found] if students else found
 
 
-def still_to_come(plan: Path) -> list[Resources]:
+def autoscalable_nodes(plan: Path) -> list[Resources]:
     """What nodes have that an autoscaler may start when they are needed, as the plan of a cluster on a cloud says.
 
     Empty where there is no such plan, which is everywhere but on the head of a cluster that `ray up` made.
@@ -52,7 +52,7 @@ def still_to_come(plan: Path) -> list[Resources]:
         return []
 
 
-def check_room(actors: Sequence[Wanted], nodes: Sequence[Resources], coming: Sequence[Resources] = ()) -> None:
+def check_capacity(actors: Sequence[ActorDemand], nodes: Sequence[Resources], coming: Sequence[Resources] = ()) -> None:
     """Make sure that actors can be placed, an actor on one node, all of them at once.
 
     Args:

@@ -16,7 +16,7 @@ from ...training.adapters.storage import check_storage
 from ...training.engines.choose import engine_name
 from ...training.objectives import OBJECTIVES, phases
 from ...training.student.student import StudentInfo, inspect_student
-from ..context.seats import ROLES, members, model_of, setting_of
+from ..context.seats import ROLES, seat_model, seat_setting, seats
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ def check_objective(config: RunConfig) -> None:
     """Check that there is such an objective, and that it can be trained as configured.
 
     Raises:
-        ConfigError: it is unknown, or does not learn from what `training.every` counts.
+        ConfigError: it is unknown, or does not learn from what `training.train_every` counts.
     """
     settings = config.training
     needs = {OBJECTIVES[phase.objective].needs for phase in phases(settings.objective)}
-    if settings.every is not None and needs == {"demonstrations"}:
+    if settings.train_every is not None and needs == {"demonstrations"}:
         raise ConfigError(
-            f"training.every counts preferences, which {settings.objective!r} does not learn from; leave it out"
+            f"training.train_every counts preferences, which {settings.objective!r} does not learn from; leave it out"
         )
 
 
@@ -79,7 +79,7 @@ def check_cast(config: RunConfig, *, roles: Sequence[Role] = ROLES) -> bool:
 
     Raises:
         TaskError: the task has no prompt for the style of verdict.
-        ConfigError: a jury has more simulated members than there are simulated critics.
+        ConfigError: a jury has more simulated seats than there are simulated critics.
         EndpointSetupError: an endpoint is not there, lacks the model, or cannot score prompts where that is needed.
     """
     style, task = config.verdict.style, load_task(config.task)
@@ -87,14 +87,14 @@ def check_cast(config: RunConfig, *, roles: Sequence[Role] = ROLES) -> bool:
     for role in judging:
         task.template(role, style if style == "cloze" else PURPOSES[style])
     simulated = True
-    for member, endpoint in members(config.cast, roles).items():
+    for member, endpoint in seats(config.cast, roles).items():
         if not endpoint.simulated:
-            simulated &= check_endpoint(setting_of(member), endpoint)
+            simulated &= check_endpoint(seat_setting(member), endpoint)
             if style == "cloze" and member[0] in judging:
-                check_scores_prompts(setting_of(member), endpoint)
-        elif (model := model_of(member, endpoint)) not in MODELS:
+                check_scores_prompts(seat_setting(member), endpoint)
+        elif (model := seat_model(member, endpoint)) not in MODELS:
             raise ConfigError(
-                f"cast.{setting_of(member)}: the simulated cast has no {model}, only {', '.join(MODELS)}; leave this "
+                f"cast.{seat_setting(member)}: the simulated cast has no {model}, only {', '.join(MODELS)}; leave this "
                 "juror out, or name another model"
             )
     return simulated

@@ -18,7 +18,7 @@ from ...store.dialects.location import is_postgresql, shown_url
 from ...training.adapters.storage import folder_of, is_remote
 from ...training.local_ray import ray_session
 from ...training.trainer.trainer import trainer_cpus
-from .capacity import check_room, still_to_come, wanted
+from .capacity import actor_demands, autoscalable_nodes, check_capacity
 
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
 """Where `ray up` leaves the cluster's own plan, on its head."""
@@ -40,12 +40,16 @@ def checked_session(
         students: Whether the run has students at all.
 
     Raises:
-        ConfigError: There is no such cluster, or as for `check_room` and `check_shared`.
+        ConfigError: There is no such cluster, or as for `check_capacity` and `check_shared`.
     """
     cpus = trainer_cpus(config.training) + (config.student.pool.cpus if students else 0)
     with ray_session(minimum_cpus=cpus, address=address):
         nodes = _alive()
-        check_room(wanted(config, students=students), [node["Resources"] for node in nodes], still_to_come(BOOTSTRAP))
+        check_capacity(
+            actor_demands(config, students=students),
+            [node["Resources"] for node in nodes],
+            autoscalable_nodes(BOOTSTRAP),
+        )
         check_shared(store, config.storage_uri or str(home), len(nodes), _nodes_that_miss)
         yield
 

@@ -16,26 +16,26 @@ from langgraph.runtime import Runtime
 
 from ...agents.critique import advice
 from ...core.records import PreferenceSource, TurnKind
-from ...store import Critique
+from ...store import CritiqueRow
 from .preferences import teacher_preference
 from .recording import llm_turn, record_critique, request_id
 from .selection import most_different_pair, valid_drafts
-from .session import Talk
+from .session import DialogueSession
 from .tournament import Match, best_and_worst
 
 
 class DialogueState(TypedDict, total=False):
-    """Where a dialogue stands. Turns are named by their ids."""
+    """Where a dialogue stands. TrainGate are named by their ids."""
 
     adapter_version: int
-    heard: list[str]
+    overused: list[str]
     """Endings heard too often before this round began."""
     next_seq: int
     best: str | None
     """The student's best text so far."""
     challenger: str | None
     """What it is to be compared with."""
-    entrants: list[str]
+    contenders: list[str]
     """Drafts that play a tournament for best and challenger."""
     critique: str
     revisions: int
@@ -45,59 +45,59 @@ class DialogueState(TypedDict, total=False):
     """The turn it arrived at; by default the student's best."""
 
 
-DialogueGraph = CompiledStateGraph[DialogueState, Talk, DialogueState, DialogueState]
+DialogueGraph = CompiledStateGraph[DialogueState, DialogueSession, DialogueState, DialogueState]
 
 
-async def draft(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState:
+async def draft(state: DialogueState, runtime: Runtime[DialogueSession]) -> DialogueState:
     """The student drafts candidates; the most different two of similar length go to the critic."""
-    talk = runtime.context
-    settings, agent = talk.run.config.dialogue, talk.run.student
-    template, sampling = agent.template("draft"), talk.run.config.student.sampling
-    ids = [request_id(talk.dialogue, seq) for seq in range(settings.candidates)]
-    requests = agent.candidates(ids, talk.text, sampling, state["adapter_version"])
+    session = runtime.context
+    settings, agent = session.run.config.dialogue, session.run.student
+    template, sampling = agent.template("draft"), session.run.config.student.sampling
+    ids = [request_id(session.dialogue, seq) for seq in range(settings.candidates)]
+    requests = agent.candidates(ids, session.text, sampling, state["adapter_version"])
     drafts = await asyncio.gather(
-        *(talk.say(seq, TurnKind.DRAFT, request, template) for seq, request in enumerate(requests))
+        *(session.say(seq, TurnKind.DRAFT, request, template) for seq, request in enumerate(requests))
     )
     valid = valid_drafts(drafts)
-    following: DialogueState = {"next_seq": settings.candidates, "revisions": 0, "entrants": []}
+    following: DialogueState = {"next_seq": settings.candidates, "revisions": 0, "contenders": []}
     if not valid:
         return {**following, "best": None, "challenger": None}
     if settings.selection == "tournament" and len(valid) > 2:
-        return {**following, "best": None, "challenger": None, "entrants": [draft.id for draft in valid]}
-    pair = most_different_pair(valid, talk.run.config.preferences.length_ratio)
+        return {**following, "best": None, "challenger": None, "contenders": [draft.id for draft in valid]}
+    pair = most_different_pair(valid, session.run.config.preferences.length_ratio)
     if pair is None:
         return {**following, "best": valid[0].id, "challenger": None}
     return {**following, "best": pair[0].id, "challenger": pair[1].id}
 
 
-async def tournament(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState:
+async def tournament(state: DialogueState, runtime: Runtime[DialogueSession]) -> DialogueState:
     """The critic finds the best and the worst of the drafts; every comparison may become a preference."""
-    talk = runtime.context
+    session = runtime.context
     seq, met = state["next_seq"], set[frozenset[str]]()
 
     async def play(matches: Sequence[Match[str]]) -> list[bool]:
         nonlocal seq
-        pairs = [(talk.turn(first), talk.turn(second)) for first, second in matches]
-        comparisons = await asyncio.gather(*(talk.ask(first, second, state["heard"]) for first, second in pairs))
+        pairs = [(session.turn(first), session.turn(second)) for first, second in matches]
+        comparisons = await asyncio.gather(*(session.ask(first, second, state["overused"]) for first, second in pairs))
         won = []
         for (first, second), comparison in zip(pairs, comparisons, strict=True):
-            verdict, seq = talk.record(seq, comparison, first, second, "candidates")
+            verdict, seq = session.record(seq, comparison, first, second, "candidates")
             met.add(frozenset((first.id, second.id)))
             won.append(verdict.p_first >= 0.5)
         return won
 
-    best, worst = await best_and_worst(state["entrants"], play)
+    best, worst = await best_and_worst(state["contenders"], play)
     return {"next_seq": seq, "best": best, "challenger": None if frozenset((best, worst)) in met else worst}
 
 
-async def compare(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState:
+async def compare(state: DialogueState, runtime: Runtime[DialogueSession]) -> DialogueState:
     """The critic compares best and challenger in both orders; a clear verdict makes a preference."""
-    talk = runtime.context
-    best, challenger = talk.turn(state["best"]), talk.turn(state["challenger"])
-    comparison = await talk.ask(best, challenger, state["heard"])
+    session = runtime.context
+    best, challenger = session.turn(state["best"]), session.turn(state["challenger"])
+    comparison = await session.ask(best, challenger, state["overused"])
     revised = challenger.kind is TurnKind.REVISION
     source: PreferenceSource = "revision" if revised else "candidates"
-    verdict, next_seq = talk.record(state["next_seq"], comparison, best, challenger, source)
+    verdict, next_seq = session.record(state["next_seq"], comparison, best, challenger, source)
     challenger_won = verdict.outcome == "loss"
     following: DialogueState = {
         "next_seq": next_seq,
@@ -109,29 +109,29 @@ async def compare(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState
     return following
 
 
-async def critique(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState:
+async def critique(state: DialogueState, runtime: Runtime[DialogueSession]) -> DialogueState:
     """The critic says what the best text lacks."""
-    talk = runtime.context
-    target = talk.turn(state["best"])
-    exchange, written = await talk.run.critic.criticise(
-        talk.text, target.content, heard=state["heard"], attempt=state["revisions"]
+    session = runtime.context
+    target = session.turn(state["best"])
+    exchange, written = await session.run.critic.criticise(
+        session.text, target.content, overused=state["overused"], attempt=state["revisions"]
     )
-    turn = record_critique(talk.run.store, talk.dialogue, state["next_seq"], exchange, written, target)
+    turn = record_critique(session.run.store, session.dialogue, state["next_seq"], exchange, written, target)
     return {"next_seq": state["next_seq"] + 1, "critique": turn.id}
 
 
-async def revise(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState:
+async def revise(state: DialogueState, runtime: Runtime[DialogueSession]) -> DialogueState:
     """The student writes its best text again, the critique before its eyes."""
-    talk = runtime.context
-    best, seq = talk.turn(state["best"]), state["next_seq"]
-    written = talk.run.store.get(Critique, state["critique"])
+    session = runtime.context
+    best, seq = session.turn(state["best"]), state["next_seq"]
+    written = session.run.store.get(CritiqueRow, state["critique"])
     assert written is not None
     said = advice(written.works, written.missing, written.suggestion)
-    agent, sampling = talk.run.student, talk.run.config.student.sampling
+    agent, sampling = session.run.student, session.run.config.student.sampling
     request = agent.revise(
-        request_id(talk.dialogue, seq), talk.text, best.content, said, sampling, state["adapter_version"]
+        request_id(session.dialogue, seq), session.text, best.content, said, sampling, state["adapter_version"]
     )
-    revision = await talk.say(seq, TurnKind.REVISION, request, agent.template("revise"), parent=best.id)
+    revision = await session.say(seq, TurnKind.REVISION, request, agent.template("revise"), parent=best.id)
     usable = revision.note is None and revision.content_hash != best.content_hash
     return {
         "next_seq": seq + 1,
@@ -140,32 +140,34 @@ async def revise(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState:
     }
 
 
-async def demonstrate(state: DialogueState, runtime: Runtime[Talk]) -> DialogueState:
+async def demonstrate(state: DialogueState, runtime: Runtime[DialogueSession]) -> DialogueState:
     """The student did not get there: the teacher shows how it is done."""
-    talk = runtime.context
+    session = runtime.context
     # An ordinal of its own, so that this is not the demonstration of the imitation phase over again.
-    shown = await talk.run.teacher.demonstrate(talk.text, 1, heard=state["heard"], ordinal=1 + talk.dialogue.round)
+    shown = await session.run.teacher.demonstrate(
+        session.text, 1, overused=state["overused"], ordinal=1 + session.dialogue.round
+    )
     reason = "teacher demonstrated" if shown.texts else "teacher refused"
     if not shown.texts:
         return {"stop_reason": reason, "final": state["best"]}
     turn = llm_turn(
-        talk.run.store,
-        talk.dialogue,
+        session.run.store,
+        session.dialogue,
         state["next_seq"],
         TurnKind.DEMONSTRATION,
         shown.exchange,
         text=shown.texts[0],
     )
     if state["best"] is not None:
-        talk.run.store.add_new(teacher_preference(talk.dialogue, turn, talk.turn(state["best"])))
+        session.run.store.add_new(teacher_preference(session.dialogue, turn, session.turn(state["best"])))
     return {"next_seq": state["next_seq"] + 1, "stop_reason": reason, "final": turn.id}
 
 
 def after_draft(
-    state: DialogueState, runtime: Runtime[Talk]
+    state: DialogueState, runtime: Runtime[DialogueSession]
 ) -> Literal["tournament", "compare", "critique", "demonstrate", "__end__"]:
     """Two texts are compared, one is criticised where it may be revised, none leaves it to the teacher."""
-    if state.get("entrants"):
+    if state.get("contenders"):
         return "tournament"
     if state["best"] is None:
         return given_up(runtime)
@@ -173,13 +175,15 @@ def after_draft(
 
 
 def after_tournament(
-    state: DialogueState, runtime: Runtime[Talk]
+    state: DialogueState, runtime: Runtime[DialogueSession]
 ) -> Literal["compare", "critique", "demonstrate", "__end__"]:
     """Best and worst are compared unless they have met."""
     return "compare" if state["challenger"] is not None else after_try(state, runtime)
 
 
-def after_compare(state: DialogueState, runtime: Runtime[Talk]) -> Literal["critique", "demonstrate", "__end__"]:
+def after_compare(
+    state: DialogueState, runtime: Runtime[DialogueSession]
+) -> Literal["critique", "demonstrate", "__end__"]:
     """An accepted revision ends the dialogue; else there is another try, or the teacher's turn."""
     if "stop_reason" in state:
         return "__end__"
@@ -187,27 +191,29 @@ def after_compare(state: DialogueState, runtime: Runtime[Talk]) -> Literal["crit
 
 
 def after_revise(
-    state: DialogueState, runtime: Runtime[Talk]
+    state: DialogueState, runtime: Runtime[DialogueSession]
 ) -> Literal["compare", "critique", "demonstrate", "__end__"]:
     """A revision that says something new is compared; any other was a try for nothing."""
     return "compare" if state["challenger"] is not None else after_try(state, runtime)
 
 
-def after_try(state: DialogueState, runtime: Runtime[Talk]) -> Literal["critique", "demonstrate", "__end__"]:
+def after_try(state: DialogueState, runtime: Runtime[DialogueSession]) -> Literal["critique", "demonstrate", "__end__"]:
     """Another critique while revisions are left, else the student is given up on."""
     if state["revisions"] < runtime.context.run.config.dialogue.max_revisions:
         return "critique"
     return given_up(runtime)
 
 
-def given_up(runtime: Runtime[Talk]) -> Literal["demonstrate", "__end__"]:
+def given_up(runtime: Runtime[DialogueSession]) -> Literal["demonstrate", "__end__"]:
     """The teacher demonstrates where it may."""
-    return "demonstrate" if runtime.context.run.config.dialogue.rescue else "__end__"
+    return "demonstrate" if runtime.context.run.config.dialogue.teacher_fallback else "__end__"
 
 
 def build_dialogue_graph() -> DialogueGraph:
-    """The dialogue's state machine, compiled. Run it with a `Talk` as its context."""
-    graph: StateGraph[DialogueState, Talk, Any, Any] = StateGraph(DialogueState, context_schema=Talk)
+    """The dialogue's state machine, compiled. Run it with a `DialogueSession` as its context."""
+    graph: StateGraph[DialogueState, DialogueSession, Any, Any] = StateGraph(
+        DialogueState, context_schema=DialogueSession
+    )
     for node in (draft, tournament, compare, critique, revise, demonstrate):
         graph.add_node(node.__name__, node)
     graph.add_edge(START, "draft")

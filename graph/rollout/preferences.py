@@ -3,11 +3,11 @@
 from ...core.ids import derive_id
 from ...core.records import PreferenceSource
 from ...evaluation.text_metrics import length_ratio
-from ...store import Dialogue, Preference, Turn, Verdict
+from ...store import Dialogue, Preference, Turn, VerdictRow
 
 
 def preference_from(
-    dialogue: Dialogue, verdict: Verdict, first: Turn, second: Turn, source: PreferenceSource
+    dialogue: Dialogue, verdict: VerdictRow, first: Turn, second: Turn, source: PreferenceSource
 ) -> Preference | None:
     """The preference that a verdict makes, or None for a tie or where the two orders disagree.
 

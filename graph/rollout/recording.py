@@ -7,7 +7,7 @@ what it holds, so a dialogue that was interrupted is held again from its beginni
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...agents.critique import CritiqueText
+from ...agents.critique import Critique
 from ...agents.llm import Exchange
 from ...agents.tasks.task import PromptTemplate
 from ...agents.verdicts.cloze import text_score
@@ -15,7 +15,7 @@ from ...agents.verdicts.verdict import Ballot as ReadBallot
 from ...agents.verdicts.verdict import Verdict as Comparison
 from ...core.ids import content_hash, derive_id
 from ...core.records import Agent, Example, GenerationRequest, PreferenceSource, Stage, TurnKind
-from ...store import Ballot, Critique, Dialogue, Store, Turn, Verdict
+from ...store import BallotRow, CritiqueRow, Dialogue, Store, Turn, VerdictRow
 from ..context.run_context import RunContext
 from .preferences import preference_from
 
@@ -129,10 +129,10 @@ def record_verdict(
     second: Turn,
     *,
     source: PreferenceSource | None = None,
-) -> tuple[Verdict, int]:
+) -> tuple[VerdictRow, int]:
     """Record a comparison: a turn and a ballot for each reply from `seq` on, and the verdict they add up to.
 
-    The turns are in the order of the jury's members, each member's replies of the forward order first. With `source`,
+    The turns are in the order of the jury's seats, each member's replies of the forward order first. With `source`,
     the preference that the verdict makes is recorded as from there. All of it is one transaction. Returns the verdict
     and the first place after its turns.
     """
@@ -151,7 +151,7 @@ def record_verdict(
     forward, reverse = (
         next(turn for turn, ballot in said if ballot.forward is order and ballot.member == 0) for order in (True, False)
     )
-    verdict = Verdict(
+    verdict = VerdictRow(
         id=derive_id(forward.id, "verdict"),
         run_id=dialogue.run_id,
         dialogue_id=dialogue.id,
@@ -168,7 +168,7 @@ def record_verdict(
         method=comparison.method,
     )
     ballots = [
-        Ballot(
+        BallotRow(
             turn_id=turn.id,
             verdict_id=verdict.id,
             member=ballot.member,
@@ -191,14 +191,14 @@ def _score_note(ballot: ReadBallot) -> str | None:
 
 
 def record_critique(
-    store: Store, dialogue: Dialogue, seq: int, exchange: Exchange, critique: CritiqueText, target: Turn
+    store: Store, dialogue: Dialogue, seq: int, exchange: Exchange, critique: Critique, target: Turn
 ) -> Turn:
     """Record a written critique of one turn; the turn's note says what was the matter with the critic's replies."""
     notes = ["asked again: the first reply held no suggestion"] if exchange.request.ordinal % 2 else []
     if not critique.parsed:
         notes.append("no suggestion in the form that was asked for")
     turn = _llm_turn(dialogue, seq, TurnKind.CRITIQUE, exchange, parent=target.id, note="; ".join(notes) or None)
-    written = Critique(
+    written = CritiqueRow(
         turn_id=turn.id,
         target_turn_id=target.id,
         works=critique.works,

@@ -11,13 +11,13 @@ from typing import Self
 from ...agents.tasks.task import PromptTemplate
 from ...agents.verdicts.verdict import Verdict as Comparison
 from ...core.records import GenerationRequest, PreferenceSource, TurnKind
-from ...store import Dialogue, Example, Turn, Verdict
+from ...store import Dialogue, ExampleRow, Turn, VerdictRow
 from ..context.run_context import RunContext
 from .recording import record_verdict, student_turn
 
 
 @dataclass(slots=True)
-class Talk:
+class DialogueSession:
     """What the nodes of the dialogue's graph work with."""
 
     run: RunContext
@@ -30,7 +30,7 @@ class Talk:
     @classmethod
     def begin(cls, run: RunContext, dialogue: Dialogue) -> Self:
         """A dialogue to be held, or to be held on."""
-        example = run.store.get(Example, dialogue.example_id)
+        example = run.store.get(ExampleRow, dialogue.example_id)
         assert example is not None
         said = run.store.select(Turn, dialogue_id=dialogue.id)
         return cls(run, dialogue, example.text, {turn.id: turn for turn in said})
@@ -55,12 +55,12 @@ class Talk:
         )
         return self.turns.setdefault(turn.id, turn)
 
-    async def ask(self, first: Turn, second: Turn, heard: Sequence[str]) -> Comparison:
+    async def ask(self, first: Turn, second: Turn, overused: Sequence[str]) -> Comparison:
         """The critic's comparison of two turns."""
-        return await self.run.critic.compare(self.text, first.content, second.content, heard=heard)
+        return await self.run.critic.compare(self.text, first.content, second.content, overused=overused)
 
     def record(
         self, seq: int, comparison: Comparison, first: Turn, second: Turn, source: PreferenceSource
-    ) -> tuple[Verdict, int]:
+    ) -> tuple[VerdictRow, int]:
         """Store a comparison, with the preference it makes; returns its verdict and the next free place."""
         return record_verdict(self.run.store, self.dialogue, seq, comparison, first, second, source=source)

@@ -4,7 +4,7 @@ from ...store import Dialogue, Store
 from ...store.schema import now
 
 
-def settle(
+def finish_dialogue(
     store: Store,
     dialogue: Dialogue,
     *,

@@ -15,10 +15,10 @@ Play = Callable[[Sequence[Match[T]]], Awaitable[Sequence[bool]]]
 """Plays the matches of one round; says of each whether its first side won. A tie goes to the side it names."""
 
 
-async def best_and_worst(entrants: Sequence[T], play: Play[T]) -> tuple[T, T]:
-    """The winner and the loser of the tournament. Needs at least two entrants; their order decides who meets whom."""
-    assert len(entrants) >= 2
-    winners, losers = await _round(entrants, play)
+async def best_and_worst(contenders: Sequence[T], play: Play[T]) -> tuple[T, T]:
+    """The winner and the loser of the tournament. Needs at least two contenders; their order decides who meets whom."""
+    assert len(contenders) >= 2
+    winners, losers = await _round(contenders, play)
     while len(winners) > 1:
         winners, _ = await _round(winners, play)
     while len(losers) > 1:
@@ -26,11 +26,11 @@ async def best_and_worst(entrants: Sequence[T], play: Play[T]) -> tuple[T, T]:
     return winners[0], losers[0]
 
 
-async def _round(entrants: Sequence[T], play: Play[T]) -> tuple[list[T], list[T]]:
+async def _round(contenders: Sequence[T], play: Play[T]) -> tuple[list[T], list[T]]:
     """Who goes on as winner and who as loser; who has no opponent goes on as both."""
-    matches = list(zip(entrants[::2], entrants[1::2], strict=False))
+    matches = list(zip(contenders[::2], contenders[1::2], strict=False))
     results = await play(matches)
     winners = [first if won else second for (first, second), won in zip(matches, results, strict=True)]
     losers = [second if won else first for (first, second), won in zip(matches, results, strict=True)]
-    resting = list(entrants[len(matches) * 2 :])
+    resting = list(contenders[len(matches) * 2 :])
     return winners + resting, losers + resting

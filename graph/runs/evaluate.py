@@ -8,14 +8,14 @@ from ...core.config import RunConfig
 from ...core.errors import ConfigError
 from ...core.records import Split
 from ...store import Adapter, Run, Store
-from ..context.models import open_cast
+from ..context.models import open_models
 from ..context.progress import Progress
 from ..context.run_context import RunContext
 from ..preflight.checks import check_cast
 from ..preflight.cluster import checked_session
 from ..stages.evaluate import evaluate
 from .execution import locked
-from .source import origin_of
+from .source import campaign_of
 from .start import examples_of, open_context, prepare_weights, task_of
 
 
@@ -38,14 +38,14 @@ def evaluate_run(store: Store, run: Run, versions: Collection[int] | None, progr
     if missing or not known:
         raise ConfigError(f"run {run.id} has no adapter version {missing or 'at all'}; it has {known}")
     config = RunConfig.model_validate(run.config)
-    task, origin = task_of(run, config), origin_of(store, run)
+    task, origin = task_of(run, config), campaign_of(store, run)
     check_cast(config, roles=("judge",))
 
     async def judge_all() -> None:
         prepare_weights(config, progress)
         async with AsyncExitStack() as stack:
             log = Path(run.home) / "simulated-cast.jsonl"
-            clients = await stack.enter_async_context(open_cast(config.cast, config.seed, log, roles=("judge",)))
+            clients = await stack.enter_async_context(open_models(config.cast, config.seed, log, roles=("judge",)))
             stack.enter_context(checked_session(config, store.address, Path(run.home)))
             context: RunContext = open_context(
                 stack, store, run, config, task, examples_of(store, origin.id), clients, progress, origin=origin.id

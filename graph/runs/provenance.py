@@ -9,7 +9,7 @@ from pathlib import Path
 from ...agents.tasks.task import Task
 from ...core.config import RunConfig
 from ...core.ids import content_hash
-from ...store import PromptTemplate, Run, without_passwords
+from ...store import PromptTemplateRow, Run, without_passwords
 from ...store.tables.transcript import RunKind
 from ..context.models import model_names
 
@@ -61,10 +61,10 @@ def run_record(
     )
 
 
-def template_rows(task: Task) -> list[PromptTemplate]:
+def template_rows(task: Task) -> list[PromptTemplateRow]:
     """Every prompt of a task as a row."""
     return [
-        PromptTemplate(
+        PromptTemplateRow(
             hash=template.hash,
             task=template.task,
             role=template.role,

@@ -14,17 +14,17 @@ from ...core.config import RunConfig
 from ...core.errors import ConfigError, EndpointError, ReplyError
 from ...core.ids import derive_id
 from ...core.records import PreferenceSource, Stage, TurnKind
-from ...store import Dialogue, Example, Run, Store, Turn, Verdict
-from ..context.models import model_names, open_cast
+from ...store import Dialogue, ExampleRow, Run, Store, Turn, VerdictRow
+from ..context.models import model_names, open_models
 from ..context.progress import Progress
-from ..context.reply_cache import SavedLLM
+from ..context.reply_cache import ReplyCache
 from ..preflight.checks import check_critic
-from ..rollout.overused import heard_before
+from ..rollout.overused import overused_before
 from ..rollout.recording import record_verdict
-from ..rollout.settle import settle
+from ..rollout.settle import finish_dialogue
 from .execution import execute
 from .provenance import template_rows
-from .source import begin_derived, derived_config, origin_of
+from .source import begin_derived, campaign_of, derived_config
 from .start import task_of
 
 
@@ -37,8 +37,8 @@ def start_rejudging(
         ConfigError: an override is wrong, or the run compared nothing.
         EndpointError: not one comparison was answered.
     """
-    origin = origin_of(store, source)
-    if not store.count(Verdict, run_id=origin.id, agent="critic"):
+    origin = campaign_of(store, source)
+    if not store.count(VerdictRow, run_id=origin.id, agent="critic"):
         raise ConfigError(f"run {origin.id} holds no verdict of a critic to judge again")
     config = derived_config("rejudge", origin, overrides)
     simulated = check_critic(config)
@@ -58,8 +58,8 @@ def _carry_out(store: Store, run: Run, config: RunConfig, task: Task, progress: 
         store.add_new(*template_rows(task))
         async with AsyncExitStack() as stack:
             log = Path(run.home) / "simulated-cast.jsonl"
-            clients = await stack.enter_async_context(open_cast(config.cast, config.seed, log, roles=("critic",)))
-            llm = SavedLLM(store, run.id, clients)
+            clients = await stack.enter_async_context(open_models(config.cast, config.seed, log, roles=("critic",)))
+            llm = ReplyCache(store, run.id, clients)
             stack.push_async_callback(llm.drain)
             names = model_names(config.cast)
             critic = Critic(task, llm, [names["critic"], *names.get("jury", [])], config.seed, config.verdict)
@@ -72,11 +72,11 @@ class _Rejudging:
     def __init__(self, store: Store, run: Run, critic: Critic) -> None:
         assert run.source_run_id is not None
         self._store, self._run, self._critic, self._source = store, run, critic, run.source_run_id
-        self._heard: dict[int, list[str]] = {}
+        self._overused: dict[int, list[str]] = {}
 
     async def judge_all(self, concurrency: int, progress: Progress) -> None:
-        verdicts: dict[str, list[Verdict]] = {}
-        for verdict in self._store.select(Verdict, run_id=self._source, agent="critic", order_by="created_at"):
+        verdicts: dict[str, list[VerdictRow]] = {}
+        for verdict in self._store.select(VerdictRow, run_id=self._source, agent="critic", order_by="created_at"):
             verdicts.setdefault(verdict.dialogue_id, []).append(verdict)
         with progress.bar("rejudge", len(verdicts), "dialogues") as bar:
 
@@ -85,11 +85,11 @@ class _Rejudging:
                 bar.advance()
 
             await bounded(one, list(verdicts), concurrency)
-        if not self._store.count(Verdict, run_id=self._run.id):
+        if not self._store.count(VerdictRow, run_id=self._run.id):
             failed = self._store.select(Dialogue, run_id=self._run.id, status="failed", limit=1)
             raise EndpointError(f"the critic answered no comparison: {failed[0].error if failed else 'none was asked'}")
 
-    async def _judge(self, source_id: str, verdicts: list[Verdict]) -> None:
+    async def _judge(self, source_id: str, verdicts: list[VerdictRow]) -> None:
         source = self._store.get(Dialogue, source_id)
         assert source is not None
         identity = derive_id(self._run.id, Stage.REJUDGE, source.id)
@@ -107,33 +107,33 @@ class _Rejudging:
         assert dialogue is not None
         if dialogue.status == "finished":
             return
-        example = self._store.get(Example, source.example_id)
+        example = self._store.get(ExampleRow, source.example_id)
         assert example is not None
         seq = 0
         try:
             for verdict in verdicts:
                 first, second = self._turn(verdict.first_turn_id), self._turn(verdict.second_turn_id)
-                heard = self._heard_in(source)
-                comparison = await self._critic.compare(example.text, first.content, second.content, heard=heard)
+                overused = self._overused_in(source)
+                comparison = await self._critic.compare(example.text, first.content, second.content, overused=overused)
                 source_of = _source_of(first, second)
                 _, seq = record_verdict(self._store, dialogue, seq, comparison, first, second, source=source_of)
         except (EndpointError, ReplyError) as error:
-            settle(self._store, dialogue, error=error)
+            finish_dialogue(self._store, dialogue, error=error)
             return
-        settle(self._store, dialogue, stop_reason="judged again")
+        finish_dialogue(self._store, dialogue, stop_reason="judged again")
 
     def _turn(self, identity: str) -> Turn:
         turn = self._store.get(Turn, identity)
         assert turn is not None
         return turn
 
-    def _heard_in(self, dialogue: Dialogue) -> list[str]:
+    def _overused_in(self, dialogue: Dialogue) -> list[str]:
         """What the old critic was told had been heard too often, so that both were asked the same."""
-        if dialogue.stage is not Stage.REHEARSE:
+        if dialogue.stage is not Stage.COLLECT:
             return []
-        if dialogue.round not in self._heard:
-            self._heard[dialogue.round] = heard_before(self._store, self._source, dialogue.round)
-        return self._heard[dialogue.round]
+        if dialogue.round not in self._overused:
+            self._overused[dialogue.round] = overused_before(self._store, self._source, dialogue.round)
+        return self._overused[dialogue.round]
 
 
 def _source_of(first: Turn, second: Turn) -> PreferenceSource:
@@ -143,10 +143,10 @@ def _source_of(first: Turn, second: Turn) -> PreferenceSource:
     return "teacher_pair" if kinds == {TurnKind.DEMONSTRATION} else "candidates"
 
 
-def verdict_pairs(store: Store, run: Run) -> list[tuple[Verdict, Verdict]]:
+def verdict_pairs(store: Store, run: Run) -> list[tuple[VerdictRow, VerdictRow]]:
     """Old and new verdict on each comparison that a rejudging repeated."""
     assert run.source_run_id is not None
-    new = {(v.first_turn_id, v.second_turn_id): v for v in store.select(Verdict, run_id=run.id, agent="critic")}
-    old = store.select(Verdict, run_id=run.source_run_id, agent="critic", order_by="created_at")
+    new = {(v.first_turn_id, v.second_turn_id): v for v in store.select(VerdictRow, run_id=run.id, agent="critic")}
+    old = store.select(VerdictRow, run_id=run.source_run_id, agent="critic", order_by="created_at")
     keyed = ((verdict, new.get((verdict.first_turn_id, verdict.second_turn_id))) for verdict in old)
     return [(before, after) for before, after in keyed if after is not None]

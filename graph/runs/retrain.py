@@ -20,7 +20,7 @@ from ..preflight.checks import check_objective
 from ..preflight.cluster import checked_session
 from ..stages.fine_tune import NOTHING_NEW, fine_tune_on_feedback
 from .execution import execute
-from .source import begin_derived, derived_config, origin_of
+from .source import begin_derived, campaign_of, derived_config
 from .start import examples_of, prepare_weights, task_of
 
 
@@ -52,7 +52,7 @@ def start_training(
     chosen = [f"training.objective={objective}"] if objective is not None else []
     config = derived_config("train", source, [*overrides, *chosen])
     check_objective(config)
-    origin = origin_of(store, source)
+    origin = campaign_of(store, source)
     parent = _parent(store, origin, start)
     run, task = begin_derived(
         store, "train", source, config, simulated=bool(source.cast["simulated"]), arguments=arguments
@@ -64,7 +64,7 @@ def start_training(
 def resume_training(store: Store, run: Run, progress: Progress, *, cluster: str | None = None) -> Run:
     """Go on with a training that was interrupted, on the Ray cluster at this address, as for `ray_session`."""
     config = RunConfig.model_validate(run.config)
-    return _carry_out(store, run, origin_of(store, run), config, task_of(run, config), progress, cluster=cluster)
+    return _carry_out(store, run, campaign_of(store, run), config, task_of(run, config), progress, cluster=cluster)
 
 
 def _carry_out(

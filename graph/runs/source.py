@@ -20,7 +20,7 @@ SETTABLE = {"train": ("training", "preferences", "student", "seed"), "rejudge": 
 """The sections that matter to a derived run, and so may be overridden."""
 
 
-def origin_of(store: Store, run: Run) -> Run:
+def campaign_of(store: Store, run: Run) -> Run:
     """The campaign that a run goes back to: itself, or the source of its source."""
     while run.source_run_id is not None:
         source = store.get(Run, run.source_run_id)

@@ -12,18 +12,17 @@ from ...agents.tasks.task import Task, load_task
 from ...core.config import RunConfig
 from ...core.errors import ConfigError
 from ...core.records import Example
-from ...store import Example as ExampleRow
-from ...store import Run, RunExample, Store
+from ...store import ExampleRow, Run, RunExample, Store
 from ...training.pool.pool import StudentPool
 from ...training.student.packaged_weights import PACKAGED, packaged_folder
 from ...training.trainer.trainer import Trainer
 from ..campaign import CampaignState, build_campaign_graph
-from ..context.models import model_names, open_cast
+from ..context.models import model_names, open_models
 from ..context.progress import Progress
-from ..context.reply_cache import SavedLLM
+from ..context.reply_cache import ReplyCache
 from ..context.run_context import RunContext
-from ..context.seats import Member
-from ..context.train_gate import Turns, room_for_both
+from ..context.seats import Seat
+from ..context.train_gate import TrainGate, room_for_both
 from ..preflight.checks import Checked, check_cast
 from ..preflight.cluster import checked_session
 from .checkpoints import open_checkpoints
@@ -115,11 +114,13 @@ async def _campaign(
 ) -> None:
     folder = Path(run.home)
     async with AsyncExitStack() as stack:
-        clients = await stack.enter_async_context(open_cast(config.cast, config.seed, folder / "simulated-cast.jsonl"))
+        clients = await stack.enter_async_context(
+            open_models(config.cast, config.seed, folder / "simulated-cast.jsonl")
+        )
         saver = await stack.enter_async_context(open_checkpoints(store, folder.parent.parent))
         context = open_context(stack, store, run, config, task, examples, clients, progress, origin=run.id)
-        if config.training.every is not None:
-            progress.say(str(context.turns))
+        if config.training.train_every is not None:
+            progress.print(str(context.train_gate))
         graph = build_campaign_graph(saver)
         # Demonstrate, imitate and report, at most five steps a round, and some to spare.
         thread = RunnableConfig(configurable={"thread_id": run.id}, recursion_limit=20 + 10 * config.rounds)
@@ -135,7 +136,7 @@ def open_context(
     config: RunConfig,
     task: Task,
     examples: list[Example],
-    clients: Mapping[Member, OpenAIClient],
+    clients: Mapping[Seat, OpenAIClient],
     progress: Progress,
     *,
     origin: str,
@@ -145,7 +146,7 @@ def open_context(
     pool, trainer = StudentPool(config.student, threads=threads), Trainer(config.training)
     stack.callback(trainer.close)
     stack.callback(pool.close)
-    llm = SavedLLM(store, run.id, clients)
+    llm = ReplyCache(store, run.id, clients)
     stack.push_async_callback(llm.drain)
     return RunContext(
         config=config,
@@ -159,7 +160,7 @@ def open_context(
         judge=Judge(task, llm, names["judge"], seed, config.verdict),
         student=StudentAgent(task, seed),
         pool=pool,
-        turns=Turns(overlapped=room_for_both(config)),
+        train_gate=TrainGate(overlapped=room_for_both(config)),
         trainer=trainer,
         progress=progress,
         origin=origin,
@@ -169,4 +170,4 @@ def open_context(
 def prepare_weights(config: RunConfig, progress: Progress) -> None:
     """Convert packaged weights here, where the user sees it, and not in an actor."""
     if config.student.model in PACKAGED:
-        packaged_folder(config.student.model, progress.say)
+        packaged_folder(config.student.model, progress.print)

@@ -1,8 +1,8 @@
 """Which dialogues may begin, and when a training may, so that nothing they yield is too stale to be trained on.
 
 As others admit rollouts (SkyRL, AReaL), what is under way, what waits to be trained on and what is being trained on
-add up to no more than `max_lag + 1` trainings' worth; a dialogue counts as one preference. That alone holds on average:
-a slow dialogue can be overtaken. So a training also waits for the dialogues that it would leave too far behind.
+add up to no more than `max_staleness + 1` trainings' worth; a dialogue counts as one preference. That alone holds on
+average: a slow dialogue can be overtaken. So a training also waits for dialogues that it would leave too far behind.
 
 Counts alone; who waits, and what for, is in `graph.stages.periodic`.
 """
@@ -13,18 +13,18 @@ from collections import Counter
 class Admission:
     """The state of one round's dialogues and trainings, which take place one at a time."""
 
-    def __init__(self, every: int, max_lag: int | None) -> None:
+    def __init__(self, every: int, max_staleness: int | None) -> None:
         """Nothing is under way.
 
         Args:
             every: A training's worth of preferences.
-            max_lag: By how many versions what is trained on may be behind; None for any, which bounds nothing.
+            max_staleness: By how many versions what is trained on may be behind; None for any, which bounds nothing.
         """
         self.waiting = 0
         """Preferences of ended dialogues, written by the student, that no training has begun to learn from."""
         self.due = False
         """Whether a training is to begin as soon as it may."""
-        self._every, self._max_lag = every, max_lag
+        self._every, self._max_lag = every, max_staleness
         self._promoted = 0
         self._learning: int | None = None
         self._under_way: Counter[int] = Counter()

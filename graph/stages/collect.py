@@ -1,4 +1,4 @@
-"""The rehearsal: the round's dialogues, held at once under a bound. A dialogue that fails is recorded, and goes on."""
+"""Collecting a round's dialogues, many at once. A dialogue that fails is recorded, and the round goes on."""
 
 from sqlalchemy import select
 from sqlmodel import col
@@ -7,60 +7,60 @@ from ...core.concurrency import bounded
 from ...core.errors import EndpointError, GenerationError, ReplyError
 from ...core.records import Agent, Example, Split, Stage
 from ...store import Adapter, Dialogue, Turn
-from ..context.progress import noted
+from ..context.progress import live_note
 from ..context.run_context import RunContext
 from ..rollout.dialogue import DialogueGraph, build_dialogue_graph
-from ..rollout.overused import heard_before
+from ..rollout.overused import overused_before
 from ..rollout.recording import open_dialogues
-from ..rollout.session import Talk
-from ..rollout.settle import settle
+from ..rollout.session import DialogueSession
+from ..rollout.settle import finish_dialogue
 from .periodic import PeriodicTraining
 
 
-async def rehearse(context: RunContext, round_number: int, version: int) -> int:
+async def collect(context: RunContext, round_number: int, version: int) -> int:
     """Hold the round's dialogues, at first with one adapter version; returns the version that serves in the end.
 
-    With `training.every` the student is trained meanwhile, and later dialogues are held with what came of it.
+    With `training.train_every` the student is trained meanwhile, and later dialogues are held with what came of it.
 
     Raises:
         EndpointError: every dialogue of the round failed.
     """
     examples = round_inputs(context, round_number)
-    heard = heard_before(context.store, context.run.id, round_number)
+    overused = overused_before(context.store, context.run.id, round_number)
     graph = build_dialogue_graph()
-    training = PeriodicTraining(context, round_number, serving_version(context, version))
+    training = PeriodicTraining(context, round_number, latest_promoted(context, version))
     # All are opened first, so that `status` knows how many are still to come.
-    dialogues = open_dialogues(context, Stage.REHEARSE, round_number, examples)
+    dialogues = open_dialogues(context, Stage.COLLECT, round_number, examples)
     begun = versions_begun_with(context, round_number)
     for needed in sorted(set(begun.values())):
         await context.pool.load_adapter(context.adapter(needed), make_current=False)
-    await context.pool.load_adapter(context.adapter(training.serving))
+    await context.pool.load_adapter(context.adapter(training.promoted_version))
     with context.progress.bar(f"round {round_number}: dialogues", len(dialogues), "dialogues") as bar:
 
         async def one(dialogue: Dialogue) -> None:
             if dialogue.status != "finished":
                 async with training.dialogue(begun.get(dialogue.id)) as held_with:
-                    await hold(context, graph, dialogue, held_with, heard)
+                    await hold(context, graph, dialogue, held_with, overused)
             bar.advance()
 
         try:
-            async with noted(bar, context.pool.stats):
+            async with live_note(bar, context.pool.stats):
                 await bounded(one, dialogues, context.config.dialogue.concurrency)
-            serving = await training.finish()
+            promoted_version = await training.finish()
         except BaseException:
             await training.abandon()
             raise
     failed = context.store.select(
-        Dialogue, run_id=context.run.id, stage=Stage.REHEARSE, round=round_number, status="failed"
+        Dialogue, run_id=context.run.id, stage=Stage.COLLECT, round=round_number, status="failed"
     )
     if len(failed) == len(dialogues):
         raise EndpointError(
             f"all {len(failed)} dialogues of round {round_number} failed, the first with {failed[0].error}"
         )
-    return serving
+    return promoted_version
 
 
-def serving_version(context: RunContext, version: int) -> int:
+def latest_promoted(context: RunContext, version: int) -> int:
     """The version that serves: `version`, or the last that periodic training promoted before an interruption."""
     promoted = context.store.select(Adapter, run_id=context.run.id, status="promoted", order_by="version")
     return max(version, promoted[-1].version) if promoted else version
@@ -73,7 +73,7 @@ def versions_begun_with(context: RunContext, round_number: int) -> dict[str, int
         .join(Dialogue, col(Dialogue.id) == col(Turn.dialogue_id))
         .where(
             col(Dialogue.run_id) == context.run.id,
-            col(Dialogue.stage) == Stage.REHEARSE,
+            col(Dialogue.stage) == Stage.COLLECT,
             col(Dialogue.round) == round_number,
             col(Dialogue.status) != "finished",
             col(Turn.agent) == Agent.STUDENT,
@@ -84,15 +84,19 @@ def versions_begun_with(context: RunContext, round_number: int) -> dict[str, int
     return {dialogue_id: version for dialogue_id, version in context.store.rows(said) if version is not None}
 
 
-async def hold(context: RunContext, graph: DialogueGraph, dialogue: Dialogue, version: int, heard: list[str]) -> None:
+async def hold(
+    context: RunContext, graph: DialogueGraph, dialogue: Dialogue, version: int, overused: list[str]
+) -> None:
     """Hold one dialogue to its end and record how it ended."""
     try:
-        state = await graph.ainvoke({"adapter_version": version, "heard": heard}, context=Talk.begin(context, dialogue))
+        state = await graph.ainvoke(
+            {"adapter_version": version, "overused": overused}, context=DialogueSession.begin(context, dialogue)
+        )
     except (EndpointError, ReplyError, GenerationError) as error:
-        settle(context.store, dialogue, error=error)
+        finish_dialogue(context.store, dialogue, error=error)
         return
     tried = "revisions used up" if context.config.dialogue.max_revisions else "compared"
-    settle(
+    finish_dialogue(
         context.store,
         dialogue,
         stop_reason=state.get("stop_reason", tried if state["best"] is not None else "no valid draft"),

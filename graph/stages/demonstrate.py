@@ -9,7 +9,7 @@ from ...store import Dialogue, Turn
 from ..context.run_context import RunContext, TrainingContext
 from ..rollout.recording import llm_turn, open_dialogue, record_verdict
 from ..rollout.selection import most_different_pair
-from ..rollout.settle import settle
+from ..rollout.settle import finish_dialogue
 from ..training_data.assemble import wants_teacher_pairs
 
 
@@ -53,9 +53,9 @@ async def demonstrate_one(context: RunContext, example: Example, count: int) -> 
         if example.split is Split.TRAIN and wants_teacher_pairs(context.config):
             await compare_demonstrations(context, dialogue, example, turns)
     except (EndpointError, ReplyError) as error:
-        settle(context.store, dialogue, error=error)
+        finish_dialogue(context.store, dialogue, error=error)
         return
-    settle(context.store, dialogue, stop_reason="demonstrated", final=turns[0].id)
+    finish_dialogue(context.store, dialogue, stop_reason="demonstrated", final=turns[0].id)
 
 
 async def compare_demonstrations(

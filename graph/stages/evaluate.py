@@ -11,11 +11,11 @@ from ...evaluation.text_metrics import length_ratio
 from ...simulator import rubric_for
 from ...store import Evaluation, EvaluationItem, Turn
 from ...store.schema import now
-from ..context.progress import noted
+from ..context.progress import live_note
 from ..context.run_context import RunContext
 from ..report import judged_outputs
 from ..rollout.recording import open_dialogue, record_verdict, request_id, student_turn
-from ..rollout.settle import settle
+from ..rollout.settle import finish_dialogue
 from .demonstrate import demonstrations
 
 
@@ -39,7 +39,7 @@ async def evaluate(context: RunContext, version: int, split: Split) -> list[Judg
             await judge_one(context, evaluation_id, version, *item)
             bar.advance()
 
-        async with noted(bar, context.pool.stats):
+        async with live_note(bar, context.pool.stats):
             await bounded(one, wanted, context.config.dialogue.concurrency)
     outputs = judged_outputs(context.store, evaluation_id)
     if not outputs:
@@ -70,7 +70,7 @@ async def judge_one(context: RunContext, evaluation_id: str, version: int, examp
         )
         comparison = await context.judge.compare(example.text, output.content, reference.content)
     except (EndpointError, ReplyError, GenerationError) as error:
-        settle(context.store, dialogue, error=error)
+        finish_dialogue(context.store, dialogue, error=error)
         return
     verdict, _ = record_verdict(context.store, dialogue, 1, comparison, output, reference)
     rubric = rubric_for(context.task.name, "sim-judge") if context.run.cast["simulated"] else None
@@ -87,4 +87,4 @@ async def judge_one(context: RunContext, evaluation_id: str, version: int, examp
             length_ratio=length_ratio(output.content, example.text),
         )
     )
-    settle(context.store, dialogue, stop_reason="judged", final=output.id)
+    finish_dialogue(context.store, dialogue, stop_reason="judged", final=output.id)

@@ -19,18 +19,18 @@ from ...training.loop.checkpoints import remove_checkpoint
 from ...training.trainer.actor import TrainingJob, TrainingPhase, TrainingProgress
 from ..context.run_context import TrainingContext
 from ..training_data.assemble import (
-    PhaseLessons,
-    consumed_material,
-    demonstration_lessons,
-    feedback_lessons,
-    new_material,
+    PhaseData,
+    consumed_data,
+    demonstration_examples,
+    feedback_examples,
+    new_data,
 )
-from ..training_data.staleness import histogram, lags_of
+from ..training_data.staleness import histogram, staleness_of
 from .demonstrate import demonstrations
 
 NOTHING_NEW = (
     "no preference is left to train on; hold more dialogues (dialogue.inputs), sample more candidates "
-    "(dialogue.candidates), widen preferences.length_ratio or raise training.max_lag"
+    "(dialogue.candidates), widen preferences.length_ratio or raise training.max_staleness"
 )
 
 
@@ -39,8 +39,8 @@ async def imitate(context: TrainingContext) -> int:
     turns = [turn for _, told in demonstrations(context, Split.TRAIN) for turn in told]
     begun = _unfinished(context, "imitation", 0)
     if begun is not None:
-        turns = list(consumed_material(context, begun.id).demonstrations)
-    lessons = PhaseLessons("sft", tuple(demonstration_lessons(context, turns)))
+        turns = list(consumed_data(context, begun.id).demonstrations)
+    lessons = PhaseData("sft", tuple(demonstration_examples(context, turns)))
     return await _carry_out(context, begun, "imitation", 0, "sft", context.config.imitation, [lessons], parent=0)
 
 
@@ -54,13 +54,13 @@ async def fine_tune_on_feedback(
     settings = context.config.training
     begun = _unfinished(context, "round", round_number)
     material = (
-        consumed_material(context, begun.id)
+        consumed_data(context, begun.id)
         if begun is not None
-        else new_material(context, source_run or context.run.id, parent)
+        else new_data(context, source_run or context.run.id, parent)
     )
     if not material.preferences and settings.objective != "sft":
         return None
-    lessons = feedback_lessons(context, settings.objective, material)
+    lessons = feedback_examples(context, settings.objective, material)
     if not lessons:
         return None
     return await _carry_out(context, begun, "round", round_number, settings.objective, settings, lessons, parent=parent)
@@ -80,7 +80,7 @@ async def _carry_out(
     round_number: int,
     objective: str,
     settings: FineTuneSettings,
-    lessons: Sequence[PhaseLessons],
+    lessons: Sequence[PhaseData],
     *,
     parent: int,
 ) -> int:
@@ -122,7 +122,7 @@ def _begin(
     round_number: int,
     objective: str,
     settings: FineTuneSettings,
-    lessons: Sequence[PhaseLessons],
+    lessons: Sequence[PhaseData],
     parent: int,
 ) -> Training:
     run_id = context.run.id
@@ -130,7 +130,7 @@ def _begin(
     version = 1 + max(row.version if isinstance(row, Adapter) else row.adapter_version for row in known)
     preferences = [name for phase in lessons for lesson in phase.lessons for name in lesson.preference_ids]
     rows = context.store.select(Preference, id=preferences)
-    lags = lags_of(context.store, context.origin, rows, parent)
+    stalenesses = staleness_of(context.store, context.origin, rows, parent)
     training = Training(
         id=derive_id(run_id, "training", version),
         run_id=run_id,
@@ -142,13 +142,13 @@ def _begin(
         config=settings.model_dump(mode="json"),
         seed=derive_seed(context.config.seed, "training", version),
         examples=sum(len(phase.lessons) for phase in lessons),
-        metrics={"staleness": histogram(lags.values())},
+        metrics={"staleness": histogram(stalenesses.values())},
     )
     context.store.add(training, *_items(training, lessons))
     return training
 
 
-def _items(training: Training, lessons: Sequence[PhaseLessons]) -> list[TrainingItem]:
+def _items(training: Training, lessons: Sequence[PhaseData]) -> list[TrainingItem]:
     sources: list[tuple[str | None, str | None]] = []
     for phase in lessons:
         for lesson in phase.lessons:
@@ -167,7 +167,7 @@ def _items(training: Training, lessons: Sequence[PhaseLessons]) -> list[Training
 
 
 async def _train(
-    context: TrainingContext, training: Training, settings: FineTuneSettings, lessons: Sequence[PhaseLessons]
+    context: TrainingContext, training: Training, settings: FineTuneSettings, lessons: Sequence[PhaseData]
 ) -> AdapterRef:
     job = TrainingJob(
         student=context.config.student.model,
@@ -192,7 +192,7 @@ async def _train(
             if progress.phase == "reference":
                 bar.note(f"reference {progress.step}/{progress.steps}")
                 return
-            bar.reach(progress.step, progress.steps)
+            bar.set(progress.step, progress.steps)
             rate = progress.tokens / max(1e-6, time.monotonic() - began)
             bar.note(f"loss {progress.loss:.3f}, {rate:.0f} tokens/s")
 
@@ -201,7 +201,7 @@ async def _train(
         except OpenmicError:
             context.store.update(Training, training.id, status="failed", finished_at=now())
             raise
-        bar.reach(metrics.steps, metrics.steps)
+        bar.set(metrics.steps, metrics.steps)
         bar.note(f"loss {metrics.final_loss:.3f}, {metrics.tokens / metrics.seconds:.0f} tokens/s")
     context.store.add_new(
         *(TrainingMetric(training_id=training.id, step=step, values=row) for step, row in enumerate(metrics.curve, 1))

@@ -24,7 +24,7 @@ def decide(
     """Promote unless the win-tie rate fell beyond its interval and the margin, or diversity collapsed.
 
     Args:
-        before: The serving adapter's outputs on the dev inputs.
+        before: The promoted adapter's outputs on the dev inputs.
         after: The new adapter's.
         settings: `rollback_margin`, `diversity_floor`, and how intervals are drawn.
         seed: Of the bootstrap.

@@ -9,26 +9,26 @@ import asyncio
 from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 
-from ...core.training_settings import most_lag
+from ...core.training_settings import staleness_limit
 from ..context.run_context import RunContext
 from ..training_data.assemble import new_preferences
-from ..training_data.staleness import lag, versions_served
+from ..training_data.staleness import lag, promoted_versions
 from .admission import Admission
 from .promotion import improve
 
 
 class PeriodicTraining:
-    """A round's dialogues and trainings. `serving` is the version that new dialogues are held with.
+    """A round's dialogues and trainings. `promoted_version` is the version that new dialogues are held with.
 
-    Without `training.every` nothing is trained, and every dialogue begins at once.
+    Without `training.train_every` nothing is trained, and every dialogue begins at once.
     """
 
-    def __init__(self, context: RunContext, round_number: int, serving: int) -> None:
-        self.serving = serving
+    def __init__(self, context: RunContext, round_number: int, promoted_version: int) -> None:
+        self.promoted_version = promoted_version
         self._context, self._round = context, round_number
         settings = context.config.training
-        self._every = settings.every
-        most = None if self._every is None else most_lag(settings.objective, settings.max_lag)
+        self._every = settings.train_every
+        most = None if self._every is None else staleness_limit(settings.objective, settings.max_staleness)
         self._admission = Admission(self._every or 1, most)
         self._improving: asyncio.Task[None] | None = None
         self._passed_over: Set[str] = frozenset()
@@ -46,7 +46,7 @@ class PeriodicTraining:
         """
         if begun_with is None:
             await self._until_admitted()
-        version = self.serving if begun_with is None else begun_with
+        version = self.promoted_version if begun_with is None else begun_with
         ticket = self._admission.begin_dialogue(self._lag(version))
         try:
             yield version
@@ -58,7 +58,7 @@ class PeriodicTraining:
         """Wait for the improvement that is under way; returns the version that serves."""
         if self._improving is not None:
             await self._improving
-        return self.serving
+        return self.promoted_version
 
     async def abandon(self) -> None:
         """End the improvement that is under way; it is gone on with when the run is resumed."""
@@ -90,23 +90,23 @@ class PeriodicTraining:
 
     def _waiting(self) -> dict[str, bool]:
         """What a training could learn from now, by its id: whether the student wrote any of it."""
-        found = new_preferences(self._context, self._context.run.id, self.serving)
+        found = new_preferences(self._context, self._context.run.id, self.promoted_version)
         return {row.id: lag is not None for row, lag in found if row.id not in self._passed_over}
 
     async def _improve(self, waiting: Set[str]) -> None:
-        before = self.serving
+        before = self.promoted_version
         try:
-            self.serving = await improve(self._context, self._round, self.serving)
-            await self._context.pool.load_adapter(self._context.adapter(self.serving))
+            self.promoted_version = await improve(self._context, self._round, self.promoted_version)
+            await self._context.pool.load_adapter(self._context.adapter(self.promoted_version))
             # What a training had before it and did not learn from is no reason for the next one.
             self._passed_over |= waiting & self._waiting().keys()
         finally:
-            self._admission.end_training(promoted=self.serving != before)
+            self._admission.end_training(promoted=self.promoted_version != before)
             self._wake()
 
     def _lag(self, version: int) -> int:
         context = self._context
-        return lag(version, self.serving, versions_served(context.store, context.origin))
+        return lag(version, self.promoted_version, promoted_versions(context.store, context.origin))
 
     def _wake(self) -> None:
         self._changed.set()

@@ -14,26 +14,26 @@ from .fine_tune import NOTHING_NEW, fine_tune_on_feedback
 from .gate import UNJUDGED, GateDecision, decide
 
 
-async def improve(context: RunContext, round_number: int, serving: int) -> int:
+async def improve(context: RunContext, round_number: int, promoted_version: int) -> int:
     """All steps at once; returns the version that serves from now on."""
-    candidate = await train_candidate(context, round_number, serving)
+    candidate = await train_candidate(context, round_number, promoted_version)
     if candidate is None:
-        return serving
-    decision = await judge_candidate(context, serving, candidate)
-    settle_adapter(context, candidate, decision)
-    return candidate if decision.promoted else serving
+        return promoted_version
+    decision = await judge_candidate(context, promoted_version, candidate)
+    record_decision(context, candidate, decision)
+    return candidate if decision.promoted else promoted_version
 
 
-async def train_candidate(context: RunContext, round_number: int, serving: int) -> int | None:
-    """Train on what is new and load the candidate beside the serving version; None where nothing is new.
+async def train_candidate(context: RunContext, round_number: int, promoted_version: int) -> int | None:
+    """Train on what is new and load the candidate beside the promoted version; None where nothing is new.
 
     The training has its turn; loading does not wait for one.
 
     Raises:
         TrainingError: the round's dialogues left nothing at all to train on.
     """
-    async with context.turns.training():
-        candidate = await fine_tune_on_feedback(context, round_number, serving)
+    async with context.train_gate.training():
+        candidate = await fine_tune_on_feedback(context, round_number, promoted_version)
     if candidate is not None:
         await context.pool.load_adapter(context.adapter(candidate), make_current=False)
     elif not context.store.count(Training, run_id=context.run.id, stage="round", round=round_number):
@@ -41,16 +41,16 @@ async def train_candidate(context: RunContext, round_number: int, serving: int) 
     return candidate
 
 
-async def judge_candidate(context: RunContext, serving: int, candidate: int) -> GateDecision:
-    """Serving version and candidate are evaluated on dev inputs; test inputs play no part in any choice."""
+async def judge_candidate(context: RunContext, promoted_version: int, candidate: int) -> GateDecision:
+    """Promoted version and candidate are evaluated on dev inputs; test inputs play no part in any choice."""
     if not context.evaluation_inputs(Split.DEV):
         return UNJUDGED
-    before = await evaluate(context, serving, Split.DEV)
+    before = await evaluate(context, promoted_version, Split.DEV)
     after = await evaluate(context, candidate, Split.DEV)
     return decide(before, after, context.config.evaluation, context.config.seed)
 
 
-def settle_adapter(context: RunContext, version: int, decision: GateDecision) -> None:
+def record_decision(context: RunContext, version: int, decision: GateDecision) -> None:
     """Record what was decided about an adapter, and why."""
     context.store.update(
         Adapter,
@@ -60,4 +60,4 @@ def settle_adapter(context: RunContext, version: int, decision: GateDecision) ->
         decided_at=now(),
     )
     if not decision.promoted:
-        context.progress.say(f"adapter v{version} rolled back: {decision.reason}")
+        context.progress.print(f"adapter v{version} rolled back: {decision.reason}")

@@ -11,16 +11,16 @@ from sqlmodel import col
 
 from ...core.config import RunConfig
 from ...core.records import Split, Stage, TrainingExample, TurnKind
-from ...core.training_settings import most_lag
-from ...store import Dialogue, Example, Preference, TrainingItem, Turn
+from ...core.training_settings import staleness_limit
+from ...store import Dialogue, ExampleRow, Preference, TrainingItem, Turn
 from ...training.objectives import OBJECTIVES, Objective, phases
 from ..context.run_context import TrainingContext
 from .rankings import rankings
-from .staleness import lags_of
+from .staleness import staleness_of
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class SourcedExample:
     """A training example and the rows it comes from: preferences, or one turn."""
 
     example: TrainingExample
@@ -29,15 +29,15 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
-class PhaseLessons:
+class PhaseData:
     """What one phase of a training learns from, with the name of its objective."""
 
     objective: str
-    lessons: tuple[Lesson, ...]
+    lessons: tuple[SourcedExample, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingData:
     """What a training may be made of."""
 
     demonstrations: tuple[Turn, ...]
@@ -45,38 +45,40 @@ class Material:
     preferences: tuple[Preference, ...]
 
 
-def demonstration_lessons(context: TrainingContext, turns: Sequence[Turn]) -> list[Lesson]:
+def demonstration_examples(context: TrainingContext, turns: Sequence[Turn]) -> list[SourcedExample]:
     """Each turn as a text to imitate."""
     inputs = _inputs_of(context, turns)
     return [
-        Lesson(TrainingExample(turn.id, context.student.prompt(inputs[turn.dialogue_id].text), (turn.content,)),
+        SourcedExample(TrainingExample(turn.id, context.student.prompt(inputs[turn.dialogue_id].text), (turn.content,)),
                turn_id=turn.id)
         for turn in turns
     ]  # fmt: skip
 
 
-def feedback_lessons(context: TrainingContext, objective: str, material: Material) -> list[PhaseLessons]:
+def feedback_examples(context: TrainingContext, objective: str, material: TrainingData) -> list[PhaseData]:
     """The material in the form that the objective's phases learn from; phases without any are left out."""
     found = []
     for phase in phases(objective):
         preferences = [p for p in material.preferences if phase.sources is None or p.source in phase.sources]
-        lessons = _lessons(context, OBJECTIVES[phase.objective], material.demonstrations, preferences)
+        lessons = _examples(context, OBJECTIVES[phase.objective], material.demonstrations, preferences)
         if lessons:
-            found.append(PhaseLessons(phase.objective, tuple(lessons)))
+            found.append(PhaseData(phase.objective, tuple(lessons)))
     return found
 
 
-def new_material(context: TrainingContext, source_run: str, serving: int) -> Material:
-    """What there is for the version `serving` to learn from; preferences as in `new_preferences`."""
-    found = new_preferences(context, source_run, serving)
-    return Material(tuple(teacher_texts(context)), tuple(preference for preference, _ in found))
+def new_data(context: TrainingContext, source_run: str, promoted_version: int) -> TrainingData:
+    """What there is for the version `promoted_version` to learn from; preferences as in `new_preferences`."""
+    found = new_preferences(context, source_run, promoted_version)
+    return TrainingData(tuple(teacher_texts(context)), tuple(preference for preference, _ in found))
 
 
-def new_preferences(context: TrainingContext, source_run: str, serving: int) -> list[tuple[Preference, int | None]]:
+def new_preferences(
+    context: TrainingContext, source_run: str, promoted_version: int
+) -> list[tuple[Preference, int | None]]:
     """The preferences of `source_run`'s ended dialogues that this run has not learned from and may still learn from.
 
-    In the order they were made, each with its lag behind the version `serving`; None where the student wrote neither
-    text. Those that lag too far behind (`training.max_lag`) are left out for good.
+    In the order they were made, each with its staleness under `promoted_version`; None where the student wrote neither
+    text. Those that are too stale (`training.max_staleness`) are left out for good.
     """
     used = select(col(TrainingItem.preference_id)).where(
         col(TrainingItem.run_id) == context.run.id, col(TrainingItem.preference_id).is_not(None)
@@ -96,17 +98,20 @@ def new_preferences(context: TrainingContext, source_run: str, serving: int) -> 
     )
     rows = [row for (row,) in context.store.rows(statement)]
     settings = context.config.training
-    most, lags = most_lag(settings.objective, settings.max_lag), lags_of(context.store, context.origin, rows, serving)
-    return [(row, lags.get(row.id)) for row in rows if most is None or lags.get(row.id, 0) <= most]
+    most, stalenesses = (
+        staleness_limit(settings.objective, settings.max_staleness),
+        staleness_of(context.store, context.origin, rows, promoted_version),
+    )
+    return [(row, stalenesses.get(row.id)) for row in rows if most is None or stalenesses.get(row.id, 0) <= most]
 
 
-def consumed_material(context: TrainingContext, training_id: str) -> Material:
+def consumed_data(context: TrainingContext, training_id: str) -> TrainingData:
     """What a training that was begun earlier is made of."""
     items = context.store.select(TrainingItem, training_id=training_id, order_by="position")
     turns = {row.id: row for row in context.store.select(Turn, id=[i.turn_id for i in items if i.turn_id])}
     rows = {row.id: row for row in context.store.select(Preference, id=[i.preference_id for i in items])}
     told = [turns[item.turn_id] for item in items if item.turn_id is not None]
-    return Material(
+    return TrainingData(
         tuple(told or teacher_texts(context)),
         tuple(rows[item.preference_id] for item in items if item.preference_id is not None),
     )
@@ -116,7 +121,7 @@ def teacher_texts(context: TrainingContext) -> list[Turn]:
     """The teacher's demonstrations for training inputs: those it began with, then those from failed dialogues."""
     train = {example.id for example in context.split(Split.TRAIN)}
     found = []
-    for stage in (Stage.DEMONSTRATE, Stage.REHEARSE):
+    for stage in (Stage.DEMONSTRATE, Stage.COLLECT):
         dialogues = context.store.select(Dialogue, run_id=context.origin, stage=stage, status="finished")
         ids = [dialogue.id for dialogue in dialogues if dialogue.example_id in train]
         found += context.store.select(Turn, dialogue_id=ids, kind=TurnKind.DEMONSTRATION, order_by="created_at")
@@ -142,14 +147,14 @@ def wants_teacher_pairs(config: RunConfig) -> bool:
     )
 
 
-def _lessons(
+def _examples(
     context: TrainingContext, objective: Objective, demonstrations: Sequence[Turn], preferences: list[Preference]
-) -> list[Lesson]:
+) -> list[SourcedExample]:
     if objective.needs == "demonstrations":
-        return demonstration_lessons(context, demonstrations)
+        return demonstration_examples(context, demonstrations)
     chains = rankings(preferences)
     texts = _texts(context, [turn for chain in chains for turn in chain.turns])
-    inputs = {row.id: row.text for row in context.store.select(Example, id=[p.example_id for p in preferences])}
+    inputs = {row.id: row.text for row in context.store.select(ExampleRow, id=[p.example_id for p in preferences])}
     targets = _targets(context, demonstrations) if objective.uses_target else {}
     lessons = []
     for chain in chains:
@@ -158,13 +163,13 @@ def _lessons(
         if objective.needs == "pairs":
             for row in chain.preferences:
                 pair = texts[row.chosen_turn_id], texts[row.rejected_turn_id]
-                lessons.append(Lesson(TrainingExample(row.id, prompt, pair, target, row.margin), (row.id,)))
+                lessons.append(SourcedExample(TrainingExample(row.id, prompt, pair, target, row.margin), (row.id,)))
             continue
         ranked = tuple(texts[turn] for turn in chain.turns)
         completions = ranked[:1] if objective.needs == "chosen" else ranked
         margin = min(row.margin for row in chain.preferences)
         ids = tuple(row.id for row in chain.preferences)
-        lessons.append(Lesson(TrainingExample(ids[0], prompt, completions, target, margin), ids))
+        lessons.append(SourcedExample(TrainingExample(ids[0], prompt, completions, target, margin), ids))
     return lessons
 
 
@@ -177,10 +182,10 @@ def _targets(context: TrainingContext, demonstrations: Sequence[Turn]) -> dict[s
     return targets
 
 
-def _inputs_of(context: TrainingContext, turns: Sequence[Turn]) -> dict[str, Example]:
+def _inputs_of(context: TrainingContext, turns: Sequence[Turn]) -> dict[str, ExampleRow]:
     """The input of each turn's dialogue, by the dialogue's id."""
     dialogues = context.store.select(Dialogue, id=list({turn.dialogue_id for turn in turns}))
-    examples = {row.id: row for row in context.store.select(Example, id=[d.example_id for d in dialogues])}
+    examples = {row.id: row for row in context.store.select(ExampleRow, id=[d.example_id for d in dialogues])}
     return {dialogue.id: examples[dialogue.example_id] for dialogue in dialogues}
 
 

@@ -10,7 +10,7 @@ from ...store import Preference
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Turns of one dialogue, the best first, and the preferences that say so."""
+    """TrainGate of one dialogue, the best first, and the preferences that say so."""
 
     turns: tuple[str, ...]
     preferences: tuple[Preference, ...]

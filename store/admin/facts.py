@@ -10,7 +10,7 @@ from ...core.errors import StoreError
 from ..dialects.engine import reading_engine
 from ..dialects.location import is_postgresql, normalize_url, shown_url, sqlite_path
 from ..dialects.postgresql import reason
-from ..schema import Row
+from ..schema import TableModel
 from .migrate import current_revision, head
 
 
@@ -51,7 +51,7 @@ def store_facts(url: str) -> StoreFacts:
             raise StoreError(f"{shown_url(url)!r} is not an openmic store: name another with --store")
         with engine.connect() as connection:
             present = set(inspect(connection).get_table_names())
-            tables = [table for table in Row.metadata.sorted_tables if table.name in present]
+            tables = [table for table in TableModel.metadata.sorted_tables if table.name in present]
             rows = {
                 table.name: connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables
             }

@@ -18,15 +18,15 @@ from ...core.errors import StoreError
 from ..dialects.engine import changing_schema, place_of, writing_engine
 from ..dialects.location import normalize_url
 from ..dialects.postgresql import reason
-from ..schema import Row
+from ..schema import TableModel
 from ..tables import annotation as annotations
 from ..tables import training as lineage
 from ..tables import transcript as tables
 from .backup import back_up_beside
 
 _SCRIPTS = Path(__file__).parents[1] / "migrations"
-# Row.metadata knows a table once its module is imported.
-assert {annotations.Annotation.metadata, lineage.Adapter.metadata, tables.Run.metadata} == {Row.metadata}
+# TableModel.metadata knows a table once its module is imported.
+assert {annotations.Annotation.metadata, lineage.Adapter.metadata, tables.Run.metadata} == {TableModel.metadata}
 SEARCHED = ("turn", "example")
 """Tables with full-text search."""
 _SEARCH = {
@@ -42,7 +42,7 @@ def migration_config(connection: Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    config.attributes["metadata"] = Row.metadata
+    config.attributes["metadata"] = TableModel.metadata
     config.attributes["include_name"] = is_ours
     return config
 

@@ -12,20 +12,30 @@ from ..dialects.engine import changing_schema, writing
 from ..dialects.postgresql import reason
 from ..dialects.sqlite import vacuum
 from ..reading import Reader
-from ..schema import Row, column_of, table_of
+from ..schema import TableModel, column_of, table_of
 from ..store import Store
 from ..tables.training import Evaluation, EvaluationItem, Training, TrainingMetric
-from ..tables.transcript import Ballot, Critique, Dialogue, Example, Preference, PromptTemplate, Run, RunExample, Turn
+from ..tables.transcript import (
+    BallotRow,
+    CritiqueRow,
+    Dialogue,
+    ExampleRow,
+    Preference,
+    PromptTemplateRow,
+    Run,
+    RunExample,
+    Turn,
+)
 from .migrate import SEARCHED
 
 _THROUGH: dict[Table, tuple[str, type[SQLModel], str]] = {
-    table_of(Ballot): ("turn_id", Turn, "id"),
-    table_of(Critique): ("turn_id", Turn, "id"),
+    table_of(BallotRow): ("turn_id", Turn, "id"),
+    table_of(CritiqueRow): ("turn_id", Turn, "id"),
     table_of(TrainingMetric): ("training_id", Training, "id"),
     table_of(EvaluationItem): ("evaluation_id", Evaluation, "id"),
 }
 """How rows without a run of their own belong to one: by which column, of which table."""
-_SHARED = frozenset({table_of(Example), table_of(PromptTemplate)})
+_SHARED = frozenset({table_of(ExampleRow), table_of(PromptTemplateRow)})
 
 
 def prunable(
@@ -122,7 +132,7 @@ def _index_again(connection: Connection) -> None:
 def _conditions(run_ids: Sequence[str]) -> list[tuple[Table, ColumnElement[bool]]]:
     """Which rows belong to runs, for each table of which any can; those that refer to others first."""
     found: list[tuple[Table, ColumnElement[bool]]] = []
-    for table in reversed(Row.metadata.sorted_tables):
+    for table in reversed(TableModel.metadata.sorted_tables):
         if table.name == "run":
             found.append((table, table.c.id.in_(run_ids)))
         elif table in _THROUGH:
@@ -135,7 +145,7 @@ def _conditions(run_ids: Sequence[str]) -> list[tuple[Table, ColumnElement[bool]
 
 
 def _unused() -> list[tuple[Table, ColumnElement[bool]]]:
-    used = or_(*(col(Example.id).in_(select(col(by.example_id))) for by in (RunExample, Dialogue, Preference)))
+    used = or_(*(col(ExampleRow.id).in_(select(col(by.example_id))) for by in (RunExample, Dialogue, Preference)))
     said = select(col(Turn.template_hash)).where(col(Turn.template_hash).is_not(None))
-    asked = or_(col(PromptTemplate.hash).in_(said), col(PromptTemplate.task).in_(select(col(Run.task))))
-    return [(table_of(Example), ~used), (table_of(PromptTemplate), ~asked)]
+    asked = or_(col(PromptTemplateRow.hash).in_(said), col(PromptTemplateRow.task).in_(select(col(Run.task))))
+    return [(table_of(ExampleRow), ~used), (table_of(PromptTemplateRow), ~asked)]

@@ -17,7 +17,7 @@ from ...core.records import LLMRequest, Message, Sampling
 from ..reading import Reader
 from ..schema import table_of
 from ..tables.training import Adapter, Training, TrainingItem
-from ..tables.transcript import Dialogue, Example, LLMCall, Preference, PromptTemplate, Turn, Verdict
+from ..tables.transcript import Dialogue, ExampleRow, LLMCall, Preference, PromptTemplateRow, Turn, VerdictRow
 
 _PAGE = 2_000
 
@@ -48,9 +48,9 @@ def verify(reader: Reader) -> Iterator[Fault]:
             return
         yield from _references(reader)
     yield from _hashes(reader, Turn, "content", lambda turn: (turn.content_hash, content_hash(turn.content)))
-    yield from _hashes(reader, Example, "input", lambda example: (example.id, content_hash(example.text)))
+    yield from _hashes(reader, ExampleRow, "input", lambda example: (example.id, content_hash(example.text)))
     yield from _hashes(
-        reader, PromptTemplate, "template", lambda t: (t.hash, content_hash([t.role, t.purpose, t.text]))
+        reader, PromptTemplateRow, "template", lambda t: (t.hash, content_hash([t.role, t.purpose, t.text]))
     )
     yield from _hashes(reader, LLMCall, "request", lambda call: (call.key, _request_key(call)))
     yield from _asked(reader)
@@ -151,20 +151,20 @@ def _lineage() -> Iterator[tuple[str, Select[str, str], str]]:
     )
     agrees = or_(
         and_(
-            col(Verdict.first_turn_id) == col(Preference.chosen_turn_id),
-            col(Verdict.second_turn_id) == col(Preference.rejected_turn_id),
-            col(Verdict.outcome) == "win",
+            col(VerdictRow.first_turn_id) == col(Preference.chosen_turn_id),
+            col(VerdictRow.second_turn_id) == col(Preference.rejected_turn_id),
+            col(VerdictRow.outcome) == "win",
         ),
         and_(
-            col(Verdict.second_turn_id) == col(Preference.chosen_turn_id),
-            col(Verdict.first_turn_id) == col(Preference.rejected_turn_id),
-            col(Verdict.outcome) == "loss",
+            col(VerdictRow.second_turn_id) == col(Preference.chosen_turn_id),
+            col(VerdictRow.first_turn_id) == col(Preference.rejected_turn_id),
+            col(VerdictRow.outcome) == "loss",
         ),
     )
     yield (
         "preference",
-        select("preference " + col(Preference.id), col(Verdict.id))
-        .join(Verdict, col(Preference.verdict_id) == col(Verdict.id))
+        select("preference " + col(Preference.id), col(VerdictRow.id))
+        .join(VerdictRow, col(Preference.verdict_id) == col(VerdictRow.id))
         .where(~agrees),
         "is not what its verdict {0} says about the same two turns",
     )

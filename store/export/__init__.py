@@ -1,6 +1,6 @@
 """Transcripts as files that others read: the forms rows can have, and the kinds of files they can be written to."""
 
-from .forms import FORMS, ExportForm, Row
+from .forms import FORMS, ExportForm, ExportRow
 from .rows import export_rows
 from .writing import FILE_KINDS, ExportSummary, FileKind, default_splits, export
 
@@ -8,9 +8,9 @@ __all__ = [
     "FILE_KINDS",
     "FORMS",
     "ExportForm",
+    "ExportRow",
     "ExportSummary",
     "FileKind",
-    "Row",
     "default_splits",
     "export",
     "export_rows",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from .forms import Column, ColumnKind, Row
+from .forms import Column, ColumnKind, ExportRow
 
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 _TYPES: dict[ColumnKind, Any] = {
@@ -25,7 +25,7 @@ def schema_of(columns: Sequence[Column], *, flat: bool = False) -> Any:
                       (column.name, _TYPES[column.kind]) for column in columns])  # fmt: skip
 
 
-def batch_of(rows: Sequence[Row], columns: Sequence[Column], *, flat: bool = False) -> Any:
+def batch_of(rows: Sequence[ExportRow], columns: Sequence[Column], *, flat: bool = False) -> Any:
     """Some rows as one Arrow record batch."""
     messages = {column.name for column in columns if column.kind == "messages"} if flat else set()
     values = [

@@ -8,7 +8,7 @@ from typing import Self
 import pyarrow.csv
 
 from .arrow import batch_of, schema_of
-from .forms import Column, Row
+from .forms import Column, ExportRow
 
 SUFFIX = ".csv"
 
@@ -20,7 +20,7 @@ class CsvFile:
         self._columns = columns
         self._writer = pyarrow.csv.CSVWriter(path, schema_of(columns, flat=True))
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[ExportRow]) -> None:
         """Add rows."""
         self._writer.write_batch(batch_of(rows, self._columns, flat=True))
 

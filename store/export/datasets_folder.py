@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ...core.errors import ConfigError
 from .arrow import batch_of, schema_of
-from .forms import Column, Row
+from .forms import Column, ExportRow
 
 SUFFIX = ".arrow"
 
@@ -21,7 +21,7 @@ class ArrowFile:
         self._columns = columns
         self._writer = pa.ipc.new_stream(path, schema_of(columns))
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[ExportRow]) -> None:
         """Add rows."""
         self._writer.write_batch(batch_of(rows, self._columns))
 

@@ -12,7 +12,7 @@ FORMS: tuple[ExportForm, ...] = get_args(ExportForm)
 ColumnKind = Literal["text", "integer", "number", "boolean", "messages", "json"]
 """`messages` are a list of {role, content}; `json` is any value, written as text so that all rows have one schema."""
 
-Row = dict[str, Any]
+ExportRow = dict[str, Any]
 """A value for each column of a form, None where there is none; `json` is text already."""
 
 

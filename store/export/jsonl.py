@@ -6,12 +6,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .forms import Column, Row
+from .forms import Column, ExportRow
 
 SUFFIX = ".jsonl"
 
 
-def line_of(row: Row) -> str:
+def line_of(row: ExportRow) -> str:
     """A row as one line, without its end."""
     return json.dumps(row, ensure_ascii=False)
 
@@ -22,7 +22,7 @@ class JsonlFile:
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         self._file = path.open("w", encoding="utf-8", newline="\n")
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[ExportRow]) -> None:
         """Add rows."""
         self._file.writelines(line_of(row) + "\n" for row in rows)
 

@@ -8,7 +8,7 @@ from typing import Self
 import pyarrow.parquet
 
 from .arrow import batch_of, schema_of
-from .forms import Column, Row
+from .forms import Column, ExportRow
 
 SUFFIX = ".parquet"
 
@@ -20,7 +20,7 @@ class ParquetFile:
         self._columns = columns
         self._writer = pyarrow.parquet.ParquetWriter(path, schema_of(columns), compression="zstd")
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[ExportRow]) -> None:
         """Add rows."""
         self._writer.write_batch(batch_of(rows, self._columns))
 

@@ -16,7 +16,7 @@ from ...core.errors import StoreError
 from ...core.ids import content_hash
 from ...core.records import Agent, TurnKind
 from ..reading import Reader
-from ..tables.transcript import Dialogue, Example, PromptTemplate, Run, Turn
+from ..tables.transcript import Dialogue, ExampleRow, PromptTemplateRow, Run, Turn
 
 Messages = list[dict[str, str]]
 
@@ -44,8 +44,8 @@ def said(text: str) -> Messages:
     return [{"role": "assistant", "content": text}]
 
 
-def _templates(reader: Reader, run: Run) -> tuple[PromptTemplate, PromptTemplate]:
-    known = reader.select(PromptTemplate, role="student", purpose=["system", "draft"])
+def _templates(reader: Reader, run: Run) -> tuple[PromptTemplateRow, PromptTemplateRow]:
+    known = reader.select(PromptTemplateRow, role="student", purpose=["system", "draft"])
     asked = _draft_of(reader, run)
     pairs = [
         (system, draft)
@@ -68,9 +68,9 @@ def _draft_of(reader: Reader, run: Run) -> tuple[Turn, str] | None:
     """A draft that the student wrote in a run, or in the one it goes back to, with its input."""
     for run_id in _back_from(reader, run):
         statement = (
-            select(Turn, col(Example.text))
+            select(Turn, col(ExampleRow.text))
             .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
-            .join(Example, col(Dialogue.example_id) == col(Example.id))
+            .join(ExampleRow, col(Dialogue.example_id) == col(ExampleRow.id))
             .where(
                 col(Dialogue.run_id) == run_id,
                 col(Turn.run_id) == run_id,
@@ -91,7 +91,7 @@ def _back_from(reader: Reader, run: Run) -> Iterable[str]:
         current = reader.get(Run, current.source_run_id) if current.source_run_id is not None else None
 
 
-def _asks(pair: tuple[PromptTemplate, PromptTemplate], text: str, turn: Turn) -> bool:
+def _asks(pair: tuple[PromptTemplateRow, PromptTemplateRow], text: str, turn: Turn) -> bool:
     environment: Any = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
     system, user = (
         environment.from_string(template.text).render(**values).strip()

@@ -7,7 +7,7 @@ from ...core.records import Split, TurnKind
 from ..conversations import ConversationReader, DialogueLine
 from ..search.filters import DialogueFilter
 from ..tables.transcript import Preference, Run, RunExample, Turn
-from .forms import COLUMNS, ExportForm, Row
+from .forms import COLUMNS, ExportForm, ExportRow
 from .prompts import StudentPrompts, said
 from .transcript import transcript_rows
 
@@ -22,7 +22,7 @@ def export_rows(
     *,
     wanted: DialogueFilter | None = None,
     splits: Collection[Split] = tuple(Split),
-) -> Iterator[Row]:
+) -> Iterator[ExportRow]:
     """What the dialogues of a run come to, in the order they were begun.
 
     `preference` and `kto` rows are of the preferences the dialogues made. `sft` rows are of the teacher's
@@ -79,13 +79,18 @@ def _origin(reader: ConversationReader, run: Run) -> str:
 
 def _preferences(
     reader: ConversationReader, lines: Sequence[DialogueLine], prompts: StudentPrompts, form: ExportForm
-) -> Iterator[Row]:
+) -> Iterator[ExportRow]:
     for line, rows in _preferences_by_line(reader, lines):
         turns = _turns(reader, rows)
         prompt = prompts.prompt(line.example_text)
         for row in rows:
             chosen, rejected = turns[row.chosen_turn_id], turns[row.rejected_turn_id]
-            about: Row = {"prompt": prompt, "input": line.example_text, "preference_id": row.id, **_columns_of(row)}
+            about: ExportRow = {
+                "prompt": prompt,
+                "input": line.example_text,
+                "preference_id": row.id,
+                **_columns_of(row),
+            }
             if form == "preference":
                 yield about | {
                     "chosen": said(chosen.content),
@@ -102,7 +107,7 @@ def _preferences(
 
 def _texts(
     reader: ConversationReader, lines: Sequence[DialogueLine], prompts: StudentPrompts, told: set[str]
-) -> Iterator[Row]:
+) -> Iterator[ExportRow]:
     demonstrated: dict[str, list[Turn]] = {}
     for turn in reader.select(
         Turn,

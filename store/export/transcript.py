@@ -5,15 +5,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..conversations import ConversationReader, DialogueLine
-from ..tables.transcript import Ballot, Critique, LLMCall, PromptTemplate, Turn, Verdict
+from ..tables.transcript import BallotRow, CritiqueRow, LLMCall, PromptTemplateRow, Turn, VerdictRow
 from ..tags import tags_of
-from .forms import COLUMNS, Row
+from .forms import COLUMNS, ExportRow
 
 _OWN = [column.name for column in COLUMNS["transcript"] if column.name in Turn.model_fields]
 _ABOUT_VERDICT = ("first_turn_id", "second_turn_id", "outcome", "consistent", "p_forward", "p_reverse", "p_first")
 
 
-def transcript_rows(reader: ConversationReader, lines: Sequence[DialogueLine]) -> Iterator[Row]:
+def transcript_rows(reader: ConversationReader, lines: Sequence[DialogueLine]) -> Iterator[ExportRow]:
     """A row for each turn of the dialogues, in the order they were said."""
     by_id = {line.dialogue.id: line for line in lines}
     turns = reader.select(Turn, dialogue_id=list(by_id), order_by="seq")
@@ -24,7 +24,7 @@ def transcript_rows(reader: ConversationReader, lines: Sequence[DialogueLine]) -
     tags = tags_of(reader, list(by_id))
     for identity, line in by_id.items():
         dialogue = line.dialogue
-        about: Row = {
+        about: ExportRow = {
             **dialogue.model_dump(mode="json", include={"stage", "round", "replica", "status", "stop_reason", "error"}),
             "example_id": dialogue.example_id,
             "input": line.example_text,
@@ -46,23 +46,23 @@ class _Beside:
 
     def __init__(self, reader: ConversationReader, turns: Sequence[Turn]) -> None:
         ids = [turn.id for turn in turns]
-        self._critiques = {row.turn_id: row for row in reader.select(Critique, turn_id=ids)}
-        self._ballots = {row.turn_id: row for row in reader.select(Ballot, turn_id=ids)}
-        verdicts = reader.select(Verdict, dialogue_id=list({turn.dialogue_id for turn in turns}))
+        self._critiques = {row.turn_id: row for row in reader.select(CritiqueRow, turn_id=ids)}
+        self._ballots = {row.turn_id: row for row in reader.select(BallotRow, turn_id=ids)}
+        verdicts = reader.select(VerdictRow, dialogue_id=list({turn.dialogue_id for turn in turns}))
         self._verdicts = {row.id: row for row in verdicts}
         # Of verdicts from before there were ballots.
         self._halves = {row.forward_turn_id: (row, True) for row in verdicts}
         self._halves |= {row.reverse_turn_id: (row, False) for row in verdicts}
         self._templates = {
             row.hash: row
-            for row in reader.select(PromptTemplate, hash=list({t.template_hash for t in turns if t.template_hash}))
+            for row in reader.select(PromptTemplateRow, hash=list({t.template_hash for t in turns if t.template_hash}))
         }
         self._asked = _messages(reader, turns)
 
-    def of(self, turn: Turn) -> Row:
+    def of(self, turn: Turn) -> ExportRow:
         """Columns for a turn; those that are not there are empty."""
         template = self._templates.get(turn.template_hash or "")
-        found: Row = {
+        found: ExportRow = {
             "template": None if template is None else f"{template.role}.{template.purpose}",
             "template_version": None if template is None else int(template.version),
             "messages": self._asked.get((turn.run_id, turn.request_key or "")),
@@ -73,7 +73,7 @@ class _Beside:
             found |= {"critique_of": critique.target_turn_id, "critique_parsed": critique.parse_ok}
         return found | self._part_of(turn)
 
-    def _part_of(self, turn: Turn) -> Row:
+    def _part_of(self, turn: Turn) -> ExportRow:
         ballot = self._ballots.get(turn.id)
         if ballot is not None:
             verdict, forward = self._verdicts[ballot.verdict_id], ballot.forward

@@ -17,7 +17,7 @@ from ..conversations import ConversationReader
 from ..search.filters import DialogueFilter
 from ..tables.transcript import Run
 from .card import data_card
-from .forms import COLUMNS, ExportForm, Row
+from .forms import COLUMNS, ExportForm, ExportRow
 from .rows import export_rows
 
 FileKind = Literal["jsonl", "csv", "parquet", "datasets"]
@@ -45,7 +45,7 @@ class ExportSummary:
 
 
 class _File(Protocol):
-    def write(self, rows: list[Row]) -> None: ...
+    def write(self, rows: list[ExportRow]) -> None: ...
 
     def __enter__(self) -> "_File": ...
 
@@ -110,7 +110,7 @@ def _check_target(target: Path, card: Path, kind: FileKind, *, single: bool) -> 
 
 
 def _write(
-    rows: Iterator[Row], folder: Path, form: ExportForm, kind: FileKind, *, single: str | None
+    rows: Iterator[ExportRow], folder: Path, form: ExportForm, kind: FileKind, *, single: str | None
 ) -> dict[str, tuple[str, int]]:
     """Write the files; returns by split the name of its file and how many rows are in it."""
     suffix, open_file = _opener(kind)
@@ -152,8 +152,8 @@ def _opener(kind: FileKind) -> tuple[str, Any]:
     return SUFFIX, ArrowFile
 
 
-def _by_split(rows: list[Row]) -> Mapping[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
+def _by_split(rows: list[ExportRow]) -> Mapping[str, list[ExportRow]]:
+    found: dict[str, list[ExportRow]] = {}
     for row in rows:
         found.setdefault(row["split"], []).append(row)
     return found

@@ -13,27 +13,27 @@ from ...core.records import Agent, TurnKind
 from ..reading import Reader
 from ..tables.training import Adapter, Evaluation, EvaluationItem, Training, TrainingItem
 from ..tables.transcript import (
-    Ballot,
-    Critique,
+    BallotRow,
+    CritiqueRow,
     Dialogue,
-    Example,
+    ExampleRow,
     LLMCall,
     Preference,
-    PromptTemplate,
+    PromptTemplateRow,
     Run,
     RunExample,
     Turn,
-    Verdict,
+    VerdictRow,
 )
 from .model import (
     AdapterLineage,
     Ancestor,
     CritiqueLineage,
     Learned,
-    Lesson,
     PreferenceLineage,
     Reply,
     Said,
+    SourcedExample,
     TurnLineage,
     VerdictLineage,
 )
@@ -58,7 +58,7 @@ def explain_turn(reader: Reader, turn_id: str, *, limit: int | None = None) -> T
     run, dialogue = reader.get(Run, turn.run_id), reader.get(Dialogue, turn.dialogue_id)
     assert run is not None
     assert dialogue is not None
-    example = reader.get(Example, dialogue.example_id)
+    example = reader.get(ExampleRow, dialogue.example_id)
     assert example is not None
     part_of = _verdict_of(reader, turn)
     revisions = _revisions(reader, turn)
@@ -77,7 +77,9 @@ def explain_turn(reader: Reader, turn_id: str, *, limit: int | None = None) -> T
         else explain_adapter(reader, run.id, turn.adapter_version, limit=limit),
         part_of=None if part_of is None else _verdicts(reader, [part_of])[part_of.id],
         critiques=_critiques(reader, [turn.id]),
-        verdicts=list(_verdicts(reader, _either(reader, Verdict, "first_turn_id", "second_turn_id", turn.id)).values()),
+        verdicts=list(
+            _verdicts(reader, _either(reader, VerdictRow, "first_turn_id", "second_turn_id", turn.id)).values()
+        ),
         revisions=[said[revision.id] for revision in revisions],
         preferences=preferences,
         lessons=_lessons(reader, turn, preferences),
@@ -144,15 +146,15 @@ def _learned(reader: Reader, items: Sequence[TrainingItem]) -> list[Learned]:
 def _said(reader: Reader, turn_ids: Iterable[str]) -> dict[str, Said]:
     turns = reader.select(Turn, id=list(set(turn_ids)))
     templates = {
-        row.hash: row for row in reader.select(PromptTemplate, hash=_set(turn.template_hash for turn in turns))
+        row.hash: row for row in reader.select(PromptTemplateRow, hash=_set(turn.template_hash for turn in turns))
     }
     return {turn.id: Said(turn=turn, template=templates.get(turn.template_hash or "")) for turn in turns}
 
 
-def _verdicts(reader: Reader, verdicts: Sequence[Verdict]) -> dict[str, VerdictLineage]:
+def _verdicts(reader: Reader, verdicts: Sequence[VerdictRow]) -> dict[str, VerdictLineage]:
     """The verdicts by their ids, in the order they were given."""
-    ballots: dict[str, list[Ballot]] = {verdict.id: [] for verdict in verdicts}
-    for ballot in reader.select(Ballot, verdict_id=list(ballots)):
+    ballots: dict[str, list[BallotRow]] = {verdict.id: [] for verdict in verdicts}
+    for ballot in reader.select(BallotRow, verdict_id=list(ballots)):
         ballots[ballot.verdict_id].append(ballot)
     named = {turn for row in verdicts for turn in (row.first_turn_id, row.second_turn_id)}
     named |= {turn for row in verdicts for turn in (row.forward_turn_id, row.reverse_turn_id)}
@@ -172,7 +174,7 @@ def _verdicts(reader: Reader, verdicts: Sequence[Verdict]) -> dict[str, VerdictL
 
 
 def _critiques(reader: Reader, turn_ids: Iterable[str]) -> list[CritiqueLineage]:
-    rows = reader.select(Critique, target_turn_id=list(set(turn_ids)))
+    rows = reader.select(CritiqueRow, target_turn_id=list(set(turn_ids)))
     said = _said(reader, [row.turn_id for row in rows])
     found = [CritiqueLineage(critique=row, said=said[row.turn_id]) for row in rows]
     return sorted(found, key=lambda critique: (critique.said.turn.dialogue_id, critique.said.turn.seq))
@@ -181,7 +183,7 @@ def _critiques(reader: Reader, turn_ids: Iterable[str]) -> list[CritiqueLineage]
 def _preferences(reader: Reader, rows: Sequence[Preference]) -> list[PreferenceLineage]:
     texts = {turn for row in rows for turn in (row.chosen_turn_id, row.rejected_turn_id)}
     said = _said(reader, texts)
-    verdicts = _verdicts(reader, reader.select(Verdict, id=_set(row.verdict_id for row in rows)))
+    verdicts = _verdicts(reader, reader.select(VerdictRow, id=_set(row.verdict_id for row in rows)))
     critiques: dict[str, list[CritiqueLineage]] = {}
     for critique in _critiques(reader, texts):
         critiques.setdefault(critique.critique.target_turn_id, []).append(critique)
@@ -197,14 +199,14 @@ def _preferences(reader: Reader, rows: Sequence[Preference]) -> list[PreferenceL
     ]
 
 
-def _verdict_of(reader: Reader, turn: Turn) -> Verdict | None:
+def _verdict_of(reader: Reader, turn: Turn) -> VerdictRow | None:
     """The verdict that a turn is part of."""
     if turn.kind is not TurnKind.VERDICT:
         return None
-    ballot = reader.get(Ballot, turn.id)
+    ballot = reader.get(BallotRow, turn.id)
     if ballot is not None:
-        return reader.get(Verdict, ballot.verdict_id)
-    found = _either(reader, Verdict, "forward_turn_id", "reverse_turn_id", turn.id)
+        return reader.get(VerdictRow, ballot.verdict_id)
+    found = _either(reader, VerdictRow, "forward_turn_id", "reverse_turn_id", turn.id)
     return found[0] if found else None
 
 
@@ -218,14 +220,16 @@ def _revisions(reader: Reader, turn: Turn) -> list[Turn]:
     return [revision for revision in made if revision.seq > turn.seq][:1]
 
 
-def _preferences_of(reader: Reader, turn: Turn, revisions: Sequence[Turn], part_of: Verdict | None) -> list[Preference]:
+def _preferences_of(
+    reader: Reader, turn: Turn, revisions: Sequence[Turn], part_of: VerdictRow | None
+) -> list[Preference]:
     if part_of is not None:
         return reader.select(Preference, verdict_id=part_of.id, order_by="created_at")
     texts = [revision.id for revision in revisions] if turn.kind is TurnKind.CRITIQUE else [turn.id]
     return _either(reader, Preference, "chosen_turn_id", "rejected_turn_id", texts)
 
 
-def _lessons(reader: Reader, turn: Turn, preferences: Sequence[PreferenceLineage]) -> list[Lesson]:
+def _lessons(reader: Reader, turn: Turn, preferences: Sequence[PreferenceLineage]) -> list[SourcedExample]:
     by_id = {found.preference.id: found for found in preferences}
     items = [
         *reader.select(TrainingItem, turn_id=turn.id),
@@ -236,7 +240,7 @@ def _lessons(reader: Reader, turn: Turn, preferences: Sequence[PreferenceLineage
     # A run that works on another's transcripts has copies of that run's adapters.
     adapters = {row.training_id: row for row in made if row.run_id == trainings[row.training_id or ""].run_id}
     found = [
-        Lesson(
+        SourcedExample(
             training=trainings[item.training_id],
             adapter=adapters.get(item.training_id),
             evaluations=_evaluations(reader, adapters.get(item.training_id)),
@@ -264,7 +268,7 @@ def _set(ids: Iterable[str | None]) -> list[str]:
     return [identity for identity in dict.fromkeys(ids) if identity is not None]
 
 
-def _split(reader: Reader, run: Run, example: Example) -> str | None:
+def _split(reader: Reader, run: Run, example: ExampleRow) -> str | None:
     """Which part an input plays: what a run works on belongs to the campaign it goes back to."""
     place = reader.get(RunExample, (run.id, example.id))
     if place is not None or run.source_run_id is None:

@@ -7,16 +7,16 @@ from sqlmodel import SQLModel
 
 from ..tables.training import Adapter, Evaluation, EvaluationItem, Training, TrainingItem
 from ..tables.transcript import (
-    Ballot,
-    Critique,
+    BallotRow,
+    CritiqueRow,
     Dialogue,
-    Example,
+    ExampleRow,
     LLMCall,
     Preference,
-    PromptTemplate,
+    PromptTemplateRow,
     Run,
     Turn,
-    Verdict,
+    VerdictRow,
 )
 
 
@@ -47,7 +47,7 @@ class Said(Lineage):
     """A turn with the prompt behind it."""
 
     turn: Turn
-    template: PromptTemplate | None
+    template: PromptTemplateRow | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Reply(Lineage):
     """One of the replies that went into a verdict."""
 
     said: Said
-    ballot: Ballot | None
+    ballot: BallotRow | None
     """None in stores from before ballots were kept."""
     forward: bool
     """Whether the verdict's first text was shown first."""
@@ -65,7 +65,7 @@ class Reply(Lineage):
 class VerdictLineage(Lineage):
     """A verdict, its two texts, and the replies of both orders."""
 
-    verdict: Verdict
+    verdict: VerdictRow
     first: Turn
     second: Turn
     replies: list[Reply]
@@ -75,7 +75,7 @@ class VerdictLineage(Lineage):
 class CritiqueLineage(Lineage):
     """A critique, taken apart, and the turn it was said in."""
 
-    critique: Critique
+    critique: CritiqueRow
     said: Said
 
 
@@ -129,7 +129,7 @@ class AdapterLineage(Lineage):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson(Lineage):
+class SourcedExample(Lineage):
     """A training that learned from a turn, what it made, and how that did."""
 
     training: Training
@@ -147,7 +147,7 @@ class TurnLineage(Lineage):
     said: Said
     run: Run
     dialogue: Dialogue
-    example: Example
+    example: ExampleRow
     split: str | None
     """Which part the input plays in the run."""
     call: LLMCall | None
@@ -166,6 +166,6 @@ class TurnLineage(Lineage):
     """What was made of it; of a critique, what was written after it."""
     preferences: list[PreferenceLineage] = field(default_factory=list)
     """Those it is in, of all runs; of a verdict's turn those it made, of a critique those of the revision after it."""
-    lessons: list[Lesson] = field(default_factory=list)
+    lessons: list[SourcedExample] = field(default_factory=list)
     examined: list[EvaluationItem] = field(default_factory=list)
     """Evaluations it was judged in, as output or as reference."""

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from ...core.records import Agent, Stage
 from ..schema import column_of
-from ..tables.transcript import Dialogue, DialogueStatus, Example, Turn, Verdict
+from ..tables.transcript import Dialogue, DialogueStatus, ExampleRow, Turn, VerdictRow
 from ..tags import has_tag
 from .words import example_matches, terms_of, turn_matches
 
@@ -74,10 +74,10 @@ class DialogueFilter:
 
 
 def sort_key(order: DialogueOrder) -> ColumnElement[Any]:
-    """What dialogues are sorted by, for a SELECT that joins their `Example`."""
+    """What dialogues are sorted by, for a SELECT that joins their `ExampleRow`."""
     match order.removeprefix("-"):
         case "input":
-            return column_of(Example, "text")
+            return column_of(ExampleRow, "text")
         case "turns":
             return turn_count()
     return column_of(Dialogue, "started_at")
@@ -140,8 +140,8 @@ def _of_all(element: _HoldsWords, compiler: SQLCompiler, **options: object) -> s
 
 
 def _has_verdict(wanted: VerdictFilter) -> ColumnElement[bool]:
-    condition = ~col(Verdict.consistent) if wanted == "inconsistent" else col(Verdict.outcome) == wanted
-    found = select(col(Verdict.id)).where(col(Verdict.dialogue_id) == col(Dialogue.id), condition)
+    condition = ~col(VerdictRow.consistent) if wanted == "inconsistent" else col(VerdictRow.outcome) == wanted
+    found = select(col(VerdictRow.id)).where(col(VerdictRow.dialogue_id) == col(Dialogue.id), condition)
     return found.correlate(Dialogue).exists()
 
 
@@ -155,10 +155,10 @@ def _holds(text: str, run_id: str) -> ColumnElement[bool]:
         # PostgreSQL would turn an EXISTS into a look-up of all after all.
         one = select(literal(True)).where(col(Turn.dialogue_id) == col(Dialogue.id), matches).limit(1)
         held = case((common, one.correlate(Dialogue).scalar_subquery()), else_=col(Dialogue.id).in_(turns))
-        inputs = select(col(Example.id)).where(example_matches(terms)).correlate(None)
+        inputs = select(col(ExampleRow.id)).where(example_matches(terms)).correlate(None)
         return _HoldsWords(
             or_(example_matches(terms), _has_turn(matches)), or_(col(Dialogue.example_id).in_(inputs), held)
         )
     # No index knows signs.
     said = _has_turn(col(Turn.content).contains(text, autoescape=True))
-    return or_(col(Example.text).contains(text, autoescape=True), said)
+    return or_(col(ExampleRow.text).contains(text, autoescape=True), said)

@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from ...core.errors import NotFoundError
 from ..reading import Reader
-from ..tables.transcript import Dialogue, Example, Turn
+from ..tables.transcript import Dialogue, ExampleRow, Turn
 from .words import Term, Word, example_matches, terms_of, turn_matches, turn_query, words_of
 
 LATEST_TURNS, LATEST_INPUTS = 500, 100
@@ -108,12 +108,12 @@ def _turns(reader: Reader, terms: Sequence[Term], run_id: str | None) -> Select[
 
 def _inputs(terms: Sequence[Term], run_id: str | None) -> Select[Any]:
     """The turn that stands for each input that matches."""
-    of_input = select(col(Dialogue.id)).where(col(Dialogue.example_id) == col(Example.id)).correlate(Example)
+    of_input = select(col(Dialogue.id)).where(col(Dialogue.example_id) == col(ExampleRow.id)).correlate(ExampleRow)
     if run_id is not None:
         of_input = of_input.where(col(Dialogue.run_id) == run_id)
     latest = of_input.order_by(col(Dialogue.started_at).desc(), col(Dialogue.id)).limit(1).scalar_subquery()
     found = (
-        select(col(Example.text).label("text"), latest.label("dialogue_id")).where(example_matches(terms)).subquery()
+        select(col(ExampleRow.text).label("text"), latest.label("dialogue_id")).where(example_matches(terms)).subquery()
     )
     first = select(col(Turn.id)).where(col(Turn.dialogue_id) == col(Dialogue.id)).correlate(Dialogue)
     turn_id = func.coalesce(col(Dialogue.final_turn_id), first.order_by(col(Turn.seq)).limit(1).scalar_subquery())
@@ -150,7 +150,7 @@ def _places(words: Sequence[Word], term: Term) -> list[int]:
 def _hits(reader: Reader, matches: Sequence[_Match], terms: Sequence[Term]) -> list[SearchHit]:
     turns = {turn.id: turn for turn in reader.select(Turn, id=[match.turn_id for match in matches])}
     dialogues = {one.id: one for one in reader.select(Dialogue, id=[turn.dialogue_id for turn in turns.values()])}
-    examples = {one.id: one for one in reader.select(Example, id=[one.example_id for one in dialogues.values()])}
+    examples = {one.id: one for one in reader.select(ExampleRow, id=[one.example_id for one in dialogues.values()])}
     hits = []
     for match in matches:
         turn = turns[match.turn_id]

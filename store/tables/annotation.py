@@ -10,7 +10,7 @@ from sqlalchemy import JSON, Index, text
 from sqlmodel import Field
 from sqlmodel.sql.sqltypes import AutoString
 
-from ..schema import Row, index_where_set, now
+from ..schema import TableModel, index_where_set, now
 
 AuthorKind = Literal["human", "llm", "code"]
 
@@ -22,7 +22,7 @@ CORRECTION = "correction"
 """Of a preference: what the person says in its place. `data["corrects"]` is the id of what it takes the place of."""
 
 
-class Annotation(Row, table=True):
+class Annotation(TableModel, table=True):
     """One label, score or remark."""
 
     __tablename__ = "annotation"

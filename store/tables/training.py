@@ -13,7 +13,7 @@ from sqlmodel import Field
 from sqlmodel.sql.sqltypes import AutoString
 
 from ...core.records import Outcome, Split
-from ..schema import Row, index_where_set, member_of, now
+from ..schema import TableModel, index_where_set, member_of, now
 
 AdapterStage = Literal["base", "imitation", "round"]
 AdapterStatus = Literal["candidate", "promoted", "rolled_back"]
@@ -22,7 +22,7 @@ TrainingStatus = Literal["running", "finished", "failed"]
 EvaluationStatus = Literal["running", "finished"]
 
 
-class Training(Row, table=True):
+class Training(TableModel, table=True):
     """One fine-tuning: from a starting adapter and a list of items to a new adapter."""
 
     __tablename__ = "training"
@@ -47,7 +47,7 @@ class Training(Row, table=True):
     finished_at: AwareDatetime | None = None
 
 
-class TrainingItem(Row, table=True):
+class TrainingItem(TableModel, table=True):
     """One thing a training learned from: a turn, or a preference, which one training of a run consumes for good."""
 
     __tablename__ = "training_item"
@@ -66,7 +66,7 @@ class TrainingItem(Row, table=True):
     preference_id: str | None = Field(default=None, foreign_key="preference.id", index=True)
 
 
-class TrainingMetric(Row, table=True):
+class TrainingMetric(TableModel, table=True):
     """What was measured at one optimizer step."""
 
     __tablename__ = "training_metric"
@@ -76,7 +76,7 @@ class TrainingMetric(Row, table=True):
     values: dict[str, Any] = Field(sa_type=JSON)
 
 
-class Adapter(Row, table=True):
+class Adapter(TableModel, table=True):
     """One version of the student. Version 0, stage `base`, is the base model without an adapter."""
 
     __tablename__ = "adapter"
@@ -103,7 +103,7 @@ class Adapter(Row, table=True):
     decided_at: AwareDatetime | None = None
 
 
-class Evaluation(Row, table=True):
+class Evaluation(TableModel, table=True):
     """The judge's examination of one adapter on one split."""
 
     __tablename__ = "evaluation"
@@ -119,7 +119,7 @@ class Evaluation(Row, table=True):
     finished_at: AwareDatetime | None = None
 
 
-class EvaluationItem(Row, table=True):
+class EvaluationItem(TableModel, table=True):
     """How the adapter did on one input, against a reference text."""
 
     __tablename__ = "evaluation_item"

@@ -13,7 +13,7 @@ from sqlmodel import Field
 from sqlmodel.sql.sqltypes import AutoString
 
 from ...core.records import Agent, Outcome, PreferenceSource, Role, Split, Stage, TurnKind, VerdictMethod
-from ..schema import Row, index_where_set, member_of, now
+from ..schema import TableModel, index_where_set, member_of, now
 
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
 RunKind = Literal["campaign", "train", "rejudge"]
@@ -21,7 +21,7 @@ RunKind = Literal["campaign", "train", "rejudge"]
 DialogueStatus = Literal["pending", "finished", "failed"]
 
 
-class Run(Row, table=True):
+class Run(TableModel, table=True):
     """One execution of a campaign, with everything it was started with."""
 
     __tablename__ = "run"
@@ -52,7 +52,7 @@ class Run(Row, table=True):
     error: str | None = None
 
 
-class Example(Row, table=True):
+class ExampleRow(TableModel, table=True):
     """One literal input, shared by all runs. Its id is the hash of its content."""
 
     __tablename__ = "example"
@@ -61,7 +61,7 @@ class Example(Row, table=True):
     text: str
 
 
-class RunExample(Row, table=True):
+class RunExample(TableModel, table=True):
     """That a run uses an input, and where in the run's order it comes."""
 
     __tablename__ = "run_example"
@@ -73,7 +73,7 @@ class RunExample(Row, table=True):
     """Which part the input plays in this run; the shares of the splits are a run's own."""
 
 
-class PromptTemplate(Row, table=True):
+class PromptTemplateRow(TableModel, table=True):
     """A prompt before anything was filled in. Its hash is that of its text and of what it is for."""
 
     __tablename__ = "prompt_template"
@@ -86,7 +86,7 @@ class PromptTemplate(Row, table=True):
     text: str
 
 
-class Dialogue(Row, table=True):
+class Dialogue(TableModel, table=True):
     """One input's conversation at one stage of a run. `replica` tells repeated dialogues about one input apart."""
 
     __tablename__ = "dialogue"
@@ -115,7 +115,7 @@ class Dialogue(Row, table=True):
     finished_at: AwareDatetime | None = None
 
 
-class Turn(Row, table=True):
+class Turn(TableModel, table=True):
     """One thing one agent said, with all that is needed to see why. Never altered."""
 
     __tablename__ = "turn"
@@ -166,7 +166,7 @@ class Turn(Row, table=True):
     created_at: AwareDatetime = Field(default_factory=now, index=True)
 
 
-class Verdict(Row, table=True):
+class VerdictRow(TableModel, table=True):
     """A preference between two texts, asked in both orders."""
 
     __tablename__ = "verdict"
@@ -196,7 +196,7 @@ class Verdict(Row, table=True):
     created_at: AwareDatetime = Field(default_factory=now)
 
 
-class Ballot(Row, table=True):
+class BallotRow(TableModel, table=True):
     """One reply that went into a verdict: of one critic, in one order, and of several where labels were sampled."""
 
     __tablename__ = "ballot"
@@ -212,7 +212,7 @@ class Ballot(Row, table=True):
     method: VerdictMethod = Field(sa_type=AutoString)
 
 
-class Critique(Row, table=True):
+class CritiqueRow(TableModel, table=True):
     """What a critique turn says about another turn, taken apart."""
 
     __tablename__ = "critique"
@@ -226,7 +226,7 @@ class Critique(Row, table=True):
     """False where the critic did not keep to the form and its whole text was taken instead."""
 
 
-class Preference(Row, table=True):
+class Preference(TableModel, table=True):
     """One text over another, to be learned from."""
 
     __tablename__ = "preference"
@@ -254,7 +254,7 @@ class Preference(Row, table=True):
     created_at: AwareDatetime = Field(default_factory=now)
 
 
-class LLMCall(Row, table=True):
+class LLMCall(TableModel, table=True):
     """A question to a large model and its reply, kept so that it is never paid for twice."""
 
     __tablename__ = "llm_call"

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from openmic.agents.cast import Critic, StudentAgent, Teacher
-from openmic.agents.critique import REMINDER, CritiqueText
+from openmic.agents.critique import REMINDER, Critique
 from openmic.agents.llm import Exchange
 from openmic.agents.tasks.task import Task
 from openmic.core.config import VerdictSettings
@@ -55,7 +55,7 @@ def test_the_teacher_hears_what_was_heard_too_often(simulated: SimulatedCast, ta
     _, requests = with_client(
         simulated.base_url,
         "sim-teacher",
-        lambda llm: Teacher(task, llm, "sim-teacher", 7).demonstrate(TEXT, 2, heard=["sends its regards"]),
+        lambda llm: Teacher(task, llm, "sim-teacher", 7).demonstrate(TEXT, 2, overused=["sends its regards"]),
     )
     assert "<heard>\nsends its regards\n</heard>" in requests[0].messages[1].content
 
@@ -129,7 +129,7 @@ def test_a_critique_is_had_from_an_endpoint_that_knows_no_schemas(endpoint: Scri
 
 def criticise(
     endpoint: ScriptedEndpoint, task: Task, script: Callable[[Asked, int], Answer]
-) -> tuple[tuple[Exchange, CritiqueText], list[LLMRequest]]:
+) -> tuple[tuple[Exchange, Critique], list[LLMRequest]]:
     endpoint.chat = script
     return with_client(
         endpoint.base_url, "m", lambda llm: Critic(task, llm, ["m", "juror"], 7, VerdictSettings()).criticise(TEXT, "x")
@@ -159,14 +159,14 @@ def test_a_critique_that_was_cut_off_is_given_more_room(endpoint: ScriptedEndpoi
 @pytest.mark.parametrize(
     ("replies", "kept", "of"),
     [
-        (("Let the bus speak.", "Let the bus answer."), CritiqueText("", "", "Let the bus speak.", parsed=False), 0),
-        (('{"missing": "A joke.", "su', ""), CritiqueText("", "A joke.", "", parsed=False), 0),
-        (("{", "Just be brief."), CritiqueText("", "", "Just be brief.", parsed=False), 1),
-        (("I'm sorry, but I can't help with that.", "{}"), CritiqueText("", "", "", parsed=False), 0),
+        (("Let the bus speak.", "Let the bus answer."), Critique("", "", "Let the bus speak.", parsed=False), 0),
+        (('{"missing": "A joke.", "su', ""), Critique("", "A joke.", "", parsed=False), 0),
+        (("{", "Just be brief."), Critique("", "", "Just be brief.", parsed=False), 1),
+        (("I'm sorry, but I can't help with that.", "{}"), Critique("", "", "", parsed=False), 0),
     ],
 )
 def test_of_two_replies_that_miss_the_form_the_one_that_says_more_is_kept(
-    endpoint: ScriptedEndpoint, task: Task, replies: tuple[str, str], kept: CritiqueText, of: int
+    endpoint: ScriptedEndpoint, task: Task, replies: tuple[str, str], kept: Critique, of: int
 ) -> None:
     (exchange, critique), requests = criticise(endpoint, task, in_turn(*replies))
     assert critique == kept

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openmic.agents.critique import CRITIQUE_SCHEMA, NO_ADVICE, CritiqueText, advice, parse_critique
+from openmic.agents.critique import CRITIQUE_SCHEMA, NO_ADVICE, Critique, advice, parse_critique
 from openmic.simulator.faults import break_json
 
 from ..properties import steady
@@ -13,7 +13,7 @@ from .broken_critiques import MANNERS, Broken, broken_critiques, truncated
 
 PARTS = {"works": "It is short.", "missing": "A joke.", "suggestion": 'Let the {bus} say "no".'}
 JSON = json.dumps(PARTS)
-READ = CritiqueText(**PARTS, parsed=True)
+READ = Critique(**PARTS, parsed=True)
 
 
 @pytest.mark.parametrize(
@@ -34,51 +34,49 @@ def test_json_is_found_in_whatever_it_is_wrapped_in(text: str) -> None:
 
 
 def test_a_suggestion_is_enough() -> None:
-    assert parse_critique('{"suggestion": " Be brief. "}') == CritiqueText("", "", "Be brief.", parsed=True)
-    assert parse_critique('{"works": null, "missing": ["a"], "suggestion": "b"}') == CritiqueText(
-        "", "a", "b", parsed=True
-    )
+    assert parse_critique('{"suggestion": " Be brief. "}') == Critique("", "", "Be brief.", parsed=True)
+    assert parse_critique('{"works": null, "missing": ["a"], "suggestion": "b"}') == Critique("", "a", "b", parsed=True)
 
 
 @pytest.mark.parametrize(
     ("text", "read"),
     [
-        (JSON[: JSON.index("bus}") + 3], CritiqueText("It is short.", "A joke.", "Let the {bus", parsed=True)),
+        (JSON[: JSON.index("bus}") + 3], Critique("It is short.", "A joke.", "Let the {bus", parsed=True)),
         (repr(PARTS), READ),
         (JSON.replace('\\"', '"'), READ),
         (json.dumps({"critique": [PARTS]}), READ),
-        ('{"suggestion": ["a", "b"]}', CritiqueText("", "", "a b", parsed=True)),
+        ('{"suggestion": ["a", "b"]}', Critique("", "", "a b", parsed=True)),
         (
             "Works: it is short.\nMissing:  a joke.\nSuggestion: let the bus speak.",
-            CritiqueText("it is short.", "a joke.", "let the bus speak.", parsed=True),
+            Critique("it is short.", "a joke.", "let the bus speak.", parsed=True),
         ),
         (
             "**What works:** it\n\n**What's missing:** “a joke”\n\n- **One concrete suggestion:** let the bus\nspeak",
-            CritiqueText("it", "“a joke”", "let the bus speak", parsed=True),
+            Critique("it", "“a joke”", "let the bus speak", parsed=True),
         ),
-        ('{"suggestion": ' + "1" * 30 + "}", CritiqueText("", "", "1" * 30, parsed=True)),
+        ('{"suggestion": ' + "1" * 30 + "}", Critique("", "", "1" * 30, parsed=True)),
     ],
     ids=["cut", "single quotes", "bare quotes", "nested", "a list", "headings", "bold headings", "a number"],
 )
-def test_what_a_person_could_read_is_read(text: str, read: CritiqueText) -> None:
+def test_what_a_person_could_read_is_read(text: str, read: Critique) -> None:
     assert parse_critique(text) == read
 
 
 @pytest.mark.parametrize(
     ("text", "read"),
     [
-        ('{"works": "a", "missing": "b"}', CritiqueText("a", "b", "", parsed=False)),
-        ('{"works": "a", "missi', CritiqueText("a", "", "", parsed=False)),
-        ('{"suggestion": null}', CritiqueText("", "", "", parsed=False)),
-        ("Let the bus speak:\n“No.”", CritiqueText("", "", "Let the bus speak: “No.”", parsed=False)),
-        ("{ not json at all }", CritiqueText("", "", "not json at all", parsed=False)),
-        ("```\nBe brief.\n```", CritiqueText("", "", "Be brief.", parsed=False)),
-        ("{}}}", CritiqueText("", "", "", parsed=False)),
-        ("<think>It should be brief", CritiqueText("", "", "", parsed=False)),
+        ('{"works": "a", "missing": "b"}', Critique("a", "b", "", parsed=False)),
+        ('{"works": "a", "missi', Critique("a", "", "", parsed=False)),
+        ('{"suggestion": null}', Critique("", "", "", parsed=False)),
+        ("Let the bus speak:\n“No.”", Critique("", "", "Let the bus speak: “No.”", parsed=False)),
+        ("{ not json at all }", Critique("", "", "not json at all", parsed=False)),
+        ("```\nBe brief.\n```", Critique("", "", "Be brief.", parsed=False)),
+        ("{}}}", Critique("", "", "", parsed=False)),
+        ("<think>It should be brief", Critique("", "", "", parsed=False)),
     ],
     ids=["no suggestion", "cut before it", "null", "prose", "braces", "a fence", "nothing but marks", "a thought"],
 )
-def test_what_holds_no_suggestion_in_its_place_keeps_what_it_says(text: str, read: CritiqueText) -> None:
+def test_what_holds_no_suggestion_in_its_place_keeps_what_it_says(text: str, read: Critique) -> None:
     assert parse_critique(text) == read
 
 
@@ -100,7 +98,7 @@ def test_a_reply_of_any_size_is_read_in_no_time(text: str) -> None:
 
 
 def test_nothing_is_nothing() -> None:
-    assert parse_critique(" \n") == CritiqueText("", "", "", parsed=False)
+    assert parse_critique(" \n") == Critique("", "", "", parsed=False)
 
 
 def test_the_simulated_critics_broken_json_is_read() -> None:
@@ -153,4 +151,4 @@ PART = st.text(st.sampled_from('{}":\\`\n abcé')).map(str.strip)
 def test_what_was_written_by_the_schema_is_read_back(parts: dict[str, str]) -> None:
     assert set(parts) == set(CRITIQUE_SCHEMA["required"])
     one_line = {name: " ".join(text.split()) for name, text in parts.items()}
-    assert parse_critique(json.dumps(parts)) == CritiqueText(**one_line, parsed=True)
+    assert parse_critique(json.dumps(parts)) == Critique(**one_line, parsed=True)

@@ -59,7 +59,7 @@ def content(prompt: str, tag: str) -> str:
 
 
 def rendered(task: Task, role: str, purpose: str, values: dict[str, Any]) -> str:
-    return task.render(role, purpose, **({"count": 3, "heard": ["a plain ending"]} | values))[1].content
+    return task.render(role, purpose, **({"count": 3, "overused": ["a plain ending"]} | values))[1].content
 
 
 def test_there_are_attempts_enough_and_of_every_size() -> None:
@@ -86,7 +86,7 @@ def test_a_text_stays_in_its_tag_and_can_be_read_as_it_was(task: Task, attempt: 
 def test_an_ending_heard_too_often_stays_in_its_tag(task: Task, attempt: str) -> None:
     for role, purpose, names in PROMPTS:
         values = dict.fromkeys(names, "plain")
-        prompt = rendered(task, role, purpose, values | {"heard": [attempt]})
+        prompt = rendered(task, role, purpose, values | {"overused": [attempt]})
         assert tags(prompt) == tags(rendered(task, role, purpose, values))
         if "<heard>" in prompt:
             assert unescape(content(prompt, "heard")) == f"\n{attempt}\n"
@@ -101,7 +101,7 @@ def ask(simulated: SimulatedCast) -> Iterator[Ask]:
     with httpx.Client(base_url=simulated.base_url, timeout=20) as client:
 
         def put(task: Task, purpose: str, **values: Any) -> str:
-            messages = [message.model_dump() for message in task.render("critic", purpose, heard=[], **values)]
+            messages = [message.model_dump() for message in task.render("critic", purpose, overused=[], **values)]
             body: dict[str, Any] = {"model": "sim-critic", "messages": messages, "temperature": 0}
             if purpose == "critique":
                 body["response_format"] = {"type": "json_object"}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from openmic.store import Store, Turn, Verdict
+from openmic.store import Store, Turn, VerdictRow
 
 from . import chromium
-from .looking import origin_of, tab, viewing
+from .looking import campaign_of, tab, viewing
 
 WINDOW = {"width": 1180, "height": 860}
 RATER = "Ann"
@@ -28,7 +28,7 @@ def pages_of(store: Store, name: str) -> dict[str, str]:
     """
     run = store.resolve_run(name).id
     revisions = store.select(Turn, run_id=run, kind="revision", limit=1)
-    if not revisions or not store.select(Verdict, run_id=run, agent="judge", limit=1):
+    if not revisions or not store.select(VerdictRow, run_id=run, agent="judge", limit=1):
         raise SystemExit(f"the run {run} has no revision or no judged output: `make run` makes one that has both")
     # From the first critique on, with what came of it beneath.
     dialogue = revisions[0].dialogue_id
@@ -48,7 +48,7 @@ def picture(browser: Browser, store: str, folder: Path, run: str = "latest") -> 
     made = []
     with (
         viewing(store) as address,
-        tab(browser, origin_of(address), viewport=WINDOW, color_scheme="light", bypass_csp=True) as found,
+        tab(browser, campaign_of(address), viewport=WINDOW, color_scheme="light", bypass_csp=True) as found,
     ):
         for name, path in pages.items():
             made.append(folder / f"{name}-light.png")

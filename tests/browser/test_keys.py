@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from .looking import Tab, press
 
-LIST = "/runs/RUN1/dialogues?stage=rehearse"
+LIST = "/runs/RUN1/dialogues?stage=collect"
 FOCUSED = "document.activeElement.getAttribute('href')"
 REACHABLE = """() => [...document.querySelectorAll(
     "a[href], button, input:not([type=hidden]), select, summary, [tabindex='0']"
@@ -40,7 +40,7 @@ def test_j_and_k_go_from_dialogue_to_dialogue_within_the_filter(opened: Tab) -> 
     for key, place in (("j", 1), ("j", 2), ("k", 1), ("n", 2), ("p", 1)):
         press(page, key)
         opened.reached(listed[place].replace("?", r"\?"))
-    assert "stage=rehearse" in opened.path
+    assert "stage=collect" in opened.path
 
 
 def test_n_and_p_turn_the_pages_of_a_list(opened: Tab) -> None:
@@ -50,7 +50,7 @@ def test_n_and_p_turn_the_pages_of_a_list(opened: Tab) -> None:
     opened.reached(r".*after=")
     assert not set(rows(page)) & set(first)
     press(page, "p")
-    opened.reached(r"/runs/RUN1/dialogues\?stage=rehearse$")
+    opened.reached(r"/runs/RUN1/dialogues\?stage=collect$")
     assert rows(page) == first
 
 

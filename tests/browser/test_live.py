@@ -31,7 +31,7 @@ def hold(driver: Store, number: int) -> None:
     name = f"live-{number}"
     driver.add(
         example(id=name, text=f"Live input {number}"),
-        dialogue(id=name, run_id=RUN, example_id=name, stage=Stage.REHEARSE, started_at=now()),
+        dialogue(id=name, run_id=RUN, example_id=name, stage=Stage.COLLECT, started_at=now()),
         turn(0, id=f"{name}-0", run_id=RUN, dialogue_id=name, content=f"Draft {number}"),
     )
 

@@ -14,7 +14,7 @@ from openmic.store import Dialogue, Run, Store, Turn
 from openmic.store.admin.backup import back_up
 
 from ..whole_run import finished_run
-from .looking import Tab, origin_of, press, tab, viewing
+from .looking import Tab, campaign_of, press, tab, viewing
 
 HERE = Path(__file__).parent
 LAYOUT = (HERE / "layout.js").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ PAGES = {
     "help": "/help",
     "run": "/runs/{run}",
     "dialogues": "/runs/{run}/dialogues",
-    "filtered": "/runs/{run}/dialogues?stage=rehearse&order=-turns",
+    "filtered": "/runs/{run}/dialogues?stage=collect&order=-turns",
     "none": "/runs/{run}/dialogues?tag=nobody",
     "dialogue": "/dialogues/{dialogue}",
     "judged": "/dialogues/{judged}",
@@ -54,7 +54,7 @@ def left(tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def where(left: Store) -> Iterator[str]:
     with viewing(left.address) as address:
-        yield origin_of(address)
+        yield campaign_of(address)
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +129,11 @@ def test_one_gets_from_the_runs_to_a_lineage_by_links_alone(
         page.get_by_role("link", name="tiny").click()
         found.reached(paths["run"] + "$")
         page.get_by_role("link", name="Dialogues", exact=True).click()
-        page.get_by_label("held for").select_option("rehearse")
+        page.get_by_label("held for").select_option("collect")
         page.get_by_role("button", name="Show").click()
-        found.reached(r".*/dialogues\?stage=rehearse$")
+        found.reached(r".*/dialogues\?stage=collect$")
         page.locator("a[data-row]").first.click()
-        found.reached(r"/dialogues/.*\?stage=rehearse")
+        found.reached(r"/dialogues/.*\?stage=collect")
         page.get_by_role("link", name="Next").click()
         page.get_by_role("link", name="Previous").click()
         page.get_by_role("link", name="lineage").first.click()
@@ -161,7 +161,7 @@ def test_what_a_filter_finds_is_taken_away_as_a_file(browser: Browser, where: st
     with tab(browser, where) as found:
         page = found.go(paths["filtered"])
         page.get_by_role("link", name="Export these").click()
-        found.reached(r".*/export\?stage=rehearse$")
+        found.reached(r".*/export\?stage=collect$")
         with page.expect_download() as loading:
             page.get_by_role("button", name="Download").click()
         assert loading.value.suggested_filename.endswith("-preference.zip")

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from openmic.store import Annotation, Store, Turn, Verdict
+from openmic.store import Annotation, Store, Turn, VerdictRow
 
 from .looking import Tab, press, tab
 
@@ -37,7 +37,7 @@ def test_one_key_rates_a_pair_and_shows_the_next(opened: Tab, store: Store) -> N
     kept = {row.verdict_id: row for row in store.select(Annotation, name="preference", author="Kay")}
     assert len(kept) == 6
     for (pair, left, right), choice in zip(shown, keys.values(), strict=True):
-        verdict = store.get(Verdict, pair)
+        verdict = store.get(VerdictRow, pair)
         assert verdict is not None
         first = store.get(Turn, verdict.first_turn_id)
         assert first is not None

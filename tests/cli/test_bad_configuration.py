@@ -73,7 +73,7 @@ def test_an_unknown_key_in_the_environment_names_the_variable(
         ("rounds=-1", ["rounds", "greater than or equal to 0"]),
         ("training.learning_rate=fast", ["training.learning_rate", "number"]),
         ("preferences.length_ratio=[2, 3]", ["length_ratio", "low <= 1 <= high"]),
-        ("inputs.test_share=0.95", ["leave nothing to train on"]),
+        ("inputs.test_ratio=0.95", ["leave nothing to train on"]),
         ("inputs=just-a-file.txt", ["inputs"]),
     ],
 )
@@ -91,9 +91,9 @@ def test_an_objective_that_does_not_exist_names_those_that_do(openmic: Openmic, 
 
 
 def test_a_flag_is_not_blamed_for_what_the_file_says(openmic: Openmic, config: Path, tmp_path: Path) -> None:
-    config.write_text("inputs: {path: inputs.txt, test_share: 0.95}\n", encoding="utf-8")
+    config.write_text("inputs: {path: inputs.txt, test_ratio: 0.95}\n", encoding="utf-8")
     error = refused(openmic, tmp_path, "run", str(config), "--set", "inputs.limit=9")
-    assert error.startswith(f"error: {config}: inputs: dev_share and test_share")
+    assert error.startswith(f"error: {config}: inputs: dev_ratio and test_ratio")
 
 
 @pytest.mark.parametrize("override", ["rounds", "=3", "name.first=x", "rounds=[1"])

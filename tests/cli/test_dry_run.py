@@ -77,7 +77,7 @@ def test_labels_are_sampled_where_no_probabilities_are_given(openmic: Openmic, c
 
 
 def test_training_while_dialogues_go_on_makes_more_adapters_to_evaluate(openmic: Openmic, config: Path) -> None:
-    once, often = (planned(openmic, config, *changes) for changes in ([], ["training.every=4"]))
+    once, often = (planned(openmic, config, *changes) for changes in ([], ["training.train_every=4"]))
     # 6 dialogues make at most 2 preferences by comparison and one of the teacher's each: 18 // 4 further adapters
     more = often["calls_at_most"]["judge"] - once["calls_at_most"]["judge"]
     assert more == 4 * 2 * (2 + 3)

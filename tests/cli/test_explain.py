@@ -4,7 +4,17 @@ import json
 
 import pytest
 
-from openmic.store import Ballot, Critique, Preference, PromptTemplate, Store, Training, TrainingItem, Turn, Verdict
+from openmic.store import (
+    BallotRow,
+    CritiqueRow,
+    Preference,
+    PromptTemplateRow,
+    Store,
+    Training,
+    TrainingItem,
+    Turn,
+    VerdictRow,
+)
 
 from ..whole_run import WholeRun
 from .conftest import Openmic
@@ -31,17 +41,17 @@ def test_the_last_adapter_names_all_it_learned_from_and_on_each_both_verdicts_an
                 row.rejected_turn_id,
             )
             assert lineage["chosen"]["template"]["version"] == _version(store, row.chosen_turn_id)
-            critiques = store.select(Critique, target_turn_id=[row.chosen_turn_id, row.rejected_turn_id])
+            critiques = store.select(CritiqueRow, target_turn_id=[row.chosen_turn_id, row.rejected_turn_id])
             assert {one["critique"]["turn_id"] for one in lineage["critiques"]} == {one.turn_id for one in critiques}
             if row.verdict_id is None:
                 assert lineage["verdict"] is None
                 continue
-            verdict = store.get(Verdict, row.verdict_id)
+            verdict = store.get(VerdictRow, row.verdict_id)
             assert verdict is not None
             assert f"verdict {verdict.id} " in plain
             replies = {reply["said"]["turn"]["id"]: reply for reply in lineage["verdict"]["replies"]}
             assert {verdict.forward_turn_id, verdict.reverse_turn_id} <= set(replies)
-            for ballot in store.select(Ballot, verdict_id=verdict.id):
+            for ballot in store.select(BallotRow, verdict_id=verdict.id):
                 reply = replies.pop(ballot.turn_id)
                 assert (reply["forward"], reply["ballot"]["p_first"]) == (ballot.forward, ballot.p_first)
                 assert reply["said"]["template"]["version"] == _version(store, ballot.turn_id)
@@ -52,7 +62,7 @@ def test_the_last_adapter_names_all_it_learned_from_and_on_each_both_verdicts_an
 def _version(store: Store, turn_id: str) -> str:
     turn = store.get(Turn, turn_id)
     assert turn is not None
-    template = store.get(PromptTemplate, turn.template_hash)
+    template = store.get(PromptTemplateRow, turn.template_hash)
     assert template is not None
     return template.version
 

@@ -40,7 +40,7 @@ def test_lines_come_at_the_interval_and_at_the_end_however_often_the_bar_moves()
         for number in range(500):
             bar.advance()
             bar.note(f"note {number}")
-            bar.reach(number + 1, 500)
+            bar.set(number + 1, 500)
     [line] = lines_of(stream)
     assert re.fullmatch(r"work: 500/500, [\d.]+ things/s, note 499, \d s", line)
 
@@ -68,7 +68,7 @@ def test_bars_that_overlap_share_one_display_whichever_ends_first() -> None:
     dialogues.__exit__(None, None, None)
     inner.reach(4, 4)
     inner.note("loss 0.5")
-    display.say("adapter v2 rolled back")
+    display.print("adapter v2 rolled back")
     training.__exit__(None, None, None)
     with display.bar("evaluate", 1, "inputs") as bar:
         bar.advance()

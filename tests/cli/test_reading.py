@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from openmic.core.ids import content_hash
-from openmic.core.records import Agent, TurnKind
-from openmic.core.records import Stage as StageName
-from openmic.store import Dialogue, Example, Run, Store, Turn
+from openmic.core.records import Agent, Stage, TurnKind
+from openmic.store import Dialogue, ExampleRow, Run, Store, Turn
 
 from ..whole_run import WholeRun
 from .conftest import Openmic
@@ -41,7 +40,7 @@ def test_status_shows_a_row_for_each_version(of_run: Openmic, run: WholeRun) -> 
     for name in ("no adapter", "imitation", "round 1", "win-tie rate", "95% interval", "distinct-2", "gain in win-tie"):
         assert name in outcome.out
     assert "6 finished, 0 failed, 0 pending" in outcome.out
-    assert f"drafts       18 -> {run.status['yields']['drafts']['valid']} valid" in outcome.out
+    assert f"drafts       18 -> {run.status['funnel']['drafts']['valid']} valid" in outcome.out
     assert f"critic       {run.status['verdicts']['count']} verdicts" in outcome.out
     assert run.status["adapter_path"] in outcome.out
 
@@ -71,7 +70,7 @@ def test_list_shows_a_line_for_each_dialogue(of_run: Openmic) -> None:
     rows = json_of(of_run, "transcripts", "list")
     assert len(rows) == 6
     assert {row["status"] for row in rows} == {"finished"}
-    assert {row["stage"] for row in rows} == {"rehearse"}
+    assert {row["stage"] for row in rows} == {"collect"}
     outcome = of_run("transcripts", "list")
     assert outcome.code == 0
     for row in rows:
@@ -99,13 +98,13 @@ def test_list_is_filtered_and_paged(of_run: Openmic) -> None:
 
 def test_a_list_without_a_match_says_so(of_run: Openmic) -> None:
     outcome = of_run("transcripts", "list", "--text", "no such words were ever said")
-    said = "no dialogue matches among those of stage rehearse: --stage all looks at the others too\n"
+    said = "no dialogue matches among those of stage collect: --stage all looks at the others too\n"
     assert (outcome.code, outcome.out, outcome.err) == (0, "", said)
 
 
 def test_show_tells_the_whole_conversation(of_run: Openmic) -> None:
     shown = json_of(of_run, "transcripts", "show", "latest")
-    assert shown["dialogue"]["stage"] == "rehearse"
+    assert shown["dialogue"]["stage"] == "collect"
     outcome = of_run("transcripts", "show", "latest")
     assert outcome.code == 0
     plain = " ".join(outcome.out.split())
@@ -146,9 +145,9 @@ def nasty(run: WholeRun, tmp_path: Path) -> Path:
         shutil.copy(source, path.with_name(source.name.replace("openmic", "nasty")))
     with Store.open(str(path)) as store:
         [row] = store.select(Run)
-        store.add(Example(id="nasty", text=NASTY))
+        store.add(ExampleRow(id="nasty", text=NASTY))
         store.add(
-            Dialogue(id="ffff", run_id=row.id, stage=StageName.REHEARSE, round=9, example_id="nasty"),
+            Dialogue(id="ffff", run_id=row.id, stage=Stage.COLLECT, round=9, example_id="nasty"),
             Turn(
                 id="said",
                 run_id=row.id,

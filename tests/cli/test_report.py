@@ -1,11 +1,11 @@
-"""The closing table and the yields, as people see them."""
+"""The closing table and the funnel, as people see them."""
 
 from typing import Any
 
 import pytest
 
+from openmic.cli.funnel import print_funnel
 from openmic.cli.report import print_report
-from openmic.cli.yields import print_yields
 
 
 def version(number: int, stage: str, status: str = "promoted", **more: Any) -> dict[str, Any]:
@@ -31,7 +31,7 @@ JUDGED = {
     "length_ratio": 1.1,
     "distinct_2": 0.8,
 }
-EMPTY_YIELDS: dict[str, Any] = {
+EMPTY_FUNNEL: dict[str, Any] = {
     "drafts": {"made": 0, "rejected": {}, "duplicates": 0, "valid": 0},
     "dialogues": {"drafted": 0, "no_valid_draft": 0, "one_valid_draft": 0, "no_similar_length": 0},
     "revisions": {"made": 0, "rejected": {}, "unchanged": 0, "accepted": 0},
@@ -51,7 +51,7 @@ def status_of(**more: Any) -> dict[str, Any]:
         "turns": 60,
         "versions": [],
         "gain": None,
-        "yields": EMPTY_YIELDS,
+        "funnel": EMPTY_FUNNEL,
         "verdicts": {"count": 0},
         **more,
     }
@@ -108,7 +108,7 @@ def test_a_run_that_works_on_another_says_on_which_and_has_no_table_without_vers
     assert not any("from run" in line for line in printed(capsys))
 
 
-def test_yields_are_one_line_for_each_step(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_funnel_is_one_line_for_each_step(capsys: pytest.CaptureFixture[str]) -> None:
     found = {
         "drafts": {"made": 180, "rejected": {"cut off": 5, "copy of the input": 4}, "duplicates": 3, "valid": 168},
         "dialogues": {"drafted": 30, "no_valid_draft": 1, "one_valid_draft": 0, "no_similar_length": 2},
@@ -120,7 +120,7 @@ def test_yields_are_one_line_for_each_step(capsys: pytest.CaptureFixture[str]) -
         },
     }
     verdicts = {"count": 27, "consistency": 0.8, "position_bias": {"first": 0.15, "second": 0.05}, "margin": 0.4567}
-    print_yields(status_of(yields=found, verdicts=verdicts))
+    print_funnel(status_of(funnel=found, verdicts=verdicts))
     assert capsys.readouterr().out.splitlines() == [
         "yield:",
         "  drafts       180 -> 168 valid (5 cut off, 4 copy of the input, 3 duplicate)",
@@ -134,12 +134,12 @@ def test_yields_are_one_line_for_each_step(capsys: pytest.CaptureFixture[str]) -
     ]
 
 
-def test_where_nothing_was_said_there_is_no_block_of_yields(capsys: pytest.CaptureFixture[str]) -> None:
-    print_yields(status_of())
+def test_where_nothing_was_said_there_is_no_block_of_the_funnel(capsys: pytest.CaptureFixture[str]) -> None:
+    print_funnel(status_of())
     assert capsys.readouterr().out == ""
 
 
 def test_a_gate_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     drafts = {"made": 1, "rejected": {"\x1b[2Jodd": 1}, "duplicates": 0, "valid": 0}
-    print_yields(status_of(yields=EMPTY_YIELDS | {"drafts": drafts}))
+    print_funnel(status_of(funnel=EMPTY_FUNNEL | {"drafts": drafts}))
     assert "1 -> 0 valid (1 odd)" in capsys.readouterr().out

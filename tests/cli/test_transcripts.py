@@ -26,7 +26,7 @@ def json_of(openmic: Openmic, *arguments: str) -> Any:
 def test_filters_combine_and_lists_are_sorted(of_run: Openmic) -> None:
     rows = json_of(of_run, "list", "--stage", "all", "-n", "500", "--sort", "-turns")
     assert [row["turns"] for row in rows] == sorted((row["turns"] for row in rows), reverse=True)
-    assert {row["stage"] for row in rows} == {"demonstrate", "rehearse", "evaluate"}
+    assert {row["stage"] for row in rows} == {"demonstrate", "collect", "evaluate"}
     judged = json_of(of_run, "list", "--stage", "evaluate", "--adapter", "2", "--agent", "judge", "-n", "500")
     assert judged
     assert {row["round"] for row in judged} == {2}
@@ -120,7 +120,7 @@ def test_raw_shows_every_request_and_reply(of_run: Openmic) -> None:
 
 def revised(run: WholeRun) -> Conversation:
     with Store.open_readonly(run.store) as store:
-        for dialogue in store.select(Dialogue, stage="rehearse"):
+        for dialogue in store.select(Dialogue, stage="collect"):
             conversation = store.conversation(dialogue.id)
             for turn in conversation.turns:
                 parent = next((one for one in conversation.turns if one.id == turn.parent_turn_id), None)

@@ -191,13 +191,13 @@ def campaign(cluster: Cluster, share: Path, config: Path) -> Campaign:
         def in_the_middle() -> bool:
             assert driver.poll() is None, (share / "said").read_text(encoding="utf-8")
             both = cluster.select("SELECT DISTINCT worker FROM turn WHERE agent = 'student'")
-            return len(both) == 2 and cluster.count("dialogue", "status = 'finished' AND stage = 'rehearse'") >= 3
+            return len(both) == 2 and cluster.count("dialogue", "status = 'finished' AND stage = 'collect'") >= 3
 
         wait_until(lambda: cluster.has("turn"), "the store has tables")
         wait_until(in_the_middle, "both students have spoken, and some dialogues are over")
         cluster.workers[1].unplug()
         before = cluster.select("SELECT * FROM turn ORDER BY id")
-        finished_before = cluster.count("dialogue", "status = 'finished' AND stage = 'rehearse'")
+        finished_before = cluster.count("dialogue", "status = 'finished' AND stage = 'collect'")
         cluster.workers[1].power_off()
         stdout, _ = driver.communicate(timeout=240)
     said = (share / "said").read_text(encoding="utf-8")
@@ -241,7 +241,7 @@ def test_no_turn_is_lost_doubled_or_changed(campaign: Campaign) -> None:
         turns = by_dialogue[dialogue["id"]]
         assert [turn["seq"] for turn in turns] == list(range(len(turns))), "a turn is missing"
         assert all(turn["parent_turn_id"] in {None, *now} for turn in turns)
-        if dialogue["stage"] == "rehearse":
+        if dialogue["stage"] == "collect":
             assert Counter(turn["kind"] for turn in turns)["draft"] == 3
             assert dialogue["final_turn_id"] in {turn["id"] for turn in turns}
     for turn in campaign.turns_before:

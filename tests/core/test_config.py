@@ -73,7 +73,7 @@ def test_infinite_numbers_are_refused(value: float) -> None:
 
 def test_splits_must_leave_something_to_train_on() -> None:
     with pytest.raises(ValidationError, match="leave nothing to train on"):
-        InputSettings.model_validate({"path": "x.txt", "dev_share": 0.5, "test_share": 0.5})
+        InputSettings.model_validate({"path": "x.txt", "dev_ratio": 0.5, "test_ratio": 0.5})
 
 
 @pytest.mark.parametrize("ratio", [(1.1, 2), (0.5, 0.9), (0, 2), (2, 0.5)])

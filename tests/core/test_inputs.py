@@ -193,4 +193,4 @@ def test_duplicates_are_reported_with_both_lines(write: Write, name: str, conten
 def test_too_few_inputs_for_a_split(write: Write) -> None:
     message = refusal(write("a.txt", "\n".join(TEXTS)), limit=1)
     assert "1 inputs leave fewer than 2 in the train split" in message
-    assert "test split" in refusal(write("a.txt", "\n".join(TEXTS)), test_share=0.0001)
+    assert "test split" in refusal(write("a.txt", "\n".join(TEXTS)), test_ratio=0.0001)

@@ -19,14 +19,13 @@ from openmic.core.ids import content_hash
 from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split
 from openmic.graph.context.models import model_names
 from openmic.graph.context.progress import Silent
-from openmic.graph.context.reply_cache import SavedLLM
+from openmic.graph.context.reply_cache import ReplyCache
 from openmic.graph.context.run_context import RunContext
-from openmic.graph.context.seats import members, model_of
-from openmic.graph.context.train_gate import Turns
+from openmic.graph.context.seats import seat_model, seats
+from openmic.graph.context.train_gate import TrainGate
 from openmic.simulator import SimulatorSettings, build_app
 from openmic.simulator.server import bind
-from openmic.store import Example as ExampleRow
-from openmic.store import PromptTemplate, Run, RunExample, Store
+from openmic.store import ExampleRow, PromptTemplateRow, Run, RunExample, Store
 from openmic.training.pool.pool import StudentPool
 from openmic.training.trainer.trainer import Trainer
 
@@ -133,7 +132,7 @@ def run_row(config: RunConfig, home: Path, **values: Any) -> Run:
     return Run(**defaults | values)
 
 
-class Stage:
+class Bench:
     """A run's context, and the scripted pool in it."""
 
     def __init__(self, store: Store, home: Path, config: RunConfig, examples: list[Example], url: str) -> None:
@@ -143,7 +142,7 @@ class Stage:
         store.add(self.run_row)
         store.add_new(
             *(
-                PromptTemplate(
+                PromptTemplateRow(
                     hash=t.hash, task=t.task, role=t.role, purpose=t.purpose, version=str(t.version), text=t.text
                 )
                 for t in self.task.templates()
@@ -160,19 +159,19 @@ class Stage:
         async def perform() -> T:
             clients = {
                 member: OpenAIClient(
-                    EndpointSettings(model=model_of(member, endpoint), max_retries=0), base_url=self.url
+                    EndpointSettings(model=seat_model(member, endpoint), max_retries=0), base_url=self.url
                 )
-                for member, endpoint in members(self.config.cast).items()
+                for member, endpoint in seats(self.config.cast).items()
             }
             try:
-                return await act(self.context(pool, SavedLLM(self.store, "RUN1", clients)))
+                return await act(self.context(pool, ReplyCache(self.store, "RUN1", clients)))
             finally:
                 for client in clients.values():
                     await client.close()
 
         return asyncio.run(perform())
 
-    def context(self, pool: ScriptedPool, llm: SavedLLM) -> RunContext:
+    def context(self, pool: ScriptedPool, llm: ReplyCache) -> RunContext:
         run = self.store.get(Run, "RUN1")
         assert run is not None
         seed, jury = self.config.seed, model_names(self.config.cast).get("jury", [])
@@ -188,7 +187,7 @@ class Stage:
             judge=Judge(self.task, llm, "sim-judge", seed, self.config.verdict),
             student=StudentAgent(self.task, seed),
             pool=cast(StudentPool, pool),
-            turns=Turns(overlapped=True),
+            train_gate=TrainGate(overlapped=True),
             trainer=cast(Trainer, None),
             progress=Silent(),
             origin="RUN1",
@@ -196,14 +195,14 @@ class Stage:
 
 
 class Prepare(Protocol):
-    def __call__(self, examples: list[Example] | None = None, url: str | None = None, **sections: Any) -> Stage:
+    def __call__(self, examples: list[Example] | None = None, url: str | None = None, **sections: Any) -> Bench:
         """A run with these inputs, this cast and these sections of the configuration."""
         ...
 
 
 @pytest.fixture
 def prepare(store: Store, tmp_path: Path, serve: Serve) -> Prepare:
-    def make(examples: list[Example] | None = None, url: str | None = None, **sections: Any) -> Stage:
-        return Stage(store, tmp_path, config_of(**sections), examples or [example_of(SENTENCE)], url or serve())
+    def make(examples: list[Example] | None = None, url: str | None = None, **sections: Any) -> Bench:
+        return Bench(store, tmp_path, config_of(**sections), examples or [example_of(SENTENCE)], url or serve())
 
     return make

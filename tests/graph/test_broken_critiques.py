@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from openmic.core.records import Stage as StageName
+from openmic.core.records import Stage
 from openmic.graph.context.run_context import RunContext
-from openmic.graph.stages.collect import rehearse
-from openmic.store import Critique, Dialogue, Turn
+from openmic.graph.stages.collect import collect
+from openmic.store import CritiqueRow, Dialogue, Turn
 
 from ..agents.broken_critiques import MANNERS, broken_critique
 from ..agents.scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion
@@ -43,13 +43,13 @@ def test_no_dialogue_fails_for_a_broken_critique(prepare: Prepare, endpoint: Scr
     pool = ScriptedPool(DRAFTS, DRAFTS[:1] * DIALOGUES)  # a revision that changes nothing is not compared
 
     async def act(context: RunContext) -> None:
-        await rehearse(context, 1, 0)
+        await collect(context, 1, 0)
 
     stage.play(pool, act)
-    dialogues = stage.store.select(Dialogue, stage=StageName.REHEARSE)
+    dialogues = stage.store.select(Dialogue, stage=Stage.COLLECT)
     assert [(row.status, row.error) for row in dialogues] == [("finished", None)] * DIALOGUES
 
-    read = {critique.turn_id: critique for critique in stage.store.select(Critique)}
+    read = {critique.turn_id: critique for critique in stage.store.select(CritiqueRow)}
     texts = {example.id: example.text for example in inputs}
     of_turn = {turn.id: turn.dialogue_id for turn in stage.store.select(Turn, id=list(read))}
     example_of_dialogue = {row.id: row.example_id for row in dialogues}

@@ -19,10 +19,10 @@ from openmic.graph.context.run_context import RunContext
 from openmic.graph.stages.gate import GateDecision
 from openmic.store import Adapter, Store
 
-from .conftest import Prepare, ScriptedPool, Stage
+from .conftest import Bench, Prepare, ScriptedPool
 
 
-def runtime(stage: Stage) -> Runtime[RunContext]:
+def runtime(stage: Bench) -> Runtime[RunContext]:
     return Runtime(context=stage.context(ScriptedPool([]), None))  # type: ignore[arg-type] # no edge asks a model
 
 
@@ -32,7 +32,7 @@ def test_the_gate_s_decision_is_followed(prepare: Prepare, promoted: bool, follo
 
 
 @pytest.mark.parametrize(
-    ("candidate", "number", "following"), [(2, 1, "evaluate"), (None, 1, "rehearse"), (None, 2, "report")]
+    ("candidate", "number", "following"), [(2, 1, "evaluate"), (None, 1, "collect"), (None, 2, "report")]
 )
 def test_a_round_that_left_nothing_to_train_on_is_over(
     prepare: Prepare, candidate: int | None, number: int, following: str
@@ -45,11 +45,11 @@ def test_a_round_that_left_nothing_to_train_on_is_over(
 def test_rounds_are_held_as_configured(prepare: Prepare, rounds: int) -> None:
     use = runtime(prepare(rounds=rounds))
     following = [another_round(CampaignState(round=number), use) for number in range(4)]
-    assert following == ["rehearse" if number < rounds else "report" for number in range(4)]
+    assert following == ["collect" if number < rounds else "report" for number in range(4)]
 
 
 def carry_out(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, decisions: list[GateDecision | None]
+    stage: Bench, monkeypatch: pytest.MonkeyPatch, decisions: list[GateDecision | None]
 ) -> list[tuple[Any, ...]]:
     """The steps in order; `decisions` are the gate's, round by round, None for a round without a candidate."""
     done: list[tuple[Any, ...]] = []
@@ -70,16 +70,16 @@ def carry_out(
         done.append(("imitate",))
         return register(context, 1)
 
-    async def rehearse(context: RunContext, number: int, version: int) -> int:
-        done.append(("rehearse", number, version))
+    async def collect(context: RunContext, number: int, version: int) -> int:
+        done.append(("collect", number, version))
         return version
 
-    async def train_candidate(context: RunContext, number: int, serving: int) -> int | None:
-        done.append(("train", number, serving))
+    async def train_candidate(context: RunContext, number: int, promoted_version: int) -> int | None:
+        done.append(("train", number, promoted_version))
         return register(context, 1 + number) if decisions[number - 1] is not None else None
 
-    async def judge_candidate(context: RunContext, serving: int, candidate: int) -> GateDecision:
-        done.append(("judge", serving, candidate))
+    async def judge_candidate(context: RunContext, promoted_version: int, candidate: int) -> GateDecision:
+        done.append(("judge", promoted_version, candidate))
         decision = next(decision for decision in left if decision is not None)
         assert decision is not None
         return decision
@@ -91,7 +91,7 @@ def carry_out(
     for name, step in (
         ("demonstrate_all", demonstrate_all),
         ("fine_tune_on_demonstrations", imitate),
-        ("hold_dialogues", rehearse),
+        ("hold_dialogues", collect),
         ("train_candidate", train_candidate),
         ("judge_candidate", judge_candidate),
         ("evaluate_version", evaluate),
@@ -115,10 +115,10 @@ def test_a_promoted_adapter_serves_the_next_round(
     assert done == [
         ("demonstrate",),
         ("imitate",),
-        ("rehearse", 1, 1),
+        ("collect", 1, 1),
         ("train", 1, 1),
         ("judge", 1, 2),
-        ("rehearse", 2, 2),
+        ("collect", 2, 2),
         ("train", 2, 2),
         ("judge", 2, 3),
         *(("evaluate", version, "test") for version in range(4)),
@@ -130,7 +130,7 @@ def test_after_a_roll_back_the_adapter_before_goes_on_serving_and_the_reason_is_
     prepare: Prepare, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = carry_out(prepare(rounds=2), monkeypatch, [WORSE, BETTER])
-    assert ("rehearse", 2, 1) in done
+    assert ("collect", 2, 1) in done
     assert ("train", 2, 1) in done
     rows = store.select(Adapter, order_by="version")
     assert [row.status for row in rows] == ["promoted", "promoted", "rolled_back", "promoted"]
@@ -140,9 +140,9 @@ def test_after_a_roll_back_the_adapter_before_goes_on_serving_and_the_reason_is_
 
 def test_a_round_without_a_candidate_goes_over_to_the_next(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
     done = carry_out(prepare(rounds=2), monkeypatch, [None, BETTER])
-    assert [step for step in done if step[0] in ("rehearse", "judge")] == [
-        ("rehearse", 1, 1),
-        ("rehearse", 2, 1),
+    assert [step for step in done if step[0] in ("collect", "judge")] == [
+        ("collect", 1, 1),
+        ("collect", 2, 1),
         ("judge", 1, 3),
     ]
 

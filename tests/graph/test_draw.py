@@ -10,7 +10,7 @@ NODES = {
     "campaign": {
         "demonstrate",
         "imitate",
-        "rehearse",
+        "collect",
         "fine_tune",
         "evaluate",
         "promote",
@@ -24,7 +24,7 @@ EDGES = {
         "demonstrate --> imitate",
         "evaluate -.-> promote",
         "evaluate -.-> roll_back",
-        "promote -.-> rehearse",
+        "promote -.-> collect",
     ],
 }
 

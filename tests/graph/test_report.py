@@ -4,12 +4,11 @@ from typing import Any
 import pytest
 
 from openmic.core.ids import content_hash, derive_id
-from openmic.core.records import Agent, Split, TurnKind
-from openmic.core.records import Stage as StageName
+from openmic.core.records import Agent, Split, Stage, TurnKind
 from openmic.graph.report import run_status
-from openmic.store import Adapter, Dialogue, Evaluation, EvaluationItem, Run, Store, Training, Turn, Verdict
+from openmic.store import Adapter, Dialogue, Evaluation, EvaluationItem, Run, Store, Training, Turn, VerdictRow
 
-from .conftest import Prepare, ScriptedPool, Stage, example_of, run_row
+from .conftest import Bench, Prepare, ScriptedPool, example_of, run_row
 
 PROMISED = {
     "run",
@@ -20,7 +19,7 @@ PROMISED = {
     "confidence",
     "dialogues",
     "turns",
-    "yields",
+    "funnel",
     "verdicts",
     "store",
     "adapter_path",
@@ -43,7 +42,7 @@ OF_A_VERSION = {
 INPUTS = [example_of(f"Held-out sentence {n}.", Split.TEST) for n in range(4)]
 
 
-def adapter(stage: Stage, version: int, name: str, status: str, **values: Any) -> None:
+def adapter(stage: Bench, version: int, name: str, status: str, **values: Any) -> None:
     stage.store.add(
         Adapter(
             id=derive_id("RUN1", "adapter", version),
@@ -59,7 +58,7 @@ def adapter(stage: Stage, version: int, name: str, status: str, **values: Any) -
     )
 
 
-def judged(stage: Stage, version: int, outcomes: str, **summary: Any) -> None:
+def judged(stage: Bench, version: int, outcomes: str, **summary: Any) -> None:
     """An evaluation with one item for each letter: w, t or l."""
     evaluation = derive_id("RUN1", "evaluation", version, Split.TEST)
     stage.store.add(
@@ -71,7 +70,7 @@ def judged(stage: Stage, version: int, outcomes: str, **summary: Any) -> None:
     for example, letter in zip(INPUTS, outcomes, strict=True):
         dialogue = f"d{version}-{example.id}"
         stage.store.add(
-            Dialogue(id=dialogue, run_id="RUN1", stage=StageName.EVALUATE, round=version, example_id=example.id)
+            Dialogue(id=dialogue, run_id="RUN1", stage=Stage.EVALUATE, round=version, example_id=example.id)
         )
         turns = [
             Turn(
@@ -90,7 +89,7 @@ def judged(stage: Stage, version: int, outcomes: str, **summary: Any) -> None:
         stage.store.add(*turns)
         ids = [turn.id for turn in turns]
         stage.store.add(
-            Verdict(
+            VerdictRow(
                 id=f"v-{dialogue}",
                 run_id="RUN1",
                 dialogue_id=dialogue,

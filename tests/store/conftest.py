@@ -9,7 +9,7 @@ import pytest
 
 from openmic.store import Store
 from openmic.store.dialects.engine import writing
-from openmic.store.schema import Row
+from openmic.store.schema import TableModel
 
 from ..postgresql import Server
 from .rows import example, run
@@ -72,7 +72,7 @@ def sqlite_store(path: Path, made_before: Path) -> Iterator[Store]:
 def postgresql_store(in_database: Store) -> Store:
     """A store with one run and one input, in a database. Its schema is to be left as it is."""
     with writing(in_database._engine) as connection:
-        for table in reversed(Row.metadata.sorted_tables):
+        for table in reversed(TableModel.metadata.sorted_tables):
             connection.execute(table.delete())
     in_database.add(run(), example())
     return in_database

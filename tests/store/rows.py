@@ -10,22 +10,22 @@ from openmic.core.records import Agent, Split, Stage, TurnKind
 from openmic.store import (
     Adapter,
     Annotation,
-    Ballot,
-    Critique,
+    BallotRow,
+    CritiqueRow,
     Dialogue,
     Evaluation,
     EvaluationItem,
-    Example,
+    ExampleRow,
     LLMCall,
     Preference,
-    PromptTemplate,
+    PromptTemplateRow,
     Run,
     RunExample,
     Training,
     TrainingItem,
     TrainingMetric,
     Turn,
-    Verdict,
+    VerdictRow,
 )
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -46,15 +46,15 @@ def run(**values: Any) -> Run:
     return Run(**defaults | values)
 
 
-def example(**values: Any) -> Example:
-    return Example(**{"id": "e1", "text": "I am late"} | values)
+def example(**values: Any) -> ExampleRow:
+    return ExampleRow(**{"id": "e1", "text": "I am late"} | values)
 
 
 def dialogue(**values: Any) -> Dialogue:
     defaults: dict[str, Any] = {
         "id": "d1",
         "run_id": "RUN1",
-        "stage": Stage.REHEARSE,
+        "stage": Stage.COLLECT,
         "round": 1,
         "example_id": "e1",
     }
@@ -77,7 +77,7 @@ def turn(seq: int, **values: Any) -> Turn:
     return Turn(**defaults | values)
 
 
-def verdict(**values: Any) -> Verdict:
+def verdict(**values: Any) -> VerdictRow:
     defaults: dict[str, Any] = {
         "id": "v1",
         "run_id": "RUN1",
@@ -94,10 +94,10 @@ def verdict(**values: Any) -> Verdict:
         "outcome": "win",
         "method": "logprobs",
     }
-    return Verdict(**defaults | values)
+    return VerdictRow(**defaults | values)
 
 
-def ballot(**values: Any) -> Ballot:
+def ballot(**values: Any) -> BallotRow:
     defaults: dict[str, Any] = {
         "turn_id": "t2",
         "verdict_id": "v1",
@@ -106,7 +106,7 @@ def ballot(**values: Any) -> Ballot:
         "p_first": 0.8,
         "method": "logprobs",
     }
-    return Ballot(**defaults | values)
+    return BallotRow(**defaults | values)
 
 
 def preference(**values: Any) -> Preference:
@@ -156,7 +156,7 @@ def talk_rows() -> list[SQLModel]:
         turn(7, agent="critic", kind="verdict"),
         verdict(id="v2", first_turn_id="t5", second_turn_id="t0", forward_turn_id="t6", reverse_turn_id="t7"),
         verdict(id="w1", created_at=datetime(2999, 1, 1, tzinfo=UTC)),
-        Critique(turn_id="t4", target_turn_id="t0", works="w", missing="m", suggestion="s", parse_ok=True),
+        CritiqueRow(turn_id="t4", target_turn_id="t0", works="w", missing="m", suggestion="s", parse_ok=True),
         preference(id="p2", chosen_turn_id="t5", rejected_turn_id="t0", source="revision", verdict_id="v2"),
         preference(id="p1", created_at=START),
         # Ids are hashes, so the order of the ids is not the order in time.
@@ -183,7 +183,7 @@ def everything() -> list[Any]:
         ),
         TrainingItem(id="i1", training_id="x1", run_id="RUN1", position=0, preference_id="p1"),
         TrainingMetric(training_id="x1", step=1, values={"loss": 0.5}),
-        Critique(turn_id="t4", target_turn_id="t0", works="w", missing="m", suggestion="s", parse_ok=True),
+        CritiqueRow(turn_id="t4", target_turn_id="t0", works="w", missing="m", suggestion="s", parse_ok=True),
         preference(verdict_id="v1"),
         ballot(),
         ballot(turn_id="t3", forward=False, p_first=0.6),
@@ -192,7 +192,7 @@ def everything() -> list[Any]:
         *(turn(seq) for seq in range(4)),
         turn(4, parent_turn_id="t0", template_hash="h", sampling={"temperature": 0.5}, cost=0.1),
         dialogue(status="finished", final_turn_id="t4"),
-        PromptTemplate(hash="h", task="humor", role="critic", purpose="critique", version="1", text="Say why."),
+        PromptTemplateRow(hash="h", task="humor", role="critic", purpose="critique", version="1", text="Say why."),
         Adapter(id="a1", run_id="RUN1", version=2, stage="round", round=1, base_model="tiny", training_id="x1"),
         training(),
         Evaluation(id="ev1", run_id="RUN1", adapter_version=2, split=Split.DEV),

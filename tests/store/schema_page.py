@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Column
 
-from openmic.store.schema import Row
+from openmic.store.schema import TableModel
 from openmic.store.tables import annotation as annotations
 from openmic.store.tables import training as lineage
 from openmic.store.tables import transcript as tables
@@ -19,7 +19,7 @@ def schema() -> str:
     """Every table with its columns, and what the code says of them."""
     said = _said()
     parts = []
-    for table in sorted(Row.metadata.tables.values(), key=lambda table: table.name):
+    for table in sorted(TableModel.metadata.tables.values(), key=lambda table: table.name):
         about, columns = said[table.name]
         lines = [f"### {table.name}", "", about, "", "| column | type | |", "|---|---|---|"]
         lines += [f"| {c.name} | {_type(c)} | {_note(c, columns.get(c.name, ''))} |" for c in table.columns]

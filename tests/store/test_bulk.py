@@ -3,7 +3,7 @@ from threading import Event, Thread
 import pytest
 
 from openmic.core.errors import StoreError
-from openmic.store import Dialogue, Example, Store, Turn
+from openmic.store import Dialogue, ExampleRow, Store, Turn
 from openmic.store.bulk import BulkWriter
 from openmic.store.dialects.engine import writing
 from openmic.store.search.search import search
@@ -26,9 +26,9 @@ def test_everything_is_in_the_store_when_it_is_closed(store: Store) -> None:
 def test_flushing_waits_until_it_is_written(store: Store) -> None:
     with BulkWriter(store) as writer:
         writer.add(example(id="e2"))
-        assert store.count(Example) == 1
+        assert store.count(ExampleRow) == 1
         writer.flush()
-        assert store.count(Example) == 2
+        assert store.count(ExampleRow) == 2
 
 
 def test_a_failure_reaches_the_caller_and_names_the_row(store: Store) -> None:
@@ -42,15 +42,15 @@ def test_a_failure_reaches_the_caller_and_names_the_row(store: Store) -> None:
         with pytest.raises(StoreError, match="'t0'"):
             again()
     # What came before is kept; a group is written as a whole or not at all.
-    assert [row.id for row in store.select(Example)] == ["e1", "e2"]
+    assert [row.id for row in store.select(ExampleRow)] == ["e1", "e2"]
 
 
 def test_a_malformed_row_is_refused_at_once_and_stops_nothing(store: Store) -> None:
     with BulkWriter(store) as writer:
         with pytest.raises(StoreError, match=r"Example 'e2'.*text: Field required"):
-            writer.add((Example, {"id": "e2"}))
+            writer.add((ExampleRow, {"id": "e2"}))
         writer.add(example(id="e3"))
-    assert [row.id for row in store.select(Example)] == ["e1", "e3"]
+    assert [row.id for row in store.select(ExampleRow)] == ["e1", "e3"]
 
 
 def test_what_goes_wrong_in_the_block_is_what_is_raised(store: Store) -> None:
@@ -80,4 +80,4 @@ def test_who_is_too_fast_waits(sqlite_store: Store) -> None:
         assert not done.is_set()
     caller.join()
     writer.close()
-    assert sqlite_store.count(Example) == 11
+    assert sqlite_store.count(ExampleRow) == 11

@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 
-from openmic.store import Example, Store, Turn
+from openmic.store import ExampleRow, Store, Turn
 from openmic.store.dialects.engine import writing
 
 from .rows import dialogue, example, turn
@@ -45,7 +45,7 @@ def test_many_threads_read_one_store(store: Store) -> None:
         with store._session() as session:  # all of them hold a connection at once
             session.connection()
             barrier.wait()
-        return store.count(Example)
+        return store.count(ExampleRow)
 
     with ThreadPoolExecutor(24) as pool:
         assert [read.result() for read in [pool.submit(read) for _ in range(24)]] == [1] * 24
@@ -55,20 +55,20 @@ def test_a_reader_is_not_held_up_by_an_open_write(store: Store) -> None:
     with Store.open_readonly(store.address) as reader, writing(store._engine) as connection:
         connection.exec_driver_sql("INSERT INTO example (id, text) VALUES ('e2', 'x')")
         started = time.monotonic()
-        assert reader.count(Example) == 1
+        assert reader.count(ExampleRow) == 1
         assert time.monotonic() - started < 1
 
 
 def test_a_second_writing_process_waits_its_turn(store: Store) -> None:
-    script = "import sys; from openmic.store import Store, Example\nwith Store.open(sys.argv[1]) as s: "
-    script += "[s.add(Example(id=f'p{n}', text='x')) for n in range(20)]"
+    script = "import sys; from openmic.store import Store, ExampleRow\nwith Store.open(sys.argv[1]) as s: "
+    script += "[s.add(ExampleRow(id=f'p{n}', text='x')) for n in range(20)]"
     with subprocess.Popen([sys.executable, "-W", "error", "-c", script, store.address]) as other:
         number = 0
         while other.poll() is None:
             store.add(example(id=f"o{number}"))
             number += 1
     assert other.returncode == 0
-    assert store.count(Example) == 1 + 20 + number
+    assert store.count(ExampleRow) == 1 + 20 + number
 
 
 def test_opening_one_new_store_at_once_makes_one_schema(address: str) -> None:
@@ -83,15 +83,15 @@ def test_opening_one_new_store_at_once_makes_one_schema(address: str) -> None:
         for opening in [pool.submit(open_it, number) for number in range(4)]:
             opening.result()
     with Store.open_readonly(address) as reader:
-        assert reader.count(Example) == 4
+        assert reader.count(ExampleRow) == 4
 
 
 def test_what_was_added_survives_the_process_being_killed(address: str) -> None:
-    script = "import os, sys, signal; from openmic.store import Store, Example; s = Store.open(sys.argv[1]); "
-    script += "s.add(Example(id='paid', text='x')); os.kill(os.getpid(), signal.SIGKILL)"
+    script = "import os, sys, signal; from openmic.store import Store, ExampleRow; s = Store.open(sys.argv[1]); "
+    script += "s.add(ExampleRow(id='paid', text='x')); os.kill(os.getpid(), signal.SIGKILL)"
     assert subprocess.run([sys.executable, "-c", script, address], check=False).returncode == -9
     with Store.open_readonly(address) as reader:
-        assert reader.get(Example, "paid") is not None
+        assert reader.get(ExampleRow, "paid") is not None
 
 
 def test_closing_leaves_one_file_and_twice_does_no_harm(path: Path) -> None:

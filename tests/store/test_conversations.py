@@ -38,7 +38,7 @@ def test_pages_join_up(talk: Store) -> None:
     second = ids(talk.dialogues("RUN1", limit=2, after=first[-1]))
     third = ids(talk.dialogues("RUN1", limit=2, after=second[-1]))
     assert first + second + third == ids(talk.dialogues("RUN1"))
-    rehearsed = DialogueFilter(stage=Stage.REHEARSE)
+    rehearsed = DialogueFilter(stage=Stage.COLLECT)
     assert ids(talk.dialogues("RUN1", rehearsed, limit=1, after="d1")) == ["c9"]
     with pytest.raises(NotFoundError, match="'none'"):
         talk.dialogues("RUN1", after="none")
@@ -66,7 +66,7 @@ def test_the_overview_counts_what_happened(talk: Store) -> None:
         talk.save_reply("RUN1", asked, LLMReply(text="A", model="big", usage=usage))
     found = overview(talk, talk.resolve_run("RUN1"))
     assert json.loads(json.dumps(found)) == found
-    assert found.pop("yields")["comparisons"] == {
+    assert found.pop("funnel")["comparisons"] == {
         "candidates": {"made": 1, "ties": 0, "inconsistent": 0},
         "revision": {"made": 1, "ties": 0, "inconsistent": 0},
     }

@@ -6,7 +6,7 @@ import pytest
 
 from openmic.core.errors import NotFoundError
 from openmic.core.records import Agent, Split, Stage, TurnKind
-from openmic.store import Annotation, Evaluation, EvaluationItem, PromptTemplate, Run, Store
+from openmic.store import Annotation, Evaluation, EvaluationItem, PromptTemplateRow, Run, Store
 from openmic.store.ratings import (
     Choice,
     blind_pair,
@@ -30,7 +30,9 @@ RATERS = [f"rater {number}" for number in range(40)]
 def run(store: Store) -> Run:
     """A run with two adapters examined on six inputs; on the last, adapter 2 says just what the teacher does."""
     store.add(*(example(id=f"x{number}", text=f"input {number}") for number in range(INPUTS)))
-    store.add(PromptTemplate(hash="h1", task="humor", role="judge", purpose="compare", version="1", text="Which one?"))
+    store.add(
+        PromptTemplateRow(hash="h1", task="humor", role="judge", purpose="compare", version="1", text="Which one?")
+    )
     for version in VERSIONS:
         examine(store, version, Split.TEST)
     store.add(

@@ -5,12 +5,12 @@ from sqlalchemy import func, select, text
 
 from openmic.core.errors import NotFoundError, StoreError
 from openmic.core.records import Split
-from openmic.store import Example, Run, RunExample, Store, Turn
+from openmic.store import ExampleRow, Run, RunExample, Store, Turn
 
 from .rows import dialogue, example, run, turn
 
 
-def ids(rows: list[Example]) -> list[str]:
+def ids(rows: list[ExampleRow]) -> list[str]:
     return [row.id for row in rows]
 
 
@@ -24,15 +24,19 @@ def test_get(store: Store) -> None:
 
 def test_select_by_equality_lists_and_null(store: Store) -> None:
     store.add(example(id="e3"), example(id="e2", text="You are late"))
-    assert ids(store.select(Example)) == ["e1", "e2", "e3"]
-    assert ids(store.select(Example, text="You are late", id=["e1", "e2"])) == ["e2"]
+    assert ids(store.select(ExampleRow)) == ["e1", "e2", "e3"]
+    assert ids(store.select(ExampleRow, text="You are late", id=["e1", "e2"])) == ["e2"]
     for number, (identity, split) in enumerate([("e1", "train"), ("e2", "dev"), ("e3", "dev")]):
         store.add(RunExample(run_id="RUN1", example_id=identity, position=number, split=split))
     in_dev = [row.example_id for row in store.select(RunExample, split=Split.DEV)]
     assert in_dev == [row.example_id for row in store.select(RunExample, split="dev")] == ["e2", "e3"]
-    assert ids(store.select(Example, id=["e3", "e1", "none", "e3"])) == ["e1", "e3"]
-    assert store.select(Example, id=[]) == []
-    assert (store.count(Example, id=["e3", "e1", "e3"]), store.count(Example, id=[]), store.count(Example)) == (2, 0, 3)
+    assert ids(store.select(ExampleRow, id=["e3", "e1", "none", "e3"])) == ["e1", "e3"]
+    assert store.select(ExampleRow, id=[]) == []
+    assert (
+        store.count(ExampleRow, id=["e3", "e1", "e3"]),
+        store.count(ExampleRow, id=[]),
+        store.count(ExampleRow),
+    ) == (2, 0, 3)
     assert len(store.select(Run, error=None)) == len(store.select(Run, error=[None, "x"])) == 1
     assert store.select(Run, error=["x"]) == []
 
@@ -46,17 +50,17 @@ def test_select_in_order(store: Store) -> None:
 
 def test_text_is_ordered_by_its_code_points(store: Store) -> None:
     store.add(*(example(id=identity) for identity in ("b", "B", "a_", "Z", "a-b", "ä", "ab")))
-    assert ids(store.select(Example)) == ["B", "Z", "a-b", "a_", "ab", "b", "e1", "ä"]
-    assert ids(store.select(Example)) == sorted(ids(store.select(Example)))
+    assert ids(store.select(ExampleRow)) == ["B", "Z", "a-b", "a_", "ab", "b", "e1", "ä"]
+    assert ids(store.select(ExampleRow)) == sorted(ids(store.select(ExampleRow)))
 
 
 def test_one_reading_sees_one_state(store: Store) -> None:
     with store._session() as session:
-        counted = select(func.count()).select_from(Example)
+        counted = select(func.count()).select_from(ExampleRow)
         before = session.scalar(counted)
         store.add(example(id="e2"))
         assert session.scalar(counted) == before == 1
-    assert store.count(Example) == 2
+    assert store.count(ExampleRow) == 2
 
 
 def test_a_list_too_long_for_one_statement(store: Store) -> None:
@@ -144,4 +148,4 @@ def test_nothing_is_written_through_a_store_opened_for_reading(store: Store) -> 
                 write()
         with pytest.raises(StoreError, match=r"read-?only"):
             reader.rows(text("DELETE FROM example"))  # type: ignore[arg-type]  # no SELECT, on purpose
-    assert store.count(Example) == 1
+    assert store.count(ExampleRow) == 1

@@ -21,7 +21,7 @@ from openmic.store import (
     Adapter,
     Dialogue,
     Evaluation,
-    Example,
+    ExampleRow,
     LLMCall,
     Run,
     Store,
@@ -36,7 +36,7 @@ from .rows import ballot, dialogue, everything, example, preference, run, traini
 def test_a_row_of_every_table_comes_back_as_it_was(store: Store) -> None:
     rows = everything()
     store.add(*rows)
-    for row in [*rows, *store.select(Run), *store.select(Example)]:
+    for row in [*rows, *store.select(Run), *store.select(ExampleRow)]:
         (found,) = store.select(type(row), **{name: getattr(row, name) for name in _key(row)})
         assert found.model_dump() == row.model_dump()
 
@@ -47,7 +47,7 @@ def _key(row: Any) -> list[str]:
 
 def test_values_come_back_in_their_own_types(store: Store) -> None:
     at = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=2)))
-    store.add(dialogue(stage="rehearse", started_at=at))
+    store.add(dialogue(stage="collect", started_at=at))
     store.add(turn(0, agent="student", kind="draft", sampling={"a": [1, {"b": None}]}, content="é\n\x1b \U0001f600"))
     found, said = store.get(Dialogue, "d1"), store.get(Turn, "t0")
     assert found is not None
@@ -60,9 +60,9 @@ def test_values_come_back_in_their_own_types(store: Store) -> None:
 
 
 def test_the_file_holds_values_and_not_the_names_of_members(sqlite_store: Store, path: Path) -> None:
-    sqlite_store.add(dialogue(stage=Stage.REHEARSE))
+    sqlite_store.add(dialogue(stage=Stage.COLLECT))
     with sqlite3.connect(path) as raw:
-        assert raw.execute("SELECT stage FROM dialogue").fetchall() == [("rehearse",)]
+        assert raw.execute("SELECT stage FROM dialogue").fetchall() == [("collect",)]
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     raw.close()
 
@@ -155,7 +155,7 @@ def test_add_new_leaves_what_is_there(store: Store) -> None:
     assert store.add_new(example(text="other words"), example(id="e2"), example(id="e3")) == 2
     assert store.add_new(example(id="e2"), example(id="e3")) == 0
     assert store.add_new() == 0
-    found = store.get(Example, "e1")
+    found = store.get(ExampleRow, "e1")
     assert found is not None
     assert found.text == "I am late"
 
@@ -209,7 +209,7 @@ def test_rows_are_values_whose_changes_stay_outside(store: Store) -> None:
 
 def test_rows_read_from_one_store_can_be_added_to_another(store: Store, tmp_path: Path) -> None:
     with Store.open(str(tmp_path / "other.db")) as other:
-        other.add(*store.select(Example), *store.select(Run))
+        other.add(*store.select(ExampleRow), *store.select(Run))
         assert other.select(Run) == store.select(Run)
 
 

@@ -28,7 +28,7 @@ PHASES = {
 def job_of(student: Path, root: Path, objective: str = "sft", **changes: Any) -> TrainingJob:
     """Version 1 of a run, in `root`; changes that are no field of a job are settings."""
     fields = {name: changes.pop(name) for name in list(changes) if name in TrainingJob.__dataclass_fields__}
-    numbers = {"epochs": 4, "batch_size": 2, "learning_rate": 1e-3, "checkpoint_steps": 2} | changes
+    numbers = {"epochs": 4, "batch_size": 2, "learning_rate": 1e-3, "save_steps": 2} | changes
     usual: dict[str, Any] = {
         "student": str(student),
         "device": "cpu",

@@ -81,10 +81,10 @@ def test_what_cannot_be_meant_is_said(pages: TestClient, path: str, said: str) -
 
 def test_the_pages_of_a_list_hold_every_dialogue_once_and_name_the_filter(pages: TestClient, store: Store) -> None:
     store.add(*(held(number) for number in range(1, 121)))
-    path, met = "/runs/RUN1/dialogues?stage=rehearse&order=-started", []
+    path, met = "/runs/RUN1/dialogues?stage=collect&order=-started", []
     while path:
         page = read(pages.get(path).text)
-        assert all("stage=rehearse" in link for link in page.rows)
+        assert all("stage=collect" in link for link in page.rows)
         met += [link.partition("?")[0] for link in page.rows]
         path = page.relations.get("next", "")
     assert len(met) == len(set(met)) == 121
@@ -105,7 +105,7 @@ def test_dialogues_that_hold_a_common_word_are_not_all_counted(
     text = pages.get("/runs/RUN1/dialogues?text=input").text
     assert "over 3 dialogues" in text
     monkeypatch.undo()
-    assert " dialogues</span>" in pages.get("/runs/RUN1/dialogues?text=input&stage=rehearse").text
+    assert " dialogues</span>" in pages.get("/runs/RUN1/dialogues?text=input&stage=collect").text
 
 
 def test_next_and_previous_keep_to_the_filter(pages: TestClient, store: Store) -> None:

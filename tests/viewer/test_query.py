@@ -8,11 +8,11 @@ from openmic.viewer.query import ORDERS, asked
 
 
 def test_all_that_can_be_asked() -> None:
-    query = {"stage": "rehearse", "round": "2", "status": "finished", "stop_reason": "a b", "agent": "critic"}
+    query = {"stage": "collect", "round": "2", "status": "finished", "stop_reason": "a b", "agent": "critic"}
     query |= {"adapter": "3", "verdict": "inconsistent", "tag": "t", "text": "x", "order": "-turns"}
     found = asked(query | {"after": "d1", "unknown": "y"})
     assert found.filter == DialogueFilter(
-        stage=Stage.REHEARSE,
+        stage=Stage.COLLECT,
         round=2,
         status="finished",
         stop_reason="a b",

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from starlette.testclient import TestClient
 
-from openmic.store import Annotation, Store, Turn, Verdict
+from openmic.store import Annotation, Store, Turn, VerdictRow
 
 from .markup import read
 from .test_hostile import HOSTILE
@@ -52,7 +52,7 @@ def test_without_a_name_the_page_asks_who_rates_what(pages: TestClient) -> None:
 
 def test_the_page_tells_nothing_but_the_texts(pages: TestClient, store: Store) -> None:
     text = pages.get(RATE).text
-    verdict = store.get(Verdict, field(text, "pair"))
+    verdict = store.get(VerdictRow, field(text, "pair"))
     assert verdict is not None
     first, second = store.get(Turn, verdict.first_turn_id), store.get(Turn, verdict.second_turn_id)
     assert first is not None

@@ -8,12 +8,12 @@ from openmic.core.records import Agent, Split, Stage, TurnKind
 from openmic.store import (
     Adapter,
     Annotation,
-    Critique,
+    CritiqueRow,
     Dialogue,
     Evaluation,
     EvaluationItem,
     LLMCall,
-    PromptTemplate,
+    PromptTemplateRow,
     Run,
     RunExample,
     Store,
@@ -35,7 +35,7 @@ def write(store: Store, say: Say = str) -> None:
         _run(say), example(text=say("input")), RunExample(run_id="RUN1", example_id="e1", position=0, split="train")
     )
     store.add(
-        PromptTemplate(hash="h1", task="humor", role="critic", purpose="critique", version="3", text=say("template"))
+        PromptTemplateRow(hash="h1", task="humor", role="critic", purpose="critique", version="3", text=say("template"))
     )
     store.add(
         *(_adapter(version, say) for version in (0, 1, 2)),
@@ -46,7 +46,7 @@ def write(store: Store, say: Say = str) -> None:
         verdict(),
         ballot(),
         ballot(turn_id="t3", forward=False, p_first=0.6),
-        Critique(
+        CritiqueRow(
             turn_id="t4",
             target_turn_id="t0",
             works=say("works"),

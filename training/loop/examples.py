@@ -56,7 +56,7 @@ class Item:
 def encode_examples(
     student: LoadedStudent, examples: Sequence[TrainingExample], objective: Objective, settings: FineTuneSettings
 ) -> list[Item]:
-    """The examples that fit into `settings.max_tokens`, each with the rows that the objective needs.
+    """The examples that fit into `settings.max_length`, each with the rows that the objective needs.
 
     Raises:
         TrainingError: an example has too few or too many completions for the objective, or no example fits.
@@ -68,12 +68,12 @@ def encode_examples(
         if targets and example.target is not None and example.target != example.chosen:
             texts.append((TARGET, example.target))
         rows = tuple(Row(rank, encode_pair(student, example.messages, text)) for rank, text in texts)
-        if max(row.text.length for row in rows) <= settings.max_tokens:
+        if max(row.text.length for row in rows) <= settings.max_length:
             items.append(Item(rows))
     if not items:
         raise TrainingError(
-            f"nothing to train on: {len(examples)} examples, none within max_tokens={settings.max_tokens}; "
-            "hold more dialogues, widen preferences.length_ratio or raise max_tokens"
+            f"nothing to train on: {len(examples)} examples, none within max_length={settings.max_length}; "
+            "hold more dialogues, widen preferences.length_ratio or raise max_length"
         )
     return items
 

@@ -54,7 +54,7 @@ def fine_tune(
             but for its adapter's weights. None begins.
         ranks: The processes that train together; each is given the same examples.
         on_progress: Called after every optimizer step, and while the reference is computed.
-        on_snapshot: Called every `settings.checkpoint_steps` optimizer steps, and when the reference was computed.
+        on_snapshot: Called every `settings.save_steps` optimizer steps, and when the reference was computed.
 
     Raises:
         TrainingError: there is nothing to train on, an example does not fit the objective, or the loss is not a finite
@@ -67,7 +67,7 @@ def fine_tune(
     loss_of = OBJECTIVES[objective]
     precision = Precision(resolve_precision(settings.precision, student.device), model, student.device)
     items = encode_examples(student, examples, loss_of, settings)
-    parts = hold_out(items, settings.holdout_share, seed)
+    parts = hold_out(items, settings.holdout_ratio, seed)
     training, held = map(with_mismatched, parts) if loss_of.uses_mismatched else parts
     everything = [*training, *held]
     reference = None

@@ -63,7 +63,7 @@ class Loop:
             self._resume(begun)
         elif stopping:
             stopping.look(0, self._holdout_loss(held))
-        if begun is None and self._scorer.reference is not None and settings.checkpoint_steps:
+        if begun is None and self._scorer.reference is not None and settings.save_steps:
             self._on_snapshot(self._snapshot())  # so that the reference is computed once
         stopped = False
         model.train()
@@ -79,7 +79,7 @@ class Loop:
             self._on_progress(TrainingProgress(self._name, step, steps, row["loss"], self._tokens))
             if stopped:
                 break
-            if settings.checkpoint_steps and step % settings.checkpoint_steps == 0 and step < steps:
+            if settings.save_steps and step % settings.save_steps == 0 and step < steps:
                 self._on_snapshot(self._snapshot())
         if stopping:
             stopping.restore()
@@ -106,7 +106,7 @@ class Loop:
         metrics = self._loss(batch, backward=True)
         if not math.isfinite(metrics["loss"]):
             raise TrainingError(f"the {self._name} loss became {metrics['loss']} at step {step}; lower learning_rate")
-        learning_rate = self._settings.learning_rate * rate(step - 1, steps, self._settings.warmup_share)
+        learning_rate = self._settings.learning_rate * rate(step - 1, steps, self._settings.warmup_ratio)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._ranks.add_up(self._parameters)

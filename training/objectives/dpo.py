@@ -29,7 +29,7 @@ class DirectPreferenceOptimisation(Objective):
         """The loss of one batch of chosen and rejected rows with their reference."""
         chosen, rejected = rows.chosen, rows.rejected
         shared = torch.minimum(chosen.lengths, rejected.lengths)
-        gained, lost = (_reward(part, shared, settings.length_desensitisation) for part in (chosen, rejected))
+        gained, lost = (_reward(part, shared, settings.ld_alpha) for part in (chosen, rejected))
         margin = self.beta(settings) * (gained - lost)
         eps = settings.label_smoothing
         preference = (-(1 - eps) * logsigmoid(margin) - eps * logsigmoid(-margin)).mean()

@@ -56,9 +56,9 @@ class RestartedError(GenerationError):
 class StudentHost:
     """One student in its own process. `training.pool.replica` holds its other end."""
 
-    def __init__(self, build: Callable[[], Worker], max_waiting: int) -> None:
+    def __init__(self, build: Callable[[], Worker], max_in_flight: int) -> None:
         self._worker = build()
-        self._max_waiting = max_waiting
+        self._max_waiting = max_in_flight
         self._held = 0
         self._life = uuid4().hex
         self._batches = self._rows = 0
@@ -82,7 +82,7 @@ class StudentHost:
         if self._held >= self._max_waiting:
             raise OverloadError(
                 f"request {request.id!r} came to a student that holds {self._held} already; raise "
-                f"student.pool.max_waiting, now {self._max_waiting}, or student.pool.actors"
+                f"student.pool.max_in_flight, now {self._max_waiting}, or student.pool.actors"
             )
         self._held += 1
         try:

@@ -68,7 +68,7 @@ class StudentPool:
         self._tick_s = tick_s
         self._roll_out = RollOut(adapters, self._lost)
         self._replicas: list[Replica] = []
-        self._router = Router(self._replicas, self._settings.max_waiting)
+        self._router = Router(self._replicas, self._settings.max_in_flight)
         self._scaling = Scaling(self._settings)
         self._asked = InFlight(self._serve)
         self._meter = Meter()

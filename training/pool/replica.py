@@ -69,10 +69,10 @@ class Replica:
             resources=settings.resources,
             max_restarts=-1,
             max_task_retries=0,  # the pool sends a request again itself, to whichever replica is free
-            max_concurrency=settings.max_waiting + CONTROL_CALLS,
+            max_concurrency=settings.max_in_flight + CONTROL_CALLS,
             scheduling_strategy="SPREAD" if settings.most > 1 else "DEFAULT",
         )
-        return actor.remote(self._build, settings.max_waiting)
+        return actor.remote(self._build, settings.max_in_flight)
 
     def __repr__(self) -> str:
         return f"<Replica {self.number}: {self.state}, {self.in_flight} in flight, v{self.version}>"

@@ -108,7 +108,7 @@ class TrainerWorker:
 
         def keep(snapshot: Snapshot | None) -> None:
             """Of the phase that is under way, or of the moment between two phases."""
-            if not ranks.first or not job.settings.checkpoint_steps:
+            if not ranks.first or not job.settings.save_steps:
                 return
             facts = {"done": [asdict(one) for one in metrics], "loop": snapshot.facts if snapshot else None}
             checkpoints.save(Snapshot(facts, snapshot.tensors if snapshot else adapter_weights(model)))

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from ...core.errors import ConfigError, NotFoundError
 from ...core.records import Split
 from ...core.word_diff import DiffPiece, word_diff
-from ...store import Evaluation, EvaluationItem, Example, Run, Turn, Verdict
+from ...store import Evaluation, EvaluationItem, ExampleRow, Run, Turn, VerdictRow
 from ..site import AtSite, Site
 from ..texts import LONG
 
@@ -23,7 +23,7 @@ class Side:
     version: int
     item: EvaluationItem
     output: Turn
-    verdict: Verdict
+    verdict: VerdictRow
 
 
 @router.get("/runs/{run}/compare")
@@ -76,7 +76,7 @@ def compare(
         a=first,
         b=second,
         sides=sides,
-        example=site.store.get(Example, shown) if shown else None,
+        example=site.store.get(ExampleRow, shown) if shown else None,
         reference=site.store.get(Turn, left[shown].reference_turn_id) if shown else None,
         changes=_changes(sides),
         before=before[-1] if before else None,
@@ -101,7 +101,7 @@ def _items(site: Site, evaluation: Evaluation) -> dict[str, EvaluationItem]:
 
 
 def _side(site: Site, version: int, item: EvaluationItem) -> Side:
-    output, verdict = site.store.get(Turn, item.output_turn_id), site.store.get(Verdict, item.verdict_id)
+    output, verdict = site.store.get(Turn, item.output_turn_id), site.store.get(VerdictRow, item.verdict_id)
     assert output is not None
     assert verdict is not None
     return Side(version, item, output, verdict)

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from ...core.errors import NotFoundError
-from ...store import Example, LLMCall, Turn
+from ...store import ExampleRow, LLMCall, Turn
 from ...store.lineage.explain import explain_turn
 from ..conversation_view import Exchange, messages_of
 from ..site import AtSite, Site
@@ -41,7 +41,7 @@ def raw(site: AtSite, turn: str) -> Response:
 @router.get("/examples/{example}/text")
 def example_text(site: AtSite, example: str) -> Response:
     """An input, whole and unaltered."""
-    found = site.store.get(Example, example)
+    found = site.store.get(ExampleRow, example)
     if found is None:
         raise NotFoundError(f"there is no input {example!r}")
     return PlainTextResponse(found.text)

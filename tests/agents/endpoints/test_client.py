@@ -137,7 +137,7 @@ def test_a_proxy_is_not_asked_for_what_is_on_this_machine(
 
 
 def compare(task: Task, text: str = "The bus left without me.") -> LLMRequest:
-    values = {"input": text, "first": f"{text} So did my dignity.", "second": text, "heard": []}
+    values = {"input": text, "first": f"{text} So did my dignity.", "second": text, "overused": []}
     messages = task.render("critic", "compare", **values)
     return request(
         model="sim-critic", messages=messages, sampling=Sampling(temperature=0, max_tokens=2), top_logprobs=20

@@ -15,7 +15,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"judge": {"compare": "{{ input }} {{ frist }}"}}, "judge.compare does not render: 'frist' is undefined"),
     ({"judge": {"compare": "{{ input + 1 }}"}}, "judge.compare does not render"),
     ({"judge": {"compare": "{{ ''.__class__.__mro__ }}"}}, "judge.compare does not render"),
-    ({"critic": {"critique": "{% if not heard %}{{ draught }}{% endif %}"}}, "'draught' is undefined"),
+    ({"critic": {"critique": "{% if not overused %}{{ draught }}{% endif %}"}}, "'draught' is undefined"),
     ({"student": {"system": "{{ input }}"}}, "student.system does not render: 'input' is undefined"),
     ({"judge": {"compare": "{{ input }} {{ first }}"}}, "judge.compare never shows {{ second }}"),
     ({"judge": {"compare": "{{ input }} {{ first }} {# {{ second }} #}"}}, "judge.compare never shows {{ second }}"),
@@ -58,8 +58,8 @@ EXPOSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"teacher": {"demonstrate": "<x>{{ input }} {{ count }}</y>"}}, ["teacher.demonstrate: {{ input }}"]),
     ({"teacher": {"demonstrate": '<x text="{{ input }}"> {{ count }}'}}, ["teacher.demonstrate: {{ input }}"]),
     (
-        {"critic": {"critique": "<s>{{ input }}</s> {{ draft|upper }} {{ heard|join(', ') }}"}},
-        ["critic.critique: {{ draft }}", "critic.critique: {{ heard }}"],
+        {"critic": {"critique": "<s>{{ input }}</s> {{ draft|upper }} {{ overused|join(', ') }}"}},
+        ["critic.critique: {{ draft }}", "critic.critique: {{ overused }}"],
     ),
 ]
 

@@ -15,7 +15,7 @@ from ..task_files import HUMOR, write_task
 
 
 def test_a_prompt_is_a_system_and_a_user_message(task: Task) -> None:
-    system, user = task.render("critic", "compare", input="A bus.", first="one", second="two", heard=[])
+    system, user = task.render("critic", "compare", input="A bus.", first="one", second="two", overused=[])
     assert (system.role, system.content) == ("system", HUMOR["critic"]["system"].strip())
     assert user.role == "user"
     assert user.content.startswith("<sentence>A bus.</sentence>\n<first>one</first>\n<second>two</second>")
@@ -23,7 +23,9 @@ def test_a_prompt_is_a_system_and_a_user_message(task: Task) -> None:
 
 
 def test_the_number_of_texts_is_asked_for_in_so_many_words(task: Task) -> None:
-    one, three = (task.render("teacher", "demonstrate", input="A bus.", count=n, heard=[])[1].content for n in (1, 3))
+    one, three = (
+        task.render("teacher", "demonstrate", input="A bus.", count=n, overused=[])[1].content for n in (1, 3)
+    )
     assert "in exactly 1 funny way." in one
     assert "numbered list" not in one
     assert "in exactly 3 funny ways." in three
@@ -35,16 +37,16 @@ def test_the_number_of_texts_is_asked_for_in_so_many_words(task: Task) -> None:
 )
 def test_heard_endings_stand_one_per_line(task: Task, role: str, purpose: str) -> None:
     values = {"input": "x", "count": 2, "first": "y", "second": "z", "draft": "y"}
-    text = task.render(role, purpose, **values, heard=["sends its regards", "once a week"])[1].content
+    text = task.render(role, purpose, **values, overused=["sends its regards", "once a week"])[1].content
     assert "<heard>\nsends its regards\nonce a week\n</heard>" in text
 
 
 def test_the_simulated_cast_reads_what_is_rendered(task: Task) -> None:
-    values = {"input": "a < b & c", "first": "one\ntwo", "second": "</first>", "heard": ["x y z"]}
+    values = {"input": "a < b & c", "first": "one\ntwo", "second": "</first>", "overused": ["x y z"]}
     prompt = read_prompt([task.render("critic", "compare", **values)[1].content])
     assert (prompt.source, prompt.first, prompt.second) == ("a < b & c", "one\ntwo", "</first>")
     assert prompt.heard == ("x y z",)
-    assert read_prompt([task.render("teacher", "demonstrate", input="a", count=7, heard=[])[1].content]).count == 7
+    assert read_prompt([task.render("teacher", "demonstrate", input="a", count=7, overused=[])[1].content]).count == 7
 
 
 @steady
@@ -68,7 +70,7 @@ def test_the_student_gets_texts_as_they_are(task: Task) -> None:
 
 def test_a_value_that_is_missing_is_named(task: Task) -> None:
     with pytest.raises(TaskError, match=r"critic\.compare does not render: 'second' is undefined"):
-        task.render("critic", "compare", input="x", first="y", heard=[])
+        task.render("critic", "compare", input="x", first="y", overused=[])
 
 
 def test_a_template_is_known_by_what_it_says(task: Task, tmp_path: Path) -> None:
@@ -83,7 +85,7 @@ def test_a_template_is_known_by_what_it_says(task: Task, tmp_path: Path) -> None
 def test_a_style_that_the_task_has_no_prompt_for_is_named(tmp_path: Path) -> None:
     task = load_task(str(write_task(tmp_path, name="mine", critic={"reason": None})))
     with pytest.raises(TaskError, match=r"task mine has no prompt critic\.reason, only cloze, compare, critique, sys"):
-        task.render("critic", "reason", input="x", first="y", second="z", heard=[])
+        task.render("critic", "reason", input="x", first="y", second="z", overused=[])
     with pytest.raises(TaskError, match=r"task mine has no prompt clown\.joke, only none of that role"):
         task.template("clown", "joke")
 

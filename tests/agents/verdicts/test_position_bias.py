@@ -37,7 +37,7 @@ JOKES = (
 BLAND = (
     ", which was a thing that happened",
     ", and that is all there is to say",
-    ", as was noted at the time by those who were there",
+    ", as was live_note at the time by those who were there",
 )
 
 

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from openmic.graph.context import progress
-from openmic.graph.context.progress import noted
+from openmic.graph.context.progress import live_note
 
 
 class Notes:
@@ -23,7 +23,7 @@ class Notes:
 
     def advance(self, by: int = 1) -> None: ...
 
-    def reach(self, completed: int, total: int) -> None: ...
+    def set(self, completed: int, total: int) -> None: ...
 
 
 def test_a_note_is_taken_down_now_and_then_and_at_the_end_and_no_more_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +31,7 @@ def test_a_note_is_taken_down_now_and_then_and_at_the_end_and_no_more_after_it(m
 
     async def scenario() -> None:
         bar, numbers = Notes(), count()
-        async with noted(bar, lambda: next(numbers)):
+        async with live_note(bar, lambda: next(numbers)):
             await bar.several.wait()
         assert bar.taken == [str(number) for number in range(len(bar.taken))]
         assert next(numbers) == len(bar.taken)

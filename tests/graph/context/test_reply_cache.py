@@ -11,8 +11,8 @@ from openmic.agents.endpoints.client import OpenAIClient
 from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointError, InterruptedRunError, StoreError
 from openmic.core.records import LLMReply, LLMRequest, Message, Sampling
-from openmic.graph.context.reply_cache import SavedLLM
-from openmic.graph.context.seats import Member
+from openmic.graph.context.reply_cache import ReplyCache
+from openmic.graph.context.seats import Seat
 from openmic.store import LLMCall, Store
 
 from ..conftest import Serve, config_of, run_row
@@ -27,11 +27,11 @@ def request(text: str = "The kettle broke.", ordinal: int = 0) -> LLMRequest:
     )
 
 
-def using(store: Store, url: str, act: Callable[[SavedLLM], Awaitable[T]], run: str = "RUN1", **settings: int) -> T:
+def using(store: Store, url: str, act: Callable[[ReplyCache], Awaitable[T]], run: str = "RUN1", **settings: int) -> T:
     async def perform() -> T:
         client = OpenAIClient(EndpointSettings(model="sim-teacher", max_retries=0, **settings), base_url=url)
         try:
-            return await act(SavedLLM(store, run, {("teacher", 0): client}))
+            return await act(ReplyCache(store, run, {("teacher", 0): client}))
         finally:
             await client.close()
 
@@ -53,7 +53,7 @@ def _run(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_question_is_asked_once_even_when_it_is_asked_twice_at_once(store: Store, serve: Serve, log: Path) -> None:
-    async def act(llm: SavedLLM) -> None:
+    async def act(llm: ReplyCache) -> None:
         first, second = await asyncio.gather(llm.complete(request()), llm.complete(request()))
         assert first == second
         assert await llm.complete(request()) == first
@@ -64,7 +64,7 @@ def test_a_question_is_asked_once_even_when_it_is_asked_twice_at_once(store: Sto
 
 
 def test_another_ordinal_is_another_question(store: Store, serve: Serve, log: Path) -> None:
-    async def act(llm: SavedLLM) -> None:
+    async def act(llm: ReplyCache) -> None:
         await asyncio.gather(llm.complete(request()), llm.complete(request(ordinal=1)))
 
     using(store, serve(log), act)
@@ -73,11 +73,11 @@ def test_another_ordinal_is_another_question(store: Store, serve: Serve, log: Pa
 
 def test_each_member_of_a_jury_is_asked_at_its_own_endpoint(store: Store, serve: Serve) -> None:
     async def perform() -> dict[int, LLMReply]:
-        clients: dict[Member, OpenAIClient] = {
+        clients: dict[Seat, OpenAIClient] = {
             ("teacher", member): OpenAIClient(EndpointSettings(model=model, max_retries=0), base_url=serve())
             for member, model in enumerate(("sim-teacher", "sim-judge"))
         }
-        llm = SavedLLM(store, "RUN1", clients)
+        llm = ReplyCache(store, "RUN1", clients)
         replies = {member: await llm.complete(replace(request(), member=member)) for member in (0, 1)}
         await asyncio.gather(*(client.close() for client in clients.values()))
         return replies
@@ -101,7 +101,7 @@ def test_a_reply_that_cannot_be_stored_is_not_used(store: Store, serve: Serve, l
 
 
 def test_a_reply_is_in_the_store_when_it_is_given(store: Store, serve: Serve) -> None:
-    async def act(llm: SavedLLM) -> None:
+    async def act(llm: ReplyCache) -> None:
         reply = await llm.complete(request())
         assert store.saved_reply("RUN1", request().key) == reply
         assert reply.text
@@ -119,7 +119,7 @@ def test_an_error_is_no_answer_and_the_question_may_be_asked_again(store: Store,
 def test_draining_stores_what_is_in_flight_though_nobody_waits_for_it_any_more(
     store: Store, serve: Serve, log: Path
 ) -> None:
-    async def act(llm: SavedLLM) -> None:
+    async def act(llm: ReplyCache) -> None:
         dialogue = asyncio.create_task(llm.complete(request()))
         await asyncio.sleep(0.1)  # on its way
         dialogue.cancel()
@@ -136,7 +136,7 @@ def test_draining_stores_what_is_in_flight_though_nobody_waits_for_it_any_more(
 def test_after_draining_nothing_new_is_asked_but_stored_replies_are_still_given(
     store: Store, serve: Serve, log: Path
 ) -> None:
-    async def act(llm: SavedLLM) -> None:
+    async def act(llm: ReplyCache) -> None:
         reply = await llm.complete(request())
         await llm.drain()
         with pytest.raises(InterruptedRunError):
@@ -148,7 +148,7 @@ def test_after_draining_nothing_new_is_asked_but_stored_replies_are_still_given(
 
 
 def test_draining_does_not_send_what_was_still_waiting_for_its_turn(store: Store, serve: Serve, log: Path) -> None:
-    async def act(llm: SavedLLM) -> list[object]:
+    async def act(llm: ReplyCache) -> list[object]:
         both = [asyncio.create_task(llm.complete(request(text))) for text in ("The kettle broke.", "The bus was late.")]
         await asyncio.sleep(0.1)
         await llm.drain()

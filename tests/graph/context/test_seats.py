@@ -1,4 +1,4 @@
-"""Who is in a cast, what its members are called, and what is wrong with a cast before it is asked anything."""
+"""Who is in a cast, what its seats are called, and what is wrong with a cast before it is asked anything."""
 
 import asyncio
 from pathlib import Path
@@ -9,8 +9,8 @@ import pytest
 from openmic.core.config import CastSettings
 from openmic.core.errors import ConfigError, EndpointSetupError, TaskError
 from openmic.core.records import LLMRequest, Message, Role, Sampling
-from openmic.graph.context.models import model_names, open_cast
-from openmic.graph.context.seats import members, model_of, setting_of
+from openmic.graph.context.models import model_names, open_models
+from openmic.graph.context.seats import seat_model, seat_setting, seats
 from openmic.graph.preflight.checks import check_cast, check_critic
 
 from ...agents.scripted_endpoint import Answer, Asked, ScriptedEndpoint, failure, model_list
@@ -27,9 +27,9 @@ def _no_key_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_jurors_are_critics_beside_the_critic() -> None:
     cast = CastSettings.model_validate(JURY)
-    found = members(cast)
+    found = seats(cast)
     assert list(found) == [("teacher", 0), ("critic", 0), ("judge", 0), ("critic", 1), ("critic", 2), ("critic", 3)]
-    assert [model_of(member, endpoint) for member, endpoint in found.items()] == [
+    assert [seat_model(member, endpoint) for member, endpoint in found.items()] == [
         "sim-teacher",
         "sim-critic",
         "sim-judge",
@@ -37,8 +37,8 @@ def test_jurors_are_critics_beside_the_critic() -> None:
         "big",
         "sim-critic-4",
     ]
-    assert [setting_of(member) for member in found][2:4] == ["judge", "jury.0"]
-    assert list(members(cast, ["judge"])) == [("judge", 0)]
+    assert [seat_setting(member) for member in found][2:4] == ["judge", "jury.0"]
+    assert list(seats(cast, ["judge"])) == [("judge", 0)]
 
 
 def test_names_are_kept_by_role_and_the_jurys_as_a_list() -> None:
@@ -54,8 +54,8 @@ def test_an_open_cast_has_a_client_for_every_member(tmp_path: Path, roles: tuple
     compare = "<sentence>The bus left.</sentence><first>The bus left.</first><second>A bus.</second>"
 
     async def run() -> dict[Any, str]:
-        async with open_cast(cast, 7, log, roles=roles) as clients:
-            assert set(clients) == set(members(cast, roles))
+        async with open_models(cast, 7, log, roles=roles) as clients:
+            assert set(clients) == set(seats(cast, roles))
             request = LLMRequest("critic", "m", (Message(role="user", content=compare),), Sampling(), 7)
             return {member: (await client.complete(request)).model for member, client in clients.items()}
 

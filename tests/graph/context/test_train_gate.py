@@ -1,4 +1,4 @@
-"""Turns of students and trainer: never both at once where they take turns, and both where there is room."""
+"""The gate between students and trainer: never both at once where they take turns, and both where there is room."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from openmic.core.config import RunConfig
 from openmic.graph.context import train_gate as overlap
-from openmic.graph.context.train_gate import Turns, room_for_both
+from openmic.graph.context.train_gate import TrainGate, room_for_both
 
 from ..conftest import config_of
 
@@ -17,19 +17,19 @@ from ..conftest import config_of
 class Floor:
     """Who is at work; asserts that turns are kept."""
 
-    def __init__(self, turns: Turns) -> None:
-        self.turns = turns
+    def __init__(self, train_gate: TrainGate) -> None:
+        self.train_gate = train_gate
         self.generating, self.training, self.both = 0, 0, False
 
     async def generate(self, release: asyncio.Event) -> None:
-        async with self.turns.generating():
+        async with self.train_gate.generating():
             self.generating += 1
             self._look()
             await release.wait()
             self.generating -= 1
 
     async def train(self, release: asyncio.Event) -> None:
-        async with self.turns.training():
+        async with self.train_gate.training():
             self.training += 1
             self._look()
             await release.wait()
@@ -39,7 +39,7 @@ class Floor:
         self.both = self.both or bool(self.generating and self.training)
 
 
-async def settle() -> None:
+async def let_run() -> None:
     """Let every task get as far as it can."""
     for _ in range(10):
         await asyncio.sleep(0)
@@ -47,16 +47,16 @@ async def settle() -> None:
 
 def test_a_training_waits_for_what_is_in_flight_and_nothing_begins_meanwhile() -> None:
     async def scenario() -> None:
-        floor, answered, trained = Floor(Turns(overlapped=False)), asyncio.Event(), asyncio.Event()
+        floor, answered, trained = Floor(TrainGate(overlapped=False)), asyncio.Event(), asyncio.Event()
         tasks = [asyncio.create_task(floor.generate(answered)) for _ in range(3)]
-        await settle()
+        await let_run()
         tasks.append(asyncio.create_task(floor.train(trained)))
-        await settle()
+        await let_run()
         tasks += [asyncio.create_task(floor.generate(answered)) for _ in range(2)]
-        await settle()
+        await let_run()
         assert (floor.generating, floor.training) == (3, 0)
         answered.set()
-        await settle()
+        await let_run()
         assert (floor.generating, floor.training) == (0, 1)
         trained.set()
         await asyncio.gather(*tasks)  # those that waited are answered too
@@ -67,9 +67,9 @@ def test_a_training_waits_for_what_is_in_flight_and_nothing_begins_meanwhile() -
 
 def test_both_are_at_work_where_there_is_room() -> None:
     async def scenario() -> None:
-        floor, over = Floor(Turns(overlapped=True)), asyncio.Event()
+        floor, over = Floor(TrainGate(overlapped=True)), asyncio.Event()
         tasks = [asyncio.create_task(work(over)) for work in (floor.generate, floor.train, floor.generate)]
-        await settle()
+        await let_run()
         assert (floor.generating, floor.training) == (2, 1)
         over.set()
         await asyncio.gather(*tasks)
@@ -80,32 +80,32 @@ def test_both_are_at_work_where_there_is_room() -> None:
 @pytest.mark.parametrize("who", ["a training that waits", "a training", "a generation"])
 def test_who_is_cancelled_gives_the_turn_back(who: str) -> None:
     async def scenario() -> None:
-        turns = Turns(overlapped=False)
-        floor, never, over = Floor(turns), asyncio.Event(), asyncio.Event()
+        train_gate = TrainGate(overlapped=False)
+        floor, never, over = Floor(train_gate), asyncio.Event(), asyncio.Event()
         first = [asyncio.create_task(floor.generate(never))] if who != "a training" else []
-        await settle()
+        await let_run()
         if who != "a generation":
             first.append(asyncio.create_task(floor.train(never)))
-        await settle()
+        await let_run()
         for task in reversed(first):
             task.cancel()
             await asyncio.wait([task])
         over.set()
-        await floor.generate(over) if who != "a generation" else await turns_train(turns)
-        async with turns.training():
+        await floor.generate(over) if who != "a generation" else await gate_trains(train_gate)
+        async with train_gate.training():
             pass
 
-    async def turns_train(turns: Turns) -> None:
-        async with turns.training():
+    async def gate_trains(train_gate: TrainGate) -> None:
+        async with train_gate.training():
             pass
 
     asyncio.run(scenario())
 
 
-@given(st.lists(st.sampled_from(["generate", "train", "let go", "settle"]), max_size=40))
+@given(st.lists(st.sampled_from(["generate", "train", "let go", "let_run"]), max_size=40))
 def test_they_never_work_at_once_and_all_get_their_turn(course: list[str]) -> None:
     async def scenario() -> None:
-        floor, trainings = Floor(Turns(overlapped=False)), asyncio.Lock()
+        floor, trainings = Floor(TrainGate(overlapped=False)), asyncio.Lock()
         waiting: list[asyncio.Event] = []
         tasks: list[asyncio.Task[None]] = []
 
@@ -114,8 +114,8 @@ def test_they_never_work_at_once_and_all_get_their_turn(course: list[str]) -> No
                 await floor.train(release)
 
         for step in course:
-            if step == "settle":
-                await settle()
+            if step == "let_run":
+                await let_run()
             elif step == "let go" and waiting:
                 waiting.pop(0).set()
             elif step != "let go":

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from openmic.core.errors import ConfigError
-from openmic.graph.preflight.capacity import Resources, Wanted, check_room, still_to_come, wanted
+from openmic.graph.preflight.capacity import ActorDemand, Resources, actor_demands, autoscalable_nodes, check_capacity
 
 from ..conftest import config_of
 
@@ -14,8 +14,8 @@ WORKER: Resources = {"CPU": 1.0, "student": 1.0}
 GPU: Resources = {"CPU": 8.0, "GPU": 1.0}
 
 
-def actors(**sections: Any) -> list[Wanted]:
-    return wanted(config_of(**sections))
+def actors(**sections: Any) -> list[ActorDemand]:
+    return actor_demands(config_of(**sections))
 
 
 def test_what_the_configuration_asks_for() -> None:
@@ -24,14 +24,14 @@ def test_what_the_configuration_asks_for() -> None:
         training={"workers": 2, "cpus_per_worker": 4},
     )
     # Of the students only those count that the pool cannot do without.
-    assert student == Wanted("student", "student.pool", 2, {"CPU": 1.0, "GPU": 0.5, "student": 1.0})
-    assert trainer == Wanted("trainer", "training", 2, {"CPU": 4.0})
-    assert wanted(config_of(), students=False) == [Wanted("trainer", "training", 1, {"CPU": 1.0})]
+    assert student == ActorDemand("student", "student.pool", 2, {"CPU": 1.0, "GPU": 0.5, "student": 1.0})
+    assert trainer == ActorDemand("trainer", "training", 2, {"CPU": 4.0})
+    assert actor_demands(config_of(), students=False) == [ActorDemand("trainer", "training", 1, {"CPU": 1.0})]
 
 
 def test_two_students_and_a_trainer_have_room_on_three_hosts() -> None:
     pool = {"actors": 2, "resources": {"student": 1}}
-    check_room(actors(student={"pool": pool}, training={"resources": {"trainer": 1}}), [HEAD, WORKER, WORKER])
+    check_capacity(actors(student={"pool": pool}, training={"resources": {"trainer": 1}}), [HEAD, WORKER, WORKER])
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_two_students_and_a_trainer_have_room_on_three_hosts() -> None:
 )
 def test_an_actor_that_could_never_be_placed_is_refused(sections: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        check_room(actors(**sections), [HEAD, WORKER, WORKER])
+        check_capacity(actors(**sections), [HEAD, WORKER, WORKER])
     # What there is, by the names that a person would ask by.
     assert "2 CPU, 1 trainer | 1 CPU, 1 student | 1 CPU, 1 student" in str(caught.value)
     assert "ray status" in str(caught.value)
@@ -57,9 +57,9 @@ def test_an_actor_that_could_never_be_placed_is_refused(sections: dict[str, Any]
 
 def test_fractions_of_a_gpu_fill_it() -> None:
     ten = {"actors": 10, "cpus_per_actor": 0, "gpus_per_actor": 0.1}
-    check_room(actors(student={"pool": ten}, training={"cpus_per_worker": 0}), [{"GPU": 1.0}])
+    check_capacity(actors(student={"pool": ten}, training={"cpus_per_worker": 0}), [{"GPU": 1.0}])
     with pytest.raises(ConfigError, match=r"10 students want 0\.3 GPU"):
-        check_room(actors(student={"pool": {**ten, "gpus_per_actor": 0.3}}), [{"CPU": 1.0, "GPU": 1.0}])
+        check_capacity(actors(student={"pool": {**ten, "gpus_per_actor": 0.3}}), [{"CPU": 1.0, "GPU": 1.0}])
 
 
 def test_nodes_that_an_autoscaler_may_start_count(tmp_path: Path) -> None:
@@ -72,9 +72,9 @@ def test_nodes_that_an_autoscaler_may_start_count(tmp_path: Path) -> None:
     pool = {"actors": 2, "gpus_per_actor": 1}
     asked = actors(student={"pool": pool})
     with pytest.raises(ConfigError, match="no node has that"):
-        check_room(asked, [{"CPU": 2.0}])
-    assert still_to_come(plan) == [GPU, GPU]
-    check_room(asked, [{"CPU": 2.0}], still_to_come(plan))
+        check_capacity(asked, [{"CPU": 2.0}])
+    assert autoscalable_nodes(plan) == [GPU, GPU]
+    check_capacity(asked, [{"CPU": 2.0}], autoscalable_nodes(plan))
 
 
 @pytest.mark.parametrize(
@@ -83,4 +83,4 @@ def test_nodes_that_an_autoscaler_may_start_count(tmp_path: Path) -> None:
 def test_no_plan_of_a_cloud_brings_no_nodes(text: str | None, tmp_path: Path) -> None:
     if text is not None:
         (tmp_path / "plan.yaml").write_text(text)
-    assert still_to_come(tmp_path / "plan.yaml") == []
+    assert autoscalable_nodes(tmp_path / "plan.yaml") == []

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from langgraph.runtime import Runtime
 
-from openmic.core.records import Stage as StageName
-from openmic.core.records import TurnKind
+from openmic.core.records import Stage, TurnKind
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.rollout.dialogue import (
     DialogueState,
@@ -21,12 +20,12 @@ from openmic.graph.rollout.dialogue import (
     build_dialogue_graph,
 )
 from openmic.graph.rollout.recording import open_dialogue
-from openmic.graph.rollout.session import Talk
+from openmic.graph.rollout.session import DialogueSession
 from openmic.graph.stages.collect import hold
 from openmic.simulator import rubric_for
 from openmic.store import Conversation, Dialogue, LLMCall, Store, Turn
 
-from ..conftest import SENTENCE, Prepare, ScriptedPool, Serve, Stage
+from ..conftest import SENTENCE, Bench, Prepare, ScriptedPool, Serve
 
 GOOD = "The kettle in our kitchen broke again this morning, and now the umbrella is jealous of the kitchen."
 BLAND = "The kettle in our kitchen broke again this morning, which was a thing that happened."
@@ -45,10 +44,10 @@ COMPARED = [VERDICT, VERDICT]
 CRITIC = rubric_for("humor", "sim-critic")
 
 
-def hold_one(stage: Stage, pool: ScriptedPool, **state: Any) -> Conversation:
+def hold_one(stage: Bench, pool: ScriptedPool, **state: Any) -> Conversation:
     async def act(context: RunContext) -> str:
-        dialogue = open_dialogue(context, StageName.REHEARSE, 1, stage.examples[0])
-        await hold(context, build_dialogue_graph(), dialogue, state.get("version", 1), state.get("heard", []))
+        dialogue = open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])
+        await hold(context, build_dialogue_graph(), dialogue, state.get("version", 1), state.get("overused", []))
         return dialogue.id
 
     return stage.store.conversation(stage.play(pool, act))
@@ -64,9 +63,9 @@ def final_text(found: Conversation) -> str:
     return turn.content
 
 
-def runtime(stage: Stage) -> Runtime[Talk]:
+def runtime(stage: Bench) -> Runtime[DialogueSession]:
     context = stage.context(ScriptedPool([]), None)  # type: ignore[arg-type] # no edge asks a model
-    return Runtime(context=Talk.begin(context, open_dialogue(context, StageName.REHEARSE, 1, stage.examples[0])))
+    return Runtime(context=DialogueSession.begin(context, open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])))
 
 
 def test_the_texts_of_this_file_are_what_the_critic_takes_them_for() -> None:
@@ -226,7 +225,7 @@ def test_the_teachers_text_is_preferred_where_the_student_did_not_get_there(prep
 
 
 def test_without_a_rescue_the_dialogue_ends_with_the_students_best(prepare: Prepare) -> None:
-    stage = prepare(dialogue={"candidates": 3, "max_revisions": 0, "rescue": False})
+    stage = prepare(dialogue={"candidates": 3, "max_revisions": 0, "teacher_fallback": False})
     found = hold_one(stage, ScriptedPool([BLAND, LOST, COPY]))
     assert kinds(found) == [DRAFT] * 3 + COMPARED
     assert (found.dialogue.status, found.dialogue.stop_reason) == ("finished", "compared")
@@ -235,7 +234,7 @@ def test_without_a_rescue_the_dialogue_ends_with_the_students_best(prepare: Prep
 
 def test_a_tournament_finds_the_best_and_the_worst_and_every_comparison_may_be_learned_from(prepare: Prepare) -> None:
     stage = prepare(
-        dialogue={"candidates": 4, "max_revisions": 0, "selection": "tournament", "rescue": False},
+        dialogue={"candidates": 4, "max_revisions": 0, "selection": "tournament", "teacher_fallback": False},
         preferences={"length_ratio": [0.1, 10.0]},
     )
     found = hold_one(stage, ScriptedPool([LOST, BLAND, GOOD, BLANDER]))
@@ -249,7 +248,7 @@ def test_a_tournament_finds_the_best_and_the_worst_and_every_comparison_may_be_l
 
 
 def test_another_attempt_at_the_same_draft_gets_another_critique(prepare: Prepare) -> None:
-    stage = prepare(dialogue={"candidates": 2, "max_revisions": 3, "rescue": False})
+    stage = prepare(dialogue={"candidates": 2, "max_revisions": 3, "teacher_fallback": False})
     found = hold_one(stage, ScriptedPool([BLAND, COPY], [LOST, COPY, LOST]))
     critiques = [turn for turn in found.turns if turn.kind is CRITIQUE]
     assert len(critiques) == 3
@@ -314,7 +313,7 @@ def test_a_dialogue_goes_on_from_any_turn_at_which_it_was_interrupted(prepare: P
 
 
 def test_endings_heard_too_often_reach_the_critic(prepare: Prepare, store: Store) -> None:
-    hold_one(prepare(), ScriptedPool([BLAND, LOST, COPY], [GOOD]), heard=["jealous of the kitchen"])
+    hold_one(prepare(), ScriptedPool([BLAND, LOST, COPY], [GOOD]), overused=["jealous of the kitchen"])
     critic = store.select(LLMCall, role="critic")
     assert critic
     assert all("jealous of the kitchen" in call.request["messages"][1]["content"] for call in critic)

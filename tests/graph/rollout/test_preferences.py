@@ -2,16 +2,16 @@ import pytest
 
 from openmic.core.records import Stage
 from openmic.graph.rollout.preferences import preference_from, teacher_preference
-from openmic.store import Dialogue, Verdict
+from openmic.store import Dialogue, VerdictRow
 
 from .test_selection import draft
 
-DIALOGUE = Dialogue(id="d", run_id="RUN1", stage=Stage.REHEARSE, round=2, example_id="e")
+DIALOGUE = Dialogue(id="d", run_id="RUN1", stage=Stage.COLLECT, round=2, example_id="e")
 FIRST, SECOND = draft("a", "one two three four"), draft("b", "one two")
 
 
-def verdict(outcome: str, p_forward: float, p_reverse: float) -> Verdict:
-    return Verdict(
+def verdict(outcome: str, p_forward: float, p_reverse: float) -> VerdictRow:
+    return VerdictRow(
         id="v",
         run_id="RUN1",
         dialogue_id="d",

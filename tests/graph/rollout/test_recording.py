@@ -2,17 +2,16 @@
 
 import pytest
 
-from openmic.agents.critique import CritiqueText
+from openmic.agents.critique import Critique
 from openmic.agents.llm import Exchange
 from openmic.core.errors import StoreError
 from openmic.core.ids import content_hash
-from openmic.core.records import Agent, LLMReply, LLMRequest, Sampling, TurnKind
-from openmic.core.records import Stage as StageName
+from openmic.core.records import Agent, LLMReply, LLMRequest, Sampling, Stage, TurnKind
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.rollout.recording import open_dialogue, record_critique, record_verdict, turn_id
-from openmic.store import Ballot, Critique, Dialogue, Store, Turn, Verdict
+from openmic.store import BallotRow, CritiqueRow, Dialogue, Store, Turn, VerdictRow
 
-from ..conftest import SENTENCE, Prepare, ScriptedPool, Serve, Stage
+from ..conftest import SENTENCE, Bench, Prepare, ScriptedPool, Serve
 
 GOOD = "The kettle in our kitchen broke again this morning, and now the umbrella is jealous of the kitchen."
 BLAND = "The kettle in our kitchen broke again this morning, which was a thing that happened."
@@ -35,11 +34,11 @@ def draft(dialogue: Dialogue, seq: int, text: str) -> Turn:
 class Recorded:
     """A dialogue with two drafts and a comparison of them, as the store holds it."""
 
-    def __init__(self, stage: Stage, *, by_judge: bool = False) -> None:
+    def __init__(self, stage: Bench, *, by_judge: bool = False) -> None:
         self.store = stage.store
 
-        async def act(context: RunContext) -> tuple[Dialogue, Verdict, int]:
-            dialogue = open_dialogue(context, StageName.REHEARSE, 1, stage.examples[0])
+        async def act(context: RunContext) -> tuple[Dialogue, VerdictRow, int]:
+            dialogue = open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])
             first, second = draft(dialogue, 0, GOOD), draft(dialogue, 1, BLAND)
             stage.store.add_new(first, second)
             agent = context.judge if by_judge else context.critic
@@ -52,7 +51,7 @@ class Recorded:
 
         self.dialogue, self.verdict, self.next_seq = stage.play(ScriptedPool([]), act)
         self.turns = self.store.select(Turn, dialogue_id=self.dialogue.id, kind=TurnKind.VERDICT, order_by="seq")
-        self.ballots = [self.store.get(Ballot, turn.id) for turn in self.turns]
+        self.ballots = [self.store.get(BallotRow, turn.id) for turn in self.turns]
 
     def places(self) -> list[tuple[int, bool]]:
         assert all(ballot is not None and ballot.verdict_id == self.verdict.id for ballot in self.ballots)
@@ -65,7 +64,7 @@ def test_a_comparison_is_two_turns_two_ballots_and_a_verdict(prepare: Prepare) -
     assert found.next_seq == 4
     assert [turn.parent_turn_id for turn in found.turns] == [found.first.id, found.second.id]
     assert found.places() == [(0, True), (0, False)]
-    stored = found.store.get(Verdict, found.verdict.id)
+    stored = found.store.get(VerdictRow, found.verdict.id)
     assert stored is not None
     assert (stored.forward_turn_id, stored.reverse_turn_id) == tuple(turn.id for turn in found.turns)
     assert (stored.outcome, stored.consistent, stored.method, stored.agent) == ("win", True, "logprobs", "critic")
@@ -119,14 +118,14 @@ def test_a_reason_is_kept_with_its_label(prepare: Prepare) -> None:
 
 def test_all_of_a_verdict_is_stored_or_nothing(prepare: Prepare, store: Store) -> None:
     found = Recorded(prepare())
-    other = Dialogue(id="OTHER", run_id="RUN1", stage=StageName.EVALUATE, round=1, example_id=found.dialogue.example_id)
+    other = Dialogue(id="OTHER", run_id="RUN1", stage=Stage.EVALUATE, round=1, example_id=found.dialogue.example_id)
     in_the_way = draft(other, 3, "A turn in the place of the reverse order's.")
     in_the_way.id = "IN-THE-WAY"
     store.add_new(other, in_the_way)
     with pytest.raises(StoreError, match="UNIQUE"):
         record_verdict(store, other, 2, found.comparison, found.first, found.second)
     assert store.get(Turn, turn_id("OTHER", 2)) is None
-    assert store.count(Verdict, dialogue_id="OTHER") == 0
+    assert store.count(VerdictRow, dialogue_id="OTHER") == 0
 
 
 # Critiques
@@ -135,23 +134,23 @@ def test_all_of_a_verdict_is_stored_or_nothing(prepare: Prepare, store: Store) -
 @pytest.mark.parametrize(
     ("ordinal", "written", "note"),
     [
-        (0, CritiqueText("a", "b", "c", parsed=True), None),
-        (1, CritiqueText("a", "b", "c", parsed=True), "asked again: the first reply held no suggestion"),
-        (0, CritiqueText("", "", "c", parsed=False), "no suggestion in the form that was asked for"),
+        (0, Critique("a", "b", "c", parsed=True), None),
+        (1, Critique("a", "b", "c", parsed=True), "asked again: the first reply held no suggestion"),
+        (0, Critique("", "", "c", parsed=False), "no suggestion in the form that was asked for"),
         (
             1,
-            CritiqueText("", "", "", parsed=False),
+            Critique("", "", "", parsed=False),
             "asked again: the first reply held no suggestion; no suggestion in the form that was asked for",
         ),
     ],
 )
 def test_a_critiques_note_says_what_was_the_matter(
-    prepare: Prepare, ordinal: int, written: CritiqueText, note: str | None
+    prepare: Prepare, ordinal: int, written: Critique, note: str | None
 ) -> None:
     stage = prepare()
 
     async def act(context: RunContext) -> Turn:
-        dialogue = open_dialogue(context, StageName.REHEARSE, 1, stage.examples[0])
+        dialogue = open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])
         target = draft(dialogue, 0, BLAND)
         stage.store.add_new(target)
         request = LLMRequest("critic", "m", (), Sampling(), 7, ordinal=ordinal)
@@ -162,7 +161,7 @@ def test_a_critiques_note_says_what_was_the_matter(
     stored = stage.store.get(Turn, turn.id)
     assert stored is not None
     assert (stored.note, stored.content, stored.seq) == (note, "{}", 1)
-    critique = stage.store.get(Critique, turn.id)
+    critique = stage.store.get(CritiqueRow, turn.id)
     assert critique is not None
     assert (critique.works, critique.missing, critique.suggestion, critique.parse_ok) == (
         written.works,

@@ -24,10 +24,10 @@ class Arena:
 
 
 @given(st.lists(st.integers(), min_size=2, max_size=16, unique=True))
-def test_the_best_and_the_worst_are_found(entrants: list[int]) -> None:
+def test_the_best_and_the_worst_are_found(contenders: list[int]) -> None:
     arena = Arena()
-    assert asyncio.run(best_and_worst(entrants, arena.play)) == (max(entrants), min(entrants))
-    assert arena.matches <= -(-3 * len(entrants) // 2)
+    assert asyncio.run(best_and_worst(contenders, arena.play)) == (max(contenders), min(contenders))
+    assert arena.matches <= -(-3 * len(contenders) // 2)
 
 
 @pytest.mark.parametrize(("count", "matches"), [(2, 1), (3, 3), (4, 4), (6, 7), (8, 10)])

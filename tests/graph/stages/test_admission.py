@@ -8,7 +8,7 @@ from openmic.graph.stages.admission import Admission
 
 
 def test_outstanding_work_is_bounded_by_the_lags_trainings() -> None:
-    admission = Admission(every=2, max_lag=1)
+    admission = Admission(every=2, max_staleness=1)
     for _ in range(3):
         admission.begin_dialogue()
     assert admission.has_room()
@@ -21,7 +21,7 @@ def test_outstanding_work_is_bounded_by_the_lags_trainings() -> None:
 
 
 def test_without_a_limit_everything_may_begin() -> None:
-    admission = Admission(every=1, max_lag=None)
+    admission = Admission(every=1, max_staleness=None)
     for _ in range(99):
         admission.begin_dialogue()
     admission.waiting = 99
@@ -30,7 +30,7 @@ def test_without_a_limit_everything_may_begin() -> None:
 
 
 def test_a_training_waits_for_the_dialogue_it_would_leave_too_far_behind() -> None:
-    admission = Admission(every=1, max_lag=1)
+    admission = Admission(every=1, max_staleness=1)
     slow = admission.begin_dialogue()
     assert admission.may_train()
     admission.begin_training()
@@ -43,7 +43,7 @@ def test_a_training_waits_for_the_dialogue_it_would_leave_too_far_behind() -> No
 
 
 def test_a_version_that_was_rolled_back_leaves_nobody_behind() -> None:
-    admission = Admission(every=1, max_lag=1)
+    admission = Admission(every=1, max_staleness=1)
     admission.begin_dialogue()
     for _ in range(3):
         admission.begin_training()
@@ -52,7 +52,7 @@ def test_a_version_that_was_rolled_back_leaves_nobody_behind() -> None:
 
 
 def test_without_any_lag_dialogues_and_trainings_take_turns() -> None:
-    admission = Admission(every=4, max_lag=0)
+    admission = Admission(every=4, max_staleness=0)
     ticket = admission.begin_dialogue()
     admission.due = True
     assert not admission.has_room()
@@ -65,7 +65,7 @@ def test_without_any_lag_dialogues_and_trainings_take_turns() -> None:
 
 @pytest.mark.parametrize("lag", [1, 2])
 def test_a_dialogue_left_by_an_interruption_is_waited_for_while_that_is_of_use(lag: int) -> None:
-    admission = Admission(every=1, max_lag=1)
+    admission = Admission(every=1, max_staleness=1)
     admission.begin_dialogue(lag)
     assert admission.may_train() is (lag > 1)
 
@@ -73,8 +73,8 @@ def test_a_dialogue_left_by_an_interruption_is_waited_for_while_that_is_of_use(l
 class Game:
     """What a driver does with an admission: dialogues are (promotions when begun, ticket), preferences the former."""
 
-    def __init__(self, every: int, max_lag: int, dialogues: int) -> None:
-        self.admission, self.every, self.max_lag = Admission(every, max_lag), every, max_lag
+    def __init__(self, every: int, max_staleness: int, dialogues: int) -> None:
+        self.admission, self.every, self.max_staleness = Admission(every, max_staleness), every, max_staleness
         self.to_come = dialogues
         self.under_way: list[tuple[int, int]] = []
         self.waiting: list[int] = []
@@ -101,7 +101,7 @@ class Game:
             self.waiting += [begun] * draw.draw(st.integers(0, 3))
             self.admission.waiting = len(self.waiting)
         elif move == "train":
-            assert all(self.promoted - begun <= self.max_lag for begun in self.waiting)
+            assert all(self.promoted - begun <= self.max_staleness for begun in self.waiting)
             self.admission.begin_training()
             self.training, self.waiting = True, []
         else:
@@ -114,11 +114,11 @@ class Game:
 
 @given(st.data(), st.integers(1, 4), st.integers(0, 2))
 def test_whatever_happens_nothing_is_too_stale_and_it_never_comes_to_a_halt(
-    draw: st.DataObject, every: int, max_lag: int
+    draw: st.DataObject, every: int, max_staleness: int
 ) -> None:
-    game = Game(every, max_lag, draw.draw(st.integers(1, 12)))
+    game = Game(every, max_staleness, draw.draw(st.integers(1, 12)))
     while moves := game.moves():
         game.play(draw.draw(st.sampled_from(moves)), draw)
     assert game.to_come == 0
     assert not game.under_way
-    assert all(game.promoted - begun <= max_lag for begun in game.waiting)  # for the round's own training
+    assert all(game.promoted - begun <= max_staleness for begun in game.waiting)  # for the round's own training

@@ -7,19 +7,18 @@ from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
 
 from openmic.core.errors import EndpointError
-from openmic.core.records import Generation, GenerationRequest, Split
-from openmic.core.records import Stage as StageName
+from openmic.core.records import Generation, GenerationRequest, Split, Stage
 from openmic.graph.context.run_context import RunContext
-from openmic.graph.stages.collect import rehearse, round_inputs
+from openmic.graph.stages.collect import collect, round_inputs
 from openmic.store import Dialogue, Store
 
-from ..conftest import Prepare, ScriptedPool, Serve, Stage, example_of
+from ..conftest import Bench, Prepare, ScriptedPool, Serve, example_of
 
 TRAIN = [example_of(f"Sentence number {n} is about a kettle.") for n in range(5)]
 TEXTS = ["The kettle is about to retire to a warm island.", "A sentence is about some kettle that we all own.", "Oh."]
 
 
-def inputs(stage: Stage, number: int) -> list[int]:
+def inputs(stage: Bench, number: int) -> list[int]:
     context = stage.context(ScriptedPool([]), None)  # type: ignore[arg-type] # nothing is asked
     return [TRAIN.index(example) for example in round_inputs(context, number)]
 
@@ -38,9 +37,9 @@ def test_all_inputs_are_talked_about_once_in_each_round_where_there_are_no_more(
     assert inputs(stage, 1) == inputs(stage, 2) == [0, 1, 2, 3, 4]
 
 
-def hold_round(stage: Stage, pool: ScriptedPool, number: int = 1) -> None:
+def hold_round(stage: Bench, pool: ScriptedPool, number: int = 1) -> None:
     async def act(context: RunContext) -> None:
-        await rehearse(context, number, 0)
+        await collect(context, number, 0)
 
     stage.play(pool, act)
 
@@ -49,14 +48,14 @@ def test_a_round_holds_a_dialogue_for_each_input_and_finds_them_held_afterwards(
     stage = prepare(TRAIN, dialogue={"candidates": 3, "max_revisions": 0})
     pool = ScriptedPool(TEXTS)
     hold_round(stage, pool)
-    rows = store.select(Dialogue, stage=StageName.REHEARSE)
+    rows = store.select(Dialogue, stage=Stage.COLLECT)
     assert [row.status for row in rows] == ["finished"] * 5
     assert len(pool.requests) == 15
     assert [ref.version for ref in pool.loaded] == [0]
     again = ScriptedPool([])
     hold_round(stage, again)
     assert again.requests == []
-    assert store.select(Dialogue, stage=StageName.REHEARSE) == rows
+    assert store.select(Dialogue, stage=Stage.COLLECT) == rows
 
 
 class StoppedError(Exception):
@@ -80,12 +79,12 @@ def test_a_round_that_is_resumed_within_a_campaign_holds_every_dialogue_to_its_o
     saver = InMemorySaver()
 
     async def hold_the_round(state: dict[str, Any], runtime: Runtime[RunContext]) -> dict[str, Any]:
-        await rehearse(runtime.context, 1, 0)
+        await collect(runtime.context, 1, 0)
         return {}
 
     campaign: StateGraph[Any, RunContext, Any, Any] = StateGraph(dict, context_schema=RunContext)
-    campaign.add_node("rehearse", hold_the_round)
-    campaign.add_edge(START, "rehearse")
+    campaign.add_node("collect", hold_the_round)
+    campaign.add_edge(START, "collect")
     graph = campaign.compile(checkpointer=saver)
     thread: RunnableConfig = {"configurable": {"thread_id": "RUN1"}}
 
@@ -100,7 +99,7 @@ def test_a_round_that_is_resumed_within_a_campaign_holds_every_dialogue_to_its_o
     finished = store.count(Dialogue, status="finished")
     assert 0 < finished < 5
     carry_out(ScriptedPool(TEXTS), None)
-    dialogues = store.select(Dialogue, stage=StageName.REHEARSE)
+    dialogues = store.select(Dialogue, stage=Stage.COLLECT)
     assert [dialogue.status for dialogue in dialogues] == ["finished"] * 5
     for dialogue in dialogues:
         found = store.conversation(dialogue.id)
@@ -112,7 +111,7 @@ def test_a_round_that_is_resumed_within_a_campaign_holds_every_dialogue_to_its_o
 def test_a_dialogue_that_failed_leaves_the_others_alone(prepare: Prepare, store: Store, serve: Serve) -> None:
     stage = prepare(TRAIN, serve(refuse_rate=0.3), dialogue={"candidates": 3, "max_revisions": 0})
     hold_round(stage, ScriptedPool(TEXTS))
-    statuses = [row.status for row in store.select(Dialogue, stage=StageName.REHEARSE)]
+    statuses = [row.status for row in store.select(Dialogue, stage=Stage.COLLECT)]
     assert set(statuses) == {"finished", "failed"}
 
 

@@ -10,24 +10,23 @@ import pytest
 
 from openmic.core.errors import TrainingError
 from openmic.core.ids import derive_id
-from openmic.core.records import AdapterRef, Generation, GenerationRequest, TrainingMetrics, TurnKind
-from openmic.core.records import Stage as StageName
+from openmic.core.records import AdapterRef, Generation, GenerationRequest, Stage, TrainingMetrics, TurnKind
 from openmic.graph.context.run_context import RunContext
-from openmic.graph.context.train_gate import Turns
+from openmic.graph.context.train_gate import TrainGate
 from openmic.graph.rollout.recording import open_dialogue, student_turn
 from openmic.graph.stages import collect as rehearsing
 from openmic.graph.stages import periodic
 from openmic.store import Adapter, Dialogue, Store, Training, Turn
 from openmic.training.trainer.trainer import Trainer
 
-from ..conftest import Prepare, ScriptedPool, Stage, example_of
+from ..conftest import Bench, Prepare, ScriptedPool, example_of
 
 DRAFTS = [
     "The kettle in our kitchen broke again this morning, and now the umbrella is jealous of the kitchen.",
     "The kettle in our kitchen broke again this morning, which was a thing that happened.",
 ]
 EXAMPLES = [example_of(f"The kettle in kitchen number {n} broke again this morning.") for n in range(8)]
-SETTINGS: dict[str, Any] = {"candidates": 2, "max_revisions": 0, "rescue": False, "concurrency": 1}
+SETTINGS: dict[str, Any] = {"candidates": 2, "max_revisions": 0, "teacher_fallback": False, "concurrency": 1}
 
 
 def register(context: RunContext, version: int) -> None:
@@ -51,23 +50,23 @@ class Improvements:
         monkeypatch.setattr(periodic, "improve", self._improve)
 
     def _waiting(self, context: RunContext, *_: object) -> list[tuple[Any, int]]:
-        ended = context.store.select(Dialogue, stage=StageName.REHEARSE, status="finished")
+        ended = context.store.select(Dialogue, stage=Stage.COLLECT, status="finished")
         return [(SimpleNamespace(id=row.id), 0) for row in ended if row.id not in self._consumed]
 
-    async def _improve(self, context: RunContext, _: int, serving: int) -> int:
+    async def _improve(self, context: RunContext, _: int, promoted_version: int) -> int:
         learned = {row.id for row, _ in self._waiting(context)}
         versions = [turn.adapter_version for turn in context.store.select(Turn, dialogue_id=list(learned), seq=0)]
-        self.done.append((serving, [version for version in versions if version is not None]))
+        self.done.append((promoted_version, [version for version in versions if version is not None]))
         self._consumed |= learned if self.consumes else set()
         await asyncio.sleep(0)
-        register(context, serving + 1)
-        return serving + 1
+        register(context, promoted_version + 1)
+        return promoted_version + 1
 
 
-def hold_round(stage: Stage, pool: ScriptedPool) -> int:
+def hold_round(stage: Bench, pool: ScriptedPool) -> int:
     async def act(context: RunContext) -> int:
         register(context, 1)
-        return await rehearsing.rehearse(context, 1, 1)
+        return await rehearsing.collect(context, 1, 1)
 
     return stage.play(pool, act)
 
@@ -75,16 +74,16 @@ def hold_round(stage: Stage, pool: ScriptedPool) -> int:
 def versions(store: Store) -> list[int | None]:
     """The adapter of each dialogue's drafts, in the order the dialogues were begun."""
     drafts = {turn.dialogue_id: turn.adapter_version for turn in store.select(Turn, seq=0)}
-    return [drafts[row.id] for row in store.select(Dialogue, stage=StageName.REHEARSE, order_by="started_at")]
+    return [drafts[row.id] for row in store.select(Dialogue, stage=Stage.COLLECT, order_by="started_at")]
 
 
 def test_the_student_is_trained_whenever_enough_has_come_together(
     prepare: Prepare, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage, pool = prepare(EXAMPLES, dialogue=SETTINGS, training={"every": 3}), ScriptedPool(DRAFTS)
+    stage, pool = prepare(EXAMPLES, dialogue=SETTINGS, training={"train_every": 3}), ScriptedPool(DRAFTS)
     improvements = Improvements(monkeypatch)
     assert hold_round(stage, pool) == 3
-    assert [serving for serving, _ in improvements.done] == [1, 2]
+    assert [promoted_version for promoted_version, _ in improvements.done] == [1, 2]
     assert versions(store)[:3] == [1, 1, 1]
     assert versions(store)[-1] == 3
     assert [ref.version for ref in pool.loaded] == [1, 2, 3]
@@ -99,24 +98,28 @@ def test_without_a_period_nothing_is_trained_between(
     assert set(versions(store)) == {1}
 
 
-@pytest.mark.parametrize("max_lag", [0, 1, 2])
+@pytest.mark.parametrize("max_staleness", [0, 1, 2])
 @pytest.mark.parametrize("every", [1, 3])
 def test_nothing_that_is_learned_from_is_staler_than_it_may_be(
-    prepare: Prepare, store: Store, monkeypatch: pytest.MonkeyPatch, max_lag: int, every: int
+    prepare: Prepare, store: Store, monkeypatch: pytest.MonkeyPatch, max_staleness: int, every: int
 ) -> None:
     settings = {**SETTINGS, "concurrency": 4}
-    stage = prepare(EXAMPLES, dialogue=settings, training={"every": every, "max_lag": max_lag})
+    stage = prepare(EXAMPLES, dialogue=settings, training={"train_every": every, "max_staleness": max_staleness})
     improvements = Improvements(monkeypatch)
     hold_round(stage, ScriptedPool(DRAFTS))
     assert improvements.done
-    assert all(serving - version <= max_lag for serving, wrote in improvements.done for version in wrote)
+    assert all(
+        promoted_version - version <= max_staleness
+        for promoted_version, wrote in improvements.done
+        for version in wrote
+    )
     assert store.count(Dialogue, status="finished") == len(EXAMPLES)
 
 
 def test_what_a_training_makes_nothing_of_holds_nobody_up(
     prepare: Prepare, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = prepare(EXAMPLES, dialogue={**SETTINGS, "concurrency": 3}, training={"every": 2, "max_lag": 0})
+    stage = prepare(EXAMPLES, dialogue={**SETTINGS, "concurrency": 3}, training={"train_every": 2, "max_staleness": 0})
     improvements = Improvements(monkeypatch, consumes=False)
     hold_round(stage, ScriptedPool(DRAFTS))
     assert store.count(Dialogue, status="finished") == len(EXAMPLES)
@@ -124,7 +127,7 @@ def test_what_a_training_makes_nothing_of_holds_nobody_up(
 
 
 def test_a_training_that_fails_ends_the_round(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = prepare(EXAMPLES, dialogue=SETTINGS, training={"every": 1})
+    stage = prepare(EXAMPLES, dialogue=SETTINGS, training={"train_every": 1})
     Improvements(monkeypatch)
 
     async def improve(*_: Any) -> int:
@@ -142,12 +145,12 @@ def test_after_an_interruption_each_dialogue_goes_on_with_its_own_adapter(prepar
     async def act(context: RunContext) -> None:
         for version in (1, 2):
             register(context, version)
-        begun = open_dialogue(context, StageName.REHEARSE, 1, EXAMPLES[0])
+        begun = open_dialogue(context, Stage.COLLECT, 1, EXAMPLES[0])
         request = context.student.draft(f"{begun.id}:0", EXAMPLES[0].text, context.config.student.sampling, 1)
 
         template = context.student.template("draft")
         await student_turn(context, begun, 0, TurnKind.DRAFT, request, template, source=EXAMPLES[0].text)
-        assert await rehearsing.rehearse(context, 1, 1) == 2
+        assert await rehearsing.collect(context, 1, 1) == 2
 
     stage.play(pool, act)
     assert sorted(version for version in versions(store) if version) == [1, 2]
@@ -199,22 +202,26 @@ class WatchedTrainer:
 def test_students_generate_during_a_training_where_it_is_overlapped_and_only_there(
     prepare: Prepare, store: Store, overlapped: bool
 ) -> None:
-    stage = prepare(EXAMPLES, dialogue={**SETTINGS, "concurrency": 2}, training={"every": 3}, student={"model": "tiny"})
+    stage = prepare(
+        EXAMPLES, dialogue={**SETTINGS, "concurrency": 2}, training={"train_every": 3}, student={"model": "tiny"}
+    )
     pool = WatchedPool(DRAFTS)
 
     async def act(context: RunContext) -> list[bool]:
-        context.turns = Turns(overlapped=overlapped)
+        context.train_gate = TrainGate(overlapped=overlapped)
         trainer = WatchedTrainer(pool)
         context.trainer = cast(Trainer, trainer)
         register(context, 1)
-        await rehearsing.rehearse(context, 1, 1)
+        await rehearsing.collect(context, 1, 1)
         return trainer.generated
 
     assert any(stage.play(pool, act)) is overlapped
     assert store.count(Dialogue, status="finished") == len(EXAMPLES)
     trainings = store.select(Training, order_by="adapter_version")
     assert trainings
-    lags = [training.metrics["staleness"] for training in trainings]
-    assert sum(count for lag in lags for count in lag.values()) == sum(training.examples for training in trainings)
-    assert lags[0] == {"0": trainings[0].examples}
-    assert {lag for found in lags for lag in found} <= {"0", "1"}
+    stalenesses = [training.metrics["staleness"] for training in trainings]
+    assert sum(count for lag in stalenesses for count in lag.values()) == sum(
+        training.examples for training in trainings
+    )
+    assert stalenesses[0] == {"0": trainings[0].examples}
+    assert {lag for found in stalenesses for lag in found} <= {"0", "1"}

@@ -6,25 +6,24 @@ from typing import Any
 import pytest
 
 from openmic.core.ids import content_hash
-from openmic.core.records import Agent, TurnKind
-from openmic.core.records import Stage as StageName
+from openmic.core.records import Agent, Stage, TurnKind
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.training_data.assemble import (
-    Material,
-    PhaseLessons,
-    consumed_material,
-    feedback_lessons,
-    new_material,
+    PhaseData,
+    TrainingData,
+    consumed_data,
+    feedback_examples,
+    new_data,
     wants_teacher_pairs,
 )
 from openmic.store import Dialogue, Preference, Store, Training, TrainingItem, Turn
 
-from ..conftest import Prepare, ScriptedPool, Stage, example_of
+from ..conftest import Bench, Prepare, ScriptedPool, example_of
 
 INPUT = example_of("The kettle in our kitchen broke again this morning.")
 
 
-def add_dialogue(store: Store, identity: str, stage: StageName, texts: dict[str, TurnKind], status: str) -> None:
+def add_dialogue(store: Store, identity: str, stage: Stage, texts: dict[str, TurnKind], status: str) -> None:
     store.add(
         Dialogue(id=identity, run_id="RUN1", stage=stage, round=1, example_id=INPUT.id, status=status),
         *(
@@ -44,7 +43,7 @@ def add_dialogue(store: Store, identity: str, stage: StageName, texts: dict[str,
     )
 
 
-def prefer(store: Store, chosen: str, rejected: str, dialogue: str = "talk", **values: Any) -> None:
+def prefer(store: Store, chosen: str, rejected: str, dialogue: str = "session", **values: Any) -> None:
     defaults: dict[str, Any] = {"source": "candidates", "margin": 0.5, "length_ratio": 1.0, "order_consistent": True}
     store.add(
         Preference(
@@ -61,17 +60,17 @@ def prefer(store: Store, chosen: str, rejected: str, dialogue: str = "talk", **v
 
 
 @pytest.fixture
-def stage(prepare: Prepare, store: Store) -> Stage:
+def stage(prepare: Prepare, store: Store) -> Bench:
     return filled(prepare, store)
 
 
-def filled(prepare: Prepare, store: Store, **sections: Any) -> Stage:
-    """A run with two demonstrations that were compared, and a dialogue with two drafts, a revision and a rescue."""
+def filled(prepare: Prepare, store: Store, **sections: Any) -> Bench:
+    """A run with two demonstrations that were compared, and a dialogue with two drafts, a revision and a fallback."""
     stage = prepare([INPUT], **sections)
     demonstration = TurnKind.DEMONSTRATION
-    add_dialogue(store, "shown", StageName.DEMONSTRATE, {"t1": demonstration, "t2": demonstration}, "finished")
-    talk = {"a": TurnKind.DRAFT, "b": TurnKind.DRAFT, "r": TurnKind.REVISION, "t3": demonstration}
-    add_dialogue(store, "talk", StageName.REHEARSE, talk, "finished")
+    add_dialogue(store, "shown", Stage.DEMONSTRATE, {"t1": demonstration, "t2": demonstration}, "finished")
+    session = {"a": TurnKind.DRAFT, "b": TurnKind.DRAFT, "r": TurnKind.REVISION, "t3": demonstration}
+    add_dialogue(store, "session", Stage.COLLECT, session, "finished")
     prefer(store, "a", "b")
     prefer(store, "r", "a", source="revision", margin=0.3)
     prefer(store, "t3", "a", source="teacher", margin=0.0)
@@ -79,11 +78,11 @@ def filled(prepare: Prepare, store: Store, **sections: Any) -> Stage:
     return stage
 
 
-def material_of(stage: Stage) -> Material:
-    return ask(stage, lambda context: new_material(context, "RUN1", 1))
+def material_of(stage: Bench) -> TrainingData:
+    return ask(stage, lambda context: new_data(context, "RUN1", 1))
 
 
-def ask(stage: Stage, question: Any) -> Any:
+def ask(stage: Bench, question: Any) -> Any:
     async def act(context: RunContext) -> Any:
         await asyncio.sleep(0)
         return question(context)
@@ -91,9 +90,9 @@ def ask(stage: Stage, question: Any) -> Any:
     return stage.play(ScriptedPool([]), act)
 
 
-def taught(stage: Stage, objective: str) -> dict[str, list[tuple[tuple[str, ...], str | None]]]:
+def taught(stage: Bench, objective: str) -> dict[str, list[tuple[tuple[str, ...], str | None]]]:
     """By phase the texts of each lesson, the best first, and its target."""
-    found: list[PhaseLessons] = ask(stage, lambda c: feedback_lessons(c, objective, new_material(c, "RUN1", 1)))
+    found: list[PhaseData] = ask(stage, lambda c: feedback_examples(c, objective, new_data(c, "RUN1", 1)))
     return {
         phase.objective: [
             (tuple(text.removeprefix("text ") for text in lesson.example.completions), lesson.example.target)
@@ -103,11 +102,11 @@ def taught(stage: Stage, objective: str) -> dict[str, list[tuple[tuple[str, ...]
     }
 
 
-def ids(material: Material) -> list[str]:
+def ids(material: TrainingData) -> list[str]:
     return [row.id for row in material.preferences]
 
 
-def test_by_default_candidates_and_revisions_are_learned_from(stage: Stage) -> None:
+def test_by_default_candidates_and_revisions_are_learned_from(stage: Bench) -> None:
     assert ids(material_of(stage)) == ["a>b", "r>a"]
 
 
@@ -128,20 +127,20 @@ def test_each_kind_of_preference_can_be_switched(
 
 def test_pairs_outside_the_length_filter_are_left_out(prepare: Prepare, store: Store) -> None:
     stage = filled(prepare, store, preferences={"length_ratio": [0.8, 1.2]})
-    add_dialogue(store, "long", StageName.EVALUATE, {"x": TurnKind.DRAFT, "y": TurnKind.DRAFT}, "finished")
+    add_dialogue(store, "long", Stage.EVALUATE, {"x": TurnKind.DRAFT, "y": TurnKind.DRAFT}, "finished")
     prefer(store, "x", "y", "long", length_ratio=1.3)
     assert ids(material_of(stage)) == ["a>b", "r>a"]
 
 
-def test_a_dialogue_that_goes_on_is_not_learned_from_yet(stage: Stage, store: Store) -> None:
-    add_dialogue(store, "open", StageName.EVALUATE, {"x": TurnKind.DRAFT, "y": TurnKind.DRAFT}, "pending")
+def test_a_dialogue_that_goes_on_is_not_learned_from_yet(stage: Bench, store: Store) -> None:
+    add_dialogue(store, "open", Stage.EVALUATE, {"x": TurnKind.DRAFT, "y": TurnKind.DRAFT}, "pending")
     prefer(store, "x", "y", "open")
     assert ids(material_of(stage)) == ["a>b", "r>a"]
     store.update(Dialogue, "open", status="finished")
     assert ids(material_of(stage)) == ["a>b", "r>a", "x>y"]
 
 
-def test_what_was_learned_from_is_not_learned_from_again_and_is_found_as_it_was(stage: Stage, store: Store) -> None:
+def test_what_was_learned_from_is_not_learned_from_again_and_is_found_as_it_was(stage: Bench, store: Store) -> None:
     training = Training(
         id="T",
         run_id="RUN1",
@@ -156,16 +155,16 @@ def test_what_was_learned_from_is_not_learned_from_again_and_is_found_as_it_was(
     item = TrainingItem(id="i", training_id="T", run_id="RUN1", position=0, preference_id="r>a")
     store.add(training, item)
     assert ids(material_of(stage)) == ["a>b"]
-    assert ids(ask(stage, lambda context: consumed_material(context, "T"))) == ["r>a"]
+    assert ids(ask(stage, lambda context: consumed_data(context, "T"))) == ["r>a"]
 
 
-def test_pairs_rankings_and_chosen_texts(stage: Stage) -> None:
+def test_pairs_rankings_and_chosen_texts(stage: Bench) -> None:
     assert taught(stage, "dpo") == {"dpo": [(("a", "b"), None), (("r", "a"), None)]}
     assert taught(stage, "brio") == {"brio": [(("r", "a", "b"), "text t1")]}
     assert taught(stage, "sd") == {"sd": [(("r",), None)]}
 
 
-def test_imitation_goes_on_with_every_text_of_the_teachers(stage: Stage) -> None:
+def test_imitation_goes_on_with_every_text_of_the_teachers(stage: Bench) -> None:
     assert taught(stage, "sft") == {"sft": [(("t1",), None), (("t2",), None), (("t3",), None)]}
 
 

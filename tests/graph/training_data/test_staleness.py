@@ -3,12 +3,11 @@
 import pytest
 
 from openmic.core.ids import content_hash
-from openmic.core.records import Agent, TurnKind
-from openmic.core.records import Stage as StageName
-from openmic.core.training_settings import most_lag
+from openmic.core.records import Agent, Stage, TurnKind
+from openmic.core.training_settings import staleness_limit
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.training_data.assemble import new_preferences
-from openmic.graph.training_data.staleness import histogram, lag, lags_of
+from openmic.graph.training_data.staleness import histogram, lag, staleness_of
 from openmic.store import Adapter, Dialogue, Preference, Store, Turn
 from openmic.training.objectives import OBJECTIVES, objective_names, phases
 
@@ -20,8 +19,8 @@ INPUT = example_of("The kettle in our kitchen broke again this morning.")
 @pytest.mark.parametrize("name", objective_names())
 def test_by_default_objectives_that_compare_texts_learn_from_no_more_than_one_version_back(name: str) -> None:
     compares = any(OBJECTIVES[phase.objective].needs in {"pairs", "rankings"} for phase in phases(name))
-    assert most_lag(name, "auto") == (1 if compares else None)
-    assert (most_lag(name, 3), most_lag(name, None)) == (3, None)
+    assert staleness_limit(name, "auto") == (1 if compares else None)
+    assert (staleness_limit(name, 3), staleness_limit(name, None)) == (3, None)
 
 
 def test_a_lag_counts_the_versions_that_served_since() -> None:
@@ -49,9 +48,7 @@ def fill(store: Store) -> list[Preference]:
                 status=status,
             )
         )
-    store.add(
-        Dialogue(id="d", run_id="RUN1", stage=StageName.REHEARSE, round=1, example_id=INPUT.id, status="finished")
-    )
+    store.add(Dialogue(id="d", run_id="RUN1", stage=Stage.COLLECT, round=1, example_id=INPUT.id, status="finished"))
     writers = {"base": 0, "one": 1, "three": 3, "told": None, "told too": None}
     for seq, (name, version) in enumerate(writers.items()):
         agent, kind = (Agent.TEACHER, TurnKind.DEMONSTRATION) if version is None else (Agent.STUDENT, TurnKind.DRAFT)
@@ -72,7 +69,7 @@ def fill(store: Store) -> list[Preference]:
     pairs = {
         "old": ("base", "one"),
         "mixed": ("three", "one"),
-        "rescue": ("told", "three"),
+        "teacher_fallback": ("told", "three"),
         "teacher": ("told", "told too"),
     }
     rows = [
@@ -100,19 +97,19 @@ def test_a_preference_is_as_stale_as_the_older_of_its_texts_and_the_teachers_are
 ) -> None:
     prepare([INPUT])
     rows = fill(store)
-    assert lags_of(store, "RUN1", rows, 3) == {"old": 2, "mixed": 1, "rescue": 0}
-    assert lags_of(store, "RUN1", rows, 1) == {"old": 1, "mixed": 0, "rescue": 0}
-    assert lags_of(store, "RUN1", [], 3) == {}
+    assert staleness_of(store, "RUN1", rows, 3) == {"old": 2, "mixed": 1, "teacher_fallback": 0}
+    assert staleness_of(store, "RUN1", rows, 1) == {"old": 1, "mixed": 0, "teacher_fallback": 0}
+    assert staleness_of(store, "RUN1", [], 3) == {}
 
 
 @pytest.mark.parametrize(
     ("training", "kept"),
     [
-        ({}, {"mixed", "rescue", "teacher"}),
-        ({"objective": "sd"}, {"old", "mixed", "rescue", "teacher"}),
-        ({"max_lag": 0}, {"rescue", "teacher"}),
-        ({"max_lag": 2}, {"old", "mixed", "rescue", "teacher"}),
-        ({"max_lag": None}, {"old", "mixed", "rescue", "teacher"}),
+        ({}, {"mixed", "teacher_fallback", "teacher"}),
+        ({"objective": "sd"}, {"old", "mixed", "teacher_fallback", "teacher"}),
+        ({"max_staleness": 0}, {"teacher_fallback", "teacher"}),
+        ({"max_staleness": 2}, {"old", "mixed", "teacher_fallback", "teacher"}),
+        ({"max_staleness": None}, {"old", "mixed", "teacher_fallback", "teacher"}),
     ],
 )
 def test_what_is_too_stale_is_not_learned_from(
@@ -126,4 +123,4 @@ def test_what_is_too_stale_is_not_learned_from(
 
     found = stage.play(ScriptedPool([]), act)
     assert set(found) == kept
-    assert (found["rescue"], found["teacher"]) == (0, None)
+    assert (found["teacher_fallback"], found["teacher"]) == (0, None)

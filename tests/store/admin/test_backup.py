@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from openmic.core.errors import StoreError
-from openmic.store import Example, Run, Store
+from openmic.store import ExampleRow, Run, Store
 from openmic.store.admin import backup as backups
 from openmic.store.admin.backup import back_up
 from openmic.store.dialects.engine import writing
@@ -20,9 +20,9 @@ def test_a_backup_is_the_store_at_one_moment_while_it_is_written(sqlite_store: S
     with writing(sqlite_store.engine) as connection:
         connection.exec_driver_sql("INSERT INTO example (id, text) VALUES ('later', 'not committed yet')")
         back_up(sqlite_store.address, target)
-    assert sqlite_store.count(Example) == 2
+    assert sqlite_store.count(ExampleRow) == 2
     with Store.open(str(target)) as copy:
-        assert [row.id for row in copy.select(Example)] == ["e1"]
+        assert [row.id for row in copy.select(ExampleRow)] == ["e1"]
         copy.add(example(id="e2"))
     assert {path.name for path in target.parent.iterdir()} == {"copy.db"}
 

@@ -19,7 +19,7 @@ from openmic.store.admin.migrate import _SCRIPTS as SCRIPTS
 from openmic.store.admin.migrate import current_revision, head, is_ours, migrate_store, migration_config, upgrade
 from openmic.store.admin.verify import verify
 from openmic.store.dialects.engine import changing_schema, writing, writing_engine
-from openmic.store.schema import Row
+from openmic.store.schema import TableModel
 from openmic.store.search.search import search
 
 from ..rows import everything, example, run
@@ -39,7 +39,7 @@ def add_as_of(connection: Connection, rows: list[SQLModel]) -> None:
     """Add rows to a store of an earlier schema, as far as that has their tables and columns."""
     early = MetaData()
     early.reflect(connection)
-    for table in Row.metadata.sorted_tables:
+    for table in TableModel.metadata.sorted_tables:
         for row in rows:
             if type(row).__tablename__ == table.name and table.name in early.tables:
                 there = early.tables[table.name]
@@ -68,7 +68,7 @@ def contents(connection: Connection) -> dict[str, list[dict[str, Any]]]:
 def differences(connection: Connection) -> list[Any]:
     """What Alembic would change to make the schema that of the tables."""
     context = MigrationContext.configure(connection, opts={"include_name": is_ours, "compare_type": True})
-    return list(compare_metadata(context, Row.metadata))
+    return list(compare_metadata(context, TableModel.metadata))
 
 
 def set_revision(store: Store, revision: str) -> None:
@@ -109,7 +109,7 @@ def test_downgrading_takes_every_table_away_and_upgrading_brings_them_back(engin
     assert inspect(engine).get_table_names() == ["alembic_version"]
     upgrade(engine)
     tables = {name for name in inspect(engine).get_table_names() if is_ours(name, "table")}
-    assert tables == {*Row.metadata.tables, "alembic_version"}
+    assert tables == {*TableModel.metadata.tables, "alembic_version"}
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
@@ -185,7 +185,7 @@ MUTABLE = {"run", "dialogue", "adapter", "training", "evaluation"}
 
 def test_no_row_of_a_table_that_never_changes_can_be_updated(store: Store) -> None:
     store.add(*everything())
-    for table in Row.metadata.sorted_tables:
+    for table in TableModel.metadata.sorted_tables:
         same = next(column.name for column in table.columns if column.primary_key)
         statement = f'UPDATE "{table.name}" SET "{same}" = "{same}"'
         if table.name in MUTABLE:

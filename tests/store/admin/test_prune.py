@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from openmic.core.errors import ConfigError, StoreError
-from openmic.store import Dialogue, Example, PromptTemplate, Run, RunExample, Store, Turn
+from openmic.store import Dialogue, ExampleRow, PromptTemplateRow, Run, RunExample, Store, Turn
 from openmic.store.admin.prune import belonging, compact, prunable, prune
-from openmic.store.schema import Row
+from openmic.store.schema import TableModel
 from openmic.store.search.search import search
 
 from ..rows import dialogue, everything, example, run, turn
@@ -31,10 +31,10 @@ def test_a_run_goes_with_all_that_is_its_own_and_nothing_else(store: Store) -> N
     deleted = prune(store, ["RUN1", "RUN9"])
     assert deleted == {**expected, "example": 1}
     assert expected["turn"] == 5
-    left = {table.__name__ for table in (Run, Dialogue, Turn, Example, PromptTemplate) if store.count(table) == 1}
-    assert left == {"Run", "Dialogue", "Turn", "Example", "PromptTemplate"}
+    left = {table.__name__ for table in (Run, Dialogue, Turn, ExampleRow, PromptTemplateRow) if store.count(table) == 1}
+    assert left == {"Run", "Dialogue", "Turn", "ExampleRow", "PromptTemplateRow"}
     with store.engine.connect() as connection:
-        rows = {t.name: len(connection.execute(t.select()).all()) for t in Row.metadata.sorted_tables}
+        rows = {t.name: len(connection.execute(t.select()).all()) for t in TableModel.metadata.sorted_tables}
     assert {name for name, number in rows.items() if number} == {
         "run",
         "dialogue",
@@ -65,7 +65,7 @@ def test_deleting_makes_the_file_smaller(sqlite_store: Store, path: Path) -> Non
     compact(sqlite_store)
     sqlite_store.close()  # which brings the write-ahead log into the file
     assert path.stat().st_size < before / 2
-    assert (sqlite_store.count(Example), sqlite_store.count(RunExample)) == (0, 0)
+    assert (sqlite_store.count(ExampleRow), sqlite_store.count(RunExample)) == (0, 0)
 
 
 def ids(runs: list[Run]) -> list[str]:

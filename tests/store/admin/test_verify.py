@@ -11,18 +11,18 @@ from openmic.core.ids import content_hash
 from openmic.core.records import LLMReply, LLMRequest, Message, Sampling
 from openmic.store import (
     Adapter,
-    Example,
+    ExampleRow,
     LLMCall,
     Preference,
-    PromptTemplate,
+    PromptTemplateRow,
     Store,
     TrainingItem,
     Turn,
-    Verdict,
+    VerdictRow,
 )
 from openmic.store.admin.verify import verify
 from openmic.store.dialects.location import sqlite_path
-from openmic.store.schema import Row
+from openmic.store.schema import TableModel
 
 from ..rows import dialogue, preference, run, training, turn, verdict
 
@@ -42,11 +42,11 @@ REQUEST = LLMRequest(
 def sound(store: Store) -> Store:
     """A store with nothing wrong in it, without the guards that keep it so."""
     if store.dialect == "sqlite":
-        for table in Row.metadata.tables:
+        for table in TableModel.metadata.tables:
             damage(store, f"DROP TRIGGER IF EXISTS {table}_never_changes")
-    store.add(Example(id=INPUT, text="I am late too"), run(id="RUN2"), run(id="RUN3"))
+    store.add(ExampleRow(id=INPUT, text="I am late too"), run(id="RUN2"), run(id="RUN3"))
     store.add(
-        PromptTemplate(hash=TEMPLATE, task="humor", role="critic", purpose="critique", version="1", text="Say why.")
+        PromptTemplateRow(hash=TEMPLATE, task="humor", role="critic", purpose="critique", version="1", text="Say why.")
     )
     store.save_reply("RUN2", REQUEST, LLMReply(text="A", model="big"))
     of_run = {"run_id": "RUN2", "dialogue_id": "d1"}
@@ -80,7 +80,7 @@ def faults_of(store: Store) -> set[tuple[str, str]]:
 
 def test_a_sound_store_has_no_fault(sound: Store) -> None:
     assert faults_of(sound) == set()
-    assert all(sound.count(table) for table in (Turn, LLMCall, Preference, Verdict))
+    assert all(sound.count(table) for table in (Turn, LLMCall, Preference, VerdictRow))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from openmic.core.errors import ConfigError, StoreError
-from openmic.store import Example, Run, Store, check_writable
+from openmic.store import ExampleRow, Run, Store, check_writable
 from openmic.store.dialects.engine import place_of
 
 from ... import postgresql
@@ -116,17 +116,21 @@ def test_a_server_that_goes_away_is_a_store_error_and_may_come_back(another_serv
     server.sql("CREATE DATABASE db")
     with Store.open(server.url("db")) as store, Store.open_readonly(server.url("db")) as reader:
         store.add(example())
-        assert reader.count(Example) == 1
+        assert reader.count(ExampleRow) == 1
         with store._session() as session:
             session.connection()
             server.stop()
-        for attempt in (lambda: store.add(example(id="e2")), lambda: store.count(Example), lambda: reader.get(Run, "")):
+        for attempt in (
+            lambda: store.add(example(id="e2")),
+            lambda: store.count(ExampleRow),
+            lambda: reader.get(Run, ""),
+        ):
             with pytest.raises(StoreError, match="store 'postgresql://teller@") as caught:
                 attempt()
             assert "s3cret" not in str(caught.value)
         server.start()
         store.add(example(id="e3"))
-        assert [row.id for row in reader.select(Example)] == ["e1", "e3"]
+        assert [row.id for row in reader.select(ExampleRow)] == ["e1", "e3"]
 
 
 def test_a_connection_that_breaks_in_the_middle_says_how_to_go_on(postgresql_store: Store, server: Server) -> None:
@@ -143,7 +147,7 @@ def test_a_connection_that_breaks_in_the_middle_says_how_to_go_on(postgresql_sto
         read()
     # The connections that were idle are found broken before they are used.
     server.sql(kill)
-    assert postgresql_store.count(Example) == 1
+    assert postgresql_store.count(ExampleRow) == 1
 
 
 def test_the_clear_message_where_postgresql_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from openmic.core.errors import NotFoundError
-from openmic.store import Adapter, Evaluation, PromptTemplate, Store, TrainingItem
+from openmic.store import Adapter, Evaluation, PromptTemplateRow, Store, TrainingItem
 from openmic.store.lineage.explain import explain_adapter, explain_turn
 from openmic.store.lineage.turn_names import resolve_adapter, resolve_turn
 
@@ -16,7 +16,7 @@ def talk(store: Store) -> Store:
         *talk_rows(),
         ballot(verdict_id="w1"),
         ballot(turn_id="t3", verdict_id="w1", forward=False, p_first=0.6),
-        PromptTemplate(hash="h", task="humor", role="student", purpose="draft", version="4", text="{{ input }}"),
+        PromptTemplateRow(hash="h", task="humor", role="student", purpose="draft", version="4", text="{{ input }}"),
         training(examples=2),
         TrainingItem(id="i1", training_id="x1", run_id="RUN1", position=0, preference_id="p2"),
         TrainingItem(id="i2", training_id="x1", run_id="RUN1", position=1, turn_id="u0"),

@@ -51,7 +51,7 @@ def found(store: Store, order: DialogueOrder = "started", **wanted: Any) -> list
     ("wanted", "ids"),
     [
         ({}, ["a9", "d1", "c9", "b9"]),
-        ({"stage": Stage.REHEARSE}, ["d1", "c9", "b9"]),
+        ({"stage": Stage.COLLECT}, ["d1", "c9", "b9"]),
         ({"round": 0}, ["a9"]),
         ({"status": "failed"}, ["c9"]),
         ({"stop_reason": "accepted"}, ["d1"]),

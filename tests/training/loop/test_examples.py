@@ -76,13 +76,13 @@ def test_an_example_that_the_objective_cannot_use_is_an_error(
 def test_an_example_is_left_out_when_any_of_its_texts_is_too_long(llama: LoadedStudent) -> None:
     long = "And so on, and so on. " * 8
     examples = [preference(i, *texts) for i, texts in enumerate([("Ha.", "Hm."), ("Ha.", long), (long, "Hm.")])]
-    assert [said(llama, item) for item in items_of(llama, "dpo", *examples, max_tokens=100)] == [
+    assert [said(llama, item) for item in items_of(llama, "dpo", *examples, max_length=100)] == [
         [(0, "Ha."), (1, "Hm.")]
     ]
     targeted = preference(0, "Ha.", "Hm.", target=long)
-    with pytest.raises(TrainingError, match="nothing to train on: 1 examples, none within max_tokens=100"):
-        items_of(llama, "brio", targeted, max_tokens=100)
-    assert items_of(llama, "brio", targeted, max_tokens=100, nll_weight=0.0)
+    with pytest.raises(TrainingError, match="nothing to train on: 1 examples, none within max_length=100"):
+        items_of(llama, "brio", targeted, max_length=100)
+    assert items_of(llama, "brio", targeted, max_length=100, nll_weight=0.0)
 
 
 def test_no_prompt_is_both_trained_on_and_held_out(llama: LoadedStudent) -> None:

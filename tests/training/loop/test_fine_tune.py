@@ -183,11 +183,11 @@ def test_preferences_are_measured_from_the_starting_adapter(student: BuildStuden
     assert metrics.curve[0]["reward_margin"] == pytest.approx(0.0, abs=1e-5)
 
 
-def test_examples_beyond_max_tokens_are_left_out_and_not_counted(student: BuildStudent) -> None:
+def test_examples_beyond_max_length_are_left_out_and_not_counted(student: BuildStudent) -> None:
     one = student("llama")
     lengths = sorted(length(one, example) for example in DEMONSTRATIONS)
     assert lengths[2] < lengths[3]
-    _, metrics = train(one, DEMONSTRATIONS, batch_size=3, max_tokens=lengths[2])
+    _, metrics = train(one, DEMONSTRATIONS, batch_size=3, max_length=lengths[2])
     assert (metrics.examples, metrics.left_out, metrics.steps, metrics.tokens) == (3, 1, 1, sum(lengths[:3]))
 
 
@@ -195,8 +195,8 @@ def test_examples_beyond_max_tokens_are_left_out_and_not_counted(student: BuildS
 def test_nothing_to_train_on_is_an_error(student: BuildStudent, objective: str) -> None:
     with pytest.raises(TrainingError, match="nothing to train on: 0 examples"):
         train(student("llama"), [], objective)
-    with pytest.raises(TrainingError, match=r"4 examples, none within max_tokens=8"):
-        train(student("llama"), PREFERENCES, objective, max_tokens=8)
+    with pytest.raises(TrainingError, match=r"4 examples, none within max_length=8"):
+        train(student("llama"), PREFERENCES, objective, max_length=8)
 
 
 def test_sft_learns_from_preferences_too(student: BuildStudent) -> None:
@@ -207,7 +207,7 @@ def test_sft_learns_from_preferences_too(student: BuildStudent) -> None:
 
 def test_a_loss_that_is_not_a_number_is_an_error(student: BuildStudent) -> None:
     with pytest.raises(TrainingError, match=r"the sft loss became nan at step \d+; lower learning_rate"):
-        train(student("llama"), DEMONSTRATIONS, epochs=20, learning_rate=1e30, warmup_share=0.0)
+        train(student("llama"), DEMONSTRATIONS, epochs=20, learning_rate=1e30, warmup_ratio=0.0)
 
 
 def test_every_example_is_seen_once_in_every_epoch(student: BuildStudent) -> None:
@@ -246,7 +246,7 @@ def test_every_step_is_reported_as_it_is_made(student: BuildStudent) -> None:
 
 
 def test_the_learning_rate_rises_and_then_falls_to_nearly_nothing(student: BuildStudent) -> None:
-    _, metrics = train(student("llama"), DEMONSTRATIONS, epochs=10, learning_rate=1e-3, warmup_share=0.2)
+    _, metrics = train(student("llama"), DEMONSTRATIONS, epochs=10, learning_rate=1e-3, warmup_ratio=0.2)
     rates = [row["learning_rate"] for row in metrics.curve]
     peak = rates.index(max(rates))
     assert len(rates) == 20

@@ -152,7 +152,7 @@ STOPPING: dict[str, Any] = {
     "epochs": 40.0,
     "batch_size": 3,
     "learning_rate": 2e-2,
-    "holdout_share": 0.25,
+    "holdout_ratio": 0.25,
     "eval_steps": 3,
     "patience": 2,
 }
@@ -203,12 +203,12 @@ def test_the_best_state_is_the_one_that_is_kept(student: BuildStudent) -> None:
 
 def test_a_training_that_only_did_harm_gives_back_its_start(student: BuildStudent) -> None:
     one = student("llama")
-    model, metrics = stopped(one, learning_rate=3.0, warmup_share=0.0, eval_steps=1)
+    model, metrics = stopped(one, learning_rate=3.0, warmup_ratio=0.0, eval_steps=1)
     assert (metrics.best_step, metrics.steps, metrics.stopped_early) == (0, 2, True)
     assert not any(value.any() for name, value in model.named_parameters() if "lora_B" in name)
 
 
 def test_without_a_holdout_training_goes_on_to_its_end(student: BuildStudent) -> None:
-    _, metrics = stopped(student("llama"), holdout_share=0.0, epochs=3.0)
+    _, metrics = stopped(student("llama"), holdout_ratio=0.0, epochs=3.0)
     assert metrics.steps == 5
     assert (metrics.held_out, metrics.stopped_early, metrics.best_step, metrics.holdout_loss) == (0, False, None, None)

@@ -109,9 +109,9 @@ def smoothed(eps: float) -> dict[str, Any]:
     [
         ({"beta": 0.1}, {"beta": 0.1}),
         ({"beta": 0.3, "label_smoothing": 0.2}, {"beta": 0.3, **smoothed(0.2)}),
-        ({"beta": 0.2, "length_desensitisation": 0.5}, {"beta": 0.2, "ld_alpha": 0.5}),
+        ({"beta": 0.2, "ld_alpha": 0.5}, {"beta": 0.2, "ld_alpha": 0.5}),
         (
-            {"beta": 0.2, "length_desensitisation": 0.0, "label_smoothing": 0.1},
+            {"beta": 0.2, "ld_alpha": 0.0, "label_smoothing": 0.1},
             {"beta": 0.2, "ld_alpha": 0.0, **smoothed(0.1)},
         ),
     ],

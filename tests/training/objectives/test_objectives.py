@@ -41,7 +41,7 @@ def dpo_in_numpy(given: RowLogprobs, settings: ObjectiveSettings, token: np.ndar
     for group in range(4):
         chosen, rejected = row(given, group, 0), row(given, group, 1)
         shared = min(mask[chosen].sum(), mask[rejected].sum())
-        weight = np.where(np.arange(token.shape[1]) < shared, 1.0, settings.length_desensitisation)
+        weight = np.where(np.arange(token.shape[1]) < shared, 1.0, settings.ld_alpha)
         reward = {place: ((token[place] - before[place]) * weight).sum() for place in (chosen, rejected)}
         right = sigmoid(beta * (reward[chosen] - reward[rejected]))
         eps = settings.label_smoothing
@@ -82,8 +82,8 @@ def kto_divergence(given: RowLogprobs) -> float:
 CASES: list[tuple[str, Formula, dict[str, float]]] = [
     ("dpo", dpo_in_numpy, {}),
     ("dpo", dpo_in_numpy, {"beta": 0.5, "label_smoothing": 0.2, "nll_weight": 0.0}),
-    ("dpo", dpo_in_numpy, {"beta": 0.3, "nll_weight": 1.0, "length_desensitisation": 0.4}),
-    ("dpo", dpo_in_numpy, {"label_smoothing": 0.1, "nll_weight": 0.25, "length_desensitisation": 0.0}),
+    ("dpo", dpo_in_numpy, {"beta": 0.3, "nll_weight": 1.0, "ld_alpha": 0.4}),
+    ("dpo", dpo_in_numpy, {"label_smoothing": 0.1, "nll_weight": 0.25, "ld_alpha": 0.0}),
     ("simpo", simpo_in_numpy, {}),
     ("simpo", simpo_in_numpy, {"beta": 2.5, "gamma_beta_ratio": 0.0, "nll_weight": 0.3}),
     ("simpo", simpo_in_numpy, {"beta": 0.7, "gamma_beta_ratio": 1.6}),
@@ -196,7 +196,7 @@ def at_the_start(ranks: list[list[int]]) -> RowLogprobs:
 
 
 def test_dpo_at_the_start_is_the_logarithm_of_two() -> None:
-    settings = ObjectiveSettings(nll_weight=0.0, label_smoothing=0.3, length_desensitisation=0.5)
+    settings = ObjectiveSettings(nll_weight=0.0, label_smoothing=0.3, ld_alpha=0.5)
     loss = OBJECTIVES["dpo"](at_the_start(PAIRS), settings)
     assert loss.value.item() == pytest.approx(math.log(2))
     assert loss.metrics["reward_margin"] == 0.0

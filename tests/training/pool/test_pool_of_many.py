@@ -144,7 +144,7 @@ def test_a_broken_adapter_leaves_the_old_one_serving_everywhere(diary: Path, kin
 
 def test_beyond_what_students_may_hold_callers_wait_and_nobody_is_refused(diary: Path) -> None:
     async def scenario() -> None:
-        async with pool_of(diary, max_waiting=3) as pool:
+        async with pool_of(diary, max_in_flight=3) as pool:
             running = [asyncio.ensure_future(pool.generate(asked(f"r{i}", 0.05))) for i in range(30)]
             await until(lambda: pool.stats().in_flight == 6)
             assert pool.stats().waiting == 24
@@ -158,7 +158,7 @@ def test_beyond_what_students_may_hold_callers_wait_and_nobody_is_refused(diary:
 
 def test_who_gives_up_makes_room_for_the_others(diary: Path) -> None:
     async def scenario() -> None:
-        async with pool_of(diary, actors=1, max_waiting=2) as pool:
+        async with pool_of(diary, actors=1, max_in_flight=2) as pool:
             endless = [asyncio.ensure_future(pool.generate(asked(f"e{i}", 600))) for i in range(4)]
             await until(lambda: pool.stats().in_flight == 2)
             later = asyncio.ensure_future(pool.generate(asked("later", 0)))
@@ -235,7 +235,7 @@ def test_requests_do_not_wait_for_ever_for_a_student_that_does_not_come_back(dia
 
 def test_a_closed_pool_says_so_to_those_that_wait_and_those_that_come(diary: Path) -> None:
     async def scenario() -> None:
-        async with pool_of(diary, actors=1, max_waiting=1, max_retries=0) as pool:
+        async with pool_of(diary, actors=1, max_in_flight=1, max_retries=0) as pool:
             running = [asyncio.ensure_future(pool.generate(asked(f"r{i}", 600))) for i in range(2)]
             await until(lambda: pool.stats().waiting == 1)
             pool.close()

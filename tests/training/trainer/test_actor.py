@@ -130,7 +130,7 @@ def test_a_phase_without_examples_is_passed_over(brio_dpo: TrainingJob) -> None:
 
 
 def test_facts_of_all_phases_are_told_together(brio_dpo: TrainingJob) -> None:
-    settings = brio_dpo.settings.model_copy(update={"holdout_share": 0.4, "eval_steps": 1, "patience": 9})
+    settings = brio_dpo.settings.model_copy(update={"holdout_ratio": 0.4, "eval_steps": 1, "patience": 9})
     _, metrics = train(replace(brio_dpo, settings=settings))
     assert metrics.held_out == 2 + 1
     assert metrics.best_step is not None

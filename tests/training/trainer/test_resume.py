@@ -39,12 +39,12 @@ def train(worker: TrainerWorker, job: TrainingJob) -> tuple[bytes, str]:
 
 CASES: list[tuple[str, dict[str, Any], str, int, list[tuple[str, int]]]] = [
     ("sft", {}, "sft", 5, [("sft", 5)]),
-    ("sft", {"holdout_share": 0.3, "eval_steps": 1, "patience": 3, "learning_rate": 0.05}, "sft", 3, [("sft", 3)]),
+    ("sft", {"holdout_ratio": 0.3, "eval_steps": 1, "patience": 3, "learning_rate": 0.05}, "sft", 3, [("sft", 3)]),
     ("dpo", {}, "dpo", 1, [("dpo", 1)]),
     ("kto", {"micro_batch_size": 1}, "kto", 9, [("kto", 9)]),
     ("brio-dpo", {}, "brio", 9, [("brio", 9), ("brio", 10), ("reference", 0)]),
     ("brio-dpo", {}, "reference", 1, [("reference", 0)]),
-    ("brio-dpo", {"holdout_share": 0.3, "eval_steps": 2, "patience": 9}, "dpo", 5, [("dpo", 5)]),
+    ("brio-dpo", {"holdout_ratio": 0.3, "eval_steps": 2, "patience": 9}, "dpo", 5, [("dpo", 5)]),
 ]
 """Objective, settings, after which step it ends, and what is done first afterwards. There is a checkpoint after every
 second step, after the reference, and between phases."""
@@ -90,7 +90,7 @@ def test_what_ended_after_its_commit_is_not_done_again(
 
 
 def test_without_checkpoints_it_begins_anew(tiny_causal: Path, tmp_path: Path) -> None:
-    job = job_of(tiny_causal, tmp_path, "dpo", checkpoint_steps=None)
+    job = job_of(tiny_causal, tmp_path, "dpo", save_steps=None)
     with pytest.raises(KilledError):
         train(Mortal("dpo", 9), job)
     assert list(tmp_path.iterdir()) == []

@@ -193,7 +193,7 @@ def test_a_training_whose_process_is_killed_makes_what_it_would_have_made(
             os.kill(process, signal.SIGKILL)
             killed.append(progress.step)
 
-    changes: dict[str, Any] = {"epochs": 60, "checkpoint_steps": 4}
+    changes: dict[str, Any] = {"epochs": 60, "save_steps": 4}
     undisturbed = asyncio.run(trainer.train(job_of(tiny_causal, tmp_path / "a", objective, **changes)))
     process = pid_of(trainer)
     ref, metrics = asyncio.run(trainer.train(job_of(tiny_causal, tmp_path / "b", objective, **changes), kill))

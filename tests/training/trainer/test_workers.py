@@ -48,7 +48,7 @@ def both(pair: Trainer, student: Path, folder: Path, objective: str, **changes: 
 @pytest.mark.parametrize(
     ("objective", "changes"),
     [
-        ("sft", {"holdout_share": 0.3, "eval_steps": 1}),
+        ("sft", {"holdout_ratio": 0.3, "eval_steps": 1}),
         ("sft", {"batch_size": 4, "epochs": 1.0}),
         ("dpo", {"batch_size": 5, "micro_batch_size": 1}),
         ("kto", {}),
@@ -74,7 +74,7 @@ def test_two_make_what_one_makes(
 
 
 def test_stopping_early_is_agreed_upon(pair: Trainer, tiny_causal: Path, tmp_path: Path) -> None:
-    changes = {"holdout_share": 0.3, "eval_steps": 2, "patience": 1, "learning_rate": 0.05, "epochs": 60}
+    changes = {"holdout_ratio": 0.3, "eval_steps": 2, "patience": 1, "learning_rate": 0.05, "epochs": 60}
     (_, metrics), (_, expected) = both(pair, tiny_causal, tmp_path, "sft", **changes)
     assert metrics.stopped_early
     assert (metrics.steps, metrics.best_step) == (expected.steps, expected.best_step)
@@ -86,7 +86,7 @@ def test_when_one_dies_the_training_goes_on_from_the_checkpoint(
     import ray
 
     monkeypatch.setattr(trainer_module, "PROGRESS_SECONDS", 0.02)
-    settings: dict[str, Any] = {"epochs": 60, "checkpoint_steps": 3}
+    settings: dict[str, Any] = {"epochs": 60, "save_steps": 3}
     expected = asyncio.run(pair.train(job_of(tiny_causal, tmp_path / "a", "dpo", **settings)))
     second = ray.get(pair._workers[1].__ray_call__.remote(lambda _: os.getpid()))
     first = ray.get(pair._workers[0].__ray_call__.remote(lambda _: os.getpid()))
@@ -108,7 +108,7 @@ def test_when_one_dies_the_training_goes_on_from_the_checkpoint(
 
 
 def test_an_error_of_the_training_is_no_lost_process(pair: Trainer, tiny_causal: Path, tmp_path: Path) -> None:
-    job = job_of(tiny_causal, tmp_path, learning_rate=1e30, warmup_share=0.0, epochs=20)
+    job = job_of(tiny_causal, tmp_path, learning_rate=1e30, warmup_ratio=0.0, epochs=20)
     with pytest.raises(TrainingError, match="the sft loss became nan"):
         asyncio.run(pair.train(job))
     assert facts_of(asyncio.run(pair.train(job_of(tiny_causal, tmp_path / "after")))[1])

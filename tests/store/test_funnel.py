@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from openmic.store import Adapter, Run, Store, TrainingItem, yields
-from openmic.store.yields import verdict_facts
+from openmic.store import Adapter, Run, Store, TrainingItem, funnel
+from openmic.store.funnel import verdict_facts
 
 from .rows import dialogue, example, preference, run, training, turn, verdict
 
@@ -117,7 +117,7 @@ def scene(store: Store) -> Scene:
 
 
 def test_every_gate_and_filter_is_counted(scene: Scene) -> None:
-    found = yields(scene.store, scene.store.resolve_run("RUN1"))
+    found = funnel(scene.store, scene.store.resolve_run("RUN1"))
     assert found == {
         "drafts": {
             "made": 15,
@@ -144,7 +144,7 @@ def test_every_gate_and_filter_is_counted(scene: Scene) -> None:
 
 def test_rounds_add_up(scene: Scene) -> None:
     row = scene.store.resolve_run("RUN1")
-    first, second, third = (yields(scene.store, row, number) for number in (1, 2, 3))
+    first, second, third = (funnel(scene.store, row, number) for number in (1, 2, 3))
     assert first["drafts"]["made"] == 11
     assert second["drafts"] == {"made": 4, "rejected": {}, "duplicates": 0, "valid": 4}
     assert second["comparisons"] == {
@@ -159,7 +159,7 @@ def test_rounds_add_up(scene: Scene) -> None:
 
 def test_the_length_filter_is_the_runs_own(store: Store, scene: Scene) -> None:
     store.update(Run, "RUN1", config={"preferences": {"length_ratio": [0.5, 1.4]}})
-    found = yields(store, store.resolve_run("RUN1"))["preferences"]
+    found = funnel(store, store.resolve_run("RUN1"))["preferences"]
     assert found["revision"] == {"made": 2, "outside_length": 1, "too_stale": 0, "trained_on": 1}
 
 
@@ -170,7 +170,7 @@ def test_a_run_that_trains_on_another_runs_preferences_counts_what_it_trained_on
         Adapter(id="a2", run_id="RUN2", version=2, stage="round", round=1, base_model="tiny", training_id="x2"),
         TrainingItem(id="j1", training_id="x2", run_id="RUN2", position=0, preference_id="p1"),
     )
-    found = yields(store, store.resolve_run("RUN2"))
+    found = funnel(store, store.resolve_run("RUN2"))
     assert found["preferences"] == {"candidates": {"made": 0, "outside_length": 0, "too_stale": 0, "trained_on": 1}}
     assert (found["drafts"]["made"], found["dialogues"]["drafted"]) == (0, 0)
 
@@ -189,9 +189,9 @@ def test_what_was_too_stale_to_be_trained_on_is_counted(store: Store, scene: Sce
             )
         )
 
-    def stale(max_lag: int | None) -> int:
-        store.update(Run, "RUN1", config={"training": {"objective": "dpo", "max_lag": max_lag}})
-        found = yields(store, store.resolve_run("RUN1"))["preferences"]
+    def stale(max_staleness: int | None) -> int:
+        store.update(Run, "RUN1", config={"training": {"objective": "dpo", "max_staleness": max_staleness}})
+        found = funnel(store, store.resolve_run("RUN1"))["preferences"]
         return int(sum(row["too_stale"] for row in found.values()))
 
     promote(1)
@@ -228,13 +228,13 @@ def test_even_odds_are_a_tie_and_no_matter_of_order(scene: Scene) -> None:
     even = {"p_forward": 0.5, "p_reverse": 0.5, "p_first": 0.5, "consistent": False}
     scene.judge("K", first, second, "tie", run_id="RUN3", **even)
     row = store.resolve_run("RUN3")
-    assert yields(store, row)["comparisons"] == {"candidates": {"made": 1, "ties": 1, "inconsistent": 0}}
+    assert funnel(store, row)["comparisons"] == {"candidates": {"made": 1, "ties": 1, "inconsistent": 0}}
     assert verdict_facts(store, row)["consistency"] == 1
 
 
 def test_a_run_in_which_nothing_was_said_yields_nothing(store: Store) -> None:
     row = store.resolve_run("RUN1")
-    found = yields(store, row)
+    found = funnel(store, row)
     assert found["drafts"] == {"made": 0, "rejected": {}, "duplicates": 0, "valid": 0}
     assert found["revisions"] == {"made": 0, "rejected": {}, "unchanged": 0, "accepted": 0}
     assert found["comparisons"] == found["preferences"] == {}

@@ -8,18 +8,18 @@ import typer
 from ..core.text import printable
 
 
-def print_yields(status: dict[str, Any]) -> None:
+def print_funnel(status: dict[str, Any]) -> None:
     """The yield of every gate and filter and how the critic judged, on stdout; nothing where nothing was said."""
-    lines = [*_lines(status["yields"]), *_critic(status["verdicts"])]
+    lines = [*_lines(status["funnel"]), *_critic(status["verdicts"])]
     if lines:
         typer.echo("yield:")
     for name, text in lines:
         typer.echo(printable(f"  {name:<12} {text}"))
 
 
-def _lines(yields: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _lines(funnel: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = []
-    drafts, dialogues, revisions = yields["drafts"], yields["dialogues"], yields["revisions"]
+    drafts, dialogues, revisions = funnel["drafts"], funnel["dialogues"], funnel["revisions"]
     if drafts["made"]:
         lost = {**drafts["rejected"], "duplicate": drafts["duplicates"]}
         lines.append(("drafts", f"{drafts['made']} -> {drafts['valid']} valid{_listed(lost)}"))
@@ -36,7 +36,7 @@ def _lines(yields: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(("revisions", f"{revisions['made']} -> {revisions['accepted']} accepted{_listed(lost)}"))
     # Not every preference was compared: the teacher's text over the student's has no verdict, and a run that trains on
     # another's transcripts compares nothing itself.
-    compared, preferred = yields["comparisons"], yields["preferences"]
+    compared, preferred = funnel["comparisons"], funnel["preferences"]
     return lines + [
         (source.replace("_", " "), _of_source(compared.get(source), preferred.get(source)))
         for source in sorted({*compared, *preferred})

@@ -11,13 +11,13 @@ from sqlmodel import col
 
 from ..core.config import PreferenceSettings
 from ..core.records import Agent, Stage, TurnKind
-from ..core.training_settings import most_lag
+from ..core.training_settings import staleness_limit
 from .reading import Reader
 from .tables.training import Adapter, TrainingItem
-from .tables.transcript import Dialogue, Preference, Run, Turn, Verdict
+from .tables.transcript import Dialogue, Preference, Run, Turn, VerdictRow
 
 
-def yields(store: Reader, run: Run, round_number: int | None = None) -> dict[str, Any]:
+def funnel(store: Reader, run: Run, round_number: int | None = None) -> dict[str, Any]:
     """The yield of every gate and filter of a run's dialogues, or of those of one round.
 
     Args:
@@ -31,7 +31,7 @@ def yields(store: Reader, run: Run, round_number: int | None = None) -> dict[str
         `no_valid_draft`, `one_valid_draft`, `no_similar_length`. `revisions`: `made`, `rejected` by each gate,
         `unchanged`, and `accepted`, preferred to another text. `comparisons` by what was compared: `made`, `ties`
         (nearly even odds) and `inconsistent` (the orders prefer different texts). `preferences` by source: `made`,
-        `outside_length` (of the run's length filter), `too_stale` (left out because of `training.max_lag`), and
+        `outside_length` (of the run's length filter), `too_stale` (left out because of `training.max_staleness`), and
         `trained_on`, which counts what this run has trained on, even where another run made it.
     """
     gates = _gates(store, run, round_number)
@@ -58,8 +58,8 @@ def verdict_facts(store: Reader, run: Run) -> dict[str, Any]:
         func.count(),
         _count(first),
         _count(second),
-        func.coalesce(func.sum(func.abs(col(Verdict.p_first) - 0.5) * 2), 0.0),
-    ).where(col(Verdict.run_id) == run.id, col(Verdict.agent) == "critic")
+        func.coalesce(func.sum(func.abs(col(VerdictRow.p_first) - 0.5) * 2), 0.0),
+    ).where(col(VerdictRow.run_id) == run.id, col(VerdictRow.agent) == "critic")
     [(count, to_first, to_second, margin)] = store.rows(statement)
     if not count:
         return {"count": 0}
@@ -105,11 +105,11 @@ def _drafts(
     )
     second = aliased(Turn)
     compared = (
-        select(col(Verdict.id))
-        .join(second, col(Verdict.second_turn_id) == col(second.id))
+        select(col(VerdictRow.id))
+        .join(second, col(VerdictRow.second_turn_id) == col(second.id))
         .where(
-            col(Verdict.dialogue_id) == of_dialogue.c.dialogue_id,
-            col(Verdict.agent) == "critic",
+            col(VerdictRow.dialogue_id) == of_dialogue.c.dialogue_id,
+            col(VerdictRow.agent) == "critic",
             col(second.kind) == TurnKind.DRAFT,
         )
         .correlate(of_dialogue)
@@ -142,14 +142,14 @@ def _revisions(store: Reader, run: Run, round_number: int | None, gates: dict[st
         .where(*revision, col(Turn.note).is_(None), col(Turn.content_hash) == col(parent.content_hash))
     )
     won = or_(
-        and_(col(Verdict.outcome) == "win", col(Verdict.first_turn_id) == col(Turn.id)),
-        and_(col(Verdict.outcome) == "loss", col(Verdict.second_turn_id) == col(Turn.id)),
+        and_(col(VerdictRow.outcome) == "win", col(VerdictRow.first_turn_id) == col(Turn.id)),
+        and_(col(VerdictRow.outcome) == "loss", col(VerdictRow.second_turn_id) == col(Turn.id)),
     )
     accepted = (
         select(func.count(distinct(col(Turn.id))))
         .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
-        .join(Verdict, and_(col(Verdict.dialogue_id) == col(Turn.dialogue_id), won))
-        .where(*revision, col(Verdict.agent) == "critic")
+        .join(VerdictRow, and_(col(VerdictRow.dialogue_id) == col(Turn.dialogue_id), won))
+        .where(*revision, col(VerdictRow.agent) == "critic")
     )
     return {
         "made": sum(gates.values()),
@@ -166,16 +166,18 @@ def _comparisons(store: Reader, run: Run, round_number: int | None) -> dict[str,
     source = case((both_teacher, "teacher_pair"), (revised, "revision"), else_="candidates").label("source")
     inconsistent = or_(*_for_one_place())
     statement = (
-        select(source, func.count(), _count(and_(~inconsistent, col(Verdict.outcome) == "tie")), _count(inconsistent))
-        .select_from(Verdict)
-        .join(first, col(Verdict.first_turn_id) == col(first.id))
-        .join(second, col(Verdict.second_turn_id) == col(second.id))
-        .where(col(Verdict.run_id) == run.id, col(Verdict.agent) == "critic")
+        select(
+            source, func.count(), _count(and_(~inconsistent, col(VerdictRow.outcome) == "tie")), _count(inconsistent)
+        )
+        .select_from(VerdictRow)
+        .join(first, col(VerdictRow.first_turn_id) == col(first.id))
+        .join(second, col(VerdictRow.second_turn_id) == col(second.id))
+        .where(col(VerdictRow.run_id) == run.id, col(VerdictRow.agent) == "critic")
         .group_by(source)
         .order_by(source)
     )
     if round_number is not None:
-        statement = statement.join(Dialogue, col(Verdict.dialogue_id) == col(Dialogue.id))
+        statement = statement.join(Dialogue, col(VerdictRow.dialogue_id) == col(Dialogue.id))
         statement = statement.where(col(Dialogue.round) == round_number)
     return {
         name: {"made": made, "ties": ties, "inconsistent": turned} for name, made, ties, turned in store.rows(statement)
@@ -184,7 +186,7 @@ def _comparisons(store: Reader, run: Run, round_number: int | None) -> dict[str,
 
 def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str, dict[str, int]]:
     training = run.config.get("training", {})
-    max_lag = most_lag(training.get("objective", ""), training.get("max_lag"))
+    max_staleness = staleness_limit(training.get("objective", ""), training.get("max_staleness"))
     low, high = PreferenceSettings.model_validate(run.config.get("preferences", {})).length_ratio
     source, ratio = col(Preference.source), col(Preference.length_ratio)
     of_round = [] if round_number is None else [col(Preference.round) == round_number]
@@ -200,8 +202,10 @@ def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str,
     nothing = {"made": 0, "outside_length": 0, "too_stale": 0, "trained_on": 0}
     for name, number, too_long in store.rows(made.group_by(source)):
         found[name] = {**nothing, "made": number, "outside_length": too_long}
-    if max_lag is not None:
-        stale = select(source, func.count()).where(*_too_stale(run, max_lag), ~outside, *of_round).group_by(source)
+    if max_staleness is not None:
+        stale = (
+            select(source, func.count()).where(*_too_stale(run, max_staleness), ~outside, *of_round).group_by(source)
+        )
         for name, number in store.rows(stale):
             found[name]["too_stale"] = number
     for name, number in store.rows(trained_on):
@@ -209,8 +213,8 @@ def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str,
     return dict(sorted(found.items()))
 
 
-def _too_stale(run: Run, max_lag: int) -> list[ColumnElement[bool]]:
-    """Preferences that were not trained on before more than `max_lag` versions came to serve after their writer."""
+def _too_stale(run: Run, max_staleness: int) -> list[ColumnElement[bool]]:
+    """Preferences left untrained until more than `max_staleness` versions were promoted after their writer."""
     writer = aliased(Turn)
     since = (
         select(func.count(distinct(col(Adapter.version))))
@@ -229,22 +233,22 @@ def _too_stale(run: Run, max_lag: int) -> list[ColumnElement[bool]]:
     used = select(col(TrainingItem.preference_id)).where(
         col(TrainingItem.run_id) == run.id, col(TrainingItem.preference_id).is_not(None)
     )
-    return [col(Preference.run_id) == run.id, col(Preference.id).not_in(used), since > max_lag]
+    return [col(Preference.run_id) == run.id, col(Preference.id).not_in(used), since > max_staleness]
 
 
 def _for_one_place() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Verdicts for the text shown first in both orders, and for the one shown second; even odds are neither."""
-    forward, reverse = col(Verdict.p_forward), col(Verdict.p_reverse)
-    disagree = col(Verdict.consistent).is_(False)
+    forward, reverse = col(VerdictRow.p_forward), col(VerdictRow.p_reverse)
+    disagree = col(VerdictRow.consistent).is_(False)
     return and_(disagree, forward > 0.5, reverse < 0.5), and_(disagree, forward < 0.5, reverse > 0.5)
 
 
 def _said(run: Run, round_number: int | None) -> list[ColumnElement[bool]]:
-    """What the student said in the run's rehearsals."""
+    """What the student said in the run's collected dialogues."""
     conditions = [
         col(Turn.run_id) == run.id,
         col(Turn.agent) == Agent.STUDENT,
-        col(Dialogue.stage) == Stage.REHEARSE,
+        col(Dialogue.stage) == Stage.COLLECT,
     ]
     return conditions if round_number is None else [*conditions, col(Dialogue.round) == round_number]
 
