@@ -1,0 +1,176 @@
+"""Plugs: other people's code by name. A plug is a name that ships, or `module:attribute` with `kwargs`.
+
+Every seam (scorer, critic, teacher, objective, engine, task) takes an object in Python and a plug in YAML. This file
+imports what a plug names, says in one line why it cannot, and describes what was given so that a run can record it.
+What a seam asks of the object is the seam's own business.
+"""
+
+import hashlib
+import importlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from .errors import ConfigError
+from .section import Section
+
+_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_<][\w.<>]*")
+
+
+class Plug(Section):
+    """An object of other people's, as the configuration names it. A string alone is its `use`."""
+
+    use: str = Field(min_length=1)
+    """A name that ships, or `module:attribute` of an importable module."""
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """What the attribute is called with, where it is a class or a function that makes the object."""
+    name: str | None = Field(default=None, min_length=1)
+    """What it is called in reports. Default: the attribute's, or the name that ships."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_name_alone(cls, value: Any) -> Any:
+        return {"use": value} if isinstance(value, str) else value
+
+    @field_validator("use")
+    @classmethod
+    def _is_a_name_or_a_path(cls, use: str) -> str:
+        if ":" in use and not _PATH.fullmatch(use):
+            raise ValueError(
+                f"{use!r} is neither a name that ships nor module:attribute, such as my_package.critics:funny"
+            )
+        return use
+
+    @property
+    def label(self) -> str:
+        """What it is called in reports and errors."""
+        return self.name or self.use.rpartition(":")[2]
+
+    @property
+    def is_path(self) -> bool:
+        """Whether `use` is a `module:attribute`, and not a name that ships."""
+        return ":" in self.use
+
+    def renamed(self, name: str) -> Self:
+        """The same plug under another name."""
+        return self.model_copy(update={"name": name})
+
+
+def load_plug(plug: Plug, *, where: str, shipped: Mapping[str, str] | None = None) -> Any:
+    """The object that a plug names, freshly made where `kwargs` are given or the attribute is a class.
+
+    Args:
+        plug: What to load.
+        where: The configuration's key, or whatever else a person knows it by, for errors.
+        shipped: The seam's own names, each with its `module:attribute`.
+
+    Raises:
+        ConfigError: it is neither shipped nor importable, fails while imported or made, or does not take `kwargs`.
+    """
+    found = _attribute(_path_of(plug, where, shipped or {}), where)
+    if not (plug.kwargs or inspect.isclass(found)):
+        return found
+    if not callable(found):
+        raise ConfigError(f"{where}: {plug.use} is no class or function, so it takes no kwargs; leave them out")
+    try:
+        inspect.signature(found).bind(**plug.kwargs)
+    except TypeError as error:
+        raise ConfigError(f"{where}: {plug.use} does not take these kwargs: {error}") from None
+    except ValueError:  # a builtin without a signature: calling it will tell
+        pass
+    try:
+        return found(**plug.kwargs)
+    except ConfigError:
+        raise
+    except Exception as error:  # other people's code may raise anything
+        raise ConfigError(f"{where}: {plug.use} could not be made: {_words(error)}") from error
+
+
+def describe_plug(plug: Plug, shipped: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What a run records of a plug: `use`, `kwargs`, `source_hash` and `importable`, ready for JSON."""
+    found = _attribute(_path_of(plug, plug.use, shipped or {}), plug.use)
+    return {"use": plug.use, "kwargs": dict(plug.kwargs), "source_hash": _source_hash(found), "importable": True}
+
+
+def describe_object(given: Any) -> dict[str, Any]:
+    """The same of an object that was given in Python.
+
+    `importable` says whether importing `use` gives this very object, so that a run can be resumed by its record alone.
+    """
+    named = given if hasattr(given, "__qualname__") else type(given)
+    use = f"{named.__module__}:{named.__qualname__}"
+    return {"use": use, "kwargs": {}, "source_hash": _source_hash(named), "importable": _gives(use, given)}
+
+
+def _path_of(plug: Plug, where: str, shipped: Mapping[str, str]) -> str:
+    if plug.is_path:
+        return plug.use
+    if plug.use not in shipped:
+        names = f"shipped are {', '.join(sorted(shipped))}; " if shipped else ""
+        raise ConfigError(f"{where}: there is no {plug.use!r}; {names}name your own as module:attribute")
+    return shipped[plug.use]
+
+
+def _attribute(path: str, where: str) -> Any:
+    module_name, _, attribute = path.partition(":")
+    if module_name == "__main__" or "<" in attribute:
+        raise ConfigError(
+            f"{where}: {path} was given as a Python object and cannot be imported again; put it into a module and name "
+            "it as module:attribute, or give the object again in Python"
+        )
+    try:
+        module = _module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or module_name
+        if module_name == missing or module_name.startswith(f"{missing}."):
+            raise ConfigError(
+                f"{where}: there is no module {missing!r} for {path}; install it, or run where its file lies "
+                f"(looked in {os.getcwd()} and on PYTHONPATH)"  # noqa: PTH109 - as the user typed it
+            ) from None
+        raise ConfigError(f"{where}: importing {module_name} fails: {_words(error)}") from error
+    except Exception as error:  # whatever a module does while it is imported
+        raise ConfigError(f"{where}: importing {module_name} fails: {_words(error)}") from error
+    found: Any = module
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            there = [name for name in vars(module) if not name.startswith("_")]
+            raise ConfigError(
+                f"{where}: module {module_name} has no {attribute!r}; it has {', '.join(there[:12]) or 'nothing'}"
+            ) from None
+    return found
+
+
+def _module(name: str) -> Any:
+    """Import a module, from the working directory where it is nowhere else; it never hides an installed one."""
+    folder = os.getcwd()  # noqa: PTH109 - sys.path holds strings
+    if "" not in sys.path and folder not in sys.path:
+        sys.path.append(folder)
+        importlib.invalidate_caches()
+    return importlib.import_module(name)
+
+
+def _gives(use: str, given: Any) -> bool:
+    try:
+        return _attribute(use, use) is given
+    except ConfigError:
+        return False
+
+
+def _source_hash(found: Any) -> str | None:
+    """SHA-256 of the source, in hex; None where there is none, as with what is compiled."""
+    try:
+        source = inspect.getsource(found if hasattr(found, "__qualname__") else type(found))
+    except (OSError, TypeError):
+        return None
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,107 @@
+"""Other people's code by name: what is found, what is made of it, and the one line where it cannot be."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from openmic.core.errors import ConfigError
+from openmic.core.plugs import Plug, describe_object, describe_plug, load_plug
+
+MODULE = '''
+"""A module of a user's."""
+import dataclasses
+
+@dataclasses.dataclass
+class Scaled:
+    factor: float = 1.0
+
+    def __call__(self, input, outputs):
+        return [self.factor * len(output) for output in outputs]
+
+def shorter(input, outputs):
+    return [-len(output) for output in outputs]
+
+def scaled(factor):
+    return Scaled(factor)
+
+def picky(factor):
+    raise ValueError("factor is odd")
+
+ready = Scaled(3.0)
+'''
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """The name of an importable module in the working directory, another one for each test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", __import__("sys").path.copy())
+    name = "plug_" + re.sub(r"\W", "_", request.node.name)
+    Path(f"{name}.py").write_text(MODULE, encoding="utf-8")
+    Path(f"{name}_broken.py").write_text("1 / 0", encoding="utf-8")
+    Path(f"{name}_needs.py").write_text("import not_installed_anywhere", encoding="utf-8")
+    return name
+
+
+def test_a_function_is_returned_as_it_is_and_a_class_is_made(module: str) -> None:
+    assert load_plug(Plug(use=f"{module}:shorter"), where="here")("x", ["abc"]) == [-3]
+    assert load_plug(Plug(use=f"{module}:Scaled"), where="here").factor == 1.0
+    assert load_plug(Plug(use=f"{module}:Scaled", kwargs={"factor": 2}), where="here").factor == 2
+    assert load_plug(Plug(use=f"{module}:scaled", kwargs={"factor": 4}), where="here").factor == 4
+    assert load_plug(Plug(use=f"{module}:ready"), where="here").factor == 3.0
+
+
+def test_a_name_that_ships_stands_for_its_path(module: str) -> None:
+    assert load_plug(Plug(use="short"), where="here", shipped={"short": f"{module}:shorter"})("", ["a"]) == [-1]
+
+
+@pytest.mark.parametrize(
+    ("use", "kwargs", "message"),
+    [
+        ("short", {}, "here: there is no 'short'; shipped are long; name your own as module:attribute"),
+        ("no_such_module_at_all:f", {}, "here: there is no module 'no_such_module_at_all'"),
+        ("MODULE.inner:f", {}, "here: importing MODULE.inner fails|there is no module"),
+        ("MODULE:longer", {}, "here: module MODULE has no 'longer'; it has dataclasses, Scaled, shorter"),
+        ("MODULE_broken:f", {}, "here: importing MODULE_broken fails: ZeroDivisionError: division by zero"),
+        ("MODULE_needs:f", {}, "here: importing MODULE_needs fails: ModuleNotFoundError.*not_installed_anywhere"),
+        ("MODULE:Scaled", {"size": 1}, "here: MODULE:Scaled does not take these kwargs: .*'size'"),
+        ("MODULE:picky", {"factor": 1}, "here: MODULE:picky could not be made: ValueError: factor is odd"),
+        ("__main__:f", {}, "given as a Python object and cannot be imported again"),
+    ],
+)
+def test_what_cannot_be_loaded_is_one_line(module: str, use: str, kwargs: dict[str, object], message: str) -> None:
+    plug = Plug(use=use.replace("MODULE", module), kwargs=kwargs)
+    with pytest.raises(ConfigError, match=message.replace("MODULE", module)) as caught:
+        load_plug(plug, where="here", shipped={"long": "builtins:len"})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_string_alone_is_the_plug() -> None:
+    class Holder(BaseModel):
+        plug: Plug
+
+    assert Holder.model_validate({"plug": "length"}).plug == Plug(use="length")
+    assert Plug(use="a.b:C").label == "C"
+    assert Plug(use="a.b:C", name="taste").label == "taste"
+    with pytest.raises(ValueError, match="neither a name that ships nor module:attribute"):
+        Plug(use="a b:c")
+
+
+def test_what_a_run_records(module: str) -> None:
+    record = describe_plug(Plug(use=f"{module}:Scaled", kwargs={"factor": 2}))
+    assert record["use"] == f"{module}:Scaled"
+    assert record["kwargs"] == {"factor": 2}
+    assert record["importable"] is True
+    assert re.fullmatch("[0-9a-f]{64}", record["source_hash"])
+
+
+def test_an_object_says_whether_it_can_be_imported_again(module: str) -> None:
+    shorter = load_plug(Plug(use=f"{module}:shorter"), where="here")
+    assert describe_object(shorter) == describe_plug(Plug(use=f"{module}:shorter"))
+    assert describe_object(lambda _input, outputs: [0.0 for _ in outputs])["importable"] is False
+    made = load_plug(Plug(use=f"{module}:Scaled", kwargs={"factor": 2}), where="here")
+    record = describe_object(made)
+    assert (record["use"], record["importable"]) == (f"{module}:Scaled", False)
+    assert describe_object(len)["source_hash"] is None
