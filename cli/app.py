@@ -28,7 +28,7 @@ from .view import view
 
 EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed dialogues, "
-    "4 budget reached, 130 interrupted (resumable)."
+    "130 interrupted (resumable)."
 )
 
 app = typer.Typer(

@@ -5,7 +5,7 @@ defect of openmic and keeps its traceback. A dialogue that fails is data, not a 
 on.
 
 The exit codes are those of the command line: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed
-dialogues, 4 budget reached, 130 interrupted.
+dialogues, 130 interrupted.
 """
 
 from typing import ClassVar

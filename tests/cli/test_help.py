@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -6,7 +7,9 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from openmic import __version__
-from openmic.cli.app import app
+from openmic.cli.app import EPILOG, app
+from openmic.cli.run import FINISHED_WITH_FAILURES
+from openmic.core import errors
 
 RUNNER = CliRunner()
 
@@ -55,8 +58,15 @@ def test_the_help_of_the_whole_says_the_exit_codes_and_where_to_start() -> None:
     assert result.exit_code == 0
     said = " ".join(result.stdout.split())
     assert "openmic run examples/humor.yaml" in said
-    for code in ("0 done", "1 failed", "2 usage", "3 finished with failed dialogues", "4 budget", "130 interrupted"):
+    for code in ("0 done", "1 failed", "2 usage", "3 finished with failed dialogues", "130 interrupted"):
         assert code in said
+
+
+def test_no_exit_code_is_promised_but_those_that_commands_end_with() -> None:
+    of_errors = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
+    for promise in (EPILOG, str(errors.__doc__).partition("exit codes")[2]):
+        codes = {int(code) for code in re.findall(r"\d+(?= [a-z])", promise)}
+        assert codes == {0, FINISHED_WITH_FAILURES, *of_errors}
 
 
 def test_completion_can_be_installed() -> None:
