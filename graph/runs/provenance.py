@@ -1,11 +1,12 @@
 """The row of a run: everything it is started with, so that whoever reads its results knows what they are of."""
 
-import importlib.metadata
 import os
 import subprocess
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
+from ... import __version__
 from ...agents.tasks.task import Task
 from ...core.config import RunConfig
 from ...core.ids import content_hash
@@ -13,8 +14,8 @@ from ...store import PromptTemplateRow, Run, without_passwords
 from ...store.tables.transcript import RunKind
 from ..context.models import model_names
 
-PACKAGES = ("openmic", "torch", "transformers", "peft", "ray", "langgraph", "langchain-openai")
-"""Whose versions are recorded with a run."""
+PACKAGES = ("torch", "transformers", "peft", "ray", "langgraph", "langchain-openai")
+"""Whose versions are recorded with a run, beside openmic's own."""
 
 
 def run_record(
@@ -54,7 +55,7 @@ def run_record(
         arguments=[without_passwords(argument) for argument in arguments],
         seed=config.seed,
         git_commit=_git_commit(),
-        packages={name: importlib.metadata.version(name) for name in PACKAGES},
+        packages={"openmic": __version__} | {name: version(name) for name in PACKAGES},
         home=str(home),
         kind=kind,
         source_run_id=source,

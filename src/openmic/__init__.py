@@ -8,6 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 try:
     __version__ = version("openmic")
 except PackageNotFoundError:  # a source tree on the path, not installed
-    __version__ = "0+unknown"
+    __version__ = "unknown (run from source)"
 
 __all__ = ["__version__"]

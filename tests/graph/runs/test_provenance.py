@@ -1,4 +1,11 @@
+import os
+import subprocess
+import sys
+import sysconfig
+from importlib.metadata import version
 from pathlib import Path
+
+import pytest
 
 from openmic.agents.tasks.task import load_task
 from openmic.core.config import RunConfig
@@ -27,3 +34,35 @@ def test_a_run_is_recorded_without_the_password_of_its_store(tmp_path: Path) -> 
             arguments=[],
         ).config_hash
     )
+
+
+@pytest.fixture
+def not_installed(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process that finds openmic in its source tree, and everything else as it is installed."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "openmic" not in entry.name:
+            (folder / entry.name).symlink_to(entry)
+    (folder / "openmic").symlink_to(Path(__file__).parents[3] / "src" / "openmic")
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+def test_a_package_that_is_run_from_its_source_is_recorded_as_that(
+    not_installed: dict[str, str], tmp_path: Path
+) -> None:
+    program = """
+import pathlib
+from openmic.agents.tasks.task import load_task
+from openmic.core.config import RunConfig
+from openmic.graph.runs.provenance import run_record
+
+config = RunConfig.model_validate({"name": "x", "inputs": {"path": "inputs.txt"}})
+row = run_record("RUN1", config, load_task("humor"), simulated=True, home=pathlib.Path(), arguments=[])
+print(row.packages["openmic"], row.packages["torch"], sep="\\n")
+"""
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program], env=not_installed, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["unknown (run from source)", version("torch")]
