@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from ..core.errors import ConfigError
+
 app = typer.Typer(help="Draw the state machines.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -25,19 +27,24 @@ def _graph() -> None:
 def draw(
     machine: Annotated[Machine, typer.Argument(help="Which state machine.")] = Machine.CAMPAIGN,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Also draw a picture: a .png, .svg or .pdf file.")
+        Path | None, typer.Option("--output", "-o", help="Write it to this file instead of printing it.")
     ] = None,
 ) -> None:
-    """Print a state machine as Mermaid, and draw it as a picture. Needs no network.
+    """Draw a state machine as Mermaid, which GitHub, GitLab and many editors show as a picture.
 
     \b
     Examples:
       openmic graph draw dialogue
-      openmic graph draw campaign --output campaign.svg
+      openmic graph draw campaign --output campaign.mmd
     """
-    from ..graph.draw import mermaid, picture
+    from ..graph.draw import mermaid
 
-    typer.echo(mermaid(machine.value))
-    if output is not None:
-        picture(machine.value, output)
-        typer.echo(f"drawn to {output}", err=True)
+    drawn = mermaid(machine.value)
+    if output is None:
+        typer.echo(drawn)
+        return
+    try:
+        output.write_text(drawn, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"the graph cannot be written to {str(output)!r}: {error.strerror}") from None
+    typer.echo(f"drawn to {output}", err=True)

@@ -14,17 +14,16 @@ def test_draw_prints_mermaid_on_stdout(openmic: Openmic, machine: str, node: str
     assert outcome.err == ""
 
 
-def test_draw_draws_a_picture_beside(openmic: Openmic, tmp_path: Path) -> None:
-    outcome = openmic("graph", "draw", "--output", "machine.svg")
+def test_draw_writes_the_same_to_a_file(openmic: Openmic, tmp_path: Path) -> None:
+    printed = openmic("graph", "draw", "campaign").out
+    outcome = openmic("graph", "draw", "campaign", "--output", "campaign.mmd")
     assert outcome.code == 0
-    assert "roll_back" in outcome.out
-    assert "drawn to machine.svg" in outcome.err
-    assert "<svg" in (tmp_path / "machine.svg").read_text(encoding="utf-8")
+    assert outcome.out == ""
+    assert "drawn to campaign.mmd" in outcome.err
+    assert (tmp_path / "campaign.mmd").read_text(encoding="utf-8") == printed.removesuffix("\n")
 
 
-def test_a_picture_with_another_ending_is_refused(openmic: Openmic, tmp_path: Path) -> None:
-    outcome = openmic("graph", "draw", "--output", "machine.bmp")
+def test_a_place_that_cannot_be_written_is_named(openmic: Openmic) -> None:
+    outcome = openmic("graph", "draw", "--output", "nowhere/campaign.mmd")
     assert outcome.code == 2
-    assert "'machine.bmp'" in outcome.err
-    assert ".svg" in outcome.err
-    assert list(tmp_path.iterdir()) == []
+    assert "'nowhere/campaign.mmd'" in outcome.err
