@@ -1,25 +1,84 @@
-"""Small facts about texts, and making a model's text safe to print."""
+"""Small facts about texts of any language, and making a model's text safe to print."""
 
 import re
+import unicodedata
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+import regex
+
+_UNSPACED = "".join(
+    rf"\p{{Script_Extensions={script}}}"
+    for script in (
+        *("Han", "Hiragana", "Katakana", "Bopomofo", "Yi", "Nushu", "Tangut", "Khitan_Small_Script"),
+        *("Thai", "Lao", "Khmer", "Myanmar", "Tai_Tham", "New_Tai_Lue", "Tai_Le", "Tai_Viet"),
+        *("Javanese", "Balinese", "Sundanese", "Cham", "Ahom"),
+    )
+)
+"""Scripts without spaces between words. Hangul has spaces, and Tibetan has marks between its syllables."""
+_LETTER = rf"[[{_UNSPACED}]&&[\p{{L}}\p{{Nl}}]]"
+_OTHER = rf"[[\p{{L}}\p{{N}}]--{_LETTER}]"
+_MARKS = r"\p{Mn}\p{Mc}"
+_RUN = rf"(?:{_OTHER}[{_MARKS}\u200c\u200d]*)+"
+# \u0e33 and \u0eb3 are letters by name, but part of the consonant before them.
+_WORD = regex.compile(rf"(?P<letter>{_LETTER}[{_MARKS}\u0e33\u0eb3]*)|{_RUN}(?:['’]{_RUN})*", regex.VERSION1)
+# Latin letters, digits and marks of punctuation: most texts hold nothing else, and `re` is five times as fast.
+_LATIN = re.compile(r"[\0-\xac\xae-\u02ff\u2010-\u2027\u2030-\u205e]*")
+_LATIN_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_UNSEEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}--[\p{L}\u200b-\u200d]]", regex.VERSION1)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
+LETTERS_TO_A_WORD = 2
+"""How many letters of a script without spaces make about a word; in Chinese one or two do, in Thai three or four."""
+
 
 def words(text: str) -> list[str]:
-    """The words of a text in lower case, apostrophes kept inside words, punctuation dropped."""
-    return [match.group().lower() for match in _WORD.finditer(text)]
+    """The words of a text, in lower case and without punctuation.
+
+    What has no spaces between its words, as Chinese, Japanese and Thai have none, is taken letter by letter, each with
+    the marks over, under and beside it. Apostrophes stay inside words, and numbers are words.
+    """
+    return [token for token, _ in _tokens(text)]
+
+
+def length(text: str) -> int:
+    """How long a text is: its words, or letters where its script has no spaces; both together in a mixed text."""
+    return len(words(text))
 
 
 def fold(text: str) -> str:
     """A text as its words in lower case: equal for texts that differ in case, spacing and punctuation alone."""
-    return " ".join(words(text))
+    return _joined(_tokens(text))
 
 
 def ending(text: str, length: int = 3) -> str:
-    """The last words of a text, in lower case: what a punch line is recognised by."""
-    return " ".join(words(text)[-length:])
+    """The last words of a text, in lower case: what a punch line is recognised by.
+
+    Of a script without spaces twice as many letters are taken as words were asked for.
+    """
+    last, room = list[tuple[str, bool]](), LETTERS_TO_A_WORD * length
+    for token in reversed(_tokens(text)):
+        room -= 1 if token[1] else LETTERS_TO_A_WORD
+        if room < 0:
+            break
+        last.append(token)
+    return _joined(last[::-1])
+
+
+def _tokens(text: str) -> list[tuple[str, bool]]:
+    """The words of a text, each with whether it is a letter of a script without spaces."""
+    if _LATIN.fullmatch(text):
+        return [(match.group().lower(), False) for match in _LATIN_WORD.finditer(text)]
+    text = _UNSEEN.sub("", unicodedata.normalize("NFC", text))
+    return [(match.group().lower(), match.group("letter") is not None) for match in _WORD.finditer(text)]
+
+
+def _joined(tokens: list[tuple[str, bool]]) -> str:
+    """Words with spaces between them, letters of scripts without spaces as they are written."""
+    said, before = "", True
+    for token, letter in tokens:
+        said += token if not said or (letter and before) else f" {token}"
+        before = letter
+    return said
 
 
 def printable(text: str) -> str:

@@ -1,15 +1,18 @@
-"""Numbers about texts: how long against their inputs, how varied among themselves, how far apart."""
+"""Numbers about texts: how long against their inputs, how varied among themselves, how far apart.
+
+All are counted in words, or in letters where a text's script has no spaces between words (`core.text.words`).
+"""
 
 from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
-from ..core.text import words
+from ..core.text import length, words
 
 
 def length_ratio(text: str, source: str) -> float:
     """Words of a text over words of what it is compared with; 0 for an empty text."""
-    return len(words(text)) / max(1, len(words(source)))
+    return length(text) / max(1, length(source))
 
 
 def distinct_n(texts: Sequence[str], n: int = 2) -> float:

@@ -18,7 +18,7 @@ from ..core.errors import NotFoundError
 from ..core.ids import content_hash, derive_id, derive_seed
 from ..core.ratings import RatedPair, RatedPairs, Rating
 from ..core.records import Outcome, Split
-from ..core.text import words
+from ..core.text import length
 from .reading import Reader
 from .tables.annotation import CORRECTION, PREFERENCE, Annotation
 from .tables.training import Evaluation, EvaluationItem
@@ -164,7 +164,7 @@ def rated_pairs(reader: Reader, run: Run, what: RatedPairs) -> list[RatedPair]:
     ]
     outputs = _versions_of(reader, [verdict.id for verdict in verdicts]) if what == "test" else {}
     turns = reader.select(Turn, id={turn for verdict in verdicts for turn in _texts(verdict)})
-    lengths = {turn.id: len(words(turn.content)) for turn in turns}
+    lengths = {turn.id: length(turn.content) for turn in turns}
     return [
         RatedPair(
             version=outputs.get(verdict.id),

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ...core.text import fold, words
+from ...core.text import fold, length, words
 from .task_file import Validity
 
 Problem = Literal["cut off", "empty", "too short", "too long", "over-long", "repetition", "copy of the input"]
@@ -23,12 +23,12 @@ def first_problem(text: str, source: str, validity: Validity, *, cut_off: bool =
     """
     if cut_off and validity.complete:
         return "cut off"
-    count = len(words(text))
+    count = length(text)
     if count < validity.min_words:
         return "too short" if count else "empty"
     if count > validity.max_words:
         return "too long"
-    if validity.max_length_ratio is not None and count > validity.max_length_ratio * len(words(source)):
+    if validity.max_length_ratio is not None and count > validity.max_length_ratio * length(source):
         return "over-long"
     if repetition(text) > validity.max_repetition:
         return "repetition"
@@ -36,7 +36,10 @@ def first_problem(text: str, source: str, validity: Validity, *, cut_off: bool =
 
 
 def repetition(text: str) -> float:
-    """The share of a text's word 3-grams that repeat an earlier one, in [0, 1); 0 for a text of fewer than 8 words."""
+    """The share of a text's word 3-grams that repeat an earlier one, in [0, 1); 0 for a text of fewer than 8 words.
+
+    Letters of a script without spaces are words here, as in `core.text.words`.
+    """
     said = words(text)
     if len(said) < REPETITION_FROM_WORDS:
         return 0.0

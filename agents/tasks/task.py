@@ -15,8 +15,13 @@ from .task_file import TaskFile, read_task_file, task_source
 
 __all__ = ["PromptTemplate", "Task", "load_task"]
 
-_AROUND = (("**", "**"), ("*", "*"), ('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’"))
+_AROUND = (
+    *(("**", "**"), ("*", "*"), ('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’")),
+    *(("„", "“"), ("«", "»"), ("»", "«"), ("「", "」"), ("『", "』"), ("＂", "＂")),
+)
 _APOSTROPHES = ("'", "’")
+_ITEM = r"(?:\(?\d{1,2}[.):]|[-*•])(?:\s+|$)|（?\d{1,2}[、．）：](?!\d)\s*"
+"""What stands before an item of a list; of the marks, those of East Asian scripts have no space after them."""
 _REFUSAL = re.compile(
     r"i(?:'|’)?m sorry|sorry, (?:but )?i\b|as an ai\b|i(?:'|’)?m unable"
     # "I can't" alone begins many a first-person sentence, and "Sorry," many a notice in plain words.
@@ -59,7 +64,7 @@ class Task:
         text = text.strip()
         if self.file.cleaning.first_line_only:
             text = next((line.strip() for line in text.splitlines() if line.strip()), "")
-        text = re.sub(r"^(?:\(?\d{1,2}[.):]|[-*•])(?:\s+|$)", "", text)
+        text = re.sub(f"^(?:{_ITEM})", "", text)
         if self.file.cleaning.strip_quotes:
             text = _unwrapped(text)
         return re.sub(r"[\s\0]+", " ", text).strip()  # no database has text with a NUL in it
@@ -78,7 +83,7 @@ class Task:
     def numbered_list(self, text: str, count: int) -> list[str]:
         """The outputs of a reply that was asked for `count` of them, cleaned; fewer if the model wrote fewer."""
         lines = [line for line in text.splitlines() if line.strip()]
-        numbered = [line for line in lines if re.match(r"\s*(?:\(?\d{1,2}[.):]|[-*•])\s+", line)]
+        numbered = [line for line in lines if re.match(rf"\s*(?:{_ITEM})", line)]
         return [output for line in numbered or lines if (output := self.clean(line))][:count]
 
 

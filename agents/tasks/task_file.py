@@ -61,7 +61,10 @@ class Cleaning(_Part):
 
 
 class Validity(_Part):
-    """What an output must be to count at all."""
+    """What an output must be to count at all.
+
+    Where a script has no spaces between words, letters are counted in place of words (`core.text.length`).
+    """
 
     min_words: int = Field(default=1, ge=1)
     max_words: int = Field(default=200, ge=1)

@@ -18,6 +18,9 @@ SENTENCE = st.lists(st.sampled_from(["the", "bus", "left", "a", "door"]), max_si
         ("?!", "The bus left.", 0.0),
         ("Two words", "", 2.0),
         ("don't", "do not", 0.5),
+        ("公交车走了", "公交车没有走。", 5 / 6),
+        ("Der Bus ist weg", "The bus left", 4 / 3),
+        ("iPhone 走了", "猫", 3.0),
     ],
 )
 def test_length_is_counted_in_words(text: str, source: str, ratio: float) -> None:
@@ -41,6 +44,8 @@ def test_ngrams_are_all_in_order() -> None:
         (["a b c d"], 2, 1.0),
         (["a", "a"], 2, 1 / 2),
         (["", "?"], 2, 0.0),
+        (["车走了", "车来了"], 2, 1.0),
+        (["车走了", "车走"], 2, 2 / 3),
         ([], 2, 0.0),
     ],
 )
@@ -56,6 +61,7 @@ def test_distinct_n_is_distinct_over_all(texts: list[str], n: int, share: float)
         ("a b c d", "a b x d", 2 / 3),
         ("a b c", "a b c d e", 2 / 4),  # two are added to two
         ("a b c", "x y z", 1.0),
+        ("公交车走", "公交车来", 1 / 3),
         ("a b c", "", 1.0),
         ("", "", 0.0),
         ("a", "b", 1.0),

@@ -39,7 +39,28 @@ def test_without_a_ratio_an_output_may_be_as_long_as_the_longest() -> None:
     assert first_problem(" ".join(f"word{i}" for i in range(30)), "Rain.", Validity(max_words=30)) is None
 
 
+OTHER_LANGUAGES: list[tuple[str, str, Problem | None]] = [
+    ("公交车走了，没有等我。", "公交车趁我系鞋带的时候，偷偷地离家出走了。", None),
+    ("公交车走了，没有等我。", "走！", "too short"),
+    ("公交车走了。", "公交车趁我系鞋带的时候，一声不响，偷偷地离家出走了。", "over-long"),
+    ("公交车走了，没有等我。", "".join(chr(0x4E00 + i) for i in range(31)), "too long"),
+    ("公交车走了，没有等我。", "公交车走了，公交车走了，公交车走了。", "repetition"),
+    ("公交车走了，没有等我。", "公交车 走了 没有等我！", "copy of the input"),
+    ("バスは行ってしまった。", "バスは私に一言もなく家出した。", None),
+    ("รถเมล์ไปแล้ว", "รถเมล์หนีไปเที่ยวทะเล", None),
+    ("Der Bus ist weg.", "Der Bus hat heute Nacht gekündigt.", None),
+    ("Der Bus ist weg.", "Weg!", "too short"),
+    ("The bus left.", "😂😂😂", "empty"),
+]
+
+
+@pytest.mark.parametrize(("source", "text", "problem"), OTHER_LANGUAGES)
+def test_the_gates_count_what_a_script_counts_in(source: str, text: str, problem: Problem | None) -> None:
+    assert first_problem(text, source, RULES) == problem
+
+
 REPETITIONS = [
+    ("公交车走公交车走", 2 / 6),
     ("a b c d e f g h", 0.0),
     ("ha ha ha ha ha ha ha", 0.0),  # seven words
     ("ha ha ha ha ha ha ha ha", 5 / 6),

@@ -115,6 +115,14 @@ CLEAN = [
     ("3.5 tons of bus left.", "3.5 tons of bus left."),
     ("1999. What a year.", "1999. What a year."),
     ("-5 degrees, said the bus.", "-5 degrees, said the bus."),
+    ("1、公交车走了。", "公交车走了。"),
+    ("２．公交车走了。", "公交车走了。"),
+    ("10：30公交车走了。", "10：30公交车走了。"),
+    ("３．５トンのバス。", "３．５トンのバス。"),
+    ("「バスは行った。」", "バスは行った。"),
+    ("「行くぞ」とバスは言った「さらば」", "「行くぞ」とバスは言った「さらば」"),
+    ("„Der Bus ist weg.“", "Der Bus ist weg."),
+    ("«Le bus est parti.»", "Le bus est parti."),
     ('"', '"'),
     ('""', ""),
     ("", ""),
@@ -180,6 +188,7 @@ def test_a_sentence_in_the_first_person_is_no_refusal(task: Task, text: str) -> 
 
 
 LISTS = [
+    ("以下是两个版本：\n1、公交车走了。\n2、公交车离家出走了。", ["公交车走了。", "公交车离家出走了。"]),
     ("1. One a.\n2. Two b.\n3. Three c.", ["One a.", "Two b.", "Three c."]),
     ("Here are three:\n\n1) One a.\n\n2) Two b.\n\n3) Three c.\n\nEnjoy!", ["One a.", "Two b.", "Three c."]),
     ("- One a.\n* Two b.\n• Three c.", ["One a.", "Two b.", "Three c."]),
