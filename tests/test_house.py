@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,37 @@ MAY_IMPORT: dict[str, set[str]] = {
 ROOMS = [room for room in MAY_IMPORT if (ROOT / room / "__init__.py").exists()]
 BY_NAME = ROOT / "graph" / "studio.py"
 """LangGraph's own tools load this file by its path, so it alone imports openmic by its name."""
-LONGEST = 350
+LONGEST = 500
+"""Lines of a file."""
+MOST_FILES = 20
+"""In a folder of the package."""
+FLOORS: dict[str, list[set[str]]] = {
+    "graph": [
+        {"runs", "draw", "studio"},
+        {"campaign"},
+        {"stages"},
+        {"rollout", "training_data", "preflight", "report"},
+        {"context"},
+    ],
+    "training": [
+        {"trainer"},
+        {"pool"},
+        {"loop", "engines"},
+        {"adapters"},
+        {"objectives", "student", "local_ray"},
+    ],
+    "agents": [
+        {"cast"},
+        {"verdicts", "critique"},
+        {"llm_agent"},
+        {"llm", "overused"},
+        {"tasks"},
+        {"endpoints"},
+    ],
+}
+"""The floors within a room, top to bottom, by their folders and files. Who lives on one imports from those below it."""
+OF_THE_WHOLE = {"benchmarks", "browser", "cluster", "docs"}
+"""Folders of tests that look at more than one room."""
 MIGRATIONS = ROOT / "store" / "migrations" / "versions"
 
 
@@ -62,6 +93,11 @@ def room_of(name: str) -> str | None:
     """The room that an absolute name is in; None for other packages and for openmic's own `__version__`."""
     parts = name.split(".")
     return parts[1] if parts[0] == "openmic" and len(parts) > 1 and parts[1] in MAY_IMPORT else None
+
+
+def floor_of(path: Path) -> str:
+    """The folder or file of its room that a file belongs to; empty for the room's own `__init__`."""
+    return path.relative_to(ROOT).parts[1].removesuffix(".py").removesuffix("__init__")
 
 
 def test_every_folder_with_code_at_the_root_is_a_room_of_the_design() -> None:
@@ -123,6 +159,23 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
     list(graphlib.TopologicalSorter(needs).static_order())
 
 
+@pytest.mark.parametrize("room", FLOORS)
+def test_every_folder_and_file_of_a_room_with_floors_is_on_one(room: str) -> None:
+    found = {part for path in files_of(room) if (part := floor_of(path))}
+    named = [part for floor in FLOORS[room] for part in floor]
+    assert len(named) == len(set(named))
+    assert set(named) == found, "FLOORS says what is above what"
+
+
+@pytest.mark.parametrize("path", [path for room in FLOORS for path in files_of(room) if floor_of(path)], ids=name_of)
+def test_a_floor_imports_only_the_floors_below_it(path: Path) -> None:
+    room, own = path.relative_to(ROOT).parts[0], floor_of(path)
+    height = {part: -number for number, floor in enumerate(FLOORS[room]) for part in floor}
+    others = [(line, name.split(".")[2]) for line, name in imported(path) if name.startswith(f"openmic.{room}.")]
+    wrong = [(line, other) for line, other in others if other != own and height[other] >= height[own]]
+    assert not wrong, f"{own} is on a floor of {room} that is not above"
+
+
 @pytest.mark.parametrize("text", ["import agents", "from core import ids", "from openmic.store import Store"])
 def test_the_check_itself_sees_a_wrong_import(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
@@ -144,6 +197,20 @@ def test_the_check_itself_sees_a_wrong_import(text: str, tmp_path: Path, monkeyp
 def test_files_are_small(path: Path) -> None:
     if path.parent != MIGRATIONS:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_folders_hold_few_files(room: str) -> None:
+    files = [path for path in (ROOT / room).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    full = {name_of(folder): number for folder, number in Counter(path.parent for path in files).items()}
+    assert not {folder: number for folder, number in full.items() if number > MOST_FILES}
+
+
+def test_tests_lie_where_what_they_test_does() -> None:
+    tests = ROOT / "tests"
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
+    astray = {str(folder) for folder in folders if folder.parts and folder.parts[0] not in OF_THE_WHOLE}
+    assert {folder for folder in astray if not (ROOT / folder / "__init__.py").exists()} == set()
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +245,8 @@ def test_the_wheel_holds_every_module_and_all_data(wheel: zipfile.ZipFile) -> No
     tasks = {name_of(path) for path in (ROOT / "agents" / "tasks").glob("*.yaml")}
     assert "agents/tasks/humor.yaml" in tasks
     assert "store/migrations/versions/0001_initial.py" in modules
-    pages = {name_of(path) for part in ("static", "templates") for path in (ROOT / "viewer" / part).iterdir()}
+    folders = [ROOT / "viewer" / part for part in ("static", "templates")]
+    pages = {name_of(path) for folder in folders for path in folder.rglob("*") if path.is_file()}
     assert "viewer/templates/dialogue.html" in pages
     assert shipped == modules | tasks | pages | {"py.typed", "store/migrations/script.py.mako"}
 

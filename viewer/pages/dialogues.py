@@ -55,7 +55,7 @@ def count(request: Request, site: AtSite, run: str) -> Response:
     found = site.run(run)
     wanted = asked(request.query_params)
     total = _total(site, found, wanted)
-    return site.live(request, "_total.html", run=found, asked=wanted, total=total, most=_most(wanted))
+    return site.live(request, "parts/total.html", run=found, asked=wanted, total=total, most=_most(wanted))
 
 
 def _total(site: Site, run: Run, wanted: Asked) -> int | None:

@@ -19,13 +19,13 @@ router = APIRouter()
 @router.get("/runs/{run}/ratings")
 def ratings(request: Request, site: AtSite, run: str, what: RatedPairs = "test") -> Response:
     """The results, of pairs on test inputs or of those of dialogues."""
-    return site.page(request, "ratings.html", part="_ratings.html", **_facts(site, site.run(run), what))
+    return site.page(request, "ratings.html", part="parts/ratings.html", **_facts(site, site.run(run), what))
 
 
 @router.get("/runs/{run}/ratings/live")
 def live(request: Request, site: AtSite, run: str, what: RatedPairs = "test") -> Response:
     """The part of the page that changes, where it changed."""
-    return site.live(request, "_ratings.html", **_facts(site, site.run(run), what))
+    return site.live(request, "parts/ratings.html", **_facts(site, site.run(run), what))
 
 
 def _facts(site: Site, run: Run, what: RatedPairs) -> dict[str, Any]:

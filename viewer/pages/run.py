@@ -16,14 +16,14 @@ router = APIRouter()
 def run(request: Request, site: AtSite, run: str) -> Response:
     """Everything about a run that is not in its dialogues."""
     found = site.run(run)
-    return site.page(request, "run.html", part="_run.html", **_facts(site, found))
+    return site.page(request, "run.html", part="parts/run.html", **_facts(site, found))
 
 
 @router.get("/runs/{run}/live")
 def live(request: Request, site: AtSite, run: str) -> Response:
     """The part of the page that changes, where it changed."""
     found = site.run(run)
-    return site.live(request, "_run.html", **_facts(site, found))
+    return site.live(request, "parts/run.html", **_facts(site, found))
 
 
 def _facts(site: Site, run: Run) -> dict[str, Any]:

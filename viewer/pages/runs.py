@@ -18,13 +18,13 @@ router = APIRouter()
 @router.get("/")
 def runs(request: Request, site: AtSite) -> Response:
     """The newest runs, each with what its adapters achieved."""
-    return site.page(request, "runs.html", part="_runs.html", **_newest(site))
+    return site.page(request, "runs.html", part="parts/runs.html", **_newest(site))
 
 
 @router.get("/runs-live")
 def live(request: Request, site: AtSite) -> Response:
     """The table alone, where it changed."""
-    return site.live(request, "_runs.html", **_newest(site))
+    return site.live(request, "parts/runs.html", **_newest(site))
 
 
 def _newest(site: Site) -> dict[str, Any]:
