@@ -6,25 +6,12 @@ Heuristics: they know common words and endings alone.
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 from ..core.text import fold, words
+from .word_lists import as_lists, read_words
 
-_FUNCTION_WORDS = """
-    a an the this that these those my our your his her its their i we you he she it they me us him them myself
-    ourselves himself herself itself themselves who whom whose which what where when why how and or but nor so yet
-    if because although though while until till since unless than as of in on at by for from to into onto over under
-    with without about against between through during before after above below near behind beside across along
-    around off out up down again opposite inside outside past toward towards upon within per via despite except
-    is are was were be been being am do does did done has have had having will would shall should can could may
-    might must not no never ever always often sometimes usually just only also too very quite rather really already
-    still even almost nearly then there here now soon today tomorrow yesterday tonight lately recently every each
-    any some all both either neither none nobody nothing no-one someone somebody something anyone anybody anything
-    everyone everybody everything many much more most few less least several enough such other another same own
-    once twice ago away back well please however instead perhaps maybe whenever wherever whatever apparently later
-    i'm i've i'd i'll we're we've we'd we'll they're they've you're it's he's she's that's there's don't doesn't
-    didn't isn't aren't wasn't weren't can't couldn't won't wouldn't shouldn't hasn't haven't hadn't
-"""
-FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+FUNCTION_WORDS = frozenset(as_lists(read_words(Path(__file__).with_name("english.yaml")))["function_words"])
 """Words (in lower case) that say nothing about what a sentence is about."""
 
 

@@ -245,10 +245,12 @@ def test_the_wheel_holds_every_module_and_all_data(wheel: zipfile.ZipFile) -> No
     tasks = {name_of(path) for path in (ROOT / "agents" / "tasks").glob("*.yaml")}
     assert "agents/tasks/humor.yaml" in tasks
     assert "store/migrations/versions/0001_initial.py" in modules
+    word_lists = {name_of(path) for path in (ROOT / "simulator").rglob("*.yaml")}
+    assert {"simulator/english.yaml", "simulator/humor/lexicon.yaml"} < word_lists
     folders = [ROOT / "viewer" / part for part in ("static", "templates")]
     pages = {name_of(path) for folder in folders for path in folder.rglob("*") if path.is_file()}
     assert "viewer/templates/dialogue.html" in pages
-    assert shipped == modules | tasks | pages | {"py.typed", "store/migrations/script.py.mako"}
+    assert shipped == modules | tasks | word_lists | pages | {"py.typed", "store/migrations/script.py.mako"}
 
 
 def test_the_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:

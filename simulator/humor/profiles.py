@@ -7,9 +7,11 @@ shows it here.
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 from ...core.text import words
 from ..english import fold_all, is_function_word, stem
+from ..word_lists import as_lists, read_words
 from .lexicon import FILLERS, SLOTS, STOCK_PHRASES
 from .rubric import HumorRubric
 
@@ -65,51 +67,7 @@ _JUDGE_MARKERS = (
     (r"\b(?:history|legend|future generations|historians)\b", 0.8),
 )
 
-_COMIC = """
-    absurd accordion admiral alibi ambassador amnesty anthem apology archbishop astronaut audit autograph badger
-    bagpipes ballet banjo bankrupt baron bishop bribe bureaucrat butler cabbage camel cardigan catapult ceremony
-    champagne chandelier choir circus clown coffin colonel conspiracy coup crown custard detective dictator dinosaur
-    diploma diplomat divorce donkey dragon duchess duel duke elephant emperor encore eulogy exile expedition fanfare
-    flamingo funeral gargoyle general ghost giraffe gnome goat goose gossip gravy haunted hedgehog helicopter hippo
-    hostage hypnosis impostor inquest interpol invoice jealous jury kazoo king knight lawsuit lawyer llama lobster
-    mafia magician manifesto martyr medal medieval memoir mime mistress monarch moose moustache museum mutiny
-    napoleon ninja nobel obituary octopus oligarch opera orchestra oscar ostrich otter palace parade parliament
-    parole passport pelican penguin petition philosopher pickle pigeon pirate plot plumber poet pope prince prophet
-    publicist queen ransom rebel republic resign revenge revolution rumour sabotage sausage scandal seance secret
-    sermon shakespeare sherry siege soap sofa souvenir spa spy statue sulk summit swan tango tax therapist therapy
-    throne tiara tribunal trombone trousers trumpet tuba turnip tuxedo tycoon ukulele uncle unicorn union velvet
-    vicar viking villain vow waltz wig witch wizard yacht yodel zombie
-"""
-_EVERYDAY = """
-    afternoon album alphabet appointment asked aunt bank bedroom better bin bit board book borrowed bought box brief
-    bus business cabinet cake calling car cards cat chair check children choice church class clock coat cold collect
-    company cook corner count court credit crossing cup cupboard curtains cushion date day day's days dead dentist
-    depart department dinner director doctor door drawer dress driver early end enter entire entirely error evening
-    everyone exercise expectations experience face family feel fight fine first flowers form found friend friends
-    front full garden geography good green ground group grown half head high hold holiday hour house hunting idea
-    ideal industry interest interesting issue job journey july keeper kept key kind know larger last laughing
-    leading learning leave left lesson letter library life lift light limits live living local lost love low man
-    marriage matter matters milk minutes moment money month mother move name names neighbours newspapers night
-    normal object office old one onion opened order ordered paid paint park party phone photograph photographs
-    pillow plan plans play pocket point pond popular radio raise reading relief right rock room round row run school
-    sea seat second sell send service shift ship shopping short show sign signed silence singer sink sleep slight
-    small sofa sold song sound spare speak spring started stop stopped story stranger stuck summer support surprise
-    switch switched table take taken teacher telling ten third three time took touch tour tuesday turn twelve two
-    umbrella view village visiting wait waiting wake walk wants watch watching water wear wearing weather wedding
-    week win wind window winter word work world worry writing written year years young
-"""
-"""Words of the slots that nobody laughs at by themselves."""
-_JUDGE_DEAF_TO = ("activity", "wish", "time", "feat")
-"""Slots whose fillers do not strike the judge as comic in themselves."""
-_JUDGE_TIRED_OF = (
-    "started a podcast", "hired a publicist", "a motivational speaker", "a life coach", "a substitute teacher",
-    "signing autographs", "a support group", "the toaster sends", "a learning experience", "terms and conditions",
-    "a minor celebrity", "witness protection", "posing for photographs", "a first date", "retained a lawyer",
-    "taken up yoga", "written a memoir", "a retired admiral", "tax inspector", "chocolate teapot", "small government",
-    "NASA", "the Vatican", "deputy mayor", "according to a statement", "not stopped", "so much so that", "by Tuesday",
-    "a stunt double", "a moment of silence", "to thank the academy", "giving interviews", "quoting Shakespeare",
-)  # fmt: skip
-_JUDGE_FORGIVES = ("more or less like that with", "no pun intended", "asking for a friend", "living the dream")
+_TASTE = as_lists(read_words(Path(__file__).with_name("taste.yaml")))
 
 
 def _stems(*texts: str) -> frozenset[str]:
@@ -118,7 +76,7 @@ def _stems(*texts: str) -> frozenset[str]:
 
 def _comic(*slots: str) -> frozenset[str]:
     """The comic matter in these slots and in the common list."""
-    return _stems(_COMIC, *(filler for slot in slots for filler in SLOTS[slot])) - _stems(_EVERYDAY)
+    return _stems(*_TASTE["comic"], *(filler for slot in slots for filler in SLOTS[slot])) - _stems(*_TASTE["everyday"])
 
 
 def _compiled(markers: tuple[tuple[str, float], ...]) -> tuple[tuple[re.Pattern[str], float], ...]:
@@ -147,9 +105,9 @@ _JUDGE = HumorRubric(
     weights={"device": 0.32, "meaning": 0.24, "brevity": 0.08, "original": 0.06, "fresh": 0.3},
     thresholds={"device": 0.5, "meaning": 0.8, "brevity": 0.4, "original": 0.75, "fresh": 0.5},
     markers=_compiled(_JUDGE_MARKERS),
-    comic_stems=_comic(*(slot for slot in SLOTS if slot not in _JUDGE_DEAF_TO)),
-    stale_phrases=fold_all(_without(STOCK_PHRASES, _JUDGE_FORGIVES) + _JUDGE_TIRED_OF),
-    fillers=_without(_FILLERS, _JUDGE_FORGIVES),
+    comic_stems=_comic(*(slot for slot in SLOTS if slot not in _TASTE["judge_deaf_to"])),
+    stale_phrases=fold_all(_without(STOCK_PHRASES, _TASTE["judge_forgives"]) + _TASTE["judge_tired_of"]),
+    fillers=_without(_FILLERS, _TASTE["judge_forgives"]),
     device_shares=(0.4, 0.2, 0.4),
     sharpness=14.0,
     noise_sd=0.05,

@@ -5,55 +5,13 @@ Heuristics: they may miss a noun, and then say so, rather than make one up.
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..english import FUNCTION_WORDS
+from ..word_lists import as_lists, read_words
 
-_LISTS = {
-    "determiner": """
-        the a an my our your his her its their this that these those every each another two three four five six seven
-        eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty
-        fifty sixty seventy eighty ninety hundred""",
-    "dull": """
-        hour hours minute minutes second seconds day days week weeks weekend month months year years morning evening
-        afternoon night nights midnight noon lunch breakfast dinner time times way ways lot lots bit part rest side
-        front back top end half middle kind sort thing things one ones first last idea fact number pair couple half
-        metre metres kilometre kilometres mile miles pound pounds dollar dollars euro euros degree degrees percent
-        name names length shape mistake size matter reason chance turn help o'clock use call
-        monday tuesday wednesday thursday friday saturday sunday spring summer autumn winter moment age""",
-    "verb": """
-        argue arrive ask bark become begin believe belong blow borrow break bring burn buy call carry catch choose clean
-        close come complain cook cost count crow cry cut decide deliver die disappear drink drive eat explain fall feel
-        fit fix fly follow forget get give go grow hang happen hate have hear help hide hit hold hope hurt insist keep
-        know laugh lay lead learn leave let lie like live lock look lose love make mean meet mention need open own pay
-        pick point pour prefer pretend pull push put rain read refuse remember ring rise run say see seem sell send shut
-        sing sit sleep smell sound speak spend stand start stay steal stick stop swim take talk taste teach tell think
-        throw tread try turn understand use visit wait wake walk want wash wear weigh win work write serve last imitate
-        contain produce arrest bite climb collect combine cough dance drip drop escape expect explode fail fill follow
-        greet groan hang ignore improve knock lean lift matter melt move pass please practise prove reach recognise
-        remain repeat return save scream seem shout sneeze snore spell squeak stare suit tend tick wag whistle wobble
-        worry yell recommend measure mention belong blame owe collapse wonder
-        phone leak march mow rearrange comb hum bang take park overtake""",
-    "past": """
-        ate beat became began bent bit bled blew bought bowed bred broke brought built burnt burst came caught chose
-        clung cost crept cut dealt drank drew dreamt drove dug fed fell felt fled flew forgot fought found froze gave
-        got grew ground heard held hid hit hung hurt kept knew laid lay learnt leapt led left lent let lit lost made
-        meant met paid put quit ran rang read rode rose said sang sank sat saw sent set shone shook shot shrank shut
-        slept slid smelt sold sought spat spent spilt split spoke spoilt spread sprang stole stood struck stuck stung
-        stank swam swept swore swung taught thought threw told took tore understood went wept woke won wore wound
-        wrote""",
-    "adjective": """
-        late old new young whole alive little big small large long short best worst good bad next main only same entire
-        full empty left right early open dead sick rich poor wrong asleep awake
-        angry broken sharp older younger upside upstairs downstairs cheap cold hot""",
-    "ed_noun": "bed beds shed sheds seed weed sled speed feed need breed hundred red",
-    "ing_noun": """
-        wedding weddings building buildings ceiling ceilings painting paintings meeting meetings morning evening
-        clothing heating lighting parking earring earrings king kings ring rings wing wings string strings swing thing
-        things spring pudding puddings railing railings wing dressing dumpling dumplings duckling opening""",
-    "plural": "people children men women feet teeth mice geese police sheep",
-    "singular_s": "bus gas lens news maths gymnastics bass glass boss dress princess virus cactus",
-}
-_WORDS = {name: frozenset(text.split()) for name, text in _LISTS.items()}
+_LISTS = as_lists(read_words(Path(__file__).with_name("sentences.yaml")))
+_WORDS = {name: frozenset(found) for name, found in _LISTS.items()}
 _TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[^\w\s]")
 _CLOSING = re.compile(r"[\s\"'”’)\]]*([.!?…]*)[\s\"'”’)\]]*$")
 _LONGEST_PHRASE = 4

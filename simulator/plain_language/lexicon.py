@@ -1,24 +1,21 @@
-"""Finding officialese in a text: all entries together, the longest first at every place."""
+"""Finding officialese in a text: all entries together, the longest first at every place.
 
-import re
+The entries are in `phrases.yaml`, `duties.yaml`, `terms.yaml` and `single_words.yaml`.
+"""
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from ...core.text import words
 from ..english import FUNCTION_WORDS, stem
-from .duties import DUTIES
-from .phrases import PHRASES
-from .single_words import SINGLE_WORDS
-from .terms import TERMS
+from ..word_lists import as_lists, as_wordings, read_words
 from .verbs import verb_entries
 
-_NEGATIONS = """
-    not no none never nor neither cannot without unless except nobody nothing can't don't doesn't didn't isn't aren't
-    won't mustn't shouldn't wasn't weren't haven't hasn't banned ban stop stops stopped forbidden prohibited refrain
-    prevent prevents avoid
-"""
-NEGATIONS = frozenset(_NEGATIONS.split())
+_FOLDER = Path(__file__).parent
+
+NEGATIONS = frozenset(as_lists(read_words(_FOLDER / "words.yaml"))["negations"])
 """Words (in lower case) that turn a statement round; one that is lost turns it back."""
 
 
@@ -97,21 +94,12 @@ def _content(found: Sequence[str]) -> frozenset[str]:
     return frozenset(stem(word) for word in found if word not in FUNCTION_WORDS)
 
 
-def _read(table: str) -> Iterator[tuple[str, str]]:
-    for line in table.strip().splitlines():
-        phrase, _, plain = line.partition("=")
-        yield phrase.strip(), re.sub(r"\s+", " ", plain.strip())
-
-
 def _all_entries() -> list[Entry]:
     # What stands in a table with words around it knows more than a verb alone, so the tables come last.
     plain_of = dict(verb_entries())
-    for table in (SINGLE_WORDS, TERMS, PHRASES, DUTIES):
-        plain_of |= dict(_read(table))
-    return [
-        Entry(tuple(words(phrase)), tuple(wording.strip() for wording in plain.split("|")))
-        for phrase, plain in plain_of.items()
-    ]
+    for table in ("single_words", "terms", "phrases", "duties"):
+        plain_of |= as_wordings(read_words(_FOLDER / f"{table}.yaml"))
+    return [Entry(tuple(words(phrase)), wordings) for phrase, wordings in plain_of.items()]
 
 
 OFFICIALESE = Lexicon(_all_entries())

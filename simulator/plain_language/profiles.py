@@ -5,25 +5,15 @@ that the others take for plain, and has moods, as the further critics have.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from ..english import fold_all
+from ..word_lists import as_lists, read_words
 from .lexicon import OFFICIALESE
 from .padding import PATRONISING, PATRONISING_CLOSINGS
 from .rubric import PlainRubric
 
-_JUDGE_LETS_PASS = (
-    "approximately", "additional", "retain", "obtain", "permitted", "residing", "prior to", "in writing", "accordingly",
-    "currently", "free of charge", "by means of", "notify", "at all times", "persons", "in accordance with", "vehicle",
-)  # fmt: skip
-_JUDGE_MINDS = (
-    "accordance", "accompanied", "adult occupant", "arrangements", "assumed", "authority", "bound to", "certified",
-    "circumstances", "commission", "condition", "deductions", "deposited", "depending on", "depends on", "despite",
-    "ensure", "holder", "immediately", "incident", "maintain", "maintenance", "necessary", "observed", "obligation",
-    "obligations", "occupant", "participation", "previously", "processed", "processing", "produce", "provided",
-    "provision", "quantity", "reassessment", "received", "reduction", "referred", "regulations", "renewal", "requires",
-    "reserves the right", "responsible", "responsibility", "restricted", "scheduled", "selected", "specified",
-    "statutory", "supervision", "therefore", "unoccupied", "unavailable", "validity", "whose",
-)  # fmt: skip
+_TASTE = as_lists(read_words(Path(__file__).with_name("taste.yaml")))
 
 _FILLERS = fold_all([*PATRONISING, *PATRONISING_CLOSINGS, "simply put", "don't worry", "easy to understand"])
 
@@ -39,7 +29,7 @@ _JUDGE = PlainRubric(
     name="sim-judge",
     weights={"plain": 0.34, "short": 0.18, "facts": 0.26, "brief": 0.06, "own": 0.06, "direct": 0.1},
     thresholds={"plain": 0.7, "short": 0.5, "facts": 0.75, "brief": 0.4, "own": 0.7, "direct": 0.6},
-    lexicon=OFFICIALESE.without(*_JUDGE_LETS_PASS).with_more(*_JUDGE_MINDS),
+    lexicon=OFFICIALESE.without(*_TASTE["judge_lets_pass"]).with_more(*_TASTE["judge_minds"]),
     fillers=fold_all(PATRONISING[:6] + PATRONISING_CLOSINGS[:5]),
     sharpness=18.0,
     noise_sd=0.05,

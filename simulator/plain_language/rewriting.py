@@ -6,9 +6,11 @@ thumb make it.
 
 import re
 from collections.abc import Collection
+from pathlib import Path
 
 from ...core.text import words
 from ..chance import choose, happens
+from ..word_lists import as_lists, read_words
 from .lexicon import OFFICIALESE, Entry
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -16,13 +18,7 @@ _LONG = 16
 """Words from which on a sentence is worth splitting."""
 _STOP = re.compile(r"(?<!\bNo[.])(?<![.]\w[.])(?<=[.!?])\s+(?=[^\W\d_a-z]|[\"'(£$€]?\d)")
 
-_AUDIENCE = """
-    applicants borrowers candidates claimants consumers customers employees guests households individuals members
-    parents passengers patients people persons pupils recipients residents staff students subscribers tenants travellers
-    users visitors applicant borrower candidate claimant consumer customer employee guest holder member passenger
-    patient policyholder purchaser recipient tenant traveller user account insured lessee
-"""
-AUDIENCE = tuple(_AUDIENCE.split())
+AUDIENCE = as_lists(read_words(Path(__file__).with_name("words.yaml")))["audience"]
 """Readers as officialese names them; `you` says the same."""
 _MANY = "|".join(word for word in AUDIENCE if word.endswith(("s", "people", "staff")))
 _ONE = "|".join(word for word in AUDIENCE if not word.endswith(("s", "people", "staff")))

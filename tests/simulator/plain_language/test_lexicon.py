@@ -29,12 +29,12 @@ def test_no_plain_wording_is_officialese_itself():
 
 def test_verbs_come_in_all_their_forms():
     forms = dict(verb_entries())
-    assert forms["submitting"] == "sending in | sending"
-    assert forms["notifies"] == "tells"
-    assert forms["purchased"] == "bought"
-    assert forms["commenced"] == "started | begun"
-    assert forms["acceded to"] == "agreed to"
-    assert forms["withheld"] == "kept back"
+    assert forms["submitting"] == ("sending in", "sending")
+    assert forms["notifies"] == ("tells",)
+    assert forms["purchased"] == ("bought",)
+    assert forms["commenced"] == ("started", "begun")
+    assert forms["acceded to"] == ("agreed to",)
+    assert forms["withheld"] == ("kept back",)
 
 
 def test_a_lexicon_can_know_less_or_mind_more():
