@@ -2,19 +2,19 @@ from openmic.core.text import words
 from openmic.simulator.english import content_stems, repetition, stem
 
 
-def test_stems_make_equal_what_differs_in_its_ending_alone():
+def test_stems_make_equal_what_differs_in_its_ending_alone() -> None:
     assert stem("coins") == stem("coin")
     assert stem("rejected") == stem("rejects") == stem("rejecting")
     assert stem("stopped") == stem("stop")
     assert stem("coin") != stem("cone")
 
 
-def test_content_words_leave_function_words_out_unless_there_is_nothing_else():
+def test_content_words_leave_function_words_out_unless_there_is_nothing_else() -> None:
     assert content_stems("The bus has left the town") == [stem("bus"), "left", "town"]
     assert content_stems("It is") == ["it", "is"]
 
 
-def test_repetition_is_what_the_source_does_not_say_twice_itself():
+def test_repetition_is_what_the_source_does_not_say_twice_itself() -> None:
     again = words("the ladder is ours, the ladder is ours, the ladder is ours")
     assert repetition(again, words("the ladder is ours")) > 0.5
     assert repetition(again, again) == 0

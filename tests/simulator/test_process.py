@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from openmic.core.errors import ConfigError, EndpointSetupError
 from openmic.simulator import SimulatedCast, SimulatorSettings, server
 
-from .conftest import ask, demonstrate_body
+from .conftest import Serve, ask, demonstrate_body
 
 PARENT = """
 import sys, time
@@ -22,20 +23,21 @@ time.sleep(60)
 """
 
 
-def answers(base_url):
+def answers(base_url: str) -> bool:
     try:
         return httpx.get(f"{base_url}/models", timeout=1).status_code == 200
     except httpx.TransportError:
         return False
 
 
-def test_the_cast_runs_while_it_is_entered(tmp_path):
+def test_the_cast_runs_while_it_is_entered(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     cast = SimulatedCast(SimulatorSettings(quality=1.0, seed=3), log=log)
     with cast:
         base_url = cast.base_url
         assert base_url.startswith("http://127.0.0.1:")
         assert base_url.endswith("/v1")
+        assert cast.pid is not None
         assert os.getsid(cast.pid) != os.getsid(0)
         reply = httpx.post(f"{base_url}/chat/completions", json=demonstrate_body("The bus left the town."))
         assert "bus left the town" in reply.json()["choices"][0]["message"]["content"]
@@ -45,7 +47,7 @@ def test_the_cast_runs_while_it_is_entered(tmp_path):
         _ = cast.base_url
 
 
-def test_another_process_gives_the_same_reply(serve, monkeypatch):
+def test_another_process_gives_the_same_reply(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHASHSEED", "77")
     body = demonstrate_body("The bus left the town.", 5)
     with SimulatedCast(SimulatorSettings(seed=3)) as cast:
@@ -53,13 +55,14 @@ def test_another_process_gives_the_same_reply(serve, monkeypatch):
     assert there.json() == ask(serve(seed=3), body)
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path):
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(EndpointSetupError, match="request log"), SimulatedCast(log=tmp_path / "no" / "folder" / "log"):
         pass
 
 
-def test_the_server_ends_with_its_parent():
+def test_the_server_ends_with_its_parent() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
         base_url = parent.stdout.readline().strip()
         assert answers(base_url)
         parent.send_signal(signal.SIGKILL)
@@ -70,7 +73,7 @@ def test_the_server_ends_with_its_parent():
     assert not answers(base_url)
 
 
-def test_a_port_that_is_taken_is_named():
+def test_a_port_that_is_taken_is_named() -> None:
     with server.bind("127.0.0.1", 0) as taken:
         taken.listen()
         port = taken.getsockname()[1]

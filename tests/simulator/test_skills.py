@@ -3,6 +3,7 @@ from itertools import pairwise
 import pytest
 
 from openmic.simulator import rubric_for
+from openmic.simulator.skill import Skill
 from openmic.simulator.skills import MODELS, SKILLS, TEACHER
 
 TEXTS = {
@@ -14,7 +15,7 @@ TEXTS = {
 }
 
 
-def test_a_rubric_is_found_by_task_and_model():
+def test_a_rubric_is_found_by_task_and_model() -> None:
     for skill in SKILLS:
         for model in MODELS[1:]:
             rubric = rubric_for(skill.task, model)
@@ -23,13 +24,13 @@ def test_a_rubric_is_found_by_task_and_model():
         assert rubric_for(skill.task, TEACHER) is skill.rubrics["sim-critic"]
 
 
-def test_a_task_or_model_that_the_cast_does_not_know_has_none():
+def test_a_task_or_model_that_the_cast_does_not_know_has_none() -> None:
     assert rubric_for("sonnets", "sim-critic") is None
     assert rubric_for("humor", "gpt-9") is None
 
 
 @pytest.mark.parametrize("skill", SKILLS, ids=lambda skill: skill.task)
-def test_the_judges_of_a_skill_share_its_parts_and_differ_in_taste(skill):
+def test_the_judges_of_a_skill_share_its_parts_and_differ_in_taste(skill: Skill) -> None:
     source, text = TEXTS[skill.task]
     assert set(skill.rubrics) == set(MODELS) - {TEACHER}
     for rubric in skill.rubrics.values():
@@ -42,7 +43,7 @@ def test_the_judges_of_a_skill_share_its_parts_and_differ_in_taste(skill):
 
 
 @pytest.mark.parametrize("skill", SKILLS, ids=lambda skill: skill.task)
-def test_there_is_a_remark_for_every_part(skill):
+def test_there_is_a_remark_for_every_part(skill: Skill) -> None:
     parts = set(skill.rubrics["sim-critic"].weights)
     remarks = skill.remarks
     assert set(remarks.works) == set(remarks.missing) == set(remarks.better) == parts
@@ -50,5 +51,5 @@ def test_there_is_a_remark_for_every_part(skill):
     assert all("{" not in text.format(**details) for text in remarks.missing.values())
 
 
-def test_tags_and_tasks_are_told_apart():
+def test_tags_and_tasks_are_told_apart() -> None:
     assert len({skill.tag for skill in SKILLS}) == len({skill.task for skill in SKILLS}) == len(SKILLS)

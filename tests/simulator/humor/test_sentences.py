@@ -19,11 +19,11 @@ from openmic.simulator.humor.sentences import read_sentence
         ("漢字 only", []),
     ],
 )
-def test_nouns(sentence, names):
+def test_nouns(sentence: str, names: list[str]) -> None:
     assert [noun.name for noun in read_sentence(sentence).nouns] == names
 
 
-def test_plural_nouns_are_known_as_such():
+def test_plural_nouns_are_known_as_such() -> None:
     assert [noun.plural for noun in read_sentence("The bus left the children and the coins behind.").nouns] == [
         False,
         True,
@@ -31,7 +31,7 @@ def test_plural_nouns_are_known_as_such():
     ]
 
 
-def test_the_final_stop_goes_and_a_question_mark_stays():
+def test_the_final_stop_goes_and_a_question_mark_stays() -> None:
     assert read_sentence("  The bus\n left.  ").body == "The bus left"
     assert read_sentence("Has the bus left?").body == "Has the bus left?"
     assert read_sentence('"The bus left."').body == '"The bus left'
@@ -39,7 +39,7 @@ def test_the_final_stop_goes_and_a_question_mark_stays():
     assert not read_sentence("The bus left").question
 
 
-def test_inner_lowers_function_words_alone():
+def test_inner_lowers_function_words_alone() -> None:
     assert read_sentence("The bus left.").inner == "the bus left"
     assert read_sentence("I left.").inner == "I left"
     assert read_sentence("Lucy left.").inner == "Lucy left"

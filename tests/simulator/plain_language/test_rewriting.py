@@ -24,18 +24,18 @@ from openmic.simulator.plain_language.turns import turn
         ("Written approval is requisite", "Written approval is needed."),
     ],
 )
-def test_officialese_becomes_plain(source, plain):
+def test_officialese_becomes_plain(source: str, plain: str) -> None:
     assert plain in rewrite(source, "k")
 
 
-def test_readers_may_be_left_as_they_are():
+def test_readers_may_be_left_as_they_are() -> None:
     source = "Applicants are required to sign the form."
     spoken = {rewrite(source, key) for key in range(20)}
     assert {"You must sign the form.", "You have to sign the form."} & spoken
     assert all("Applicants" in rewrite(source, key, address=False) for key in range(20))
 
 
-def test_long_sentences_are_split_and_short_ones_are_not():
+def test_long_sentences_are_split_and_short_ones_are_not() -> None:
     source = (
         "The permit for the garage is valid for twelve months from the day of issue; however, the holder must show it "
         "to the guard at the gate, and the guard may keep a copy of it for the files."
@@ -45,16 +45,16 @@ def test_long_sentences_are_split_and_short_ones_are_not():
     assert len(sentences(rewrite("It rained; we left.", "k"))) == 1
 
 
-def test_some_officialese_can_be_kept():
+def test_some_officialese_can_be_kept() -> None:
     [entry] = {hit.entry for hit in OFFICIALESE.find(words("prior to"))}
     assert rewrite("Submit it prior to lunch.", "k", keep=[entry]).endswith("prior to lunch.")
 
 
-def test_what_stands_on_both_sides_of_a_comma_is_no_phrase():
+def test_what_stands_on_both_sides_of_a_comma_is_no_phrase() -> None:
     assert "in, the event that" in rewrite("He came in, the event that he had missed was over.", "k")
 
 
-def test_shipped_notices_lose_all_of_their_officialese(notices):
+def test_shipped_notices_lose_all_of_their_officialese(notices: list[str]) -> None:
     for notice in notices:
         text = rewrite(notice, "k")
         assert list(OFFICIALESE.find(words(text))) == [], text
@@ -64,7 +64,7 @@ def test_shipped_notices_lose_all_of_their_officialese(notices):
         assert "  " not in text
 
 
-def test_sentences_end_at_stops_alone():
+def test_sentences_end_at_stops_alone() -> None:
     assert sentences("Come by 15:30. Bring No. 4. It costs 3.50 euros.") == [
         "Come by 15:30.",
         "Bring No. 4.",
@@ -72,7 +72,7 @@ def test_sentences_end_at_stops_alone():
     ]
 
 
-def test_clauses_change_places_and_words_are_shortened():
+def test_clauses_change_places_and_words_are_shortened() -> None:
     source = "You cannot enter the hall unless you have a ticket."
     assert {turn(source, key) for key in range(40)} == {
         source,
@@ -85,6 +85,6 @@ def test_clauses_change_places_and_words_are_shortened():
 
 
 @given(st.text(max_size=60))
-def test_any_text_with_a_word_is_rewritten_to_one_with_a_word(source):
+def test_any_text_with_a_word_is_rewritten_to_one_with_a_word(source: str) -> None:
     if words(source):
         assert words(rewrite(source, "k"))

@@ -14,7 +14,7 @@ GOOD = (
 )
 
 
-def test_a_good_version_meets_both_standards():
+def test_a_good_version_meets_both_standards() -> None:
     found = CRITIC.assess(SOURCE, GOOD)
     assert tuple(found.parts) == PARTS
     assert found.meets, found
@@ -38,7 +38,7 @@ def test_a_good_version_meets_both_standards():
         (GOOD.replace(". This is so", " and besides that it will be so also for all who live here"), "short"),
     ],
 )  # fmt: skip
-def test_each_flaw_fails_its_part_and_costs_score(text, part):
+def test_each_flaw_fails_its_part_and_costs_score(text: str, part: str) -> None:
     found = CRITIC.assess(SOURCE, text)
     assert found.parts[part] < CRITIC.thresholds[part], found
     assert not found.meets
@@ -48,12 +48,12 @@ def test_each_flaw_fails_its_part_and_costs_score(text, part):
 @pytest.mark.parametrize(
     "text", ["", "  ", "!!!", "asdf qwer zxcv", "I'm sorry, but I can't help with that.", "No " * 40]
 )
-def test_gibberish_refusals_and_loops_score_near_nothing(text):
+def test_gibberish_refusals_and_loops_score_near_nothing(text: str) -> None:
     assert CRITIC.assess(SOURCE, text).score < 0.1
     assert JUDGE.assess(SOURCE, text).score < 0.25
 
 
-def test_plain_is_graded():
+def test_plain_is_graded() -> None:
     texts = [SOURCE, SOURCE.replace("In the event that", "If"), SOURCE.replace("In the event that", "If").replace(
         "forthwith, notwithstanding that", "at once, although"), GOOD]  # fmt: skip
     grades = [CRITIC.assess(SOURCE, text).parts["plain"] for text in texts]
@@ -61,15 +61,15 @@ def test_plain_is_graded():
     assert len(set(grades)) == 4
 
 
-def test_a_notice_that_is_plain_already_may_stand():
+def test_a_notice_that_is_plain_already_may_stand() -> None:
     assert CRITIC.assess("The bus left at nine.", "The bus left at nine.").meets
 
 
-def test_endings_heard_before_do_not_matter():
+def test_endings_heard_before_do_not_matter() -> None:
     assert CRITIC.assess(SOURCE, GOOD, ["reminder has been sent"]) == CRITIC.assess(SOURCE, GOOD)
 
 
-def test_the_judge_minds_other_words():
+def test_the_judge_minds_other_words() -> None:
     minded = "You must ensure that the form is in."
     passed = "You must notify us about the form prior to lunch."
     assert JUDGE.officialese(minded.lower().split()) > CRITIC.officialese(minded.lower().split())
