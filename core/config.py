@@ -26,8 +26,8 @@ class InputSettings(Section):
 
     path: Path
     """A .jsonl, .csv or .txt file; a relative path is looked up from the configuration file's folder."""
-    field: str = "input"
-    """The key (.jsonl) or column (.csv) that holds the text."""
+    fields: str | Annotated[tuple[str, ...], Field(min_length=1)] = "input"
+    """The key (.jsonl) or column (.csv) that holds the text, or a list of them for inputs of several fields."""
     dev_ratio: float = Field(default=0.1, ge=0, lt=1)
     """Share of the inputs that the promotion gate looks at. Fixed by the hash of each text."""
     test_ratio: float = Field(default=0.25, gt=0, lt=1)
@@ -40,6 +40,19 @@ class InputSettings(Section):
         if self.dev_ratio + self.test_ratio >= 1:
             raise ValueError("dev_ratio and test_ratio together leave nothing to train on; make them smaller")
         return self
+
+    @field_validator("fields")
+    @classmethod
+    def _each_field_once(cls, fields: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        names = [fields] if isinstance(fields, str) else list(fields)
+        if not all(names) or len(set(names)) < len(names):
+            raise ValueError(f"names of fields have to be there, and each once: {names}")
+        return fields
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """The fields of an input, one or several."""
+        return (self.fields,) if isinstance(self.fields, str) else self.fields
 
 
 class EndpointSettings(Section):

@@ -1,5 +1,6 @@
 """The plain records that cross rooms. No record knows the store, a model or a graph."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -10,6 +11,9 @@ from .ids import content_hash
 
 Role = Literal["teacher", "critic", "judge"]
 """A role that a large model plays, behind an OpenAI-compatible endpoint."""
+
+Input = str | Mapping[str, str]
+"""One input as prompts and scorers get it: its text, or its fields by name where it has several."""
 
 Outcome = Literal["win", "tie", "loss"]
 """How the first of two texts fared against the second."""
@@ -61,11 +65,26 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One literal input. `id` is the hash of its text."""
+    """One literal input. `id` is the hash of its content."""
 
     id: str
     text: str
+    """What people read of it: the text itself, or all fields with their names where it has several."""
     split: Split
+    fields: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Its fields by name, in the order of the configuration; empty where it is one text."""
+
+    @property
+    def value(self) -> Input:
+        """The input as prompts and scorers get it."""
+        return self.fields or self.text
+
+
+def input_text(value: Input) -> str:
+    """All of an input as one text: itself, or a line `name: text` for each field that holds any."""
+    if isinstance(value, str):
+        return value
+    return "\n".join(f"{name}: {text}" for name, text in value.items() if text)
 
 
 class Sampling(BaseModel):

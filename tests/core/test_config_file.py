@@ -156,7 +156,7 @@ def test_a_wrong_value_is_named_with_its_place(refuse: Refuse, path: Path, text:
 
 def test_what_is_missing_is_named(refuse: Refuse) -> None:
     assert "inputs is missing" in refuse("rounds: 1")
-    assert "inputs.path is missing" in refuse("inputs: {field: text}")
+    assert "inputs.path is missing" in refuse("inputs: {fields: text}")
 
 
 def test_everything_that_is_wrong_is_reported_at_once(refuse: Refuse, path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from openmic.core.config import InputSettings
 from openmic.core.errors import InputError
 from openmic.core.ids import content_hash
-from openmic.core.inputs import MAX_CHARACTERS, read_inputs, split_of
-from openmic.core.records import Split
+from openmic.core.inputs import MAX_CHARACTERS, example_of, read_inputs, split_of
+from openmic.core.records import Split, input_text
 
 SHIPPED = Path(__file__).parents[2] / "examples" / "inputs" / "humor.jsonl"
 TEXTS = [f"The {thing} broke on day {day}." for day in range(10) for thing in ("kettle", "printer", "bus", "door")]
@@ -62,8 +62,8 @@ def test_space_around_a_text_and_blank_lines_are_no_part_of_it(write: Write) -> 
 
 
 def test_the_field_that_holds_the_text_can_be_named(write: Write) -> None:
-    assert texts_of(write("a.jsonl", as_jsonl(TEXTS, "sentence")), field="sentence") == TEXTS
-    assert texts_of(write("a.csv", "sentence\n" + "\n".join(TEXTS)), field="sentence") == TEXTS
+    assert texts_of(write("a.jsonl", as_jsonl(TEXTS, "sentence")), fields="sentence") == TEXTS
+    assert texts_of(write("a.csv", "sentence\n" + "\n".join(TEXTS)), fields="sentence") == TEXTS
 
 
 def test_a_csv_field_may_hold_commas_quotes_and_line_breaks(write: Write) -> None:
@@ -80,6 +80,69 @@ def test_an_example_is_known_by_the_hash_of_its_text(write: Write) -> None:
     for example in read_inputs(InputSettings(path=write("a.txt", "\n".join(TEXTS)))):
         assert example.id == content_hash(example.text)
         assert example.split is split_of(example.text, 0.1, 0.25)
+
+
+QUESTIONS = [{"question": f"Why did the {text[4:]}", "context": "Nobody knows; ask again."} for text in TEXTS]
+ASKED = {"fields": ["question", "context"]}
+
+
+def test_an_input_may_have_several_fields(write: Write) -> None:
+    lines = "".join(json.dumps(row | {"other": 1}) + "\n" for row in QUESTIONS)
+    examples = read_inputs(InputSettings.model_validate({"path": write("a.jsonl", lines), **ASKED}))
+    first = examples[0]
+    assert first.value == first.fields == QUESTIONS[0]
+    assert first.text == "question: Why did the kettle broke on day 0.\ncontext: Nobody knows; ask again."
+    assert first.id == content_hash([["question", QUESTIONS[0]["question"]], ["context", QUESTIONS[0]["context"]]])
+    rows = "".join(f'"{row["context"]}","{row["question"]}"\n' for row in QUESTIONS)
+    table = InputSettings.model_validate({"path": write("a.csv", "context,question\n" + rows), **ASKED})
+    assert read_inputs(table) == examples
+
+
+def test_a_single_field_is_one_text_however_it_is_named(write: Write) -> None:
+    path = write("a.jsonl", as_jsonl(TEXTS, "sentence"))
+    alone, listed = (
+        read_inputs(InputSettings.model_validate({"path": path, "fields": fields}))
+        for fields in ("sentence", ["sentence"])
+    )
+    assert alone == listed
+    assert (alone[0].value, alone[0].text, alone[0].id) == (TEXTS[0], TEXTS[0], content_hash(TEXTS[0]))
+
+
+def test_the_order_of_fields_and_a_comma_move_no_split() -> None:
+    for row in QUESTIONS:
+        split = example_of(row, 0.3, 0.3).split
+        turned = {"context": row["context"].replace(";", ","), "question": row["question"].upper()}
+        assert example_of(turned, 0.3, 0.3).split is split
+
+
+def test_a_field_may_be_empty_but_not_all(write: Write) -> None:
+    rows = [*QUESTIONS, {"question": "Why?", "context": ""}]
+    path = write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert read_inputs(InputSettings.model_validate({"path": path, **ASKED}))[-1].text == "question: Why?"
+    rows.append({"question": " ", "context": "?"})
+    path = write("b.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert "line 42: the input is blank" in refusal(path, **ASKED)
+
+
+def test_what_is_wrong_with_one_of_several_fields_is_told_by_its_name(write: Write) -> None:
+    lines = "".join(json.dumps(row) + "\n" for row in QUESTIONS)
+    message = refusal(write("a.jsonl", lines + '{"question": "Why?"}\n'), **ASKED)
+    assert "line 41: no text under the key 'context' (its keys are ['question']); set inputs.fields" in message
+    assert "no column 'context'" in refusal(write("a.csv", "question\nWhy?\n"), **ASKED)
+    assert "a .txt file holds one text on each line" in refusal(write("a.txt", "Why?\n"), **ASKED)
+    twice = lines + json.dumps({"question": QUESTIONS[0]["question"].upper(), "context": "nobody knows, ask again"})
+    assert "line 41: the same input as on line 1" in refusal(write("c.jsonl", twice), **ASKED)
+
+
+@pytest.mark.parametrize("fields", [[], "", ["question", ""], ["question", "question"]])
+def test_fields_have_names_of_their_own(tmp_path: Path, fields: object) -> None:
+    with pytest.raises(ValueError, match="fields"):
+        InputSettings.model_validate({"path": tmp_path, "fields": fields})
+
+
+def test_the_whole_of_an_input_is_its_text_or_its_fields() -> None:
+    assert input_text("Why?") == "Why?"
+    assert input_text({"question": "Why?", "hint": "", "context": "Because."}) == "question: Why?\ncontext: Because."
 
 
 def test_adding_inputs_and_changing_their_order_moves_no_split(write: Write) -> None:
