@@ -3,10 +3,13 @@
 Every scalar is text: `on`, `no` and `12` are words here. A list keeps its order, which chance draws from.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from ..core.text import fold
 
 # The loader in C takes a tenth of the time, but is not in every build of PyYAML.
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -26,3 +29,8 @@ def as_lists(content: dict[str, Any]) -> dict[str, tuple[str, ...]]:
 def as_wordings(content: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """Phrases with the wordings that may stand for each: a text is one wording, perhaps an empty one."""
     return {phrase: (value,) if isinstance(value, str) else tuple(value) for phrase, value in content.items()}
+
+
+def fold_all(phrases: Sequence[str]) -> tuple[str, ...]:
+    """Each phrase folded, for lists that folded texts are searched for."""
+    return tuple(fold(phrase) for phrase in phrases)

@@ -245,8 +245,8 @@ def test_the_wheel_holds_every_module_and_all_data(wheel: zipfile.ZipFile) -> No
     tasks = {name_of(path) for path in (ROOT / "agents" / "tasks").glob("*.yaml")}
     assert "agents/tasks/humor.yaml" in tasks
     assert "store/migrations/versions/0001_initial.py" in modules
-    word_lists = {name_of(path) for path in (ROOT / "simulator").rglob("*.yaml")}
-    assert {"simulator/english.yaml", "simulator/humor/lexicon.yaml"} < word_lists
+    word_lists = {name_of(path) for path in [*(ROOT / "simulator").rglob("*.yaml"), *(ROOT / "core").glob("*.txt")]}
+    assert {"core/english_function_words.txt", "simulator/humor/lexicon.yaml"} < word_lists
     folders = [ROOT / "viewer" / part for part in ("static", "templates")]
     pages = {name_of(path) for folder in folders for path in folder.rglob("*") if path.is_file()}
     assert "viewer/templates/dialogue.html" in pages

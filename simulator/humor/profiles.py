@@ -9,9 +9,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from ...core.english import is_function_word, stem
 from ...core.text import words
-from ..english import fold_all, is_function_word, stem
-from ..word_lists import as_lists, read_words
+from ..word_lists import as_lists, fold_all, read_words
 from .lexicon import FILLERS, SLOTS, STOCK_PHRASES
 from .rubric import HumorRubric
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from ...core.english import content_stems, stem
 from ...core.text import words
-from ..english import content_stems, stem
 from ..skill import Remarks
 from .devices import joke
 from .sentences import read_sentence

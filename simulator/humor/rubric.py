@@ -16,9 +16,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ...core.english import content_stems, is_function_word, stem
 from ...core.text import ending, words
 from ..chance import normal
-from ..english import content_stems, is_function_word, repetition, stem
+from ..repetition import repetition
 from ..skill import Assessment
 
 PARTS = ("device", "meaning", "brevity", "original", "fresh")

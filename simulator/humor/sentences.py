@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..english import FUNCTION_WORDS
+from ...core.english import FUNCTION_WORDS
 from ..word_lists import as_lists, read_words
 
 _LISTS = as_lists(read_words(Path(__file__).with_name("sentences.yaml")))

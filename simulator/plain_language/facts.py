@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ...core.english import FUNCTION_WORDS, stem
 from ...core.text import words
-from ..english import FUNCTION_WORDS, stem
 from .lexicon import NEGATIONS, OFFICIALESE
 from .rewriting import AUDIENCE
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ...core.english import FUNCTION_WORDS, stem
 from ...core.text import words
-from ..english import FUNCTION_WORDS, stem
 from ..word_lists import as_lists, as_wordings, read_words
 from .verbs import verb_entries
 

@@ -7,8 +7,7 @@ that the others take for plain, and has moods, as the further critics have.
 from dataclasses import replace
 from pathlib import Path
 
-from ..english import fold_all
-from ..word_lists import as_lists, read_words
+from ..word_lists import as_lists, fold_all, read_words
 from .lexicon import OFFICIALESE
 from .padding import PATRONISING, PATRONISING_CLOSINGS
 from .rubric import PlainRubric

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from ...core.text import words
 from ..chance import normal
-from ..english import repetition
+from ..repetition import repetition
 from ..skill import Assessment
 from .facts import kept
 from .lexicon import Lexicon

@@ -1,5 +1,4 @@
-from openmic.core.text import words
-from openmic.simulator.english import content_stems, repetition, stem
+from openmic.core.english import content_stems, stem
 
 
 def test_stems_make_equal_what_differs_in_its_ending_alone() -> None:
@@ -12,10 +11,3 @@ def test_stems_make_equal_what_differs_in_its_ending_alone() -> None:
 def test_content_words_leave_function_words_out_unless_there_is_nothing_else() -> None:
     assert content_stems("The bus has left the town") == [stem("bus"), "left", "town"]
     assert content_stems("It is") == ["it", "is"]
-
-
-def test_repetition_is_what_the_source_does_not_say_twice_itself() -> None:
-    again = words("the ladder is ours, the ladder is ours, the ladder is ours")
-    assert repetition(again, words("the ladder is ours")) > 0.5
-    assert repetition(again, again) == 0
-    assert repetition(words("no no no no"), words("no")) == 1
