@@ -67,8 +67,16 @@ class ReplyError(OpenmicError):
     """A model's reply could not be read as what was asked for. Fails one dialogue, never a run."""
 
 
+class PlugError(ReplyError):
+    """A Python object that plays a role failed, or answered what it may not. Fails one dialogue, never a run."""
+
+
 class GenerationError(OpenmicError):
     """The student could not generate. Fails one dialogue, never a run."""
+
+
+ITEM_ERRORS = (EndpointError, ReplyError, GenerationError)
+"""What fails one item, a dialogue or a demonstration, and not the run."""
 
 
 class OverloadError(GenerationError):

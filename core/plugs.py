@@ -5,18 +5,22 @@ imports what a plug names, says in one line why it cannot, and describes what wa
 What a seam asks of the object is the seam's own business.
 """
 
+import asyncio
 import hashlib
 import importlib
 import inspect
 import os
 import re
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from .errors import ConfigError
+from .errors import ConfigError, OpenmicError, PlugError
 from .section import Section
 
 _PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_<][\w.<>]*")
@@ -105,6 +109,48 @@ def describe_object(given: Any) -> dict[str, Any]:
     named = given if hasattr(given, "__qualname__") else type(given)
     use = f"{named.__module__}:{named.__qualname__}"
     return {"use": use, "kwargs": {}, "source_hash": _source_hash(named), "importable": _gives(use, given)}
+
+
+async def call_plug(function: Callable[..., Any], *given: Any, about: str, **offered: Any) -> Any:
+    """What a function of other people's returns, awaited where it is asynchronous.
+
+    Plain functions are called one at a time in a thread of their own, so they need not be safe for several threads and
+    hold nobody up.
+
+    Args:
+        function: The function, or a bound method.
+        given: What it is called with.
+        about: Who it is, for errors.
+        offered: Passed on by name to a function that has such parameters, and left out otherwise.
+
+    Raises:
+        PlugError: it raised something; the message says what, and in which line.
+    """
+    taken = partial(function, *given, **{name: value for name, value in offered.items() if name in _names(function)})
+    try:
+        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+            return await taken()
+        found = await asyncio.get_running_loop().run_in_executor(_thread(), taken)
+        return await found if inspect.isawaitable(found) else found
+    except OpenmicError:
+        raise
+    except Exception as error:  # other people's code may raise anything
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise PlugError(f"{about} failed: {_words(error)} ({last.filename}, line {last.lineno})") from error
+
+
+def _names(function: Callable[..., Any]) -> frozenset[str]:
+    """The parameters that a function can be given by name."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a builtin without a signature
+        return frozenset()
+    return frozenset(p.name for p in parameters if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY})
+
+
+@cache
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="openmic-plugs")
 
 
 def _path_of(plug: Plug, where: str, shipped: Mapping[str, str]) -> str:
