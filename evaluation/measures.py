@@ -40,4 +40,5 @@ def faithfulness(source: Input, outputs: Sequence[str]) -> list[float]:
 
 
 def _text(source: Input) -> str:
+    # Not `input_text`: the names of fields are no words of the input.
     return source if isinstance(source, str) else "\n".join(source.values())
