@@ -31,8 +31,9 @@ from openmic.store import (
 
 TURNS_OF_A_DIALOGUE = 5
 DIALOGUES_OF_A_RUN = 20_000
-INPUTS = 2_000
 ROUNDS = 4
+INPUTS = 6_000
+"""Each has a dialogue in a run's round at most, as in a campaign."""
 Rows = list[tuple[type[Any], dict[str, Any]]]
 _BEGUN = datetime(2025, 1, 1, tzinfo=UTC)
 _SAID = (
@@ -68,11 +69,11 @@ class Texts:
 def groups(turns: int, texts: Texts) -> Iterator[Rows]:
     """All rows, in groups that belong together, those that others refer to first."""
     yield [(PromptTemplateRow, {"hash": "p", "task": "made", "role": "r", "purpose": "p", "version": "1", "text": "t"})]
-    inputs = [texts.text() for _ in range(min(INPUTS, max(1, turns // 100)))]
+    dialogues = turns // TURNS_OF_A_DIALOGUE
+    inputs = [texts.text() for _ in range(min(INPUTS, dialogues // ROUNDS + 10))]
     examples = list(dict.fromkeys(content_hash(text) for text in inputs))
     by_id = {content_hash(text): text for text in inputs}
     yield [(ExampleRow, {"id": example, "text": by_id[example]}) for example in examples]
-    dialogues = turns // TURNS_OF_A_DIALOGUE
     for number, first in enumerate(range(0, dialogues, DIALOGUES_OF_A_RUN)):
         yield from _run(f"RUN{number}", min(DIALOGUES_OF_A_RUN, dialogues - first), examples, texts)
 
@@ -122,6 +123,7 @@ def _dialogue(run_id: str, number: int, round_number: int, examples: list[str], 
         "consistent": True,
         "outcome": outcome,
         "method": "logprobs",
+        "source": "candidates",
     }
     example = examples[number % len(examples)]
     rows: Rows = [
@@ -133,7 +135,6 @@ def _dialogue(run_id: str, number: int, round_number: int, examples: list[str], 
                 "stage": Stage.COLLECT,
                 "round": round_number,
                 "example_id": example,
-                "replica": number,
                 "status": "finished",
                 "stop_reason": ("accepted", "no difference", "turns used up")[number % 3],
                 "final_turn_id": ids[0],
@@ -162,7 +163,6 @@ def _dialogue(run_id: str, number: int, round_number: int, examples: list[str], 
             "source": "candidates",
             "margin": abs(2 * p - 1),
             "length_ratio": 1.0,
-            "order_consistent": True,
             "verdict_id": verdict["id"],
         }
         rows.append((Preference, preference | of_run))

@@ -18,9 +18,10 @@ Input = str | Mapping[str, str]
 Outcome = Literal["win", "tie", "loss"]
 """How the first of two texts fared against the second."""
 
-VerdictMethod = Literal["logprobs", "sampled", "text", "cloze"]
+VerdictMethod = Literal["logprobs", "sampled", "text", "cloze", "score", "function"]
 """How p(first better) was read: from the label's probabilities, from labels sampled several times, from the one label
-that was named, or from how likely each text is in a template."""
+that was named, from how likely each text is in a template, from the scores of a scorer, or from what a Python critic
+said."""
 
 PreferenceSource = Literal["candidates", "revision", "teacher_pair", "teacher"]
 """Where a preference comes from: two drafts, a revision over its draft, two demonstrations of the teacher, or the

@@ -160,19 +160,13 @@ def _revisions(store: Reader, run: Run, round_number: int | None, gates: dict[st
 
 
 def _comparisons(store: Reader, run: Run, round_number: int | None) -> dict[str, dict[str, int]]:
-    first, second = aliased(Turn), aliased(Turn)
-    both_teacher = and_(col(first.agent) == Agent.TEACHER, col(second.agent) == Agent.TEACHER)
-    revised = or_(col(first.kind) == TurnKind.REVISION, col(second.kind) == TurnKind.REVISION)
-    source = case((both_teacher, "teacher_pair"), (revised, "revision"), else_="candidates").label("source")
+    source = col(VerdictRow.source)
     inconsistent = or_(*_for_one_place())
     statement = (
         select(
             source, func.count(), _count(and_(~inconsistent, col(VerdictRow.outcome) == "tie")), _count(inconsistent)
         )
-        .select_from(VerdictRow)
-        .join(first, col(VerdictRow.first_turn_id) == col(first.id))
-        .join(second, col(VerdictRow.second_turn_id) == col(second.id))
-        .where(col(VerdictRow.run_id) == run.id, col(VerdictRow.agent) == "critic")
+        .where(col(VerdictRow.run_id) == run.id, source.is_not(None))
         .group_by(source)
         .order_by(source)
     )
@@ -180,7 +174,8 @@ def _comparisons(store: Reader, run: Run, round_number: int | None) -> dict[str,
         statement = statement.join(Dialogue, col(VerdictRow.dialogue_id) == col(Dialogue.id))
         statement = statement.where(col(Dialogue.round) == round_number)
     return {
-        name: {"made": made, "ties": ties, "inconsistent": turned} for name, made, ties, turned in store.rows(statement)
+        str(name): {"made": made, "ties": ties, "inconsistent": turned}
+        for name, made, ties, turned in store.rows(statement)
     }
 
 

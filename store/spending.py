@@ -1,4 +1,4 @@
-"""What a run's turns took: tokens, money and time, by who said them."""
+"""What a run's turns took: tokens and time, by who said them."""
 
 from dataclasses import dataclass
 
@@ -19,8 +19,6 @@ class Spending:
     cached_tokens: int
     """Those of the input tokens that the endpoint had cached."""
     output_tokens: int
-    cost: float | None
-    """In the currency of the configured prices; None where no price is known."""
     latency_ms: float
     """The mean of a turn."""
 
@@ -33,6 +31,6 @@ def spending(reader: Reader, run_id: str) -> dict[Agent, Spending]:
         for column in (col(Turn.input_tokens), col(Turn.cached_tokens), col(Turn.output_tokens))
     )
     agent = col(Turn.agent)
-    statement = select(agent, func.count(), *total, func.sum(col(Turn.cost)), func.avg(col(Turn.latency_ms)))
+    statement = select(agent, func.count(), *total, func.avg(col(Turn.latency_ms)))
     rows = reader.rows(statement.where(col(Turn.run_id) == run_id).group_by(agent).order_by(agent))
     return {who: Spending(*numbers) for who, *numbers in rows}

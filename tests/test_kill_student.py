@@ -54,7 +54,7 @@ def transcript(run: WholeRun) -> dict[tuple[object, ...], tuple[object, ...]]:
     found = {}
     for turn in turns:
         dialogue = dialogues[turn.dialogue_id]
-        place = (dialogue.stage, dialogue.round, dialogue.example_id, dialogue.replica, turn.seq)
+        place = (dialogue.stage, dialogue.round, dialogue.example_id, turn.seq)
         assert place not in found, "a turn was said twice"
         found[place] = (turn.agent, turn.kind, turn.content, turn.adapter_version, turn.seed, turn.finish_reason)
     return found

@@ -28,7 +28,6 @@ def environment() -> Environment:
     )
     found.filters |= {
         "brief": brief,
-        "cost": cost,
         "json": as_json,
         "moment": moment,
         "ms": milliseconds,
@@ -80,11 +79,6 @@ def number(value: float) -> str:
 def percent(value: float | None) -> str:
     """A share in per cent."""
     return NONE if value is None else f"{value:.1%}"
-
-
-def cost(value: float | None) -> str:
-    """An amount in the currency of the configured prices."""
-    return NONE if value is None else f"{value:,.4f}"
 
 
 def words(name: object) -> str:

@@ -71,7 +71,11 @@ def _add_making(branch: Tree, found: TurnLineage) -> None:
     if found.said.template is not None:
         template = found.said.template
         branch.add(Text(f"prompt {template.role}.{template.purpose} version {template.version} ({template.hash[:12]})"))
-    branch.add(Text(one_line(f"model {turn.model_resolved or turn.model}, seed {turn.seed}, sampling {turn.sampling}")))
+    model = turn.model_resolved or turn.model
+    asked = (
+        f"model {model}, seed {turn.seed}, sampling {turn.sampling}" if turn.request_key else f"{model}, not a model"
+    )
+    branch.add(Text(one_line(asked)))
     if found.call is not None:
         branch.add(
             Text(f"request {found.call.key[:12]} to the {found.call.role}: `transcripts show --raw` has it whole")

@@ -38,6 +38,5 @@ def _preference(
         source=source,
         margin=margin,
         length_ratio=length_ratio(chosen.content, rejected.content),
-        order_consistent=verdict_id is not None,
         verdict_id=verdict_id,
     )

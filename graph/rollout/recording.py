@@ -30,12 +30,11 @@ def open_dialogues(context: RunContext, stage: Stage, round_number: int, example
     run_id = context.run.id
     new = [
         Dialogue(
-            id=derive_id(run_id, stage, round_number, example.id, 0),
+            id=derive_id(run_id, stage, round_number, example.id),
             run_id=run_id,
             stage=stage,
             round=round_number,
             example_id=example.id,
-            replica=0,
         )
         for example in examples
     ]
@@ -51,7 +50,7 @@ def turn_id(dialogue_id: str, seq: int) -> str:
 
 def request_id(dialogue: Dialogue, seq: int) -> str:
     """What a turn is asked of the student by: unique in a run, and the same in every run, as are the seeds it gives."""
-    return f"{dialogue.stage}:{dialogue.round}:{dialogue.example_id}:{dialogue.replica}:{seq}"
+    return f"{dialogue.stage}:{dialogue.round}:{dialogue.example_id}:{seq}"
 
 
 async def student_turn(
@@ -166,6 +165,7 @@ def record_verdict(
         consistent=comparison.consistent,
         outcome=comparison.outcome,
         method=comparison.method,
+        source=source,
     )
     ballots = [
         BallotRow(

@@ -13,7 +13,7 @@ from ...core.concurrency import bounded
 from ...core.config import RunConfig
 from ...core.errors import ConfigError, EndpointError, ReplyError
 from ...core.ids import derive_id
-from ...core.records import PreferenceSource, Stage, TurnKind
+from ...core.records import Stage
 from ...store import Dialogue, ExampleRow, Run, Store, Turn, VerdictRow
 from ..context.models import model_names, open_models
 from ..context.progress import Progress
@@ -100,7 +100,6 @@ class _Rejudging:
                 stage=Stage.REJUDGE,
                 round=source.round,
                 example_id=source.example_id,
-                replica=source.replica,
             )
         )
         dialogue = self._store.get(Dialogue, identity)
@@ -115,8 +114,7 @@ class _Rejudging:
                 first, second = self._turn(verdict.first_turn_id), self._turn(verdict.second_turn_id)
                 overused = self._overused_in(source)
                 comparison = await self._critic.compare(example.text, first.content, second.content, overused=overused)
-                source_of = _source_of(first, second)
-                _, seq = record_verdict(self._store, dialogue, seq, comparison, first, second, source=source_of)
+                _, seq = record_verdict(self._store, dialogue, seq, comparison, first, second, source=verdict.source)
         except (EndpointError, ReplyError) as error:
             finish_dialogue(self._store, dialogue, error=error)
             return
@@ -134,13 +132,6 @@ class _Rejudging:
         if dialogue.round not in self._overused:
             self._overused[dialogue.round] = overused_before(self._store, self._source, dialogue.round)
         return self._overused[dialogue.round]
-
-
-def _source_of(first: Turn, second: Turn) -> PreferenceSource:
-    kinds = {first.kind, second.kind}
-    if TurnKind.REVISION in kinds:
-        return "revision"
-    return "teacher_pair" if kinds == {TurnKind.DEMONSTRATION} else "candidates"
 
 
 def verdict_pairs(store: Store, run: Run) -> list[tuple[VerdictRow, VerdictRow]]:

@@ -165,7 +165,7 @@ def _lineage() -> Iterator[tuple[str, Select[str, str], str]]:
         "preference",
         select("preference " + col(Preference.id), col(VerdictRow.id))
         .join(VerdictRow, col(Preference.verdict_id) == col(VerdictRow.id))
-        .where(~agrees),
+        .where(or_(~agrees, col(Preference.source) != col(VerdictRow.source))),
         "is not what its verdict {0} says about the same two turns",
     )
     yield (

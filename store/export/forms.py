@@ -36,7 +36,6 @@ COLUMNS: dict[ExportForm, tuple[Column, ...]] = {
         "rejected_turn_id chosen_by rejected_by",
         integer="round chosen_adapter rejected_adapter",
         number="margin length_ratio",
-        boolean="order_consistent",
     ),
     "sft": _columns(
         messages="messages",
@@ -54,9 +53,9 @@ COLUMNS: dict[ExportForm, tuple[Column, ...]] = {
         text="run_id dialogue_id stage status stop_reason error example_id split input turn_id parent_turn_id agent "
         "kind content note template template_hash prompt_hash request_key model model_resolved finish_reason worker "
         "created_at critique_of works missing suggestion verdict_id first_turn_id second_turn_id outcome",
-        integer="round replica seq template_version adapter_version seed input_tokens cached_tokens output_tokens "
+        integer="round seq template_version adapter_version seed input_tokens cached_tokens output_tokens "
         "reasoning_tokens retries member",
-        number="cost queue_ms latency_ms ballot_p_first p_forward p_reverse p_first",
+        number="queue_ms latency_ms ballot_p_first p_forward p_reverse p_first",
         boolean="final critique_parsed forward consistent",
         json="sampling messages raw tags",
     ),

@@ -25,7 +25,7 @@ def transcript_rows(reader: ConversationReader, lines: Sequence[DialogueLine]) -
     for identity, line in by_id.items():
         dialogue = line.dialogue
         about: ExportRow = {
-            **dialogue.model_dump(mode="json", include={"stage", "round", "replica", "status", "stop_reason", "error"}),
+            **dialogue.model_dump(mode="json", include={"stage", "round", "status", "stop_reason", "error"}),
             "example_id": dialogue.example_id,
             "input": line.example_text,
             "tags": as_text(tags.get(identity, [])),

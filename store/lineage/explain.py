@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlmodel import SQLModel
 
 from ...core.errors import NotFoundError
-from ...core.records import Agent, TurnKind
+from ...core.records import TurnKind
 from ..reading import Reader
 from ..tables.training import Adapter, Evaluation, EvaluationItem, Training, TrainingItem
 from ..tables.transcript import (
@@ -70,7 +70,7 @@ def explain_turn(reader: Reader, turn_id: str, *, limit: int | None = None) -> T
         dialogue=dialogue,
         example=example,
         split=_split(reader, run, example),
-        call=None if turn.agent is Agent.STUDENT else reader.get(LLMCall, (run.id, turn.request_key)),
+        call=None if turn.request_key is None else reader.get(LLMCall, (run.id, turn.request_key)),
         answers=said[turn.parent_turn_id] if turn.parent_turn_id else None,
         adapter=None
         if turn.adapter_version is None

@@ -89,7 +89,6 @@ class Adapter(TableModel, table=True):
     round: int
     parent_version: int | None = None
     base_model: str
-    base_revision: str | None = None
     uri: str | None = None
     """Where its files lie; None for version 0."""
     sha256: str | None = None
@@ -133,5 +132,7 @@ class EvaluationItem(TableModel, table=True):
     """How the output fared against the reference."""
     meets_rubric: bool | None = None
     """None where the rubric is not known, as with real judges."""
+    scores: dict[str, float] = Field(default_factory=dict, sa_type=JSON)
+    """Of the output, by the name of the scorer."""
     length_ratio: float = Field(ge=0)
-    """Length of the output over that of the reference."""
+    """Length of the output over that of the input."""

@@ -33,6 +33,10 @@ class Run(TableModel, table=True):
     status: RunStatus = Field(default="running", sa_type=AutoString)
     cast: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """Which model plays each role, and `simulated`: whether the large models were the simulated cast."""
+    plugs: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """What was given as a Python object or an import path, by seam (`critic`, `objective`, …): `use`, the import path;
+    `kwargs`; `source_hash`, of its source, null where that cannot be read; `importable`, whether it can be imported
+    again when the run is resumed."""
     config: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """The configuration as resolved, defaults included; never a secret."""
     config_hash: str
@@ -44,7 +48,7 @@ class Run(TableModel, table=True):
     """Versions of the packages that decide the outcome, by name."""
     home: str
     """The folder of the run's files."""
-    kind: RunKind = Field(default="campaign", sa_type=AutoString, sa_column_kwargs={"server_default": "campaign"})
+    kind: RunKind = Field(default="campaign", sa_type=AutoString)
     source_run_id: str | None = Field(default=None, foreign_key="run.id")
     """The run whose transcripts this one works on; None for a campaign."""
     created_at: AwareDatetime = Field(default_factory=now)
@@ -59,6 +63,9 @@ class ExampleRow(TableModel, table=True):
 
     id: str = Field(primary_key=True)
     text: str
+    """What people read of it."""
+    fields: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """The input's fields by their names, where it has several; empty where it is one text."""
 
 
 class RunExample(TableModel, table=True):
@@ -87,11 +94,11 @@ class PromptTemplateRow(TableModel, table=True):
 
 
 class Dialogue(TableModel, table=True):
-    """One input's conversation at one stage of a run. `replica` tells repeated dialogues about one input apart."""
+    """One input's conversation at one stage and round of a run."""
 
     __tablename__ = "dialogue"
     __table_args__ = (
-        UniqueConstraint("run_id", "stage", "round", "example_id", "replica"),
+        UniqueConstraint("run_id", "stage", "round", "example_id"),
         # Dialogues and turns refer to each other: `use_alter` breaks the circle, and checking at commit lets a dialogue
         # be added in one transaction with the turn that ends it.
         ForeignKeyConstraint(["final_turn_id"], ["turn.id"], use_alter=True, deferrable=True, initially="DEFERRED"),
@@ -105,7 +112,6 @@ class Dialogue(TableModel, table=True):
     stage: Stage = Field(sa_type=member_of(Stage))
     round: int
     example_id: str = Field(foreign_key="example.id")
-    replica: int = 0
     status: DialogueStatus = Field(default="pending", sa_type=AutoString)
     stop_reason: str | None = None
     error: str | None = None
@@ -135,14 +141,16 @@ class Turn(TableModel, table=True):
     agent: Agent = Field(sa_type=member_of(Agent))
     kind: TurnKind = Field(sa_type=member_of(TurnKind))
     content: str
+    """What was said, as it was read; the score, as a number, where a verdict comes from a scorer."""
     content_hash: str
     prompt_hash: str | None = None
-    """The hash of the exact messages that were sent."""
+    """The hash of the exact messages that were sent; None where nobody was asked, as with a scorer."""
     template_hash: str | None = Field(default=None, foreign_key="prompt_template.hash")
     request_key: str | None = None
-    """The content key of the LLM call, or the id of the student's generation request."""
+    """The content key of the LLM call, or the id of the student's generation request; None for a critic or teacher
+    that is no endpoint."""
     model: str
-    """The model that was asked for."""
+    """The model that was asked for, or the import path of what stands in its place."""
     model_resolved: str | None = None
     """The model as the endpoint named it in its reply."""
     adapter_version: int | None = None
@@ -153,8 +161,6 @@ class Turn(TableModel, table=True):
     cached_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
-    cost: float | None = None
-    """In the currency of the configured prices; None where no price is known."""
     queue_ms: float = 0.0
     latency_ms: float = 0.0
     retries: int = 0
@@ -193,6 +199,8 @@ class VerdictRow(TableModel, table=True):
     outcome: Outcome = Field(sa_type=AutoString)
     """How the first text fared against the second."""
     method: VerdictMethod = Field(sa_type=AutoString)
+    source: PreferenceSource | None = Field(default=None, sa_type=AutoString)
+    """What was compared, and so where a preference that it makes comes from; None for a judge's."""
     created_at: AwareDatetime = Field(default_factory=now)
 
 
@@ -248,7 +256,6 @@ class Preference(TableModel, table=True):
     """How sure the critic was, |p - 1/2| * 2."""
     length_ratio: float = Field(ge=0)
     """Length of the chosen text over that of the rejected one."""
-    order_consistent: bool
     verdict_id: str | None = Field(default=None, foreign_key="verdict.id", index=True)
     """None where no verdict was asked for."""
     created_at: AwareDatetime = Field(default_factory=now)

@@ -34,7 +34,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """The store, open for writing as a run's driver has it. What tests add must not be in each other's way."""
     with Store.open(str(tmp_path_factory.mktemp("looked-at") / "store.db")) as opened:
         write(opened)
-        opened.add(*(held(number) for number in range(1, MORE + 1)))
+        opened.add(*held(*range(1, MORE + 1)))
         yield opened
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from openmic.store import Adapter, Run, Store
 
+from ..store.admin.later import add_revision
 from ..whole_run import WholeRun
 from .conftest import Openmic
 from .refusal import refused
@@ -50,21 +51,13 @@ def test_status_and_backup(openmic: Openmic, run: WholeRun, copy: Path, tmp_path
     assert "exists already" in refused(openmic, tmp_path, "db", "backup", str(copy), "--store", run.store)
 
 
-def test_an_older_store_is_seen_and_migrated(openmic: Openmic, tmp_path: Path) -> None:
-    from alembic import command
-
-    from openmic.store.admin.migrate import migration_config
-    from openmic.store.dialects.engine import changing_schema, writing_engine
-    from openmic.store.dialects.location import normalize_url
-
+def test_an_older_store_is_seen_and_migrated(openmic: Openmic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = tmp_path / "old.db"
-    engine = writing_engine(normalize_url(str(old)))
-    with changing_schema(engine) as connection:
-        command.upgrade(migration_config(connection), "0001")
-    engine.dispose()
+    Store.open(str(old)).close()
+    add_revision(tmp_path, monkeypatch)
     assert "openmic db migrate" in openmic("db", "status", "--store", str(old)).out
     found = json_of(openmic, "migrate", "--store", str(old))
-    assert found == {"from": "0001", "to": "0003", "backup": str(tmp_path / "old.before-0003.db")}
+    assert found == {"from": "0001", "to": "0002", "backup": str(tmp_path / "old.before-0002.db")}
     assert "already" in openmic("db", "migrate", "--store", str(old)).out
 
 

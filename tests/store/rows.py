@@ -93,6 +93,7 @@ def verdict(**values: Any) -> VerdictRow:
         "consistent": True,
         "outcome": "win",
         "method": "logprobs",
+        "source": "candidates",
     }
     return VerdictRow(**defaults | values)
 
@@ -121,7 +122,6 @@ def preference(**values: Any) -> Preference:
         "source": "candidates",
         "margin": 0.4,
         "length_ratio": 1.1,
-        "order_consistent": True,
     }
     return Preference(**defaults | values)
 
@@ -154,7 +154,14 @@ def talk_rows() -> list[SQLModel]:
         turn(5, kind="revision", parent_turn_id="t0", content="a Revised draft"),
         turn(6, agent="critic", kind="verdict"),
         turn(7, agent="critic", kind="verdict"),
-        verdict(id="v2", first_turn_id="t5", second_turn_id="t0", forward_turn_id="t6", reverse_turn_id="t7"),
+        verdict(
+            id="v2",
+            first_turn_id="t5",
+            second_turn_id="t0",
+            forward_turn_id="t6",
+            reverse_turn_id="t7",
+            source="revision",
+        ),
         verdict(id="w1", created_at=datetime(2999, 1, 1, tzinfo=UTC)),
         CritiqueRow(turn_id="t4", target_turn_id="t0", works="w", missing="m", suggestion="s", parse_ok=True),
         preference(id="p2", chosen_turn_id="t5", rejected_turn_id="t0", source="revision", verdict_id="v2"),
@@ -190,7 +197,7 @@ def everything() -> list[Any]:
         verdict(),
         run(id="RUN9", kind="rejudge", source_run_id="RUN1"),
         *(turn(seq) for seq in range(4)),
-        turn(4, parent_turn_id="t0", template_hash="h", sampling={"temperature": 0.5}, cost=0.1),
+        turn(4, parent_turn_id="t0", template_hash="h", sampling={"temperature": 0.5}),
         dialogue(status="finished", final_turn_id="t4"),
         PromptTemplateRow(hash="h", task="humor", role="critic", purpose="critique", version="1", text="Say why."),
         Adapter(id="a1", run_id="RUN1", version=2, stage="round", round=1, base_model="tiny", training_id="x1"),

@@ -17,7 +17,7 @@ def test_everything_is_in_the_store_when_it_is_closed(store: Store) -> None:
             # A dialogue comes before its turns whatever the order they are given in.
             writer.add(
                 turn(0, id=f"t{number}", dialogue_id=f"d{number}", content=f"joke{number}"),
-                (Dialogue, dialogue(id=f"d{number}", replica=number).model_dump()),
+                (Dialogue, dialogue(id=f"d{number}", round=number).model_dump()),
             )
     assert (store.count(Dialogue), store.count(Turn)) == (40, 40)
     assert [hit.turn.id for hit in search(store, "joke33")] == ["t33"]

@@ -15,7 +15,7 @@ from .rows import dialogue, example, turn
 
 def test_a_reader_reads_while_threads_write(store: Store) -> None:
     threads, each = 8, 250
-    store.add(*(dialogue(id=f"d{thread}", replica=thread) for thread in range(threads)))
+    store.add(*(dialogue(id=f"d{thread}", round=thread) for thread in range(threads)))
 
     def write(thread: int) -> None:
         for seq in range(each):
@@ -53,7 +53,7 @@ def test_many_threads_read_one_store(store: Store) -> None:
 
 def test_a_reader_is_not_held_up_by_an_open_write(store: Store) -> None:
     with Store.open_readonly(store.address) as reader, writing(store._engine) as connection:
-        connection.exec_driver_sql("INSERT INTO example (id, text) VALUES ('e2', 'x')")
+        connection.exec_driver_sql("INSERT INTO example (id, text, fields) VALUES ('e2', 'x', '{}')")
         started = time.monotonic()
         assert reader.count(ExampleRow) == 1
         assert time.monotonic() - started < 1

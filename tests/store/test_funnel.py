@@ -60,7 +60,7 @@ def scene(store: Store) -> Scene:
     scene.say("A", "why", kind="critique", agent="critic")
     scene.say("A", "x x x x", kind="revision", parent_turn_id=one, note="too long")
     revised = scene.say("A", "better", kind="revision", parent_turn_id=one)
-    accepted = scene.judge("A", one, revised, "loss", p_forward=0.1, p_reverse=0.3, p_first=0.2)
+    accepted = scene.judge("A", one, revised, "loss", p_forward=0.1, p_reverse=0.3, p_first=0.2, source="revision")
     # B: nothing valid. C: one valid text, twice; its revision says it again. D: two texts of unlike length.
     scene.dialogue("B", **finished)
     scene.say("B", "", note="empty")
@@ -76,7 +76,7 @@ def scene(store: Store) -> Scene:
     first, second = scene.say("E", "e"), scene.say("E", "f")
     scene.judge("E", first, second, "tie", p_forward=0.52, p_reverse=0.51, p_first=0.515)
     revision = scene.say("E", "g", kind="revision", parent_turn_id=first)
-    lost = scene.judge("E", first, revision, "win")
+    lost = scene.judge("E", first, revision, "win", source="revision")
     scene.dialogue("F", round=2, **finished)
     first, second = scene.say("F", "e"), scene.say("F", "f")
     scene.judge("F", first, second, "tie", p_forward=0.9, p_reverse=0.2, p_first=0.55, consistent=False)
@@ -84,10 +84,10 @@ def scene(store: Store) -> Scene:
     scene.dialogue("G")
     scene.say("G", "under way")
     scene.dialogue("H", stage="evaluate", **finished)
-    scene.judge("H", scene.say("H", "answer"), "A0", agent="judge")
+    scene.judge("H", scene.say("H", "answer"), "A0", agent="judge", source=None)
     scene.dialogue("I", stage="demonstrate", round=0, **finished)
     shown = [scene.say("I", text, kind="demonstration", agent="teacher") for text in ("s", "t")]
-    scene.judge("I", *shown)
+    scene.judge("I", *shown, source="teacher_pair")
     store.add(
         preference(id="p1", dialogue_id="A", chosen_turn_id=one, rejected_turn_id=other, verdict_id=drafted),
         preference(

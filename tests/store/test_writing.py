@@ -100,8 +100,8 @@ def test_adding_is_all_or_nothing(store: Store) -> None:
         turn(1, run_id="none"),
         turn(1, parent_turn_id="none"),
         turn(1, template_hash="none"),
-        dialogue(id="d2", replica=1, example_id="none"),
-        dialogue(id="d2", replica=1, final_turn_id="none"),
+        dialogue(id="d2", round=2, example_id="none"),
+        dialogue(id="d2", round=2, final_turn_id="none"),
         TrainingItem(id="i", training_id="none", run_id="RUN1", position=0, turn_id="t0"),
     ],
 )

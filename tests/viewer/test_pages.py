@@ -80,7 +80,7 @@ def test_what_cannot_be_meant_is_said(pages: TestClient, path: str, said: str) -
 
 
 def test_the_pages_of_a_list_hold_every_dialogue_once_and_name_the_filter(pages: TestClient, store: Store) -> None:
-    store.add(*(held(number) for number in range(1, 121)))
+    store.add(*held(*range(1, 121)))
     path, met = "/runs/RUN1/dialogues?stage=collect&order=-started", []
     while path:
         page = read(pages.get(path).text)
@@ -100,7 +100,7 @@ def test_an_address_with_empty_fields_is_brought_to_what_can_be_shared(pages: Te
 def test_dialogues_that_hold_a_common_word_are_not_all_counted(
     pages: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.add(*(held(number) for number in range(1, 5)))
+    store.add(*held(*range(1, 5)))
     monkeypatch.setattr("openmic.viewer.pages.dialogues.COUNTED", 3)
     text = pages.get("/runs/RUN1/dialogues?text=input").text
     assert "over 3 dialogues" in text
@@ -109,7 +109,7 @@ def test_dialogues_that_hold_a_common_word_are_not_all_counted(
 
 
 def test_next_and_previous_keep_to_the_filter(pages: TestClient, store: Store) -> None:
-    store.add(*(held(number, round=number % 2) for number in range(1, 5)))
+    store.add(*held(1, 3, round=1), *held(2, 4, round=0))
     relations = read(pages.get("/dialogues/more-003?round=1").text).relations
     assert relations["prev"] == "/dialogues/more-001?round=1"
     assert "next" not in relations
@@ -184,7 +184,7 @@ def test_a_live_part_comes_again_only_when_something_happened(pages: TestClient,
         pass  # on a busy machine that takes longer than a page waits for it
     [again] = read(part).polls
     assert pages.get(again).status_code == 204
-    store.add(held(1, status="pending", started_at=STARTED + timedelta(days=1)))
+    store.add(*held(1, status="pending", started_at=STARTED + timedelta(days=1)))
     changed = pages.get(again)
     assert changed.status_code == 200
     assert "/dialogues/more-001?order=-started" in read(changed.text).rows
@@ -200,7 +200,7 @@ def test_the_list_of_runs_is_live_while_one_is_running(pages: TestClient, store:
 
 
 def test_the_filtered_set_is_exported_with_its_card(pages: TestClient, store: Store) -> None:
-    store.add(held(1, round=2), turn(0, id="elsewhere", dialogue_id="more-001", content="said in round two"))
+    store.add(*held(1, round=2), turn(0, id="elsewhere", dialogue_id="more-001", content="said in round two"))
     answer = pages.get("/runs/RUN1/export/download?form=transcript&to=jsonl&round=1")
     assert answer.status_code == 200, answer.text
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:

@@ -12,6 +12,7 @@ from openmic.store import (
     Dialogue,
     Evaluation,
     EvaluationItem,
+    ExampleRow,
     LLMCall,
     PromptTemplateRow,
     Run,
@@ -82,10 +83,14 @@ def write(store: Store, say: Say = str) -> None:
         _evaluate(store, version, say)
 
 
-def held(number: int, **values: Any) -> Dialogue:
-    """A further dialogue of the run, begun so many seconds later."""
-    defaults: dict[str, Any] = {"id": f"more-{number:03}", "replica": number, "status": "finished"}
-    return dialogue(**defaults | {"started_at": STARTED + timedelta(seconds=number)} | values)
+def held(*numbers: int, **values: Any) -> list[ExampleRow | Dialogue]:
+    """Further dialogues of the run, each about an input of its own, begun so many seconds later."""
+    rows: list[ExampleRow | Dialogue] = []
+    for number in numbers:
+        rows.append(example(id=f"in-{number:03}", text=f"input {number}"))
+        own = {"id": f"more-{number:03}", "example_id": f"in-{number:03}", "status": "finished"}
+        rows.append(dialogue(**own | {"started_at": STARTED + timedelta(seconds=number)} | values))
+    return rows
 
 
 def _run(say: Say) -> Run:

@@ -1,4 +1,9 @@
-"""The tables of the transcripts and of what is learned from them."""
+"""The tables, their full-text search, and rows that no UPDATE can change.
+
+SQLite's search lies in tables of FTS5 that triggers keep; PostgreSQL's in generated columns. Both lack what SQLAlchemy
+could compare with the tables, so `migrate.is_ours` keeps them out of it. On SQLite a later migration that replaces one
+of these tables (`batch_alter_table` does) loses its triggers, and has to make them again.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,12 +13,41 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+MUTABLE = frozenset({"run", "dialogue", "adapter", "training", "evaluation"})
+TABLES = (
+    *("example", "prompt_template", "run", "dialogue", "evaluation", "llm_call", "run_example", "training"),
+    *("adapter", "training_metric", "turn", "critique", "verdict", "annotation", "ballot"),
+    *("evaluation_item", "preference", "training_item"),
+)
+"""Those that others refer to first."""
+INDEXES = {
+    "dialogue": ("example_id started_at", "final_turn_id", "run_id started_at id"),
+    "turn": ("created_at", "parent_turn_id", "run_id agent dialogue_id adapter_version"),
+    "critique": ("target_turn_id",),
+    "verdict": ("dialogue_id", "first_turn_id", "reverse_turn_id", "run_id", "second_turn_id"),
+    "annotation": ("dialogue_id", "run_id", "turn_id"),
+    "ballot": ("verdict_id",),
+    "evaluation_item": ("output_turn_id", "reference_turn_id", "verdict_id"),
+    "preference": ("chosen_turn_id", "dialogue_id", "rejected_turn_id", "run_id round", "verdict_id"),
+    "training_item": ("preference_id", "training_id", "turn_id"),
+}
+PARTIAL = frozenset({"final_turn_id", "parent_turn_id", "turn_id"})
+"""Columns that are mostly null, and first in an index of the rows in which they are not."""
+SEARCHED = (("turn", "content"), ("example", "text"))
+FOLDED = (
+    # PostgreSQL's parser takes `late.Then` for a host and `and/or` for a path, so it is shown nothing but words.
+    r"regexp_replace(regexp_replace(normalize(left({column}, 100000), NFD), '[\u0300-\u036f]+', '', 'g'), "
+    r"'[\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00bf\u00d7\u00f7\u2000-\u206f\u20a0-\u20cf\u2100-\u2bff"
+    r"\u2e00-\u2e7f\u3000-\u303f\ufe00-\ufe6f\ufff0-\uffff\U0001f000-\U0001faff]+', ' ', 'g')"
+)
+
 
 def upgrade() -> None:
     op.create_table(
         "example",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("text", sa.String(), nullable=False),
+        sa.Column("fields", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_example")),
     )
     op.create_table(
@@ -34,6 +68,7 @@ def upgrade() -> None:
         sa.Column("task_hash", sa.String(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("cast", sa.JSON(), nullable=False),
+        sa.Column("plugs", sa.JSON(), nullable=False),
         sa.Column("config", sa.JSON(), nullable=False),
         sa.Column("config_hash", sa.String(), nullable=False),
         sa.Column("arguments", sa.JSON(), nullable=False),
@@ -41,9 +76,12 @@ def upgrade() -> None:
         sa.Column("git_commit", sa.String(), nullable=True),
         sa.Column("packages", sa.JSON(), nullable=False),
         sa.Column("home", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("source_run_id", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
+        sa.ForeignKeyConstraint(["source_run_id"], ["run.id"], name=op.f("fk_run_source_run_id_run")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
     )
     op.create_table(
@@ -53,7 +91,6 @@ def upgrade() -> None:
         sa.Column("stage", sa.String(16), nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("example_id", sa.String(), nullable=False),
-        sa.Column("replica", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("stop_reason", sa.String(), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
@@ -72,12 +109,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_dialogue_run_id_run")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dialogue")),
         sa.UniqueConstraint(
-            "run_id",
-            "stage",
-            "round",
-            "example_id",
-            "replica",
-            name=op.f("uq_dialogue_run_id_stage_round_example_id_replica"),
+            "run_id", "stage", "round", "example_id", name=op.f("uq_dialogue_run_id_stage_round_example_id")
         ),
     )
     op.create_table(
@@ -147,7 +179,6 @@ def upgrade() -> None:
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("parent_version", sa.Integer(), nullable=True),
         sa.Column("base_model", sa.String(), nullable=False),
-        sa.Column("base_revision", sa.String(), nullable=True),
         sa.Column("uri", sa.String(), nullable=True),
         sa.Column("sha256", sa.String(), nullable=True),
         sa.Column("lora", sa.JSON(), nullable=False),
@@ -193,7 +224,6 @@ def upgrade() -> None:
         sa.Column("cached_tokens", sa.Integer(), nullable=False),
         sa.Column("output_tokens", sa.Integer(), nullable=False),
         sa.Column("reasoning_tokens", sa.Integer(), nullable=False),
-        sa.Column("cost", sa.Float(), nullable=True),
         sa.Column("queue_ms", sa.Float(), nullable=False),
         sa.Column("latency_ms", sa.Float(), nullable=False),
         sa.Column("retries", sa.Integer(), nullable=False),
@@ -210,18 +240,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_turn")),
         sa.UniqueConstraint("dialogue_id", "seq", name=op.f("uq_turn_dialogue_id_seq")),
     )
-    if op.get_context().dialect.supports_alter:
-        # SQLite has taken this one with its table; elsewhere it has to wait for the table it refers to.
-        op.create_foreign_key(
-            op.f("fk_dialogue_final_turn_id_turn"),
-            "dialogue",
-            "turn",
-            ["final_turn_id"],
-            ["id"],
-            deferrable=True,
-            initially="DEFERRED",
-        )
-    op.create_index(op.f("ix_turn_run_id"), "turn", ["run_id"], unique=False)
     op.create_table(
         "critique",
         sa.Column("turn_id", sa.String(), nullable=False),
@@ -250,6 +268,7 @@ def upgrade() -> None:
         sa.Column("consistent", sa.Boolean(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=False),
         sa.Column("method", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["dialogue_id"], ["dialogue.id"], name=op.f("fk_verdict_dialogue_id_dialogue")),
         sa.ForeignKeyConstraint(["first_turn_id"], ["turn.id"], name=op.f("fk_verdict_first_turn_id_turn")),
@@ -260,8 +279,39 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_verdict")),
         sa.UniqueConstraint("forward_turn_id", name=op.f("uq_verdict_forward_turn_id")),
     )
-    op.create_index(op.f("ix_verdict_dialogue_id"), "verdict", ["dialogue_id"], unique=False)
-    op.create_index(op.f("ix_verdict_run_id"), "verdict", ["run_id"], unique=False)
+    op.create_table(
+        "annotation",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("dialogue_id", sa.String(), nullable=False),
+        sa.Column("turn_id", sa.String(), nullable=True),
+        sa.Column("verdict_id", sa.String(), nullable=True),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("label", sa.String(), nullable=True),
+        sa.Column("score", sa.Float(), nullable=True),
+        sa.Column("explanation", sa.String(), nullable=True),
+        sa.Column("author", sa.String(), nullable=False),
+        sa.Column("author_kind", sa.String(), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["dialogue_id"], ["dialogue.id"], name=op.f("fk_annotation_dialogue_id_dialogue")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_annotation_run_id_run")),
+        sa.ForeignKeyConstraint(["turn_id"], ["turn.id"], name=op.f("fk_annotation_turn_id_turn")),
+        sa.ForeignKeyConstraint(["verdict_id"], ["verdict.id"], name=op.f("fk_annotation_verdict_id_verdict")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_annotation")),
+    )
+    op.create_table(
+        "ballot",
+        sa.Column("turn_id", sa.String(), nullable=False),
+        sa.Column("verdict_id", sa.String(), nullable=False),
+        sa.Column("member", sa.Integer(), nullable=False),
+        sa.Column("forward", sa.Boolean(), nullable=False),
+        sa.Column("p_first", sa.Float(), nullable=False),
+        sa.Column("method", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["turn_id"], ["turn.id"], name=op.f("fk_ballot_turn_id_turn")),
+        sa.ForeignKeyConstraint(["verdict_id"], ["verdict.id"], name=op.f("fk_ballot_verdict_id_verdict")),
+        sa.PrimaryKeyConstraint("turn_id", name=op.f("pk_ballot")),
+    )
     op.create_table(
         "evaluation_item",
         sa.Column("evaluation_id", sa.String(), nullable=False),
@@ -271,6 +321,7 @@ def upgrade() -> None:
         sa.Column("verdict_id", sa.String(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=False),
         sa.Column("meets_rubric", sa.Boolean(), nullable=True),
+        sa.Column("scores", sa.JSON(), nullable=False),
         sa.Column("length_ratio", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(
             ["evaluation_id"], ["evaluation.id"], name=op.f("fk_evaluation_item_evaluation_id_evaluation")
@@ -295,7 +346,6 @@ def upgrade() -> None:
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("margin", sa.Float(), nullable=False),
         sa.Column("length_ratio", sa.Float(), nullable=False),
-        sa.Column("order_consistent", sa.Boolean(), nullable=False),
         sa.Column("verdict_id", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("chosen_turn_id <> rejected_turn_id", name=op.f("ck_preference_two_turns")),
@@ -313,7 +363,6 @@ def upgrade() -> None:
             name=op.f("uq_preference_run_id_chosen_turn_id_rejected_turn_id"),
         ),
     )
-    op.create_index(op.f("ix_preference_dialogue_id"), "preference", ["dialogue_id"], unique=False)
     op.create_table(
         "training_item",
         sa.Column("id", sa.String(), nullable=False),
@@ -333,30 +382,92 @@ def upgrade() -> None:
         sa.UniqueConstraint("run_id", "preference_id", name=op.f("uq_training_item_run_id_preference_id")),
         sa.UniqueConstraint("training_id", "turn_id", name=op.f("uq_training_item_training_id_turn_id")),
     )
-    op.create_index(op.f("ix_training_item_training_id"), "training_item", ["training_id"], unique=False)
+    if op.get_context().dialect.supports_alter:
+        # SQLite has taken this one with its table; elsewhere it has to wait for the table it refers to.
+        op.create_foreign_key(
+            op.f("fk_dialogue_final_turn_id_turn"),
+            "dialogue",
+            "turn",
+            ["final_turn_id"],
+            ["id"],
+            deferrable=True,
+            initially="DEFERRED",
+        )
+    op.create_index(
+        "uq_annotation_preference",
+        "annotation",
+        ["verdict_id", "author"],
+        unique=True,
+        sqlite_where=sa.text("name = 'preference'"),
+        postgresql_where=sa.text("name = 'preference'"),
+    )
+    for table, indexed in INDEXES.items():
+        for columns in (names.split() for names in indexed):
+            there = sa.text(f"{columns[0]} IS NOT NULL") if columns[0] in PARTIAL else None
+            name = op.f(f"ix_{table}_{'_'.join(columns)}")
+            op.create_index(name, table, columns, sqlite_where=there, postgresql_where=there)
+    for table, column in SEARCHED:
+        (_searchable_in_postgresql if _is_postgresql() else _searchable_in_sqlite)(table, column)
+    if _is_postgresql():
+        op.execute(
+            "CREATE FUNCTION openmic_never_changes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "RAISE EXCEPTION USING ERRCODE = 'restrict_violation', "
+            "MESSAGE = 'rows of ' || TG_TABLE_NAME || ' never change once they are added'; END $$"
+        )
+    for table in TABLES:
+        if table not in MUTABLE:
+            _guard(table)
 
 
 def downgrade() -> None:
-    op.drop_index(op.f("ix_training_item_training_id"), table_name="training_item")
-    op.drop_table("training_item")
-    op.drop_index(op.f("ix_preference_dialogue_id"), table_name="preference")
-    op.drop_table("preference")
-    op.drop_table("evaluation_item")
-    op.drop_index(op.f("ix_verdict_run_id"), table_name="verdict")
-    op.drop_index(op.f("ix_verdict_dialogue_id"), table_name="verdict")
-    op.drop_table("verdict")
-    op.drop_table("critique")
-    op.drop_index(op.f("ix_turn_run_id"), table_name="turn")
-    if op.get_context().dialect.supports_alter:
+    if _is_postgresql():
+        op.execute("DROP FUNCTION openmic_never_changes CASCADE")
         op.drop_constraint(op.f("fk_dialogue_final_turn_id_turn"), "dialogue", type_="foreignkey")
-    op.drop_table("turn")
-    op.drop_table("training_metric")
-    op.drop_table("adapter")
-    op.drop_table("training")
-    op.drop_table("run_example")
-    op.drop_table("llm_call")
-    op.drop_table("evaluation")
-    op.drop_table("dialogue")
-    op.drop_table("run")
-    op.drop_table("prompt_template")
-    op.drop_table("example")
+    else:
+        for table, _ in SEARCHED:
+            op.execute(f"DROP TABLE {table}_words")
+    for table in reversed(TABLES):
+        op.drop_table(table)  # with its indexes and triggers
+
+
+def _is_postgresql() -> bool:
+    return op.get_context().dialect.name == "postgresql"
+
+
+def _searchable_in_sqlite(table: str, column: str) -> None:
+    columns = f"{column}, run_id" if table == "turn" else column  # within one run the index alone can tell
+    new, old = (", ".join(f"{row}.{name}" for name in ("rowid", *columns.split(", "))) for row in ("new", "old"))
+    op.execute(
+        f"CREATE VIRTUAL TABLE {table}_words USING fts5({columns}, content='{table}', columnsize=0, "
+        "tokenize='unicode61 remove_diacritics 2')"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_words_added AFTER INSERT ON {table} BEGIN "
+        f"INSERT INTO {table}_words (rowid, {columns}) VALUES ({new}); END"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_words_removed AFTER DELETE ON {table} BEGIN "
+        f"INSERT INTO {table}_words ({table}_words, rowid, {columns}) VALUES ('delete', {old}); END"
+    )
+    op.execute(f"INSERT INTO {table}_words ({table}_words) VALUES ('rebuild')")
+
+
+def _searchable_in_postgresql(table: str, column: str) -> None:
+    # A column that another is generated from can no longer be given its collation afterwards.
+    op.execute(f'ALTER TABLE {table} ALTER COLUMN {column} TYPE varchar COLLATE "C"')
+    words = f"to_tsvector('simple'::regconfig, {FOLDED.format(column=column)})"
+    op.get_bind().exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN words tsvector GENERATED ALWAYS AS ({words}) STORED")
+    op.create_index(f"ix_{table}_words", table, ["words"], postgresql_using="gin")
+
+
+def _guard(table: str) -> None:
+    if _is_postgresql():
+        op.execute(
+            f"CREATE TRIGGER never_changes BEFORE UPDATE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION openmic_never_changes()"
+        )
+    else:
+        op.execute(
+            f"CREATE TRIGGER {table}_never_changes BEFORE UPDATE ON {table} BEGIN "
+            f"SELECT RAISE(ABORT, 'rows of {table} never change once they are added'); END"
+        )

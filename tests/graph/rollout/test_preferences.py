@@ -41,7 +41,6 @@ def test_a_clear_verdict_prefers_the_better_text(
     assert row.margin == pytest.approx(0.6)
     assert row.length_ratio == ratio
     assert row.verdict_id == "v"
-    assert row.order_consistent
     assert (row.round, row.dialogue_id, row.example_id, row.source) == (2, "d", "e", "candidates")
 
 
@@ -65,4 +64,3 @@ def test_the_teachers_text_is_preferred_without_a_verdict_and_without_a_margin()
     assert (row.chosen_turn_id, row.rejected_turn_id, row.source) == ("a", "b", "teacher")
     assert row.verdict_id is None
     assert row.margin == 0
-    assert not row.order_consistent

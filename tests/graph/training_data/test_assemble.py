@@ -44,7 +44,7 @@ def add_dialogue(store: Store, identity: str, stage: Stage, texts: dict[str, Tur
 
 
 def prefer(store: Store, chosen: str, rejected: str, dialogue: str = "session", **values: Any) -> None:
-    defaults: dict[str, Any] = {"source": "candidates", "margin": 0.5, "length_ratio": 1.0, "order_consistent": True}
+    defaults: dict[str, Any] = {"source": "candidates", "margin": 0.5, "length_ratio": 1.0}
     store.add(
         Preference(
             id=f"{chosen}>{rejected}",

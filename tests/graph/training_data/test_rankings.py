@@ -14,7 +14,6 @@ def prefer(chosen: str, rejected: str, dialogue: str = "d") -> Preference:
         source="candidates",
         margin=0.5,
         length_ratio=1.0,
-        order_consistent=True,
     )
 
 

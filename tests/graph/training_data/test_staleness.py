@@ -84,7 +84,6 @@ def fill(store: Store) -> list[Preference]:
             source="candidates",
             margin=0.5,
             length_ratio=1.0,
-            order_consistent=True,
         )
         for name, (chosen, rejected) in pairs.items()
     ]

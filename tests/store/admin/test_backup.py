@@ -18,7 +18,7 @@ from ..rows import example
 def test_a_backup_is_the_store_at_one_moment_while_it_is_written(sqlite_store: Store, tmp_path: Path) -> None:
     target = tmp_path / "new" / "copy.db"
     with writing(sqlite_store.engine) as connection:
-        connection.exec_driver_sql("INSERT INTO example (id, text) VALUES ('later', 'not committed yet')")
+        connection.exec_driver_sql("INSERT INTO example (id, text, fields) VALUES ('later', 'not committed', '{}')")
         back_up(sqlite_store.address, target)
     assert sqlite_store.count(ExampleRow) == 2
     with Store.open(str(target)) as copy:

@@ -52,7 +52,7 @@ def sound(store: Store) -> Store:
     of_run = {"run_id": "RUN2", "dialogue_id": "d1"}
     asked = {"request_key": REQUEST.key, "prompt_hash": REQUEST.prompt_hash, "agent": "critic", "kind": "verdict"}
     store.add(dialogue(run_id="RUN2", example_id=INPUT), *(turn(seq, **of_run) for seq in range(2)))
-    store.add(dialogue(id="d2", run_id="RUN2", example_id=INPUT, replica=1))
+    store.add(dialogue(id="d2", run_id="RUN2", example_id=INPUT, round=2))
     store.add(turn(2, **of_run, **asked), turn(3, **of_run, **asked), verdict(**of_run))
     store.add(preference(**of_run, example_id=INPUT, verdict_id="v1"), training(run_id="RUN2"))
     store.add(
@@ -96,6 +96,7 @@ def test_a_sound_store_has_no_fault(sound: Store) -> None:
         ("UPDATE dialogue SET final_turn_id = 't1' WHERE id = 'd2'", "dialogue", "dialogue d2"),
         ("UPDATE verdict SET first_turn_id = 't2'", "preference", "preference p1"),
         ("UPDATE verdict SET outcome = 'loss'", "preference", "preference p1"),
+        ("UPDATE verdict SET source = 'revision'", "preference", "preference p1"),
         ("UPDATE training_item SET run_id = 'RUN3'", "training item", "training_item i1"),
         ("UPDATE adapter SET version = 3", "adapter", "adapter a1"),
     ],

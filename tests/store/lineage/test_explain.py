@@ -4,10 +4,12 @@ import pytest
 
 from openmic.core.errors import NotFoundError
 from openmic.store import Adapter, Evaluation, PromptTemplateRow, Store, TrainingItem
+from openmic.store.admin.verify import verify
+from openmic.store.export.transcript import transcript_rows
 from openmic.store.lineage.explain import explain_adapter, explain_turn
 from openmic.store.lineage.turn_names import resolve_adapter, resolve_turn
 
-from ..rows import ballot, run, talk_rows, training, turn
+from ..rows import ballot, run, talk_rows, training, turn, verdict
 
 
 @pytest.fixture
@@ -138,3 +140,20 @@ def test_turns_and_adapters_go_by_several_names(talk: Store) -> None:
             resolve_turn(talk, name)
     with pytest.raises(NotFoundError, match="no turn"):
         explain_turn(talk, "none")
+
+
+def test_a_scorers_verdict_goes_back_to_no_prompt_and_no_request(talk: Store) -> None:
+    own = {"agent": "critic", "kind": "verdict", "model": "my.module:funny"}
+    talk.add(
+        turn(9, content="0.75", **own),
+        turn(10, content="0.5", **own),
+        verdict(id="s1", forward_turn_id="t9", reverse_turn_id="t10", method="score"),
+        ballot(turn_id="t9", verdict_id="s1", method="score"),
+    )
+    found = explain_turn(talk, "t9")
+    assert found.call is found.said.template is None
+    assert found.part_of is not None
+    assert (found.part_of.verdict.id, found.part_of.replies[0].said.turn.content) == ("s1", "0.75")
+    assert not [fault for fault in verify(talk) if fault.row in {"turn t9", "turn t10", "verdict s1"}]
+    [row] = [row for row in transcript_rows(talk, talk.dialogues("RUN1")) if row["content"] == "0.75"]
+    assert (row["model"], row["messages"], row["outcome"]) == ("my.module:funny", None, "win")

@@ -34,7 +34,7 @@ def talk(store: Store) -> Store:
         example(id="e3", text="an umbrella nobody speaks about"),
         dialogue(started_at=START, final_turn_id="t1"),
         dialogue(id="d2", run_id="RUN2", example_id="e2", started_at=START + timedelta(hours=1)),
-        dialogue(id="d3", run_id="RUN2", example_id="e2", replica=1, started_at=START + timedelta(hours=2)),
+        dialogue(id="d3", run_id="RUN2", example_id="e2", round=2, started_at=START + timedelta(hours=2)),
         *(turn(seq, content=text, created_at=START + timedelta(seconds=seq)) for seq, text in enumerate(SAID)),
         turn(0, id="u0", run_id="RUN2", dialogue_id="d2", content=SAID[0], created_at=START + timedelta(hours=1)),
         turn(0, id="w0", run_id="RUN2", dialogue_id="d3", content="nothing to do with it"),
