@@ -65,12 +65,12 @@ test-cluster: postgresql hosts ## Run a campaign on three hosts that this machin
 	$(BIN)/python -m pytest tests/cluster
 
 lint: $(STAMP) ## Check style and types
-	$(BIN)/ruff check src/openmic/*/ src/openmic/*.py tests benchmarks
+	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 format: $(STAMP) ## Format the code
-	$(BIN)/ruff check --fix src/openmic/*/ src/openmic/*.py tests
+	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 lock: ## Pin the newest versions that fit pyproject.toml

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from report import arguments, report
+from report import Cell, arguments, report
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
@@ -184,7 +184,7 @@ def main(arguments_: list[str] | None = None) -> None:
     useful = rounds * sum(request.sampling.max_tokens for request in requests)
     rates = {name: useful / took for name, took in seconds.items()}
     base = rates[PLAIN]
-    rows = [
+    rows: list[dict[str, Cell]] = [
         {
             "engine": name,
             "tokens/s": rate,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from report import arguments, report
+from report import Cell, arguments, report
 
 from openmic.agents.tasks.task import load_task
 from openmic.core.concurrency import bounded
@@ -210,7 +210,7 @@ def main(arguments_: list[str] | None = None) -> None:
     student = load_student(options.model, device=options.device)
     some = recorder.asked[: MAX_BATCH * (1 if options.quick else 4)]
     in_batches, alone = bare(student, some, MAX_BATCH), bare(student, some[: 4 if options.quick else 12], 1)
-    rows = [
+    rows: list[dict[str, Cell]] = [
         {"requests go": "through pool and dialogues", "tokens/s": through, "of direct": through / direct},
         {"requests go": "straight into the engine", "tokens/s": direct, "of direct": 1.0},
         {

@@ -72,7 +72,7 @@ def pairs_of(tokenizer: Any, count: int) -> list[TrainingExample]:
         while True:
             longer = f"{said} {rng.choice(words)}"
             if len(tokenizer(longer, add_special_tokens=False)["input_ids"]) > wanted:
-                return said
+                return str(said)
             said = longer
 
     prompts = rng.sample(inputs, count)
@@ -254,9 +254,9 @@ def main(arguments_: list[str] | None = None) -> None:
     parser.add_argument("--side", choices=tuple(SIDES), help="measure one side, once, in this process")
     options = parser.parse_args(arguments_)
     if options.side:
-        seconds = SIDES[options.side](options)
+        taken = SIDES[options.side](options)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        sys.stdout.write(json.dumps({"seconds": seconds, "peak_mb": peak}) + "\n")
+        sys.stdout.write(json.dumps({"seconds": taken, "peak_mb": peak}) + "\n")
         return
     from openmic.training.local_ray import ray_session
 

@@ -37,7 +37,16 @@ class Server:
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """What a statement returns, as plain text."""
-        command = [self.binaries / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c", statement]
+        command = [
+            str(self.binaries / "psql"),
+            "-XAtq",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-d",
+            self.url(database),
+            "-c",
+            statement,
+        ]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def start(self) -> None:

@@ -5,6 +5,7 @@ import graphlib
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -67,6 +68,10 @@ def files_of(room: str) -> list[Path]:
 
 
 ALL_FILES = [path for room in ROOMS for path in files_of(room)]
+
+
+AROUND = [path for folder in ("tests", "benchmarks", "recipes", "examples") for path in files_of(folder)]
+"""What no wheel holds."""
 
 
 def name_of(path: Path) -> str:
@@ -132,6 +137,19 @@ def test_imports_inside_the_package_are_relative(path: Path) -> None:
             continue
         assert not tops & set(MAY_IMPORT), f"line {node.lineno}: a bare {tops} is another project's package"
         assert "openmic" not in tops or path == BY_NAME, f"line {node.lineno}: import relatively"
+
+
+@pytest.mark.parametrize("path", sorted(AROUND), ids=name_of)
+def test_what_lies_around_the_package_imports_it_by_its_name(path: Path) -> None:
+    tops = {name.split(".")[0] for _, name in imported(path)}
+    assert not tops & set(MAY_IMPORT), "a room is a folder at the root; only `openmic` is installed"
+
+
+def test_the_types_of_all_python_are_checked() -> None:
+    checked = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["files"]
+    folders = {Path(name).parts[0] for name in checked}
+    assert {path.relative_to(ROOT).parts[0] for path in AROUND} <= folders
+    assert "src" in folders
 
 
 def test_the_file_that_is_loaded_by_path_imports_nothing_but_its_own_room() -> None:

@@ -51,7 +51,7 @@ def transcript(run: WholeRun) -> dict[tuple[object, ...], tuple[object, ...]]:
     with Store.open_readonly(run.store) as store:
         dialogues = {row.id: row for row in store.select(Dialogue)}
         turns = store.select(Turn)
-    found = {}
+    found: dict[tuple[object, ...], tuple[object, ...]] = {}
     for turn in turns:
         dialogue = dialogues[turn.dialogue_id]
         place = (dialogue.stage, dialogue.round, dialogue.example_id, turn.seq)

@@ -83,7 +83,7 @@ def llama(tokenizer: Any, **changes: Any) -> Any:
 def gpt2(tokenizer: Any) -> Any:
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    shape = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512}
+    shape: dict[str, Any] = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512}
     config = GPT2Config(**_vocabulary(tokenizer), **shape, initializer_range=0.3, bos_token_id=None)
     return _seeded(3, GPT2LMHeadModel, config)
 
@@ -92,8 +92,9 @@ def t5(tokenizer: Any) -> Any:
     from transformers import T5Config, T5ForConditionalGeneration
 
     pad = tokenizer.pad_token_id
-    shape = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
-    config = T5Config(**_vocabulary(tokenizer), **shape, dropout_rate=0.0, pad_token_id=pad, decoder_start_token_id=pad)
+    shape: dict[str, Any] = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
+    shape |= {"dropout_rate": 0.0, "pad_token_id": pad, "decoder_start_token_id": pad}
+    config = T5Config(**_vocabulary(tokenizer), **shape)
     return _seeded(2, T5ForConditionalGeneration, config)
 
 
@@ -101,7 +102,7 @@ def bart(tokenizer: Any) -> Any:
     from transformers import BartConfig, BartForConditionalGeneration
 
     pad = tokenizer.pad_token_id
-    sides = {
+    sides: dict[str, Any] = {
         f"{side}_{name}": value
         for side in ("encoder", "decoder")
         for name, value in {"layers": 2, "attention_heads": 4, "ffn_dim": 64}.items()

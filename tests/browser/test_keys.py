@@ -1,5 +1,7 @@
 """Each key does what the page of keys says, and everything can be reached without a mouse."""
 
+from collections.abc import Callable
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -86,7 +88,11 @@ def test_slash_searches_and_escape_lets_go(opened: Tab) -> None:
 def test_a_question_mark_tells_the_keys_and_escape_closes_them(opened: Tab) -> None:
     page = opened.go(LIST)
     shown = page.locator("#help")
-    for close in (lambda: press(page, "Escape"), lambda: page.get_by_role("button", name="Close").click()):
+    ways: list[Callable[[], None]] = [
+        lambda: press(page, "Escape"),
+        lambda: page.get_by_role("button", name="Close").click(),
+    ]
+    for close in ways:
         press(page, "?")
         expect(shown).to_be_visible()
         press(page, "j")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from openmic.store import Dialogue, Run, Store, Turn
 from openmic.store.admin.backup import back_up
@@ -20,7 +20,8 @@ HERE = Path(__file__).parent
 LAYOUT = (HERE / "layout.js").read_text(encoding="utf-8")
 RULES = {"resultTypes": ["violations"]}
 SEVERE = {"serious", "critical"}
-NARROW, WIDE = ({"width": width, "height": 800} for width in (390, 1280))
+NARROW: ViewportSize = {"width": 390, "height": 800}
+WIDE: ViewportSize = {"width": 1280, "height": 800}
 PAGES = {
     "runs": "/",
     "help": "/help",

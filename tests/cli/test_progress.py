@@ -66,7 +66,7 @@ def test_bars_that_overlap_share_one_display_whichever_ends_first() -> None:
     inner = training.__enter__()
     outer.advance(2)
     dialogues.__exit__(None, None, None)
-    inner.reach(4, 4)
+    inner.set(4, 4)
     inner.note("loss 0.5")
     display.print("adapter v2 rolled back")
     training.__exit__(None, None, None)

@@ -20,7 +20,7 @@ def version(number: int, stage: str, status: str = "promoted", **more: Any) -> d
     }
 
 
-JUDGED = {
+JUDGED: dict[str, Any] = {
     "n": 40,
     "win": 4,
     "tie": 10,

@@ -271,7 +271,8 @@ def test_ray_down_and_ray_stop_leave_no_process_behind(cluster: Cluster) -> None
     assert done.returncode == 0, done.stdout + done.stderr
     left = [host for host in cluster.workers if host.on]
     for host in left:  # `ray down` stops the head alone
-        done = subprocess.run(cluster.over_ssh(host, "openmic/.venv/bin/ray stop"), check=False, capture_output=True)
+        stop = cluster.over_ssh(host, "openmic/.venv/bin/ray stop")
+        done = subprocess.run(stop, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     for host in (cluster.head, *left):
         assert not ray_processes(host)

@@ -57,9 +57,15 @@ def carry_out(
 
     def register(context: RunContext, version: int) -> int:
         identity = derive_id(context.run.id, "adapter", version)
-        stage_name = "imitation" if version == 1 else "round"
         context.store.add(
-            Adapter(id=identity, run_id="RUN1", version=version, stage=stage_name, round=version - 1, base_model="tiny")
+            Adapter(
+                id=identity,
+                run_id="RUN1",
+                version=version,
+                stage="imitation" if version == 1 else "round",
+                round=version - 1,
+                base_model="tiny",
+            )
         )
         return version
 

@@ -4,9 +4,10 @@ from typing import Any
 import pytest
 
 from openmic.core.ids import content_hash, derive_id
-from openmic.core.records import Agent, Split, Stage, TurnKind
+from openmic.core.records import Agent, Outcome, Split, Stage, TurnKind
 from openmic.graph.report import run_status
 from openmic.store import Adapter, Dialogue, Evaluation, EvaluationItem, Run, Store, Training, Turn, VerdictRow
+from openmic.store.tables.training import AdapterStage, AdapterStatus
 
 from .conftest import Bench, Prepare, ScriptedPool, example_of, run_row
 
@@ -42,7 +43,7 @@ OF_A_VERSION = {
 INPUTS = [example_of(f"Held-out sentence {n}.", Split.TEST) for n in range(4)]
 
 
-def adapter(stage: Bench, version: int, name: str, status: str, **values: Any) -> None:
+def adapter(stage: Bench, version: int, name: AdapterStage, status: AdapterStatus, **values: Any) -> None:
     stage.store.add(
         Adapter(
             id=derive_id("RUN1", "adapter", version),
@@ -66,7 +67,7 @@ def judged(stage: Bench, version: int, outcomes: str, **summary: Any) -> None:
             id=evaluation, run_id="RUN1", adapter_version=version, split=Split.TEST, status="finished", summary=summary
         )
     )
-    names = {"w": "win", "t": "tie", "l": "loss"}
+    names: dict[str, Outcome] = {"w": "win", "t": "tie", "l": "loss"}
     for example, letter in zip(INPUTS, outcomes, strict=True):
         dialogue = f"d{version}-{example.id}"
         stage.store.add(
@@ -152,12 +153,13 @@ def test_each_judged_version_has_every_promised_key(prepare: Prepare, store: Sto
 
 def test_the_gain_is_paired_from_imitation_to_the_last_promoted_version(prepare: Prepare, store: Store) -> None:
     stage = prepare(INPUTS, evaluation={"bootstrap_samples": 500})
-    for version, name, status, outcomes in (
+    steps: list[tuple[int, AdapterStage, AdapterStatus, str]] = [
         (1, "imitation", "promoted", "llll"),
         (2, "round", "promoted", "wtll"),
         (3, "round", "rolled_back", "llll"),
-    ):
-        adapter(stage, version, name, status)
+    ]
+    for version, name, decided, outcomes in steps:
+        adapter(stage, version, name, decided)
         judged(stage, version, outcomes, **SUMMARY)
     status = status_of(store)
     gain = status["gain"]
@@ -171,8 +173,12 @@ def test_the_gain_is_paired_from_imitation_to_the_last_promoted_version(prepare:
 
 def test_where_nothing_was_promoted_the_last_try_is_reported_as_the_gain(prepare: Prepare, store: Store) -> None:
     stage = prepare(INPUTS)
-    for version, name, status, outcomes in ((1, "imitation", "promoted", "wwll"), (2, "round", "rolled_back", "wlll")):
-        adapter(stage, version, name, status)
+    steps: list[tuple[int, AdapterStage, AdapterStatus, str]] = [
+        (1, "imitation", "promoted", "wwll"),
+        (2, "round", "rolled_back", "wlll"),
+    ]
+    for version, name, decided, outcomes in steps:
+        adapter(stage, version, name, decided)
         judged(stage, version, outcomes, **SUMMARY)
     status = status_of(store)
     assert (status["gain"]["to"], status["gain"]["value"]) == (2, pytest.approx(-0.25))
@@ -193,14 +199,15 @@ def test_the_store_is_where_it_says(prepare: Prepare, store: Store, tmp_path: Pa
 
 def test_a_round_that_trained_more_than_once_counts_its_versions(prepare: Prepare, store: Store) -> None:
     stage = prepare(INPUTS)
-    for version, name, number in (
-        (0, "base", 0),
-        (1, "imitation", 0),
-        (2, "round", 1),
-        (3, "round", 1),
-        (4, "round", 2),
-        (5, "round", 1),
-    ):
+    steps: list[tuple[AdapterStage, int]] = [
+        ("base", 0),
+        ("imitation", 0),
+        ("round", 1),
+        ("round", 1),
+        ("round", 2),
+        ("round", 1),
+    ]
+    for version, (name, number) in enumerate(steps):
         adapter(stage, version, name, "promoted", round=number)
     names = [version["stage"] for version in status_of(store)["versions"]]
     assert names == ["no adapter", "imitation", "round 1", "round 1 (2)", "round 2", "round 1 (3)"]

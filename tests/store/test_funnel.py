@@ -5,6 +5,7 @@ import pytest
 
 from openmic.store import Adapter, Run, Store, TrainingItem, funnel
 from openmic.store.funnel import verdict_facts
+from openmic.store.tables.training import AdapterStatus
 
 from .rows import dialogue, example, preference, run, training, turn, verdict
 
@@ -176,7 +177,7 @@ def test_a_run_that_trains_on_another_runs_preferences_counts_what_it_trained_on
 
 
 def test_what_was_too_stale_to_be_trained_on_is_counted(store: Store, scene: Scene) -> None:
-    def promote(version: int, status: str = "promoted") -> None:
+    def promote(version: int, status: AdapterStatus = "promoted") -> None:
         store.add(
             Adapter(
                 id=f"a{version}",

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +16,7 @@ def ids(rows: list[ExampleRow]) -> list[str]:
 
 
 def test_get(store: Store) -> None:
-    store.add(RunExample(run_id="RUN1", example_id="e1", position=4, split="train"))
+    store.add(RunExample(run_id="RUN1", example_id="e1", position=4, split=Split.TRAIN))
     found = store.get(RunExample, ("RUN1", "e1"))
     assert found is not None
     assert found.position == 4
@@ -26,10 +27,10 @@ def test_select_by_equality_lists_and_null(store: Store) -> None:
     store.add(example(id="e3"), example(id="e2", text="You are late"))
     assert ids(store.select(ExampleRow)) == ["e1", "e2", "e3"]
     assert ids(store.select(ExampleRow, text="You are late", id=["e1", "e2"])) == ["e2"]
-    for number, (identity, split) in enumerate([("e1", "train"), ("e2", "dev"), ("e3", "dev")]):
+    for number, (identity, split) in enumerate([("e1", Split.TRAIN), ("e2", Split.DEV), ("e3", Split.DEV)]):
         store.add(RunExample(run_id="RUN1", example_id=identity, position=number, split=split))
     in_dev = [row.example_id for row in store.select(RunExample, split=Split.DEV)]
-    assert in_dev == [row.example_id for row in store.select(RunExample, split="dev")] == ["e2", "e3"]
+    assert in_dev == [row.example_id for row in store.select(RunExample, split=Split.DEV)] == ["e2", "e3"]
     assert ids(store.select(ExampleRow, id=["e3", "e1", "none", "e3"])) == ["e1", "e3"]
     assert store.select(ExampleRow, id=[]) == []
     assert (
@@ -143,7 +144,11 @@ def test_a_dialogue_is_found_in_one_run_or_in_all(store: Store) -> None:
 def test_nothing_is_written_through_a_store_opened_for_reading(store: Store) -> None:
     with Store.open_readonly(store.address) as reader:
         assert (reader.url, reader.select(Run)) == (store.url, store.select(Run))
-        for write in (lambda: reader.add(example(id="e2")), lambda: reader.update(Run, "RUN1", status="failed")):
+        writes: list[Callable[[], object]] = [
+            lambda: reader.add(example(id="e2")),
+            lambda: reader.update(Run, "RUN1", status="failed"),
+        ]
+        for write in writes:
             with pytest.raises(StoreError, match="for reading only"):
                 write()
         with pytest.raises(StoreError, match=r"read-?only"):

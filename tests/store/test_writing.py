@@ -13,6 +13,7 @@ from openmic.core.records import (
     LLMRequest,
     Message,
     Sampling,
+    Split,
     Stage,
     TokenLogprob,
     TokenUsage,
@@ -70,7 +71,7 @@ def test_the_file_holds_values_and_not_the_names_of_members(sqlite_store: Store,
 @pytest.mark.parametrize(
     ("row", "fault"),
     [
-        (Turn(id="t9", run_id="RUN1"), "Turn 't9'.*content: Field required"),
+        (Turn(id="t9", run_id="RUN1"), "Turn 't9'.*content: Field required"),  # type: ignore[call-arg]  # that is the fault
         (run(id="RUN2", status="running away"), "Run 'RUN2'.*status"),
         (run(id="RUN2", created_at=datetime(2030, 1, 1)), "created_at.*timezone"),
         (run(id="RUN2", config=["no", "dict"]), "config.*dictionary"),
@@ -127,7 +128,7 @@ def test_a_reference_to_nothing_is_refused(store: Store, row: Any) -> None:
         preference(id="other", chosen_turn_id="t1"),
         training(id="other"),
         Adapter(id="other", run_id="RUN1", version=2, stage="round", round=1, base_model="tiny"),
-        Evaluation(id="other", run_id="RUN1", adapter_version=2, split="dev"),
+        Evaluation(id="other", run_id="RUN1", adapter_version=2, split=Split.DEV),
         TrainingItem(id="other", training_id="x1", run_id="RUN1", position=1),
         TrainingItem(id="other", training_id="x1", run_id="RUN1", position=1, turn_id="t0", preference_id="p2"),
     ],
@@ -142,7 +143,7 @@ def test_constraints_hold(store: Store, row: Any) -> None:
 
 def test_a_preference_is_learned_from_once_and_a_turn_once_in_each_training(store: Store) -> None:
     store.add(*everything(), training(id="x2", adapter_version=3))
-    item = {"run_id": "RUN1", "position": 5}
+    item: dict[str, Any] = {"run_id": "RUN1", "position": 5}
     with pytest.raises(StoreError, match="preference_id"):
         store.add(TrainingItem(id="i2", training_id="x2", preference_id="p1", **item))
     store.add(TrainingItem(id="i3", training_id="x1", turn_id="t0", **item))

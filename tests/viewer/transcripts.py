@@ -33,7 +33,7 @@ STARTED = now()
 def write(store: Store, say: Say = str) -> None:
     """Add the run RUN1: the dialogue d1 with all kinds of turns, and three evaluated inputs for adapters 0 and 2."""
     store.add(
-        _run(say), example(text=say("input")), RunExample(run_id="RUN1", example_id="e1", position=0, split="train")
+        _run(say), example(text=say("input")), RunExample(run_id="RUN1", example_id="e1", position=0, split=Split.TRAIN)
     )
     store.add(
         PromptTemplateRow(hash="h1", task="humor", role="critic", purpose="critique", version="3", text=say("template"))

@@ -196,7 +196,9 @@ def test_a_reason_before_the_label(endpoint: ScriptedEndpoint, task: Task) -> No
             else [{**ALWAYS_FIRST[0], "token": "2"}, {**ALWAYS_FIRST[1], "token": "1"}]
         )
         said = ["It", " has", " 2", " turns", ".\n", "Answer", ":", " "]
-        content = [{"token": token, "logprob": 0.0, "bytes": None, "top_logprobs": []} for token in said]
+        content: list[dict[str, Any]] = [
+            {"token": token, "logprob": 0.0, "bytes": None, "top_logprobs": []} for token in said
+        ]
         content.append({**odds[0], "top_logprobs": odds})
         return Answer(body=completion("".join(said) + odds[0]["token"], logprobs={"content": content}))  # type: ignore[operator]
 

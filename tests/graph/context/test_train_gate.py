@@ -1,6 +1,7 @@
 """The gate between students and trainer: never both at once where they take turns, and both where there is room."""
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
@@ -168,5 +169,5 @@ def test_without_a_gpu_there_is_room_on_many_cpus_or_several_nodes(
     dead = {"Alive": False, "Resources": {"CPU": 64.0}}
     alive = [{"Alive": True, "Resources": {"CPU": number}} for number in nodes]
     monkeypatch.setattr(ray, "nodes", lambda: [*alive, dead])
-    monkeypatch.setattr(overlap.os, "cpu_count", lambda: cpus)
+    monkeypatch.setattr(os, "cpu_count", lambda: cpus)
     assert room_for_both(asked(student={"device": "cpu"})) is room

@@ -124,8 +124,10 @@ def test_a_better_revision_is_accepted_and_preferred(prepare: Prepare) -> None:
     by_source = {row.source: row for row in found.preferences}
     assert set(by_source) == {"candidates", "revision"}
     texts = {turn.id: turn.content for turn in found.turns}
-    for source, chosen, rejected in (("candidates", BLAND, LOST), ("revision", GOOD, BLAND)):
-        row = by_source[source]
+    for row, chosen, rejected in (
+        (by_source["candidates"], BLAND, LOST),
+        (by_source["revision"], GOOD, BLAND),
+    ):
         assert (texts[row.chosen_turn_id], texts[row.rejected_turn_id]) == (chosen, rejected)
         assert 0 < row.margin <= 1
 

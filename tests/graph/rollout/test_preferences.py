@@ -1,6 +1,6 @@
 import pytest
 
-from openmic.core.records import Stage
+from openmic.core.records import Outcome, Stage
 from openmic.graph.rollout.preferences import preference_from, teacher_preference
 from openmic.store import Dialogue, VerdictRow
 
@@ -10,7 +10,7 @@ DIALOGUE = Dialogue(id="d", run_id="RUN1", stage=Stage.COLLECT, round=2, example
 FIRST, SECOND = draft("a", "one two three four"), draft("b", "one two")
 
 
-def verdict(outcome: str, p_forward: float, p_reverse: float) -> VerdictRow:
+def verdict(outcome: Outcome, p_forward: float, p_reverse: float) -> VerdictRow:
     return VerdictRow(
         id="v",
         run_id="RUN1",
@@ -33,7 +33,7 @@ def verdict(outcome: str, p_forward: float, p_reverse: float) -> VerdictRow:
     ("outcome", "p", "chosen", "rejected", "ratio"), [("win", 0.8, "a", "b", 2.0), ("loss", 0.2, "b", "a", 0.5)]
 )
 def test_a_clear_verdict_prefers_the_better_text(
-    outcome: str, p: float, chosen: str, rejected: str, ratio: float
+    outcome: Outcome, p: float, chosen: str, rejected: str, ratio: float
 ) -> None:
     row = preference_from(DIALOGUE, verdict(outcome, p, p), FIRST, SECOND, "candidates")
     assert row is not None

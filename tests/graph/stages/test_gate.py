@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from openmic.core.config import EvaluationSettings
 from openmic.core.records import Outcome
 from openmic.evaluation.summary import JudgedOutput
@@ -7,7 +9,7 @@ VARIED = ["a cat sang to the moon", "nine ducks ran for mayor", "our kettle wrot
 SETTINGS = EvaluationSettings(rollback_margin=0.05, diversity_floor=0.7, bootstrap_samples=500)
 
 
-def outputs(outcomes: list[Outcome], texts: list[str] = VARIED) -> list[JudgedOutput]:
+def outputs(outcomes: Sequence[Outcome], texts: list[str] = VARIED) -> list[JudgedOutput]:
     return [
         JudgedOutput(f"e{i}", texts[i % len(texts)], outcome, True, 1.0, None) for i, outcome in enumerate(outcomes)
     ]
@@ -25,7 +27,8 @@ def test_a_fall_within_the_interval_is_no_reason_to_roll_back() -> None:
 
 
 def test_a_fall_beyond_interval_and_margin_is_rolled_back() -> None:
-    decision = decide(outputs(["win"] * 20), outputs(["loss"] * 18 + ["win"] * 2), SETTINGS, seed=1)
+    before, after = outputs(["win"] * 20), [*outputs(["loss"] * 18), *outputs(["win"] * 2)]
+    decision = decide(before, after, SETTINGS, seed=1)
     assert not decision.promoted
     assert "worse beyond the margin of 0.05" in decision.reason
     lenient = SETTINGS.model_copy(update={"rollback_margin": 1.0})

@@ -17,13 +17,14 @@ from openmic.graph.training_data.assemble import (
     wants_teacher_pairs,
 )
 from openmic.store import Dialogue, Preference, Store, Training, TrainingItem, Turn
+from openmic.store.tables.transcript import DialogueStatus
 
 from ..conftest import Bench, Prepare, ScriptedPool, example_of
 
 INPUT = example_of("The kettle in our kitchen broke again this morning.")
 
 
-def add_dialogue(store: Store, identity: str, stage: Stage, texts: dict[str, TurnKind], status: str) -> None:
+def add_dialogue(store: Store, identity: str, stage: Stage, texts: dict[str, TurnKind], status: DialogueStatus) -> None:
     store.add(
         Dialogue(id=identity, run_id="RUN1", stage=stage, round=1, example_id=INPUT.id, status=status),
         *(
@@ -79,7 +80,8 @@ def filled(prepare: Prepare, store: Store, **sections: Any) -> Bench:
 
 
 def material_of(stage: Bench) -> TrainingData:
-    return ask(stage, lambda context: new_data(context, "RUN1", 1))
+    found: TrainingData = ask(stage, lambda context: new_data(context, "RUN1", 1))
+    return found
 
 
 def ask(stage: Bench, question: Any) -> Any:

@@ -9,6 +9,7 @@ from openmic.graph.context.run_context import RunContext
 from openmic.graph.training_data.assemble import new_preferences
 from openmic.graph.training_data.staleness import histogram, lag, staleness_of
 from openmic.store import Adapter, Dialogue, Preference, Store, Turn
+from openmic.store.tables.training import AdapterStatus
 from openmic.training.objectives import OBJECTIVES, objective_names, phases
 
 from ..conftest import Prepare, ScriptedPool, example_of
@@ -36,12 +37,13 @@ def test_a_histogram_is_in_the_order_of_the_lags() -> None:
 
 def fill(store: Store) -> list[Preference]:
     """Pairs of texts by versions 1 to 3 and by the teacher; version 2 was rolled back, versions 1 and 3 served."""
-    for version, status in ((1, "promoted"), (2, "rolled_back"), (3, "promoted"), (4, "candidate")):
+    statuses: list[AdapterStatus] = ["promoted", "rolled_back", "promoted", "candidate"]
+    for number, status in enumerate(statuses, start=1):
         store.add(
             Adapter(
-                id=f"a{version}",
+                id=f"a{number}",
                 run_id="RUN1",
-                version=version,
+                version=number,
                 stage="round",
                 round=1,
                 base_model="tiny",
@@ -49,7 +51,7 @@ def fill(store: Store) -> list[Preference]:
             )
         )
     store.add(Dialogue(id="d", run_id="RUN1", stage=Stage.COLLECT, round=1, example_id=INPUT.id, status="finished"))
-    writers = {"base": 0, "one": 1, "three": 3, "told": None, "told too": None}
+    writers: dict[str, int | None] = {"base": 0, "one": 1, "three": 3, "told": None, "told too": None}
     for seq, (name, version) in enumerate(writers.items()):
         agent, kind = (Agent.TEACHER, TurnKind.DEMONSTRATION) if version is None else (Agent.STUDENT, TurnKind.DRAFT)
         store.add(

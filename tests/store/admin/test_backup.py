@@ -7,7 +7,6 @@ import pytest
 
 from openmic.core.errors import StoreError
 from openmic.store import ExampleRow, Run, Store
-from openmic.store.admin import backup as backups
 from openmic.store.admin.backup import back_up
 from openmic.store.dialects.engine import writing
 
@@ -40,7 +39,7 @@ def test_nothing_is_overwritten_and_nothing_half_done_is_left(
     with pytest.raises(StoreError, match="cannot be written"):
         back_up(sqlite_store.address, taken / "copy.db")
     full = shutil._ntuple_diskusage(10**9, 10**9, 100)
-    monkeypatch.setattr(backups.shutil, "disk_usage", lambda _: full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     with pytest.raises(StoreError, match="bytes are needed and 100 are free"):
         back_up(sqlite_store.address, tmp_path / "copy.db")
     assert {path.name for path in tmp_path.iterdir()} == {"data", "taken.db"}

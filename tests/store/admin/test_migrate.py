@@ -186,7 +186,7 @@ def test_no_row_of_a_table_that_never_changes_can_be_updated(store: Store) -> No
 def test_a_migration_that_fails_leaves_nothing_behind(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     create, made = Operations.create_table, []
 
-    def create_some(self: Operations, name: str, *columns: object, **options: object) -> object:
+    def create_some(self: Operations, name: str, *columns: Any, **options: Any) -> Any:
         if name == "turn":
             raise RuntimeError("the power went out")
         made.append(name)
@@ -217,7 +217,7 @@ def test_new_columns_of_text_are_compared_by_code_points_too(database: str) -> N
         "WHERE table_schema = 'public' AND data_type IN ('text', 'character varying')"
     )
     with Store.open_readonly(database) as reader:
-        columns = reader.rows(collated)  # type: ignore[arg-type]  # written by hand
+        columns: list[Any] = list(reader.rows(collated))  # type: ignore[arg-type]  # written by hand
     assert ("turn", "mood", "C", 16) in [tuple(row) for row in columns]
     assert {row[2] for row in columns} == {"C"}
 

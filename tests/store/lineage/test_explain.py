@@ -3,6 +3,7 @@
 import pytest
 
 from openmic.core.errors import NotFoundError
+from openmic.core.records import Split
 from openmic.store import Adapter, Evaluation, PromptTemplateRow, Store, TrainingItem
 from openmic.store.admin.verify import verify
 from openmic.store.export.transcript import transcript_rows
@@ -35,7 +36,7 @@ def talk(store: Store) -> Store:
             training_id="x1",
         ),
         turn(8, adapter_version=2, template_hash="h", parent_turn_id="t5"),
-        Evaluation(id="E", run_id="RUN1", adapter_version=2, split="test"),
+        Evaluation(id="E", run_id="RUN1", adapter_version=2, split=Split.TEST),
         # A run that works on this one has a copy of its adapter.
         run(id="RUN3", kind="train", source_run_id="RUN1"),
         Adapter(id="B2", run_id="RUN3", version=2, stage="round", round=1, base_model="tiny", training_id="x1"),

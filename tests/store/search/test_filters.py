@@ -1,6 +1,5 @@
 """Every filter, alone and with others, and every order, on both kinds of store."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +17,7 @@ RUN = "RUN1"
 
 
 @pytest.fixture
-def talk(store: Store) -> Iterator[Store]:
+def talk(store: Store) -> Store:
     store.add(
         *talk_rows(),
         turn(0, id="b0", dialogue_id="b9", adapter_version=2),

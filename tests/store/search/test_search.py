@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from openmic.core.errors import NotFoundError
-from openmic.store import Dialogue, Store, Turn
+from openmic.store import Dialogue, ExampleRow, Store, Turn
 from openmic.store.search import search as searching
 from openmic.store.search.search import SearchHit, search, snippet
 from openmic.store.search.words import example_matches, terms_of, turn_matches
@@ -111,7 +111,7 @@ def test_conditions_for_other_statements(talk: Store) -> None:
     assert talk.rows(select(Turn).where(turn_matches(terms_of("RUN1")))) == []
     other = select(col(Turn.id)).where(turn_matches(terms_of("brulee")))
     assert [row[0] for row in talk.rows(other)] == ["t2"]
-    inputs = select(col(Dialogue.id)).join(searching.ExampleRow).where(example_matches(terms_of("train")))
+    inputs = select(col(Dialogue.id)).join(ExampleRow).where(example_matches(terms_of("train")))
     assert {row[0] for row in talk.rows(inputs)} == {"d2", "d3"}
 
 

@@ -332,7 +332,7 @@ class Conformance:
             await asyncio.wait(running, timeout=0.05)
             await engine.unload(1)
             assert self.said(await asyncio.gather(*running)) == self.said(expected)
-            assert engine.loaded == (0, 2)
+            assert list(engine.loaded) == [0, 2]
             with pytest.raises(GenerationError, match="adapter version 1 is not loaded"):
                 await engine.generate(request(adapter=1))
             await engine.unload(1)
@@ -341,7 +341,7 @@ class Conformance:
                     await engine.unload(version)
             await engine.load_adapter(NO_ADAPTER)
             await engine.unload(2)
-            assert engine.loaded == (0,)
+            assert list(engine.loaded) == [0]
             same = reference.generate([request(seed=8, adapter=0)])
             assert self.said([await engine.generate(request(seed=8))]) == self.said(same)
 

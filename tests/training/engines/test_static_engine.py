@@ -33,7 +33,8 @@ def engine_of(student: LoadedStudent, *loaded: AdapterRef, max_batch: int = 16) 
 
 def greedy_by_hand(student: LoadedStudent, asked: GenerationRequest) -> list[int]:
     """Token after token from plain unpadded forward passes."""
-    prompt, said = render_prompt(student, asked.messages), []
+    prompt = render_prompt(student, asked.messages)
+    said: list[int] = []
     with torch.no_grad():
         while len(said) < asked.sampling.max_tokens and (not said or said[-1] != student.tokenizer.eos_token_id):
             if student.kind == "causal":

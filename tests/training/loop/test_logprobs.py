@@ -125,7 +125,7 @@ def test_whole_rows_give_the_same_as_shared_prompts(student: BuildStudent, name:
         found.append(completion_logprobs(one, one.model, batch, share_prompts=share_prompts))
         (found[-1] * torch.arange(found[-1].shape[1])).sum().backward()
         gradients.append([value.grad.clone() for value in one.model.parameters() if value.grad is not None])
-    assert torch.allclose(*found, atol=1e-5)
+    assert torch.allclose(found[0], found[1], atol=1e-5)
     for shared, whole in zip(*gradients, strict=True):
         assert torch.allclose(shared, whole, atol=1e-5 * max(1.0, float(whole.abs().max())))
 

@@ -5,6 +5,7 @@ A node is cut off by stopping its processes: they live, and nobody hears of them
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -77,7 +78,7 @@ def main(diary: Path, report: Path) -> None:
     try:
         hosts = [cluster.add_node(num_cpus=1, resources={"student": 1}) for _ in range(2)]
         cluster.wait_for_nodes()
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         report.write_text(json.dumps(asyncio.run(scenario(cluster, hosts, diary))), encoding="utf-8")
     finally:
         ray.shutdown()

@@ -40,7 +40,7 @@ def exported() -> dict[str, float]:
     """What Ray shows to Prometheus of our metrics: the sum of each over its tags, of a histogram its count."""
     import ray
 
-    [node] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    [node] = ray.nodes()
     url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     with urllib.request.urlopen(url, timeout=10) as page:
         lines = page.read().decode().splitlines()

@@ -117,7 +117,8 @@ def test_trainings_follow_one_another(trainer: Trainer, tiny_causal: Path, tmp_p
 
 def test_training_errors_come_through_as_they_were_raised(trainer: Trainer, tiny_causal: Path, tmp_path: Path) -> None:
     def train(**changes: Any) -> AdapterRef:
-        return asyncio.run(trainer.train(job(**({"folder": tiny_causal, "root": tmp_path, "version": 1} | changes))))[0]
+        values: dict[str, Any] = {"folder": tiny_causal, "root": tmp_path, "version": 1} | changes
+        return asyncio.run(trainer.train(job(**values)))[0]
 
     with pytest.raises(TrainingError, match="nothing to train on"):
         train(examples=())
