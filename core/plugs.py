@@ -107,7 +107,7 @@ def describe_object(given: Any) -> dict[str, Any]:
     `importable` says whether importing `use` gives this very object, so that a run can be resumed by its record alone.
     """
     named = given if hasattr(given, "__qualname__") else type(given)
-    use = f"{named.__module__}:{named.__qualname__}"
+    use = f"{getattr(named, '__module__', None) or 'builtins'}:{named.__qualname__}"
     return {"use": use, "kwargs": {}, "source_hash": _source_hash(named), "importable": _gives(use, given)}
 
 

@@ -1,38 +1,47 @@
 """The gates: which outputs are no answer at all, whatever a critic would think of them. Pure functions of texts."""
 
-from typing import Literal
+from collections.abc import Mapping
 
+from ...core.records import Input, input_text
 from ...core.text import fold, length, words
 from .task_file import Validity
 
-Problem = Literal["cut off", "empty", "too short", "too long", "over-long", "repetition", "copy of the input"]
-"""Why an output is no answer, in the words that the store and the reports use."""
+CUT_OFF = "cut off"
+EMPTY = "empty"
+TOO_SHORT = "too short"
+TOO_LONG = "too long"
+OVER_LONG = "over-long"
+REPETITION = "repetition"
+COPY = "copy of the input"
+
+PROBLEMS = (CUT_OFF, EMPTY, TOO_SHORT, TOO_LONG, OVER_LONG, REPETITION, COPY)
+"""Why an output is no answer, in the words that the store and the reports use; a task's own gates have theirs."""
 
 REPETITION_FROM_WORDS = 8
 """In a shorter text a phrase said twice is a figure of speech, and its share of the 3-grams says little."""
 
 
-def first_problem(text: str, source: str, validity: Validity, *, cut_off: bool = False) -> Problem | None:
-    """The first gate that an output for `source` does not pass, in the order of `Problem`; None if it passes all.
+def first_problem(text: str, source: Input, validity: Validity, *, cut_off: bool = False) -> str | None:
+    """The first gate that an output for `source` does not pass, in the order of `PROBLEMS`; None if it passes all.
 
     Args:
         text: The output, cleaned.
-        source: The input it answers.
+        source: The input it answers. Of several fields the length is that of all together, and none may be copied.
         validity: The task's rules.
         cut_off: Whether the output ended at the most tokens and not by itself.
     """
     if cut_off and validity.complete:
-        return "cut off"
-    count = length(text)
+        return CUT_OFF
+    count, fields = length(text), list(source.values()) if isinstance(source, Mapping) else [source]
     if count < validity.min_words:
-        return "too short" if count else "empty"
+        return TOO_SHORT if count else EMPTY
     if count > validity.max_words:
-        return "too long"
-    if validity.max_length_ratio is not None and count > validity.max_length_ratio * length(source):
-        return "over-long"
+        return TOO_LONG
+    if validity.max_length_ratio is not None and count > validity.max_length_ratio * sum(map(length, fields)):
+        return OVER_LONG
     if repetition(text) > validity.max_repetition:
-        return "repetition"
-    return "copy of the input" if fold(text) == fold(source) else None
+        return REPETITION
+    return COPY if fold(text) in map(fold, [input_text(source), " ".join(fields), *fields]) else None
 
 
 def repetition(text: str) -> float:

@@ -8,7 +8,7 @@ run as a template. The student's prompts hold texts as they are: it is trained o
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import DictLoader, StrictUndefined
+from jinja2 import DictLoader, StrictUndefined, TemplateError, UndefinedError, meta
 from jinja2.sandbox import SandboxedEnvironment
 
 from ...core.errors import TaskError
@@ -58,9 +58,10 @@ class Prompts:
         text = getattr(getattr(self._file, role, None), purpose, None)
         if text is None:
             there = ", ".join(template.purpose for template in self.all() if template.role == role)
+            instead = ", or set verdict.style to a style that the task has prompts for" if there else ""
             raise TaskError(
                 f"task {self._file.name} has no prompt {role}.{purpose}, only {there or 'none of that role'}; add it "
-                "to the task file, or set verdict.style to a style that the task has prompts for"
+                f"to the task{instead}"
             )
         return PromptTemplate(self._file.name, role, purpose, self._file.version, text)
 
@@ -69,8 +70,22 @@ class Prompts:
         return [
             PromptTemplate(self._file.name, role, purpose, self._file.version, text)
             for role in sorted(ROLES)
-            for purpose, text in sorted(getattr(self._file, role).model_dump(exclude_none=True).items())
+            if (prompts := getattr(self._file, role)) is not None
+            for purpose, text in sorted(prompts.model_dump(exclude_none=True).items())
         ]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of an input that the task's prompts may show by name; none where it is one text."""
+        return self._file.inputs
+
+    def named_in(self, template: PromptTemplate) -> set[str]:
+        """The values that a prompt asks for, under whatever condition; none where it is no template at all."""
+        environment = self._for_student if template.role == "student" else self._for_llms
+        try:
+            return meta.find_undeclared_variables(environment.parse(template.text)) - set(environment.globals)
+        except TemplateError:
+            return set()
 
     def render(self, role: str, purpose: str, **values: Any) -> tuple[Message, Message]:
         """System and user message of a prompt.
@@ -110,5 +125,8 @@ def _as_data(value: Any) -> str:
 def _render(environment: SandboxedEnvironment, template: PromptTemplate, values: dict[str, Any]) -> str:
     try:
         return environment.get_template(template.name).render(**values).strip()
+    except UndefinedError as error:
+        has = f"; what it has is {', '.join(sorted(values))}" if values else ", and a system prompt has no values"
+        raise TaskError(f"task {template.task}: the prompt {template.name} does not render: {error}{has}") from None
     except Exception as error:  # a template is a small program: anything may go wrong in it
         raise TaskError(f"task {template.task}: the prompt {template.name} does not render: {error}") from None

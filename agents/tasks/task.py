@@ -1,17 +1,36 @@
 """A task: what is to be learned. It renders the prompts of each role, and says what of a reply is an output.
 
-Tasks are files (`task_file.py`); nothing here knows any one of them.
+Tasks are files (`task_file.py`) or are made in Python; nothing here knows any one of them.
 """
 
 import re
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
+from pydantic import ValidationError
+
+from ...core.errors import OpenmicError, TaskError
 from ...core.ids import content_hash
-from ...core.records import Message
-from .gates import Problem, first_problem
-from .prompt_check import check_prompts
+from ...core.plugs import Plug, load_plug
+from ...core.records import Input, Message, input_text
+from .functions import Clean, Gate, TaskFunction, TaskFunctions, named_functions
+from .gates import first_problem
+from .prompt_check import check_prompts, example_input
 from .prompts import Prompts, PromptTemplate
-from .task_file import TaskFile, read_task_file, task_source
+from .task_file import (
+    Cleaning,
+    CriticPrompts,
+    JudgePrompts,
+    StudentPrompts,
+    TaskFile,
+    TaskSampling,
+    TeacherPrompts,
+    Validity,
+    checked_task,
+    read_task_file,
+    task_source,
+)
 
 __all__ = ["PromptTemplate", "Task", "load_task"]
 
@@ -31,13 +50,116 @@ _REFUSAL = re.compile(
 
 
 class Task:
-    """A task that can render its prompts and clean outputs."""
+    """What is to be learned: prompts of each role, how an output is read and cleaned, and what is valid."""
 
-    def __init__(self, file: TaskFile) -> None:
-        self.file = file
-        self.name = file.name
-        self.hash = content_hash(file.model_dump())
-        self.prompts = Prompts(file)
+    def __init__(
+        self,
+        name: str,
+        *,
+        student: StudentPrompts | Mapping[str, str],
+        teacher: TeacherPrompts | Mapping[str, str] | None = None,
+        critic: CriticPrompts | Mapping[str, str] | None = None,
+        judge: JudgePrompts | Mapping[str, str] | None = None,
+        inputs: Sequence[str] = (),
+        version: int = 1,
+        description: str = "",
+        cleaning: Cleaning | Mapping[str, Any] | None = None,
+        validity: Validity | Mapping[str, Any] | None = None,
+        sampling: TaskSampling | Mapping[str, Any] | None = None,
+        clean: Clean | Sequence[Clean] = (),
+        gates: Gate | Sequence[Gate] = (),
+    ) -> None:
+        """A task from its parts, which are those of a task file.
+
+        Args:
+            name: What it is called in the store and the reports.
+            student: Its prompts by purpose: `system`, and `draft` and `revise` where they are not the input and the
+                suggestion alone.
+            teacher: `system` and `demonstrate`; None where no endpoint plays the teacher.
+            critic: `system`, `compare`, and those of `reason`, `cloze` and `critique` that are wanted; None likewise.
+            judge: As the critic's, without `critique`.
+            inputs: The fields of an input that prompts show by name; none where an input is one text.
+            version: Counts the task's editions.
+            description: One line for people.
+            cleaning: How a reply becomes an output.
+            validity: What an output must be to count at all.
+            sampling: How endpoints' models sample.
+            clean: Functions of text to text, after `cleaning`.
+            gates: Functions of output and input that say why the output is no answer, or None; after `validity`.
+
+        Raises:
+            TaskError: a part is missing or of the wrong kind, a prompt cannot do its work, or a function fails.
+            ConfigError: a function that a part names cannot be imported.
+        """
+        parts: dict[str, Any] = {"name": name, "version": version, "description": description, "inputs": tuple(inputs)}
+        parts |= {"student": student, "teacher": teacher, "critic": critic, "judge": judge}
+        optional = {"cleaning": cleaning, "validity": validity, "sampling": sampling}
+        parts |= {part: content for part, content in optional.items() if content is not None}
+        self.file = checked_task(parts, name)
+        self.name = self.file.name
+        self.functions = TaskFunctions(
+            named_functions("cleaning.functions", self.file.cleaning.functions, _several(clean)),
+            named_functions("validity.functions", self.file.validity.functions, _several(gates)),
+        )
+        self.hash = content_hash([self.file.model_dump(mode="json"), self.functions.records])
+        """Of everything that can change what is asked, or what counts as an answer."""
+        self.prompts = Prompts(self.file)
+        check_prompts(self.prompts)
+        self.functions.try_on(example_input(self.prompts))
+
+    @classmethod
+    def from_file(
+        cls, name: str | Path, *, clean: Clean | Sequence[Clean] = (), gates: Gate | Sequence[Gate] = ()
+    ) -> Self:
+        """A task by the name of one that ships, or by its file; with functions after those that the file names.
+
+        Raises:
+            TaskError: there is no such task, it is malformed, a prompt cannot do its work, or a function fails.
+            ConfigError: a function that the file names cannot be imported.
+        """
+        return cls(**dict(read_task_file(task_source(str(name)))), clean=clean, gates=gates)
+
+    def as_file(self) -> TaskFile:
+        """The task as a file would hold it, with functions that were given in Python named by their import paths."""
+
+        def named(functions: Sequence[TaskFunction]) -> tuple[Plug, ...]:
+            return tuple(Plug(use=one.record["use"], kwargs=one.record["kwargs"]) for one in functions)
+
+        cleaning = self.file.cleaning.model_copy(update={"functions": named(self.functions.clean)})
+        validity = self.file.validity.model_copy(update={"functions": named(self.functions.gates)})
+        return self.file.model_copy(update={"cleaning": cleaning, "validity": validity})
+
+    def values(self, given: Input) -> dict[str, str]:
+        """What a prompt may show of an input: all of it as `input`, and each field that the task declares.
+
+        Raises:
+            TaskError: the input lacks a declared field.
+        """
+        fields, whole = self.file.inputs, input_text(given)
+        has = given if not isinstance(given, str) else {fields[0]: given} if len(fields) == 1 else {}
+        if lacking := [field for field in fields if field not in has]:
+            raise TaskError(
+                f"task {self.name} needs inputs with {', '.join(fields)}, and this one has no {', '.join(lacking)}: "
+                f"{whole[:60]!r}"
+            )
+        return {"input": whole, **{field: has[field] for field in fields}}
+
+    def check_inputs(self, fields: Sequence[str]) -> None:
+        """Check that inputs with these fields have all that the prompts show.
+
+        Raises:
+            TaskError: they lack a field that the task declares; the prompts that show it are named.
+        """
+        if len(fields) == 1 and len(self.file.inputs) <= 1:
+            return  # one text, however it is called
+        for field in self.file.inputs:
+            if field not in fields:
+                asking = [prompt.name for prompt in self.templates() if field in self.prompts.named_in(prompt)]
+                shown = f"which {', '.join(asking)} show" if asking else "which it declares"
+                raise TaskError(
+                    f"task {self.name} needs a field {field!r}, {shown}, and inputs.fields names {', '.join(fields)}; "
+                    f"set inputs.fields to [{', '.join(self.file.inputs)}], or change the task"
+                )
 
     def template(self, role: str, purpose: str) -> PromptTemplate:
         """The prompt of that role for that purpose.
@@ -54,27 +176,40 @@ class Task:
     def render(self, role: str, purpose: str, **values: Any) -> tuple[Message, Message]:
         """System and user message of a prompt.
 
+        `input` is one text, or the fields by name; the prompt may show all of it, and each field that is declared.
+
         Raises:
             TaskError: the task has no such prompt, or the prompt asks for a value that is not there.
         """
+        if "input" in values:
+            values |= self.values(values["input"])
         return self.prompts.render(role, purpose, **values)
 
     def clean(self, text: str) -> str:
-        """The output in a model's reply: a number or bullet before it and marks around it are no part of it."""
+        """The output in a model's reply: a number or bullet before it and marks around it are no part of it.
+
+        Raises:
+            PlugError: a function of the task's fails.
+        """
         text = text.strip()
         if self.file.cleaning.first_line_only:
             text = next((line.strip() for line in text.splitlines() if line.strip()), "")
         text = re.sub(f"^(?:{_ITEM})", "", text)
         if self.file.cleaning.strip_quotes:
             text = _unwrapped(text)
-        return re.sub(r"[\s\0]+", " ", text).strip()  # no database has text with a NUL in it
+        text = re.sub(r"[\s\0]+", " ", text).strip()
+        return self.functions.cleaned(text).replace("\0", " ").strip()  # no database has text with a NUL in it
 
-    def problem(self, text: str, source: str, *, cut_off: bool = False) -> Problem | None:
-        """Why a cleaned output is no answer to `source` (the gates' words), or None.
+    def problem(self, text: str, source: Input, *, cut_off: bool = False) -> str | None:
+        """Why a cleaned output is no answer to `source` (the gates' words, ours first), or None.
 
         `cut_off` says that it ended at the most tokens and not by itself.
+
+        Raises:
+            PlugError: a function of the task's fails.
         """
-        return first_problem(text, source, self.file.validity, cut_off=cut_off)
+        problem = first_problem(text, source, self.file.validity, cut_off=cut_off)
+        return self.functions.problem(text, source) if problem is None else problem
 
     def refused(self, text: str) -> bool:
         """Whether a large model declined instead of answering."""
@@ -100,11 +235,36 @@ def _unwrapped(text: str) -> str:
 
 
 def load_task(name: str) -> Task:
-    """A task by the name of one that ships, or by its file.
+    """The task that a configuration names: one that ships, a file, or `module:attribute`.
+
+    The attribute is a task, or a function without arguments that returns one.
 
     Raises:
-        TaskError: there is no such task, the file is malformed, or a prompt cannot do its work.
+        TaskError: there is no such task, it is malformed, a prompt cannot do its work, or a function fails.
+        ConfigError: it cannot be imported.
     """
-    task = Task(read_task_file(task_source(name)))
-    check_prompts(task.prompts)
-    return task
+    if not is_plug(name):
+        return Task.from_file(name)
+    try:
+        found = load_plug(Plug(use=name), where="task")
+    except ValidationError:
+        raise TaskError(f"task {name!r} is no name that ships, no .yaml file and no module:attribute") from None
+    if not isinstance(found, Task) and callable(found):
+        try:
+            found = found()
+        except OpenmicError:
+            raise
+        except Exception as error:  # other people's code may raise anything
+            raise TaskError(f"task {name} could not be made: {type(error).__name__}: {error}") from error
+    if not isinstance(found, Task):
+        raise TaskError(f"task {name} is a {type(found).__name__}, and no openmic.Task nor a function that returns one")
+    return found
+
+
+def is_plug(name: str) -> bool:
+    """Whether a task is named by `module:attribute`."""
+    return ":" in name and Path(name).suffix not in {".yaml", ".yml"}
+
+
+def _several(functions: Callable[..., Any] | Sequence[Callable[..., Any]]) -> tuple[Callable[..., Any], ...]:
+    return (functions,) if callable(functions) else tuple(functions)

@@ -4,17 +4,24 @@ It does not know what a prompt needs or how one is rendered (`prompts.py`, `prom
 """
 
 import difflib
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ...core.errors import TaskError
 from ...core.nearest_key import nearest_key
+from ...core.plugs import Plug
 from ...core.records import Sampling
+
+RESERVED = frozenset({"first", "second", "draft", "suggestion", "text", "count", "overused", "loop", "self"})
+"""What a prompt may show besides the input, so no field of an input is called so."""
+_FIELD = re.compile(r"[A-Za-z_]\w*")
 
 
 class _Part(BaseModel):
@@ -25,8 +32,8 @@ class StudentPrompts(_Part):
     """What the student is asked; it is trained on exactly these words."""
 
     system: str
-    draft: str
-    revise: str
+    draft: str = "{{ input }}"
+    revise: str = "{{ suggestion }}"
 
 
 class TeacherPrompts(_Part):
@@ -50,14 +57,19 @@ class JudgePrompts(_Part):
 class CriticPrompts(JudgePrompts):
     """What the critic is asked: what the judge is, and written critiques."""
 
-    critique: str
+    critique: str | None = None
+    """Without it an endpoint's critic writes no critiques, and dialogues can have no revisions."""
 
 
 class Cleaning(_Part):
     """How a reply becomes an output."""
 
     first_line_only: bool = True
+    """Whether what stands after the first line with anything on it is no part of the output."""
     strip_quotes: bool = True
+    """Whether quotes and emphasis around the whole of it are no part of it."""
+    functions: tuple[Plug, ...] = ()
+    """Functions of text to text that go on where this cleaning ends, in their order."""
 
 
 class Validity(_Part):
@@ -74,6 +86,9 @@ class Validity(_Part):
     """The largest share of the output's word 3-grams that may repeat an earlier one; 1 lets everything pass."""
     complete: bool = True
     """Whether an output has to end by itself, and not because it has reached the most tokens."""
+    functions: tuple[Plug, ...] = ()
+    """Functions of output and input that return None where the output is an answer, else why not in a few words.
+    They are called in their order, on what has passed all of the above."""
 
     @model_validator(mode="after")
     def _some_length_is_valid(self) -> Self:
@@ -93,15 +108,31 @@ class TaskFile(_Part):
     """A task file."""
 
     name: str = Field(min_length=1)
-    version: int = Field(ge=1)
-    description: str
+    version: int = Field(default=1, ge=1)
+    description: str = ""
+    inputs: tuple[str, ...] = ()
+    """The fields of an input that prompts show by name, such as question and context. Empty: an input is one text,
+    `input`. In a prompt `input` is all of an input as one text, unless a field is called so."""
     student: StudentPrompts
-    teacher: TeacherPrompts
-    critic: CriticPrompts
-    judge: JudgePrompts
+    teacher: TeacherPrompts | None = None
+    """Left out where no endpoint plays the teacher; so are critic and judge."""
+    critic: CriticPrompts | None = None
+    judge: JudgePrompts | None = None
     cleaning: Cleaning = Cleaning()
     validity: Validity = Validity()
     sampling: TaskSampling = TaskSampling()
+
+    @field_validator("inputs")
+    @classmethod
+    def _names_that_a_prompt_can_show(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for place, name in enumerate(names):
+            if not _FIELD.fullmatch(name):
+                raise ValueError(f"{name!r} is no name that a prompt can show: letters, digits and _, no digit first")
+            if name in RESERVED:
+                raise ValueError(f"{name!r} means something else in prompts, as {', '.join(sorted(RESERVED))} do")
+            if name in names[:place]:
+                raise ValueError(f"{name!r} stands there twice")
+        return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +174,7 @@ def read_task_file(source: TaskSource) -> TaskFile:
     """The task file, its schema checked.
 
     Raises:
-        TaskError: it is not YAML, or keys are unknown, missing or of the wrong kind; all of them are named.
+        TaskError: it is not YAML, or as for `checked_task`.
     """
     try:
         content = yaml.safe_load(source.text)
@@ -157,11 +188,26 @@ def read_task_file(source: TaskSource) -> TaskFile:
             f"task {source.where} holds no task: it should be a mapping with name, version, description and prompts; "
             "`openmic task show humor` prints one"
         )
+    return checked_task(content, source.where)
+
+
+def as_yaml(file: TaskFile) -> str:
+    """The text of a task file that reads as this one; what stands at its default is left out."""
+    content = file.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+
+
+def checked_task(content: Mapping[str, Any], where: str) -> TaskFile:
+    """The task that a mapping of a task file's keys describes; `where` is what to call it in messages.
+
+    Raises:
+        TaskError: keys are unknown, missing or of the wrong kind; all of them are named.
+    """
     try:
         return TaskFile.model_validate(content)
     except ValidationError as error:
         problems = "\n".join(_explain(item) for item in error.errors())
-        raise TaskError(f"task {source.where}: {problems}") from None
+        raise TaskError(f"task {where}: {problems}") from None
 
 
 def _explain(item: Any) -> str:

@@ -38,6 +38,11 @@ def check(config: RunConfig) -> Checked:
     """
     examples = read_inputs(config.inputs)
     task = load_task(config.task)
+    task.check_inputs(config.inputs.field_names)
+    task.functions.try_on(examples[0].value)
+    task.template("teacher", "demonstrate")
+    if config.dialogue.max_revisions:
+        task.template("critic", "critique")
     check_writable(config.store_url)
     if config.storage_uri is not None:
         check_storage(config.storage_uri)

@@ -88,6 +88,79 @@ def test_with_an_input_every_prompt_is_shown_as_it_would_be_asked(openmic: Openm
     assert "task plain-language is valid" in outcome.out.splitlines()[-1]
 
 
+ANSWERS = """
+name: answers
+inputs: [question, context]
+student: {system: Answer., draft: "{{ context }} {{ question }}"}
+teacher: {system: Teach., demonstrate: "<q>{{ question }}</q> <c>{{ context }}</c> {{ count }} times"}
+validity: {functions: [gates:no_shouting]}
+"""
+GATE = """
+def no_shouting(text, source):
+    return "shouts" if text.isupper() else None
+
+def broken(text, source):
+    return source["answer"]
+"""
+
+
+def test_an_input_of_several_fields_is_given_field_by_field(openmic: Openmic, tmp_path: Path) -> None:
+    (tmp_path / "answers.yaml").write_text(ANSWERS, encoding="utf-8")
+    (tmp_path / "gates.py").write_text(GATE, encoding="utf-8")
+    assert openmic("task", "check", "answers.yaml").out == (
+        "task answers is valid: 3 prompts (student 2, teacher 1), verdict styles: none\n"
+    )
+    given = ("--input", "context=A = <b>.", "--input", "question=Why?")
+    outcome = openmic("task", "check", "answers.yaml", *given)
+    assert "user:\n  A = <b>. Why?\n" in outcome.out
+    assert "user:\n  <q>Why?</q> <c>A = &lt;b&gt;.</c> 3 times\n" in outcome.out
+    about = json.loads(openmic("task", "check", "answers.yaml", *given, "--json").out)
+    assert about["inputs"] == ["question", "context"]
+    assert about["functions"]["validity.functions.0"]["use"] == "gates:no_shouting"
+    for wrong in (
+        ("Why?",),
+        ("question=Why?",),
+        ("question=Why?", "context=x", "hint=y"),
+        ("question=a", "question=b"),
+    ):
+        outcome = openmic("task", "check", "answers.yaml", *(part for text in wrong for part in ("--input", text)))
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "give --input question=… --input context=…" in outcome.err
+    assert openmic("task", "check", "humor", "--input", "a", "--input", "b").code == 2
+
+
+def test_a_function_that_fails_is_named(openmic: Openmic, tmp_path: Path) -> None:
+    (tmp_path / "answers.yaml").write_text(ANSWERS.replace("no_shouting", "broken"), encoding="utf-8")
+    (tmp_path / "gates.py").write_text(GATE, encoding="utf-8")
+    outcome = openmic("task", "check", "answers.yaml")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "gates:broken (validity.functions.0) failed for 'A text that" in outcome.err
+    assert "KeyError: 'answer'" in outcome.err
+
+
+MADE = """
+from openmic.agents.tasks.task import Task
+
+def tidy(text):
+    return text.strip("!")
+
+def make():
+    return Task("made", student={"system": "Rhyme."}, clean=tidy)
+"""
+
+
+def test_a_task_made_in_python_is_shown_as_a_file_that_says_the_same(openmic: Openmic, tmp_path: Path) -> None:
+    (tmp_path / "rhymes.py").write_text(MADE, encoding="utf-8")
+    shown = openmic("task", "show", "rhymes:make").out
+    assert yaml.safe_load(shown) == {
+        "name": "made",
+        "student": {"system": "Rhyme."},
+        "cleaning": {"functions": [{"use": "rhymes:tidy"}]},
+    }
+    (tmp_path / "made.yaml").write_text(shown, encoding="utf-8")
+    assert openmic("task", "check", "made.yaml").out == openmic("task", "check", "rhymes:make").out != ""
+
+
 def test_no_escape_sequence_of_an_input_reaches_the_terminal(openmic: Openmic) -> None:
     assert "\x1b" not in openmic("task", "check", "humor", "--input", "\x1b[31mred").out
 

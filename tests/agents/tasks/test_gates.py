@@ -2,14 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmic.agents.tasks.gates import Problem, first_problem, repetition
+from openmic.agents.tasks.gates import first_problem, repetition
 from openmic.agents.tasks.task_file import Validity
 
 from ...properties import steady
 
 SOURCE = "The bus left without me."
 RULES = Validity(min_words=3, max_words=30, max_length_ratio=4.0)
-PROBLEMS: list[tuple[str, Problem | None]] = [
+PROBLEMS: list[tuple[str, str | None]] = [
     ("", "empty"),
     ("?!", "empty"),
     ("Too short.", "too short"),
@@ -24,8 +24,21 @@ PROBLEMS: list[tuple[str, Problem | None]] = [
 
 
 @pytest.mark.parametrize(("text", "problem"), PROBLEMS)
-def test_what_is_wrong_with_an_output(text: str, problem: Problem | None) -> None:
+def test_what_is_wrong_with_an_output(text: str, problem: str | None) -> None:
     assert first_problem(text, SOURCE, RULES) == problem
+
+
+def test_of_several_fields_none_may_be_copied_and_the_length_is_that_of_all() -> None:
+    source = {"question": "Why did the bus leave?", "context": "It was tired of waiting for me."}
+    for copy in (
+        *source.values(),
+        " ".join(source.values()),
+        "question: why did the bus leave context: it was tired of waiting for me",
+    ):
+        assert first_problem(copy, source, RULES) == "copy of the input"
+    long = " ".join(f"word{i}" for i in range(24))
+    assert first_problem(long, source, Validity(max_length_ratio=2.0)) is None
+    assert first_problem(f"{long} more", source, Validity(max_length_ratio=2.0)) == "over-long"
 
 
 def test_a_text_that_was_cut_off_is_no_answer_unless_the_task_lets_it_be() -> None:
@@ -39,7 +52,7 @@ def test_without_a_ratio_an_output_may_be_as_long_as_the_longest() -> None:
     assert first_problem(" ".join(f"word{i}" for i in range(30)), "Rain.", Validity(max_words=30)) is None
 
 
-OTHER_LANGUAGES: list[tuple[str, str, Problem | None]] = [
+OTHER_LANGUAGES: list[tuple[str, str, str | None]] = [
     ("公交车走了，没有等我。", "公交车趁我系鞋带的时候，偷偷地离家出走了。", None),
     ("公交车走了，没有等我。", "走！", "too short"),
     ("公交车走了。", "公交车趁我系鞋带的时候，一声不响，偷偷地离家出走了。", "over-long"),
@@ -55,7 +68,7 @@ OTHER_LANGUAGES: list[tuple[str, str, Problem | None]] = [
 
 
 @pytest.mark.parametrize(("source", "text", "problem"), OTHER_LANGUAGES)
-def test_the_gates_count_what_a_script_counts_in(source: str, text: str, problem: Problem | None) -> None:
+def test_the_gates_count_what_a_script_counts_in(source: str, text: str, problem: str | None) -> None:
     assert first_problem(text, source, RULES) == problem
 
 

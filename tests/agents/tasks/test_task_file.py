@@ -70,7 +70,10 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"vresion": 2}, "unknown key 'vresion'; did you mean 'version'?"),
     ({"critic": {"compere": "x"}}, "unknown key 'critic.compere'; did you mean 'critic.compare'?"),
     ({"judge": {"critique": "x"}}, "unknown key 'judge.critique'; did you mean 'critic.critique'?"),
-    ({"cleaning": {"shout": True}}, "'cleaning.shout'; valid keys of cleaning are first_line_only, strip_quotes"),
+    (
+        {"cleaning": {"shout": True}},
+        "'cleaning.shout'; valid keys of cleaning are first_line_only, strip_quotes, functions",
+    ),
     ({"version": "one"}, "version: input should be a valid integer, unable to parse string"),
     ({"version": "one"}, "(given: 'one')"),
     ({"name": ""}, "name: string should have at least 1 character"),
@@ -79,8 +82,12 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"validity": {"min_words": 70}}, "validity: min_words (70) is over max_words (60)"),
     ({"validity": {"max_repetition": 2}}, "validity.max_repetition: input should be less than or equal to 1"),
     ({"validity": {"max_length_ratio": 0}}, "validity.max_length_ratio: input should be greater than 0"),
-    ({"judge": None}, "judge is missing"),
-    ({"critic": {"critique": None}}, "critic.critique: input should be a valid string"),
+    ({"student": None}, "student is missing"),
+    ({"critic": {"compare": None}}, "critic.compare: input should be a valid string"),
+    ({"inputs": ["a b"]}, "inputs: 'a b' is no name that a prompt can show"),
+    ({"inputs": ["draft"]}, "inputs: 'draft' means something else in prompts"),
+    ({"inputs": ["question", "question"]}, "inputs: 'question' stands there twice"),
+    ({"validity": {"functions": ["gates:no:good"]}}, "validity.functions.0.use: 'gates:no:good' is neither a name"),
 ]
 
 
@@ -90,7 +97,7 @@ def test_what_is_malformed_is_named(tmp_path: Path, changes: dict[str, Any], mes
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
-    message = refusal(write_task(tmp_path, vresion=2, version="one", judge=None))
+    message = refusal(write_task(tmp_path, vresion=2, version="one", student=None))
     assert "vresion" in message
     assert "version: input" in message
-    assert "judge is missing" in message
+    assert "student is missing" in message
