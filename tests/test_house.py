@@ -115,7 +115,7 @@ def test_the_package_holds_one_relative_link_for_each_room_and_nothing_else_but_
     links = {path.name: str(path.readlink()) for path in PACKAGE.iterdir() if path.is_symlink()}
     assert links == {room: f"../../{room}" for room in ROOMS}
     own = {path.name for path in PACKAGE.iterdir() if not path.is_symlink()} - {"__pycache__"}
-    assert own == {"__init__.py", "__main__.py", "py.typed"}
+    assert own == {"__init__.py", "__main__.py", "py.typed", "testing.py"}
 
 
 @pytest.mark.parametrize("path", ALL_FILES, ids=name_of)

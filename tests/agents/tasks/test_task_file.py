@@ -26,7 +26,9 @@ def test_what_a_file_leaves_out_has_a_default(tmp_path: Path) -> None:
     assert file.validity.max_length_ratio is None
     assert file.validity.max_repetition == 0.5
     assert file.sampling.teacher.max_tokens == 400
+    assert file.judge is not None
     assert file.judge.cloze is None
+    assert file.critic is not None
     assert file.critic.cloze is not None
 
 

@@ -1,0 +1,8 @@
+"""Conformance suites: what a part of one's own has to stand in openmic's place, to be run in one's own tests.
+
+Each is a function that raises an `AssertionError` with what went wrong, or one of openmic's own errors.
+"""
+
+from .agents.tasks.conformance import check_task
+
+__all__ = ["check_task"]
