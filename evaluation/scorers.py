@@ -29,6 +29,7 @@ SHIPPED_SCORERS: Mapping[str, str] = {
     "distinct_2": "openmic.evaluation.measures:distinct_2",
     "faithfulness": "openmic.evaluation.measures:faithfulness",
     "composite": "openmic.evaluation.composite:Composite",
+    "reward_model": "openmic.training.scoring.reward_model:RewardModel",
     "simulated_rubric": "openmic.simulator.rubrics:SimulatedRubric",
 }
 """The scorers that ship, by the name that the configuration knows them by."""

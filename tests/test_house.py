@@ -45,7 +45,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"trainer"},
         {"pool"},
         {"loop", "engines"},
-        {"adapters"},
+        {"adapters", "scoring"},
         {"objectives", "student", "local_ray"},
     ],
     "agents": [

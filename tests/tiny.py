@@ -24,6 +24,13 @@ SENTENCES = (
     "The soup was cold, the bread was old, and the waiter wished us a wonderful night.",
 )
 
+_TWO_LAYERS: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
+
 
 def causal_tokenizer() -> Any:
     """A byte-level BPE over printable ASCII, so that even a random model writes printable text.
@@ -119,6 +126,32 @@ def bart(tokenizer: Any) -> Any:
         forced_eos_token_id=None,
     )
     return _seeded(4, BartForConditionalGeneration, config)
+
+
+def reward_model(tokenizer: Any) -> Any:
+    """A causal model with one number for an output."""
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    more: dict[str, Any] = {"num_labels": 1, "bos_token_id": None, "pad_token_id": None}
+    config = LlamaConfig(
+        **_vocabulary(tokenizer), **_TWO_LAYERS, **more, max_position_embeddings=512, initializer_range=0.3
+    )
+    return _seeded(5, LlamaForSequenceClassification, config)
+
+
+def classifier(tokenizer: Any, *labels: str, **changes: Any) -> Any:
+    """An encoder with a logit for each label."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    names: dict[str, Any] = {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: place for place, label in enumerate(labels)},
+    }
+    pad = tokenizer.pad_token_id
+    config = BertConfig(
+        **_vocabulary(tokenizer), **_TWO_LAYERS, **names, **changes, pad_token_id=pad, initializer_range=0.3
+    )
+    return _seeded(6, BertForSequenceClassification, config)
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> Path:
