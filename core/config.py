@@ -208,7 +208,7 @@ class RunConfig(Section):
 
     name: str = "openmic"
     task: str = "humor"
-    """The name of a task that ships, or a task file (relative to the configuration file's folder)."""
+    """The name of a task that ships, a task file (relative to the configuration's folder), or `module:attribute`."""
     seed: int = Field(default=7, ge=0, lt=2**31)
     rounds: int = Field(default=1, ge=0)
     """Rounds of collect, fine-tune, evaluate, promote or roll back."""
