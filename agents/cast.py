@@ -98,12 +98,12 @@ class StudentAgent:
         """What the student is asked, in training as in use."""
         return self.task.render("student", "draft", input=text)
 
-    def draft(self, request_id: str, text: str, sampling: StudentSampling, adapter: int | None) -> GenerationRequest:
+    def draft(self, request_id: str, text: str, sampling: StudentSampling, adapter: int) -> GenerationRequest:
         """A request for one output. The seed follows from the request's id."""
         return GenerationRequest(request_id, self.prompt(text), sampling, derive_seed(self.seed, request_id), adapter)
 
     def candidates(
-        self, request_ids: Sequence[str], text: str, sampling: StudentSampling, adapter: int | None
+        self, request_ids: Sequence[str], text: str, sampling: StudentSampling, adapter: int
     ) -> list[GenerationRequest]:
         """Requests for several outputs: sampled one by one, or the best beams of one search."""
         requests = [self.draft(request_id, text, sampling, adapter) for request_id in request_ids]
@@ -112,7 +112,7 @@ class StudentAgent:
         return [replace(request, seed=requests[0].seed, beam=place) for place, request in enumerate(requests)]
 
     def revise(
-        self, request_id: str, text: str, draft: str, suggestion: str, sampling: StudentSampling, adapter: int | None
+        self, request_id: str, text: str, draft: str, suggestion: str, sampling: StudentSampling, adapter: int
     ) -> GenerationRequest:
         """A request for a revision: the conversation so far, then the critic's suggestion."""
         asked = self.task.render("student", "revise", input=text, suggestion=suggestion)

@@ -69,7 +69,10 @@ class StandIn:
             said = f"Again {said[0].lower()}{said[1:]}"  # a revision, which none of the drafts says
         return Generation(request.id, f"{said}, {ending}.", (0,), 1, 0, "stop", 0.0, 0.0, "stand-in")
 
-    async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
+    async def load_adapter(self, ref: AdapterRef) -> None:
+        """There is none."""
+
+    def promote(self, version: int) -> None:
         """There is none."""
 
     def stats(self) -> str:

@@ -36,8 +36,7 @@ from openmic.core.records import GenerationRequest, StudentSampling
 from openmic.core.student_settings import ContinuousSettings
 from openmic.training.engines.continuous import ContinuousEngine
 from openmic.training.engines.engine import StudentEngine
-from openmic.training.engines.static import MicroBatcher
-from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.engines.static import StaticEngine
 from openmic.training.student.student import LoadedStudent, load_student, resolve_device
 from openmic.training.student.tokenization import pad_prompts, render_prompt
 
@@ -58,7 +57,7 @@ def requests_of(options: Namespace) -> list[GenerationRequest]:
     agent, draw = StudentAgent(load_task("humor"), 7), random.Random(1)  # noqa: S311 - no secret
     texts = [example.text for example in read_inputs(InputSettings(path=INPUTS))]
     samplings = [StudentSampling(temperature=0.0, max_tokens=draw.randint(SHORTEST, longest)) for _ in range(count)]
-    return [agent.draft(f"r{i}", texts[i // CANDIDATES], each, None) for i, each in enumerate(samplings)]
+    return [agent.draft(f"r{i}", texts[i // CANDIDATES], each, 0) for i, each in enumerate(samplings)]
 
 
 @contextmanager
@@ -150,8 +149,7 @@ def measure(what: str, options: Namespace) -> float | tuple[float, int]:
     def build() -> StudentEngine:
         if what == CONTINUOUS:
             return ContinuousEngine(student, max_batch=MAX_BATCH, limits=ContinuousSettings(), threads=options.threads)
-        engine = StaticEngine(student, max_batch=MAX_BATCH)
-        return MicroBatcher(engine, max_batch=MAX_BATCH, wait_ms=30, threads=options.threads)
+        return StaticEngine(student, max_batch=MAX_BATCH, wait_ms=30, threads=options.threads)
 
     with endless(student):
         if what == PLAIN:

@@ -71,9 +71,13 @@ class Recorder:
         self.tokens += len(said.token_ids)
         return said
 
-    async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
+    async def load_adapter(self, ref: AdapterRef) -> None:
         """As the pool."""
-        await self._pool.load_adapter(ref, make_current=make_current)
+        await self._pool.load_adapter(ref)
+
+    def promote(self, version: int) -> None:
+        """As the pool."""
+        self._pool.promote(version)
 
     def stats(self) -> Any:
         """As the pool."""

@@ -10,13 +10,14 @@ import itertools
 import os
 import sys
 import time
+from collections.abc import Collection
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 
 from report import arguments, report
 
 from openmic.core.config import StudentSettings
 from openmic.core.records import AdapterRef, Generation, GenerationRequest, StudentSampling
+from openmic.training.engines.engine import EngineStats
 from openmic.training.local_ray import ray_session
 from openmic.training.pool.pool import StudentPool
 
@@ -28,33 +29,24 @@ ROUNDS = 4
 NUMBERS = (1, 2, 4, 8, 16, 32, 64)
 
 
-@dataclass
-class Counters:
-    """Nothing is counted."""
-
-    batches: int = 0
-    batched_rows: int = 0
-    swaps: int = 0
-    last_swap_pause_s: float = 0.0
-
-
 class Sleeper:
-    """A worker with `SLOTS` places, in each of which a request sleeps."""
+    """An engine with `SLOTS` places, in each of which a request sleeps."""
+
+    loaded = (0,)
 
     def __init__(self) -> None:
+        self.stats = EngineStats()
         self._places = asyncio.Semaphore(SLOTS)
 
-    async def ready(self) -> int:
-        """The base model is all it has."""
-        return 0
-
-    async def stats(self) -> Counters:
-        """Nothing."""
-        return Counters()
-
-    async def load_adapter(self, ref: AdapterRef, make_current: bool = True) -> int:
-        """Never asked: nobody rolls anything out here."""
+    async def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
+        """Never asked: no adapter is loaded here."""
         raise NotImplementedError(f"a sleeper has no adapters, and was given version {ref.version}")
+
+    async def unload(self, version: int) -> None:
+        """Never asked."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Sleep, and say nothing."""
@@ -75,7 +67,7 @@ async def throughput(actors: int, seconds: float) -> float:
 
     async def ask() -> None:
         while True:
-            await pool.generate(GenerationRequest(f"r{next(names)}", (), StudentSampling(), 0))
+            await pool.generate(GenerationRequest(f"r{next(names)}", (), StudentSampling(), 0, 0))
             answered.append(time.monotonic())
 
     try:

@@ -209,7 +209,7 @@ async def feedback_to_answer(options: Any) -> dict[str, float]:
     sampling = StudentSampling(max_tokens=1)
     try:
         await pool.ready()
-        await pool.generate(agent().draft("before", "Soup.", sampling, None))
+        await pool.generate(agent().draft("before", "Soup.", sampling, 0))
         with tempfile.TemporaryDirectory() as folder:
             job = TrainingJob(
                 student=options.model,
@@ -227,7 +227,7 @@ async def feedback_to_answer(options: Any) -> dict[str, float]:
             times.append(time.perf_counter())
             await pool.load_adapter(ref)
             times.append(time.perf_counter())
-            answer = await pool.generate(agent().draft("after", "Soup.", sampling, None))
+            answer = await pool.generate(agent().draft("after", "Soup.", sampling, ref.version))
             times.append(time.perf_counter())
             assert answer.adapter_version == 1
     finally:

@@ -56,8 +56,9 @@ def chat(
     interactive = not text and sys.stdin.isatty()
 
     async def talk() -> None:
-        engine = make_engine(config.student, threads=config.training.threads or os.cpu_count() or 1, adapters=[ref])
+        engine = make_engine(config.student, threads=config.training.threads or os.cpu_count() or 1)
         try:
+            await engine.load(ref)
             if interactive:
                 typer.echo(f"student {config.student.model}, adapter v{ref.version}; end with Ctrl-D", err=True)
             for line in [" ".join(text)] if text else _lines(interactive=interactive):

@@ -211,8 +211,8 @@ class GenerationRequest:
     messages: tuple[Message, ...]
     sampling: StudentSampling
     seed: int
-    adapter: int | None = None
-    """The adapter version to generate with; None takes whichever is current, 0 is the bare base model."""
+    adapter: int
+    """The adapter version to generate with; 0 is the bare base model."""
     beam: int = 0
     """Which of the search's beams is wanted, 0 the best. Requests that differ in id and beam alone share a search."""
 

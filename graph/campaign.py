@@ -65,7 +65,7 @@ async def imitate(state: CampaignState, runtime: Runtime[RunContext]) -> Campaig
     """The student is fine-tuned on the demonstrations; feedback starts from what comes of it."""
     context = runtime.context
     version = await fine_tune_on_demonstrations(context)
-    await context.pool.load_adapter(context.adapter(version), make_current=False)
+    await context.pool.load_adapter(context.adapter(version))
     record_decision(context, version, GateDecision(True, "where feedback starts from"))
     return {"promoted_version": version}
 

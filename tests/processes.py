@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from openmic.cli.app import main
 from openmic.core.records import AdapterRef, Generation, GenerationRequest
 from openmic.training.pool.replica import LOST, Replica
 
-from .training.pool.cheap_worker import until
+from .training.pool.cheap_engine import until
 
 JOURNAL = "KILLING_JOURNAL"
 ONE, ALL = 4, 9
@@ -75,12 +75,12 @@ async def generate(self: Replica, request: GenerationRequest) -> Generation:
     return await send(self, request)
 
 
-async def load_adapter(self: Replica, ref: AdapterRef, *, make_current: bool) -> None:
+async def load_adapter(self: Replica, ref: AdapterRef, *, keep: Collection[int]) -> None:
     replicas.add(self)
-    call = load(self, ref, make_current=make_current)
-    if ref.version == ROUND_S_ADAPTER and "roll-out" not in moments:
-        moments.append("roll-out")
-        await with_kill("roll-out", call, [self])
+    call = load(self, ref, keep=keep)
+    if ref.version == ROUND_S_ADAPTER and "load" not in moments:
+        moments.append("load")
+        await with_kill("load", call, [self])
     else:
         await call
 

@@ -60,8 +60,10 @@ def transcript(run: WholeRun) -> dict[tuple[object, ...], tuple[object, ...]]:
     return found
 
 
-def test_students_were_killed_in_the_middle_of_a_request_all_at_once_and_in_a_roll_out(disturbed: Disturbed) -> None:
-    assert [kill["moment"] for kill in disturbed.kills] == ["one", "all", "roll-out"]
+def test_students_were_killed_during_a_request_all_at_once_and_during_a_load(
+    disturbed: Disturbed,
+) -> None:
+    assert [kill["moment"] for kill in disturbed.kills] == ["one", "all", "load"]
     assert [len(kill["killed"]) for kill in disturbed.kills] == [1, 2, 1]
     assert all(kill["lost"] for kill in disturbed.kills)
     assert len({pid for kill in disturbed.kills for pid in kill["killed"]}) == 4

@@ -14,6 +14,7 @@ from ..rollout.overused import overused_before
 from ..rollout.recording import open_dialogues
 from ..rollout.session import DialogueSession
 from ..rollout.settle import finish_dialogue
+from ..training_data.staleness import promoted_versions
 from .periodic import PeriodicTraining
 
 
@@ -33,8 +34,10 @@ async def collect(context: RunContext, round_number: int, version: int) -> int:
     dialogues = open_dialogues(context, Stage.COLLECT, round_number, examples)
     begun = versions_begun_with(context, round_number)
     for needed in sorted(set(begun.values())):
-        await context.pool.load_adapter(context.adapter(needed), make_current=False)
+        await context.pool.load_adapter(context.adapter(needed))
     await context.pool.load_adapter(context.adapter(training.promoted_version))
+    for promoted in sorted(promoted_versions(context.store, context.origin)):
+        context.pool.promote(promoted)  # those before an interruption too: staleness counts them
     with context.progress.bar(f"round {round_number}: dialogues", len(dialogues), "dialogues") as bar:
 
         async def one(dialogue: Dialogue) -> None:

@@ -30,7 +30,7 @@ async def evaluate(context: RunContext, version: int, split: Split) -> list[Judg
     if found is not None and found.status == "finished":
         return judged_outputs(context.store, evaluation_id)
     context.store.add_new(Evaluation(id=evaluation_id, run_id=context.run.id, adapter_version=version, split=split))
-    await context.pool.load_adapter(context.adapter(version), make_current=False)
+    await context.pool.load_adapter(context.adapter(version))
     inputs = {example.id for example in context.evaluation_inputs(split)}
     wanted = [(example, turns[0]) for example, turns in demonstrations(context, split) if example.id in inputs]
     with context.progress.bar(f"evaluate v{version} ({split})", len(wanted), "inputs") as bar:

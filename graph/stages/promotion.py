@@ -35,7 +35,7 @@ async def train_candidate(context: RunContext, round_number: int, promoted_versi
     async with context.train_gate.training():
         candidate = await fine_tune_on_feedback(context, round_number, promoted_version)
     if candidate is not None:
-        await context.pool.load_adapter(context.adapter(candidate), make_current=False)
+        await context.pool.load_adapter(context.adapter(candidate))
     elif not context.store.count(Training, run_id=context.run.id, stage="round", round=round_number):
         raise TrainingError(f"round {round_number} cannot be learned from: {NOTHING_NEW}")
     return candidate
@@ -51,7 +51,7 @@ async def judge_candidate(context: RunContext, promoted_version: int, candidate:
 
 
 def record_decision(context: RunContext, version: int, decision: GateDecision) -> None:
-    """Record what was decided about an adapter, and why."""
+    """Record what was decided about an adapter, and why; the students keep a promoted one loaded."""
     context.store.update(
         Adapter,
         derive_id(context.run.id, "adapter", version),
@@ -59,5 +59,7 @@ def record_decision(context: RunContext, version: int, decision: GateDecision) -
         reason=decision.reason,
         decided_at=now(),
     )
-    if not decision.promoted:
+    if decision.promoted:
+        context.pool.promote(version)
+    else:
         context.progress.print(f"adapter v{version} rolled back: {decision.reason}")

@@ -189,7 +189,7 @@ def test_a_drafts_seed_follows_from_its_id(task: Task) -> None:
 
 def test_the_student_is_asked_the_same_in_training_as_in_use(task: Task) -> None:
     student = StudentAgent(task, 7)
-    assert student.draft("a", TEXT, SAMPLING, None).messages == student.prompt(TEXT)
+    assert student.draft("a", TEXT, SAMPLING, 0).messages == student.prompt(TEXT)
     assert student.prompt(TEXT) == task.render("student", "draft", input=TEXT)
 
 

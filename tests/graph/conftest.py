@@ -40,15 +40,19 @@ class ScriptedPool:
         self.drafts, self.revisions = drafts, list(revisions or [])
         self.requests: list[GenerationRequest] = []
         self.loaded: list[AdapterRef] = []
+        self.promoted: list[int] = []
 
     async def generate(self, request: GenerationRequest) -> Generation:
         self.requests.append(request)
         revises = any(message.role == "assistant" for message in request.messages)
         text = self.revisions.pop(0) if revises else self.drafts[int(request.id.rpartition(":")[2])]
-        return Generation(request.id, text, (1, 2, 3), 5, request.adapter or 0, "stop", 0.0, 1.0, "script")
+        return Generation(request.id, text, (1, 2, 3), 5, request.adapter, "stop", 0.0, 1.0, "script")
 
-    async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
+    async def load_adapter(self, ref: AdapterRef) -> None:
         self.loaded.append(ref)
+
+    def promote(self, version: int) -> None:
+        self.promoted.append(version)
 
     def stats(self) -> str:
         return f"{len(self.requests)} answered"

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 from openmic.core.records import GenerationRequest, Message, StudentSampling, TrainingExample
-from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.engines.static import BatchGenerator
 
 TEXTS = (
     "The bus was late.",
@@ -25,14 +25,14 @@ def request(
     max_tokens: int = 12,
     num_beams: int = 1,
     beam: int = 0,
-    adapter: int | None = None,
+    adapter: int = 0,
     id: str = "r",  # noqa: A002 - the record's own name
 ) -> GenerationRequest:
     sampling = StudentSampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, num_beams=num_beams)
     return GenerationRequest(id, messages(text), sampling, seed, adapter, beam)
 
 
-def tokens(engine: StaticEngine, requests: Sequence[GenerationRequest]) -> list[tuple[int, ...]]:
+def tokens(engine: BatchGenerator, requests: Sequence[GenerationRequest]) -> list[tuple[int, ...]]:
     return [generation.token_ids for generation in engine.generate(requests)]
 
 

@@ -1,13 +1,13 @@
 """The adapters that are loaded around a student in memory, several at once, one of them selected.
 
-PEFT takes long to build a place for an adapter into every layer, and no time to copy weights into one. So places are
+PEFT takes long to build a slot for an adapter into every layer, and no time to copy weights into one. So slots are
 built for as many adapters as are kept when the first one comes, and an adapter of the same shape takes one over.
 
-Any thread may ask what is loaded. That nobody generates while an adapter is put on or taken off is the engine's care.
+Any thread may ask what is loaded. The engine sees to it that nothing is generated while a slot is filled or emptied.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ NO_SHAPE = ("base_model_name_or_path", "revision", "inference_mode", "peft_versi
 
 
 class ReadAdapter(NamedTuple):
-    """An adapter in memory that is not on the shelf."""
+    """An adapter in memory, in a slot or on its way into one."""
 
     config: Any
     """PEFT's."""
@@ -35,25 +35,24 @@ class ReadAdapter(NamedTuple):
 
     @property
     def shape(self) -> object:
-        """Equal for adapters that can take each other's place."""
+        """Equal for adapters that fit into the same slot."""
         facts = {name: value for name, value in self.config.to_dict().items() if name not in NO_SHAPE}
         return facts, {name: value.shape for name, value in self.weights.items()}
 
 
-class AdapterShelf:
+class AdapterSlots:
     """LoRA adapters by version around one base model; version 0 is the base model and always there."""
 
     def __init__(self, student: LoadedStudent) -> None:
         self._student = student
         self._names: dict[int, str] = {}  # never changed in place, so that others may read it meanwhile
-        self._places: dict[str, ReadAdapter] = {}
-        """What stands in each place; the weights are the model's own tensors."""
+        self._slots: dict[str, ReadAdapter] = {}
+        """What each slot holds, by PEFT's name of it; the weights are the model's own tensors."""
         self._built = 0
         self._lock = threading.Lock()
         self._selected: int | None = None
         self.model: Any = student.model
         """The model to call, with whatever is loaded around it."""
-        self.current = BASE_MODEL
 
     @property
     def loaded(self) -> tuple[int, ...]:
@@ -68,22 +67,22 @@ class AdapterShelf:
         """
         return None if ref.version in self.loaded else read_adapter(verify_adapter(ref))
 
-    def put(self, version: int, adapter: ReadAdapter, leaving: Iterable[int] = ()) -> None:
-        """Load an adapter in place of those that leave.
+    def load(self, version: int, adapter: ReadAdapter, unloading: Iterable[int] = ()) -> None:
+        """Load an adapter, and unload others to make room for it.
 
         Raises:
-            AdapterError: it does not fit the student; it leaves no trace, and nothing leaves.
+            AdapterError: it does not fit the student; it leaves no trace, and nothing is unloaded.
         """
         self._selected = None
-        leaving = list(leaving)
-        vacant = [name for name in self._places if name not in self._names.values()]
-        vacant += [self._names[each] for each in leaving]
-        name = next((name for name in vacant if self._places[name].shape == adapter.shape), None)
+        unloading = list(unloading)
+        vacant = [name for name in self._slots if name not in self._names.values()]
+        vacant += [self._names[each] for each in unloading]
+        name = next((name for name in vacant if self._slots[name].shape == adapter.shape), None)
         if name is None:
             name = self._build(version, adapter)
-        self._keep({}, without=leaving)
+        self._keep({}, without=unloading)
         for key, weight in adapter.weights.items():
-            self._places[name].weights[key].copy_(weight)
+            self._slots[name].weights[key].copy_(weight)
         self._keep({version: name})
         self._clear(adapter.shape)
 
@@ -92,18 +91,13 @@ class AdapterShelf:
         if version in self._names:
             self._keep({version: self._names[version]})
 
-    def surplus(self, keep: set[int], *, incoming: int = 0) -> list[int]:
-        """The least recently used versions beyond those an engine holds.
-
-        Args:
-            keep: Versions that must stay.
-            incoming: Adapters that are about to be put.
-        """
+    def evictable(self, keep: Collection[int]) -> list[int]:
+        """The least recently used versions that have to go for one more adapter; none of `keep` is among them."""
         spare = [version for version in self._names if version not in keep]
-        return spare[: max(0, len(self._names) + incoming - ADAPTERS_KEPT)]
+        return spare[: max(0, len(self._names) + 1 - ADAPTERS_KEPT)]
 
     def remove(self, version: int) -> None:
-        """Let go of a version that nobody uses. Its place stays."""
+        """Unload a version that nobody uses. Its slot stays."""
         self._selected = None
         self._keep({}, without=[version])
 
@@ -113,7 +107,7 @@ class AdapterShelf:
 
     def select(self, version: int) -> None:
         """Generate with that version from now on; one that is not loaded is the base model."""
-        if not self._places or version == self._selected:
+        if not self._slots or version == self._selected:
             return
         if version in self._names:
             self.model.base_model.enable_adapter_layers()
@@ -124,7 +118,7 @@ class AdapterShelf:
 
     def select_by_row(self) -> None:
         """Let each row name its adapter from now on."""
-        if self._places:
+        if self._slots:
             self.model.base_model.enable_adapter_layers()
             self._selected = None
 
@@ -134,11 +128,11 @@ class AdapterShelf:
             self._names = {version: name for version, name in self._names.items() if version not in gone} | last
 
     def _build(self, version: int, adapter: ReadAdapter) -> str:
-        """Build a place for an adapter, or several where there is none yet; returns one of them."""
+        """Build a slot for an adapter, or several where there is none yet; returns one of them."""
         names = []
         try:
-            for _ in range(1 if self._places else ADAPTERS_KEPT):
-                name = f"place{self._built}"
+            for _ in range(1 if self._slots else ADAPTERS_KEPT):
+                name = f"slot{self._built}"
                 self._built += 1
                 names.append(name)
                 self._add(name, adapter)
@@ -162,23 +156,22 @@ class AdapterShelf:
         for key, weight in weights.items():
             if weight.shape != adapter.weights[key].shape:
                 raise ValueError(f"{key!r} is {tuple(adapter.weights[key].shape)} and must be {tuple(weight.shape)}")
-        place = ReadAdapter(adapter.config, {key: weight.detach() for key, weight in weights.items()})
-        self._places[name] = place
+        self._slots[name] = ReadAdapter(adapter.config, {key: weight.detach() for key, weight in weights.items()})
 
     def _clear(self, shape: object) -> None:
-        """Do away with places that are empty and do not suit adapters of the shape that came last."""
+        """Tear down slots that are empty and do not suit adapters of the shape that came last."""
         taken = set(self._names.values())
-        self._tear_down([name for name, place in self._places.items() if name not in taken and place.shape != shape])
+        self._tear_down([name for name, held in self._slots.items() if name not in taken and held.shape != shape])
 
     def _tear_down(self, names: list[str]) -> None:
         for name in names:
-            self._places.pop(name, None)
+            self._slots.pop(name, None)
         present = [name for name in names if name in getattr(self.model, "peft_config", {})]
-        if present and not self._places:
+        if present and not self._slots:
             self.model = self.model.unload()
             return
         for name in present:
-            self.model.set_adapter(next(iter(self._places)), inference_mode=True)  # one in use is never deleted
+            self.model.set_adapter(next(iter(self._slots)), inference_mode=True)  # one in use is never deleted
             self.model.delete_adapter(name)
 
 

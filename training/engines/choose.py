@@ -1,12 +1,10 @@
 """Which engine a student gets, and making it."""
 
 import os
-from collections.abc import Sequence
 from socket import gethostname
 from typing import Literal
 
 from ...core.config import StudentSettings
-from ...core.records import AdapterRef
 from ..student.student import inspect_student, load_student, resolve_device
 from .engine import StudentEngine, refuse_seq2seq
 
@@ -49,36 +47,28 @@ def engine_name(settings: StudentSettings) -> EngineName:
     return "static"
 
 
-def make_engine(settings: StudentSettings, *, threads: int, adapters: Sequence[AdapterRef] = ()) -> StudentEngine:
-    """Load the student with its adapters, the last of which is current. Takes seconds; needs no event loop.
+def make_engine(settings: StudentSettings, *, threads: int) -> StudentEngine:
+    """Load the student and make its engine. Takes seconds; needs no event loop.
 
     Raises:
         ConfigError: as `engine_name`.
         StudentError: as `load_student`.
-        AdapterError: an adapter is broken, or does not fit.
     """
     name, worker = engine_name(settings), f"{gethostname()}/pid-{os.getpid()}"
     if name == "endpoint":
         from .endpoint import EndpointEngine
 
         assert settings.endpoint is not None, "StudentSettings sees to it"
-        return EndpointEngine(settings.model, settings.endpoint, adapters=adapters)
+        return EndpointEngine(settings.model, settings.endpoint)
     student = load_student(settings.model, device=settings.device)
     if name == "continuous":
         from .continuous import ContinuousEngine
 
         return ContinuousEngine(
-            student,
-            max_batch=settings.max_batch,
-            limits=settings.continuous,
-            threads=threads,
-            adapters=adapters,
-            worker=worker,
+            student, max_batch=settings.max_batch, limits=settings.continuous, threads=threads, worker=worker
         )
-    from .static import MicroBatcher
-    from .static_engine import StaticEngine
+    from .static import StaticEngine
 
-    engine = StaticEngine(student, max_batch=settings.max_batch, worker=worker)
-    for ref in adapters:
-        engine.load_adapter(ref)
-    return MicroBatcher(engine, max_batch=settings.max_batch, wait_ms=settings.batch_wait_ms, threads=threads)
+    return StaticEngine(
+        student, max_batch=settings.max_batch, wait_ms=settings.batch_wait_ms, threads=threads, worker=worker
+    )

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from math import ceil
@@ -29,22 +29,22 @@ from ...core.student_settings import ContinuousSettings
 from ..student.student import LoadedStudent
 from ..student.tokenization import render_prompt
 from . import paged_attention
-from .adapter_slots import AdapterShelf, ReadAdapter
+from .adapter_slots import AdapterSlots, ReadAdapter
 from .engine import (
     BASE_MODEL,
     CLOSED,
+    ActiveRequests,
     EngineStats,
-    InFlight,
     generation_of,
+    refuse_base_model,
     refuse_beams,
-    refuse_current,
     refuse_seq2seq,
     refuse_too_long,
     refuse_unloaded,
 )
 from .prefix_sharing import SCHEDULER, request_key
 from .seeded_sampling import uniform_numbers
-from .token_routing import Row, RowSampler, Spans, TokenRouter
+from .token_routing import RequestParams, RowSampler, Spans, TokenRouter
 
 PAGE = 8
 """Tokens whose keys and values are allocated, and shared, together."""
@@ -57,7 +57,6 @@ class ContinuousEngine:
 
     Raises:
         ConfigError: the student is not causal.
-        AdapterError: an adapter is broken, or does not fit.
     """
 
     def __init__(
@@ -67,7 +66,6 @@ class ContinuousEngine:
         max_batch: int,
         limits: ContinuousSettings,
         threads: int,
-        adapters: Sequence[AdapterRef] = (),
         worker: str = "local",
     ) -> None:
         refuse_seq2seq(student.name, student.kind)
@@ -77,23 +75,18 @@ class ContinuousEngine:
         self._limits = limits
         self._threads = threads
         self._worker = worker
-        self._shelf = AdapterShelf(student)
-        self._router = TokenRouter(self._shelf)
+        self._slots = AdapterSlots(student)
+        self._router = TokenRouter(self._slots)
         self._numbers = itertools.count()
         self._loads = itertools.count(1)
         self._load_of = {BASE_MODEL: 0}
-        self._in_flight = InFlight()
+        self._active = ActiveRequests()
         self._replies: set[asyncio.Future[Any]] = set()
         self._swapping = asyncio.Lock()
         self._stats = EngineStats()
-        self._leaving: set[int] = set()
+        self._unloading: set[int] = set()
         self._closed = False
         self._attention = student.model.config._attn_implementation
-        for ref in adapters:
-            adapter = self._shelf.missing(ref)
-            if adapter is not None:
-                self._put(ref.version, adapter)
-            self._shelf.current = ref.version
         self._manager = self._start(max_batch)
 
     def _start(self, max_batch: int) -> Any:
@@ -122,33 +115,28 @@ class ContinuousEngine:
         return manager
 
     @property
-    def current(self) -> int:
-        """The adapter version of requests that name none."""
-        return self._shelf.current
-
-    @property
     def loaded(self) -> tuple[int, ...]:
         """The versions that can be asked for."""
-        return tuple(version for version in self._shelf.loaded if version not in self._leaving)
+        return tuple(version for version in self._slots.loaded if version not in self._unloading)
 
     @property
     def stats(self) -> EngineStats:
         """A copy of the counters."""
-        under_way = self._in_flight.count
+        under_way = self._active.count
         running = min(self._stats.running, under_way)
-        return replace(self._stats, running=running, waiting=under_way - running, busy_s=self._in_flight.busy_s)
+        return replace(self._stats, running=running, waiting=under_way - running, busy_s=self._active.busy_s)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """One generation; it begins with the next step that has room for it."""
         if self._closed:
             raise GenerationError(CLOSED)
-        version = self.current if request.adapter is None else request.adapter
+        version = request.adapter
         refuse_unloaded(version, self.loaded)
         refuse_beams(request, "continuous")
         prompt = render_prompt(self._student, request.messages)
         self._refuse_too_long(request, len(prompt))
-        self._shelf.touch(version)
-        with self._in_flight.one(version):
+        self._slots.touch(version)
+        with self._active.one(version):
             output = await self._output(request, prompt, version)
         self._stats.answered += 1
         self._stats.tokens += len(output.generated_tokens)
@@ -164,31 +152,32 @@ class ContinuousEngine:
             worker=self._worker,
         )
 
-    async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
-        """Verify an adapter beside what is generated, and put its weights in place between two steps."""
+    async def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
+        """Verify an adapter beside what is generated, and copy its weights into a slot between two steps."""
         async with self._swapping:
-            adapter = await asyncio.to_thread(self._shelf.missing, ref)
-            if adapter is not None:
-                self._leaving.update(self._shelf.surplus(self._in_flight.versions | {self.current}, incoming=1))
-                try:
-                    await asyncio.to_thread(self._put, ref.version, adapter)
-                finally:
-                    self._leaving.clear()
-            if make_current:
-                self._shelf.current = ref.version
+            adapter = await asyncio.to_thread(self._slots.missing, ref)
+            if adapter is None:
+                return
+            # Refused from here on, and not only once they are gone: a request that came in while the weights are
+            # copied would otherwise be answered from a slot that another adapter has taken over.
+            self._unloading.update(self._slots.evictable(self._active.versions.union(keep)))
+            try:
+                await asyncio.to_thread(self._put, ref.version, adapter)
+            finally:
+                self._unloading.clear()
 
     async def unload(self, version: int) -> None:
         """Let go of a version once what is in progress with it is answered."""
-        refuse_current(version, self.current)
+        refuse_base_model(version)
         async with self._swapping:
             if version not in self.loaded:
                 return
-            self._leaving.add(version)
+            self._unloading.add(version)
             try:
-                await self._in_flight.drained(version)
+                await self._active.drained(version)
                 await asyncio.to_thread(self._remove)
             finally:
-                self._leaving.clear()
+                self._unloading.clear()
 
     async def close(self) -> None:
         """End at once; whoever waits hears of it."""
@@ -202,7 +191,7 @@ class ContinuousEngine:
 
     async def _output(self, request: GenerationRequest, prompt: list[int], version: int) -> Any:
         sampling, key = request.sampling, request_key(self._load_of[version], next(self._numbers))
-        row = Row(
+        params = RequestParams(
             version,
             len(prompt),
             sampling.temperature,
@@ -218,7 +207,7 @@ class ContinuousEngine:
                 reply.set_result(output)
 
         self._manager.register_result_handler(key, answer)
-        added = self._manager.add_request(prompt, request_id=key, max_new_tokens=sampling.max_tokens, row=row)
+        added = self._manager.add_request(prompt, request_id=key, max_new_tokens=sampling.max_tokens, params=params)
         if added is None:
             await asyncio.to_thread(self._manager.join, time.perf_counter(), LAST_WORDS_S)  # it says why as it ends
             why = self._manager.background_thread_status.fatal_error
@@ -243,19 +232,19 @@ class ContinuousEngine:
             )
 
     def _put(self, version: int, adapter: ReadAdapter) -> None:
-        """Put an adapter in place of those that leave. Raises AdapterError and leaves them all where they are."""
+        """Load an adapter in place of those to be unloaded. Raises AdapterError and leaves all of them loaded."""
         with self._paused():
             try:
                 self._refuse_adapted_output(version, adapter)
                 self._load_of[version] = next(self._loads)  # before the version can be asked for
-                self._shelf.put(version, adapter, self._leaving)
+                self._slots.load(version, adapter, self._unloading)
             finally:
                 self._router.hook()
 
     def _remove(self) -> None:
         with self._paused():
-            for version in self._leaving:
-                self._shelf.remove(version)
+            for version in self._unloading:
+                self._slots.remove(version)
             self._router.hook()
 
     def _refuse_adapted_output(self, version: int, adapter: ReadAdapter) -> None:
@@ -270,9 +259,6 @@ class ContinuousEngine:
     @contextmanager
     def _paused(self) -> Iterator[None]:
         """Stop between two steps for the time of the block."""
-        if not hasattr(self, "_manager"):
-            yield
-            return
         with self._manager.pause():
             began = time.monotonic()
             yield

@@ -11,7 +11,7 @@ What a server draws under a seed, and whether its answers depend on who else ask
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -27,11 +27,11 @@ from .engine import (
     ADAPTERS_KEPT,
     BASE_MODEL,
     CLOSED,
+    ActiveRequests,
     EngineStats,
-    InFlight,
     generation_of,
+    refuse_base_model,
     refuse_beams,
-    refuse_current,
     refuse_unloaded,
 )
 
@@ -42,10 +42,9 @@ class EndpointEngine:
     Raises:
         ConfigError: the student is not causal.
         StudentError: its tokenizer cannot be had.
-        AdapterError: an adapter is broken, or the server does not take it.
     """
 
-    def __init__(self, name: str, settings: StudentEndpointSettings, *, adapters: Sequence[AdapterRef] = ()) -> None:
+    def __init__(self, name: str, settings: StudentEndpointSettings) -> None:
         if inspect_student(name).kind != "causal":
             raise ConfigError(f"student.engine=endpoint serves causal students, which {name!r} is not; take static")
         self._student = LoadedStudent(name, "causal", None, load_tokenizer(name), "endpoint")
@@ -60,23 +59,12 @@ class EndpointEngine:
         self._client = openai.AsyncOpenAI(**options)
         self._administration = openai.OpenAI(**options)
         self._refs: dict[int, AdapterRef] = {}
-        self._leaving: dict[int, asyncio.Future[Any]] = {}
-        self._current = BASE_MODEL
-        self._in_flight = InFlight()
+        self._unloading: dict[int, asyncio.Future[Any]] = {}
+        self._active = ActiveRequests()
         self._swapping = asyncio.Lock()
         self._calls: set[asyncio.Future[Any]] = set()
         self._closed = False
         self._stats = EngineStats()
-        for ref in adapters:
-            if ref.version:
-                self._load(ref)
-                self._refs[ref.version] = ref
-            self._current = ref.version
-
-    @property
-    def current(self) -> int:
-        """The adapter version of requests that name none."""
-        return self._current
 
     @property
     def loaded(self) -> tuple[int, ...]:
@@ -86,19 +74,19 @@ class EndpointEngine:
     @property
     def stats(self) -> EngineStats:
         """A copy of the counters; what waits and what runs is known to the server alone, and all of it runs here."""
-        return replace(self._stats, running=self._in_flight.count, busy_s=self._in_flight.busy_s)
+        return replace(self._stats, running=self._active.count, busy_s=self._active.busy_s)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """One generation, asked for again after errors that pass."""
         if self._closed:
             raise GenerationError(CLOSED)
-        version = self.current if request.adapter is None else request.adapter
+        version = request.adapter
         refuse_unloaded(version, self.loaded)
         refuse_beams(request, "endpoint")
         if version:
             self._refs[version] = self._refs.pop(version)  # the most recently used one stands last
         prompt, began = render_prompt(self._student, request.messages), time.monotonic()
-        with self._in_flight.one(version):
+        with self._active.one(version):
             completion = await self._until_closed(self._complete(request, prompt, self._refs.get(version)))
         choice, eos = completion.choices[0], self._student.tokenizer.eos_token_id
         ids = getattr(choice, "token_ids", None)
@@ -121,28 +109,27 @@ class EndpointEngine:
         )
         return replace(generation, text=choice.text.strip(), finish_reason="stop" if ended else "length")
 
-    async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
-        """Have the server load an adapter; old ones leave it once their requests are answered."""
+    async def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
+        """Have the server load an adapter; old ones are unloaded once their requests are answered."""
         async with self._swapping:
-            if ref.version in self._leaving:  # its name may not be used again while it is on its way out
-                await asyncio.wait([self._leaving[ref.version]])
-            if ref.version and ref.version not in self._refs:
-                await asyncio.to_thread(self._load, ref)
-                self._refs[ref.version] = ref
-                self._stats.count_swap(0.0)  # the server goes on meanwhile
-            if make_current:
-                self._current = ref.version
-            spare = [version for version in self._refs if version not in {self._current, ref.version}]
+            if ref.version in self._unloading:  # its name may not be used again while it is being unloaded
+                await asyncio.wait([self._unloading[ref.version]])
+            if ref.version == BASE_MODEL or ref.version in self._refs:
+                return
+            await asyncio.to_thread(self._load, ref)
+            self._refs[ref.version] = ref
+            self._stats.count_swap(0.0)  # the server goes on meanwhile
+            spare = [version for version in self._refs if version not in {*keep, ref.version}]
             for version in spare[: max(0, len(self._refs) - ADAPTERS_KEPT)]:
-                self._leave(version)
+                self._begin_unloading(version)
 
     async def unload(self, version: int) -> None:
         """Have the server let go of a version once what is in progress with it is answered."""
-        refuse_current(version, self._current)
+        refuse_base_model(version)
         if version in self._refs:
-            self._leave(version)
-        if version in self._leaving:
-            await asyncio.wait([self._leaving[version]])
+            self._begin_unloading(version)
+        if version in self._unloading:
+            await asyncio.wait([self._unloading[version]])
 
     async def close(self) -> None:
         """End at once; whoever waits hears of it. The server keeps the adapters: another may be using them."""
@@ -203,13 +190,13 @@ class EndpointEngine:
         call.add_done_callback(self._calls.discard)
         return call
 
-    def _leave(self, version: int) -> None:
-        leaving = self._keep_going(self._drain_and_unload(version, self._refs.pop(version)))
-        self._leaving[version] = leaving
-        leaving.add_done_callback(lambda _: self._leaving.pop(version))
+    def _begin_unloading(self, version: int) -> None:
+        unloading = self._keep_going(self._drain_and_unload(version, self._refs.pop(version)))
+        self._unloading[version] = unloading
+        unloading.add_done_callback(lambda _: self._unloading.pop(version))
 
     async def _drain_and_unload(self, version: int, ref: AdapterRef) -> None:
-        await self._in_flight.drained(version)
+        await self._active.drained(version)
         try:
             await asyncio.to_thread(self._administer, "unload_lora_adapter", {"lora_name": adapter_name(ref)})
         except openai.APIError:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ ADAPTERS_KEPT = 3
 """Adapters an engine holds at once; the least recently used one is dropped beyond that."""
 CLOSED = "the engine is closed"
 BASE_MODEL = 0
-"""The adapter version that is none."""
+"""The adapter version of the bare base model."""
 
 
 @dataclass(slots=True)
@@ -49,20 +49,17 @@ class EngineStats:
 
 
 class StudentEngine(Protocol):
-    """Generates with any loaded adapter version; used from one event loop, by any number of callers at once.
+    """Generates with the adapter version that a request names, if it is loaded.
 
-    A generation is made with one version from its first token to its last, and says which. The same request to the same
-    adapter gives the same tokens on the same machine, whoever else is asking, where numbers are float32; in bfloat16
-    the size of a batch can tip a close decision.
+    It is used from one event loop, by any number of callers at once. A generation is made with one version from its
+    first token to its last, and says which. The same request to the same adapter gives the same tokens on the same
+    machine, whoever else is asking, except that rounding, which the size of a batch changes, can tip a close decision:
+    hardly ever in float32, now and then in bfloat16.
     """
 
     @property
-    def current(self) -> int:
-        """The adapter version of requests that name none."""
-
-    @property
     def loaded(self) -> tuple[int, ...]:
-        """The versions that can be asked for, 0 (the base model) first."""
+        """The versions that can be asked for: 0, the base model, first; it is always there."""
 
     @property
     def stats(self) -> EngineStats:
@@ -75,8 +72,15 @@ class StudentEngine(Protocol):
             GenerationError: it cannot be answered, for a reason of its own or because the engine is closed.
         """
 
-    async def load_adapter(self, ref: AdapterRef, *, make_current: bool = True) -> None:
+    async def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
         """Verify and load an adapter; no generation in progress is lost, nor changes its version.
+
+        A version that is loaded, and version 0, are left alone. Beyond `ADAPTERS_KEPT` adapters the least recently used
+        one may be dropped.
+
+        Args:
+            ref: The adapter.
+            keep: Versions that must not be dropped for it.
 
         Raises:
             AdapterError: it is broken or does not fit; everything stays as it was.
@@ -86,15 +90,15 @@ class StudentEngine(Protocol):
         """Take no more requests for a version, and let go of it once those in progress are answered.
 
         Raises:
-            AdapterError: it is the current version.
+            AdapterError: it is the base model.
         """
 
     async def close(self) -> None:
         """End; what is in progress or waiting fails with GenerationError. May be called again."""
 
 
-class InFlight:
-    """How many requests of each version are in progress."""
+class ActiveRequests:
+    """Counts the requests in progress, by adapter version."""
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()
@@ -145,10 +149,10 @@ def refuse_unloaded(version: int, loaded: Sequence[int]) -> None:
         raise GenerationError(f"adapter version {version} is not loaded; loaded are {list(loaded)}")
 
 
-def refuse_current(version: int, current: int) -> None:
-    """Raise AdapterError for unloading the version that answers, or the base model."""
-    if version in {current, BASE_MODEL}:
-        raise AdapterError(f"adapter version {version} cannot be unloaded: it is current or the base model")
+def refuse_base_model(version: int) -> None:
+    """Raise AdapterError for unloading the base model."""
+    if version == BASE_MODEL:
+        raise AdapterError("adapter version 0 cannot be unloaded: it is the base model itself")
 
 
 def refuse_seq2seq(name: str, kind: StudentKind) -> None:

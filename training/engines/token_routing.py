@@ -13,13 +13,13 @@ from torch import Tensor
 from transformers import LogitsProcessorList
 from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessorList
 
-from .adapter_slots import AdapterShelf
+from .adapter_slots import AdapterSlots
 from .seeded_sampling import draw
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What one request brings along."""
+class RequestParams:
+    """What a request in a continuous batch is computed with."""
 
     version: int
     prompt_tokens: int
@@ -38,7 +38,7 @@ Spans = list[tuple[int, int]]
 
 
 class RowSampler(ContinuousBatchingLogitsProcessorList):
-    """Stands in for the list of logits processors; requests bring their `Row` as the keyword argument `row`.
+    """Stands in for the list of logits processors; requests bring `RequestParams` as the keyword argument `params`.
 
     Args:
         before_step: Called before every step, in the thread that generates.
@@ -49,7 +49,7 @@ class RowSampler(ContinuousBatchingLogitsProcessorList):
         self._before_step = before_step
         self._greedy = False
         self.tensors_required = 3
-        self.supported_keys = {"row": Row}
+        self.supported_keys = {"params": RequestParams}
         self.do_processing = True
 
     def fill_defaults(self, int32_tensor: Tensor) -> None:
@@ -58,12 +58,12 @@ class RowSampler(ContinuousBatchingLogitsProcessorList):
 
     def prepare_tensor_args(self, requests_in_batch: Sequence[Any], arg_storage: Tensor) -> Tensor:
         """[3, columns] in place: random number, temperature and top-p of each request that gets a token now."""
-        self._before_step([(_row(each).version, each.query_length) for each in requests_in_batch])
+        self._before_step([(_params(each).version, each.query_length) for each in requests_in_batch])
         columns = [
-            (row.uniform_at(each.state.position_offset), row.temperature, row.top_p)
+            (params.uniform_at(each.state.position_offset), params.temperature, params.top_p)
             for each in requests_in_batch
             if each.has_new_token
-            for row in [_row(each)]
+            for params in [_params(each)]
         ]
         self._greedy = all(temperature == 0 for _, temperature, _ in columns)
         if columns and not self._greedy:
@@ -83,18 +83,18 @@ class RowSampler(ContinuousBatchingLogitsProcessorList):
 class TokenRouter:
     """Sends the tokens of a step, all in one row, through the adapters of their requests."""
 
-    def __init__(self, shelf: AdapterShelf) -> None:
-        self._shelf = shelf
+    def __init__(self, slots: AdapterSlots) -> None:
+        self._slots = slots
         self._hooks: list[Any] = []
         self._names: list[str] | None = None
 
     def hook(self) -> None:
-        """Find the layers with adapters; to be called whenever the shelf has changed, while nothing is generated."""
+        """Find the layers with adapters; to be called whenever the slots have changed, while nothing is generated."""
         from peft.tuners.lora import LoraLayer
 
         for handle in self._hooks:
             handle.remove()
-        layers: list[Any] = [module for module in self._shelf.model.modules() if isinstance(module, LoraLayer)]
+        layers: list[Any] = [module for module in self._slots.model.modules() if isinstance(module, LoraLayer)]
         self._hooks = [layer.register_forward_pre_hook(self._before, with_kwargs=True) for layer in layers]
         self._hooks += [layer.register_forward_hook(self._after) for layer in layers]
 
@@ -103,10 +103,10 @@ class TokenRouter:
         versions = {version for version, _ in spans}
         if len(versions) == 1:
             self._names = None
-            self._shelf.select(versions.pop())
+            self._slots.select(versions.pop())
         else:
-            self._names = [name for version, count in spans for name in [self._shelf.name(version)] * count]
-            self._shelf.select_by_row()
+            self._names = [name for version, count in spans for name in [self._slots.name(version)] * count]
+            self._slots.select_by_row()
 
     def _before(self, _: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if self._names is None:
@@ -119,7 +119,7 @@ class TokenRouter:
         return None if self._names is None else output.unsqueeze(0)
 
 
-def _row(future: Any) -> Row:
-    row = future.state.logit_processor_kwargs["row"]
-    assert isinstance(row, Row)
-    return row
+def _params(future: Any) -> RequestParams:
+    params = future.state.logit_processor_kwargs["params"]
+    assert isinstance(params, RequestParams)
+    return params

@@ -1,119 +1,97 @@
-"""The Ray actor around a student's worker: what every pool of students needs, whatever the worker does.
+"""The Ray actor of a student: it holds one engine, in a process of its own.
 
-It bounds how much the worker is given, and tells one life of the process from the next: Ray starts a process that died
-anew without a word, and the new one does not have the adapters that the old one was sent. It imports nothing heavy.
+It bounds how many requests the engine is given, and tells one incarnation of the process from the next: Ray restarts a
+process that died without telling its callers, and the new one lacks the adapters that the old one had loaded. It
+imports nothing heavy, so that the driver need not.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Collection
 from uuid import uuid4
 
+from ...core.config import StudentSettings
 from ...core.errors import GenerationError, OverloadError
 from ...core.records import AdapterRef, Generation, GenerationRequest
+from ..engines.engine import StudentEngine
 from .metrics import BATCH_SIZE, SWAP_PAUSE
 
 
-class Counters(Protocol):
-    """What a worker counts, of which metrics are made; `training.engines.engine.EngineStats` is the real one."""
-
-    batches: int
-    batched_rows: int
-    """Rows of all batches together."""
-    swaps: int
-    last_swap_pause_s: float
-
-
-class Worker(Protocol):
-    """What a host asks of a worker; `training.pool.worker.StudentWorker` is the real one."""
-
-    async def ready(self) -> int:
-        """The current adapter version, once the model is loaded."""
-
-    async def generate(self, request: GenerationRequest) -> Generation:
-        """One generation."""
-
-    async def load_adapter(self, ref: AdapterRef, make_current: bool = True) -> int:
-        """Verify and load an adapter; returns the version that is now current."""
-
-    async def stats(self) -> Counters:
-        """What it has counted so far."""
-
-
-class Loaded(NamedTuple):
-    """What became of loading an adapter."""
-
-    current: int
-    """The version that is now current."""
-    pause_s: float
-    """How long nothing was generated because of it."""
-
-
 class RestartedError(GenerationError):
-    """The process is not the one that the call was meant for: it was started anew since. Nothing was done."""
+    """The process is not the one that the call was meant for: it was restarted since. Nothing was done."""
 
 
-class StudentHost:
-    """One student in its own process. `training.pool.replica` holds its other end."""
+class StudentActor:
+    """One student in its own process. `training.pool.replica` is the driver's end of it."""
 
-    def __init__(self, build: Callable[[], Worker], max_in_flight: int) -> None:
-        self._worker = build()
-        self._max_waiting = max_in_flight
-        self._held = 0
-        self._life = uuid4().hex
+    def __init__(self, build: Callable[[], StudentEngine], max_in_flight: int) -> None:
+        """`build` makes the engine; all it needs is in it, so that Ray can restart the actor."""
+        self._engine = build()
+        self._max_in_flight = max_in_flight
+        self._in_flight = 0
+        self._incarnation = uuid4().hex
         self._batches = self._rows = 0
 
-    async def describe(self) -> tuple[str, int]:
-        """This life of the process, and the current adapter version."""
-        return self._life, await self._worker.ready()
+    async def describe(self) -> str:
+        """Which incarnation of the process this is; answers once the engine is made."""
+        return self._incarnation
 
-    async def outlive(self) -> None:
+    async def wait_for_exit(self) -> None:
         """Never answers: the call fails when the process ends, which tells its caller at once."""
         await asyncio.Event().wait()
 
-    async def generate(self, life: str, request: GenerationRequest) -> Generation:
+    async def generate(self, incarnation: str, request: GenerationRequest) -> Generation:
         """One generation.
 
         Raises:
-            RestartedError: `life` has ended.
+            RestartedError: the process is another than `incarnation`.
             OverloadError: as many requests as may be are here already.
         """
-        self._check(life)
-        if self._held >= self._max_waiting:
+        self._check(incarnation)
+        if self._in_flight >= self._max_in_flight:
             raise OverloadError(
-                f"request {request.id!r} came to a student that holds {self._held} already; raise "
-                f"student.pool.max_in_flight, now {self._max_waiting}, or student.pool.actors"
+                f"request {request.id!r} came to a student that holds {self._in_flight} already; raise "
+                f"student.pool.max_in_flight, now {self._max_in_flight}, or student.pool.actors"
             )
-        self._held += 1
+        self._in_flight += 1
         try:
-            generation = await self._worker.generate(request)
+            generation = await self._engine.generate(request)
         finally:
-            self._held -= 1
-        await self._count_batches()
+            self._in_flight -= 1
+        self._record_batches()
         return generation
 
-    async def load_adapter(self, life: str, ref: AdapterRef, make_current: bool) -> Loaded:
-        """Verify and load an adapter.
+    async def load_adapter(self, incarnation: str, ref: AdapterRef, keep: Collection[int]) -> float:
+        """Verify and load an adapter without dropping the versions in `keep`.
+
+        Returns:
+            For how many seconds nothing was generated because of it; 0 for one that was loaded already.
 
         Raises:
-            RestartedError: `life` has ended.
-            AdapterError: the adapter is broken; what was current still is.
+            RestartedError: the process is another than `incarnation`.
+            AdapterError: the adapter is broken; what was loaded still is.
         """
-        self._check(life)
-        before = (await self._worker.stats()).swaps
-        current = await self._worker.load_adapter(ref, make_current)
-        after = await self._worker.stats()
+        self._check(incarnation)
+        before = self._engine.stats.swaps
+        await self._engine.load(ref, keep=keep)
+        after = self._engine.stats
         if after.swaps == before:
-            return Loaded(current, 0.0)
+            return 0.0
         SWAP_PAUSE.record(after.last_swap_pause_s)
-        return Loaded(current, after.last_swap_pause_s)
+        return after.last_swap_pause_s
 
-    async def _count_batches(self) -> None:
-        counters = await self._worker.stats()
-        if counters.batches > self._batches:
-            BATCH_SIZE.record((counters.batched_rows - self._rows) / (counters.batches - self._batches))
-            self._batches, self._rows = counters.batches, counters.batched_rows
+    def _record_batches(self) -> None:
+        stats = self._engine.stats
+        if stats.batches > self._batches:
+            BATCH_SIZE.record((stats.batched_rows - self._rows) / (stats.batches - self._batches))
+            self._batches, self._rows = stats.batches, stats.batched_rows
 
-    def _check(self, life: str) -> None:
-        if life != self._life:
-            raise RestartedError("the student's process was started anew; it has to be given its adapters first")
+    def _check(self, incarnation: str) -> None:
+        if incarnation != self._incarnation:
+            raise RestartedError("the student's process was restarted; it has to be given its adapters first")
+
+
+def configured_engine(settings: StudentSettings, threads: int) -> StudentEngine:
+    """The engine that the settings name; imports what it needs only here, in the actor's process."""
+    from ..engines.choose import make_engine
+
+    return make_engine(settings, threads=threads)

@@ -1,98 +1,96 @@
 """Which adapters the students are to have, and how a new one gets to all of them while they go on answering.
 
-An adapter is verified and loaded everywhere before it becomes current anywhere, and then becomes current on one student
-after the other. A broken one is refused by the first that looks at it, and what was current still is.
+An adapter is loaded on one student after the other, so that most of them answer meanwhile. A broken one is refused by
+the first that verifies it; requests name their version, so nothing asks for one that is not loaded everywhere.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 
-from ...core.errors import AdapterError, OpenmicError
+from ...core.errors import AdapterError
 from ...core.records import NO_ADAPTER, AdapterRef
 from .replica import LOST, Replica
 
 RESTORED = 3
-"""How many of the newest adapters a restarted student is given; engines do not hold many more."""
+"""How many adapters a restarted student is given; engines do not hold many more."""
 
 
-class RollOut:
-    """The adapters of a pool. One roll-out, or one student catching up, at a time."""
+class AdapterSync:
+    """The adapters of a pool. One adapter is loaded, or one restarted student brought up to date, at a time."""
 
-    def __init__(self, adapters: Sequence[AdapterRef], on_lost: Callable[[Replica, str], None]) -> None:
-        """`adapters` are those that students are given before they serve, the last one current.
-
-        `on_lost` is told of a student that died meanwhile, and in which of its process's lives.
-        """
-        self._known = {ref.version: ref for ref in (NO_ADAPTER, *adapters)}
-        self.current = (NO_ADAPTER, *adapters)[-1]
-        """What every student that serves has, or is about to have."""
-        self._on_lost = on_lost
+    def __init__(self, on_death: Callable[[Replica, str], None]) -> None:
+        """`on_death` is told of a student that died meanwhile, and in which incarnation of its process."""
+        self._known: dict[int, AdapterRef] = {}  # the most recently loaded or asked for stands last
+        self._promoted: list[int] = [NO_ADAPTER.version]
+        self._on_death = on_death
         self._one_at_a_time = asyncio.Lock()
 
     @property
-    def known(self) -> list[AdapterRef]:
-        """The newest adapters, the current one last: what a student that was started anew is given."""
-        others = [ref for ref in self._known.values() if ref.version not in {0, self.current.version}]
-        return [*others[-RESTORED + 1 :], self.current]
+    def promoted(self) -> int:
+        """The version that was promoted last, which no student drops; at first 0, the base model."""
+        return self._promoted[-1]
 
-    async def to_all(self, replicas: Sequence[Replica], ref: AdapterRef, *, make_current: bool) -> bool:
+    def promote(self, version: int) -> None:
+        """Note that a version is the promoted one from now on."""
+        if version != self.promoted:
+            self._promoted.append(version)
+
+    def staleness(self, version: int) -> int:
+        """How many versions were promoted that are newer than this one. A candidate that waits is not stale."""
+        return len({promoted for promoted in self._promoted if promoted > version})
+
+    def touch(self, version: int) -> None:
+        """Note that a version is asked for: a restarted student is given those that were asked for last."""
+        if version in self._known:
+            self._known[version] = self._known.pop(version)
+
+    @property
+    def needed(self) -> list[AdapterRef]:
+        """What a restarted student is given: the adapters that were in use last, and the promoted one at the end."""
+        others = [ref for version, ref in self._known.items() if version != self.promoted]
+        if self.promoted in self._known:
+            return [*others[1 - RESTORED :], self._known[self.promoted]]
+        return others[-RESTORED:]
+
+    async def load_everywhere(self, replicas: Sequence[Replica], ref: AdapterRef) -> bool:
         """Load an adapter on every replica that serves; returns whether there was any.
 
         Raises:
-            AdapterError: the adapter is broken, or a student cannot read it. What was current is current everywhere.
+            AdapterError: the adapter is broken, or a student cannot read it. The pool does not know it then.
         """
         async with self._one_at_a_time:
-            loaded = await self._each(replicas, ref, make_current=False)
-            if not loaded:
-                return False
-            self._known.pop(ref.version, None)
-            self._known[ref.version] = ref
-            if make_current:
-                await self._switch(loaded, ref)
-            return True
+            loaded = False
+            for replica in list(replicas):
+                if not replica.serving:
+                    continue
+                incarnation = replica.incarnation
+                try:
+                    await replica.load_adapter(ref, keep=[self.promoted])
+                except LOST:
+                    # It is given what it lacks by `sync_replica`, once it is back.
+                    self._on_death(replica, incarnation)
+                else:
+                    loaded = True
+            if loaded:
+                self._known.pop(ref.version, None)
+                self._known[ref.version] = ref
+            return loaded
 
-    async def catch_up(self, replica: Replica) -> None:
-        """Give a student that was started anew what the others have, and let it serve. Raises what its calls raise.
+    async def sync_replica(self, replica: Replica) -> None:
+        """Load what the others have on a replica that was restarted, and let it serve. Raises what its calls raise.
 
         Others wait for it only at the end, while it is given what came to the others in the meantime.
         """
-        given = self.known
-        if replica.version != given[-1].version or len(given) > 1:
-            await self._give(replica, given, current=given[-1])
+        given = self.needed
+        await self._load(replica, given)
         async with self._one_at_a_time:
-            late = [ref for ref in self.known if ref not in given or ref == self.current != given[-1]]
-            await self._give(replica, late, current=self.current)
+            await self._load(replica, [ref for ref in self.needed if ref not in given])
             replica.serve()
 
-    @staticmethod
-    async def _give(replica: Replica, refs: Sequence[AdapterRef], *, current: AdapterRef) -> None:
+    async def _load(self, replica: Replica, refs: Sequence[AdapterRef]) -> None:
         for ref in refs:
             try:
-                await replica.load_adapter(ref, make_current=ref == current)
+                await replica.load_adapter(ref, keep=[self.promoted])
             except AdapterError:
-                if ref == current:
-                    raise  # of the others it is enough that who asks for one hears that it is not there
-
-    async def _switch(self, replicas: Sequence[Replica], ref: AdapterRef) -> None:
-        before, self.current = self.current, ref
-        try:
-            await self._each(replicas, ref, make_current=True)
-        except OpenmicError:
-            self.current = before
-            await self._each([one for one in replicas if one.version != before.version], before, make_current=True)
-            raise
-
-    async def _each(self, replicas: Sequence[Replica], ref: AdapterRef, *, make_current: bool) -> list[Replica]:
-        """Load on one after the other; returns those that have it. One whose process is lost will catch up."""
-        loaded = []
-        for replica in list(replicas):
-            if not replica.serving:
-                continue
-            life = replica.life
-            try:
-                await replica.load_adapter(ref, make_current=make_current)
-            except LOST:
-                self._on_lost(replica, life)
-            else:
-                loaded.append(replica)
-        return loaded
+                if ref.version == self.promoted:
+                    raise  # of the others it is enough that whoever asks for one hears that it is not there

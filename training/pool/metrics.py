@@ -57,7 +57,7 @@ SWAP_PAUSE = Metric(
 STALENESS = Metric(
     "openmic_adapter_staleness",
     "histogram",
-    "By how many versions the adapter of an answer was older than the current one when the answer came.",
+    "How many versions newer than an answer's adapter had been promoted when the answer came.",
     boundaries=(0.5, 1.5, 2.5, 4.5, 8.5),
 )
 METRICS = (QUEUE_DEPTH, BATCH_SIZE, TOKENS, UTILISATION, SWAP_PAUSE, STALENESS)

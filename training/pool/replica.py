@@ -3,14 +3,15 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import StrEnum
 from typing import Any
 
 from ...core.errors import GenerationError
 from ...core.pool_settings import PoolSettings
 from ...core.records import AdapterRef, Generation, GenerationRequest
-from .actor import Loaded, RestartedError, StudentHost, Worker
+from ..engines.engine import StudentEngine
+from .actor import RestartedError, StudentActor
 from .remote import ActorLostError, call, end
 
 CONTROL_CALLS = 16
@@ -31,7 +32,7 @@ class ReplicaState(StrEnum):
     STALE = "stale"
     """Its process answers, and may lack adapters."""
     HEALTHY = "healthy"
-    """It has the current adapter version, and serves."""
+    """It has the adapters that it needs, and serves."""
     DRAINING = "draining"
     """It answers what it has and will then be let go."""
     GONE = "gone"
@@ -41,7 +42,7 @@ class ReplicaState(StrEnum):
 class Replica:
     """One student actor. Needs a running Ray session."""
 
-    def __init__(self, number: int, build: Callable[[], Worker], settings: PoolSettings) -> None:
+    def __init__(self, number: int, build: Callable[[], StudentEngine], settings: PoolSettings) -> None:
         self._build, self._settings = build, settings
         self._actor: Any = self._new_actor()
         self.number = number
@@ -49,21 +50,19 @@ class Replica:
         self.has_served = False
         """Whether it ever did: then what it is made from is sound, and what fails later may pass."""
         self.in_flight = 0
-        self.version = 0
-        """The adapter version that is current on it."""
-        self.life = ""
-        """Which life of its process it is known by; calls meant for another are refused."""
+        self.incarnation = ""
+        """Which incarnation of its process it is known by; calls meant for another are refused."""
         self.pauses: deque[float] = deque(maxlen=PAUSES_KEPT)
         """How long, in seconds, nothing was generated on it for each adapter it was given, the newest last."""
         self._busy_seconds = 0.0
         self._busy_since = 0.0
-        self._lost = asyncio.Event()
+        self._dead = asyncio.Event()
 
     def _new_actor(self) -> Any:
         import ray
 
         settings = self._settings
-        actor = ray.remote(StudentHost).options(
+        actor = ray.remote(StudentActor).options(
             num_cpus=settings.cpus_per_actor,
             num_gpus=settings.gpus_per_actor,
             resources=settings.resources,
@@ -75,7 +74,7 @@ class Replica:
         return actor.remote(self._build, settings.max_in_flight)
 
     def __repr__(self) -> str:
-        return f"<Replica {self.number}: {self.state}, {self.in_flight} in flight, v{self.version}>"
+        return f"<Replica {self.number}: {self.state}, {self.in_flight} in flight>"
 
     @property
     def serving(self) -> bool:
@@ -83,15 +82,15 @@ class Replica:
         return self.state is ReplicaState.HEALTHY
 
     def serve(self) -> None:
-        """It has what the others have, and is given work from now on."""
+        """Note that it has what the others have; it is given work from now on."""
         self.state = ReplicaState.HEALTHY
         self.has_served = True
-        self._lost.clear()
+        self._dead.clear()
 
-    def lose(self) -> None:
-        """A call to it was lost: it is given no work until it has answered again."""
+    def mark_dead(self) -> None:
+        """Note that a call to it was lost: it is given no work until it has answered again."""
         self.state = ReplicaState.DEAD
-        self._lost.set()
+        self._dead.set()
 
     def take(self) -> None:
         """Count one more request in flight."""
@@ -111,13 +110,13 @@ class Replica:
         return self._busy_seconds + (time.monotonic() - self._busy_since if self.in_flight else 0.0)
 
     async def describe(self) -> None:
-        """Wait until its process answers, and learn which life of it that is. Raises ActorLostError."""
-        self.life, self.version = await call(self._actor.describe.remote(), GenerationError)
+        """Wait until its process answers, and learn which incarnation that is. Raises ActorLostError."""
+        self.incarnation = await call(self._actor.describe.remote(), GenerationError)
 
-    async def outlive(self) -> None:
+    async def wait_for_exit(self) -> None:
         """Wait until its process has ended or any call to it was lost, and then raise ActorLostError."""
-        ending = asyncio.ensure_future(call(self._actor.outlive.remote(), GenerationError))
-        losing = asyncio.ensure_future(self._lost.wait())
+        ending = asyncio.ensure_future(call(self._actor.wait_for_exit.remote(), GenerationError))
+        losing = asyncio.ensure_future(self._dead.wait())
         try:
             await asyncio.wait({ending, losing}, return_when=asyncio.FIRST_COMPLETED)
             if ending.done():
@@ -130,18 +129,23 @@ class Replica:
             await asyncio.gather(ending, losing, return_exceptions=True)
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        """One generation. Raises ActorLostError, RestartedError, OverloadError and what the worker raised."""
-        generation = await call(self._actor.generate.remote(self.life, request), GenerationError)
+        """One generation. Raises ActorLostError, RestartedError, OverloadError and what the engine raised."""
+        generation = await call(self._actor.generate.remote(self.incarnation, request), GenerationError)
         assert isinstance(generation, Generation)
         return generation
 
-    async def load_adapter(self, ref: AdapterRef, *, make_current: bool) -> None:
-        """Have it verify and load an adapter. Raises ActorLostError, RestartedError and AdapterError."""
-        loaded: Loaded = await call(self._actor.load_adapter.remote(self.life, ref, make_current), GenerationError)
-        self.version = loaded.current
-        self.pauses.append(loaded.pause_s)
+    async def load_adapter(self, ref: AdapterRef, *, keep: Collection[int]) -> None:
+        """Have it verify and load an adapter, and drop none of `keep` for it.
 
-    def renew(self) -> None:
+        Raises:
+            ActorLostError: its process ended.
+            RestartedError: its process was restarted.
+            AdapterError: the adapter is broken.
+        """
+        pause_s: float = await call(self._actor.load_adapter.remote(self.incarnation, ref, keep), GenerationError)
+        self.pauses.append(pause_s)
+
+    def replace(self) -> None:
         """Have another actor in place of one that Ray will not start again."""
         end(self._actor)
         self._actor = self._new_actor()

@@ -100,7 +100,7 @@ class Router:
 
     @staticmethod
     def _emptied(futures: "deque[Any] | list[Any]") -> list[asyncio.Future[Any]]:
-        """Those of them that are still waited for; the collection is empty afterwards."""
+        """Drain `futures`, returning the pending ones."""
         open_ones = [future for future in futures if not future.done()]
         futures.clear()
         return open_ones

@@ -13,8 +13,9 @@ class PoolStats:
     """The pool at one moment."""
 
     actors: int
-    """Those that there are, whether they serve or not."""
+    """All there are, whether they may be given work or not."""
     serving: int
+    """Actors that may be given work."""
     in_flight: int
     waiting: int
     """Requests that no student has room for yet."""
@@ -22,8 +23,7 @@ class PoolStats:
     """Over the last interval that was measured."""
     utilisation: float
     """Mean share of that interval in which a student had anything to do, from 0 to 1."""
-    version: int
-    """The current adapter version."""
+    promoted_version: int
     swap_pauses: tuple[tuple[float, ...], ...] = ()
     """Of each student, for how many seconds it generated nothing each time it was given an adapter."""
 
@@ -33,7 +33,7 @@ class PoolStats:
         waiting = f" + {self.waiting} waiting" if self.waiting else ""
         return (
             f"{students}, {self.in_flight} in flight{waiting}, {self.tokens_per_second:.0f} tokens/s, "
-            f"{self.utilisation:.0%} busy, adapter v{self.version}"
+            f"{self.utilisation:.0%} busy, adapter v{self.promoted_version}"
         )
 
 
@@ -48,10 +48,10 @@ class Meter:
         self._busy: dict[int, float] = {}
 
     def answered(self, tokens: int, staleness: int) -> None:
-        """One generation, and by how many versions its adapter was behind."""
+        """Count one generation, made with an adapter that so many promoted versions are newer than."""
         self._tokens += tokens
         TOKENS.record(tokens)
-        STALENESS.record(max(0, staleness))
+        STALENESS.record(staleness)
 
     def measure(self, replicas: Sequence[Replica], waiting: int) -> None:
         """End an interval and begin the next one."""

@@ -219,6 +219,8 @@ def test_students_generate_during_a_training_where_it_is_overlapped_and_only_the
     assert store.count(Dialogue, status="finished") == len(EXAMPLES)
     trainings = store.select(Training, order_by="adapter_version")
     assert trainings
+    promoted = [row.version for row in store.select(Adapter, status="promoted", order_by="version")]
+    assert pool.promoted == promoted  # of which the pool makes the metric of staleness
     stalenesses = [training.metrics["staleness"] for training in trainings]
     assert sum(count for lag in stalenesses for count in lag.values()) == sum(
         training.examples for training in trainings

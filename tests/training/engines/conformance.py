@@ -12,14 +12,14 @@ from openmic.core.errors import AdapterError, GenerationError
 from openmic.core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest
 from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.engines.engine import ADAPTERS_KEPT, StudentEngine
-from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.engines.static import BatchGenerator
 from openmic.training.student.tokenization import render_prompt
 
 from ..conftest import BuildStudent, random_adapter
 from ..factories import TEXTS, request
 
-BuildEngine = Callable[[Sequence[AdapterRef]], StudentEngine]
-"""Makes an engine around the llama student, with adapters to begin with."""
+BuildEngine = Callable[[], StudentEngine]
+"""Makes an engine around the llama student."""
 
 COUNT = 20
 MIXED = [
@@ -31,12 +31,14 @@ MIXED = [
 
 
 def scenario(build: BuildEngine, *adapters: AdapterRef) -> Callable[[Callable[[StudentEngine], Awaitable[None]]], None]:
-    """Runs a test's coroutine with an engine, which is closed in the end."""
+    """Runs a test's coroutine with an engine that has the adapters, and that is closed in the end."""
 
     def run(test: Callable[[StudentEngine], Awaitable[None]]) -> None:
         async def whole() -> None:
-            engine = build(adapters)
+            engine = build()
             try:
+                for ref in adapters:
+                    await engine.load(ref)
                 await asyncio.wait_for(test(engine), 60)
             finally:
                 await engine.close()
@@ -66,16 +68,15 @@ class Conformance:
         return [each.token_ids if self.tells_tokens else each.text for each in generations]
 
     @pytest.fixture
-    def reference(self, student: BuildStudent, adapters: list[AdapterRef]) -> StaticEngine:
+    def reference(self, student: BuildStudent, adapters: list[AdapterRef]) -> BatchGenerator:
         """What to compare with: batches without an engine around them. Versions 0 to 3 are loaded."""
-        engine = StaticEngine(student("llama"), max_batch=64)
+        engine = BatchGenerator(student("llama"), max_batch=64)
         for ref in adapters[:3]:
-            engine.load_adapter(ref)
-        engine.load_adapter(NO_ADAPTER)
+            engine.load(ref)
         return engine
 
     def test_a_request_gets_the_same_text_alone_and_in_any_company(
-        self, build: BuildEngine, reference: StaticEngine
+        self, build: BuildEngine, reference: BatchGenerator
     ) -> None:
         expected = reference.generate(MIXED)
 
@@ -88,7 +89,7 @@ class Conformance:
                 assert self.said(found) == self.said(expected)
 
     def test_an_answer_tells_what_it_answers(
-        self, build: BuildEngine, student: BuildStudent, reference: StaticEngine
+        self, build: BuildEngine, student: BuildStudent, reference: BatchGenerator
     ) -> None:
         llama, expected = student("llama"), reference.generate(MIXED)
 
@@ -103,7 +104,7 @@ class Conformance:
                 assert found.worker
 
     def test_texts_end_at_their_own_limit_or_by_themselves(
-        self, build: BuildEngine, student: BuildStudent, reference: StaticEngine
+        self, build: BuildEngine, student: BuildStudent, reference: BatchGenerator
     ) -> None:
         asked = [
             request(TEXTS[seed % 4], seed=seed, temperature=2.0, max_tokens=1 + seed % 40, id=f"r{seed}")
@@ -121,7 +122,7 @@ class Conformance:
                 assert len(found.token_ids) <= each.sampling.max_tokens or not self.tells_tokens
 
     def test_versions_answer_side_by_side(
-        self, build: BuildEngine, adapters: list[AdapterRef], reference: StaticEngine
+        self, build: BuildEngine, adapters: list[AdapterRef], reference: BatchGenerator
     ) -> None:
         asked = [request(TEXTS[i % 4], seed=i, adapter=i % 3, max_tokens=10 + i, id=f"r{i}") for i in range(18)]
         expected = reference.generate(asked)
@@ -129,17 +130,15 @@ class Conformance:
 
         @scenario(build, *adapters[:2])
         async def test(engine: StudentEngine) -> None:
-            assert engine.current == 2
             assert set(engine.loaded) == {0, 1, 2}
             found = await ask(engine, asked)
             assert [each.adapter_version for each in found] == [0, 1, 2] * 6
             assert self.said(found) == self.said(expected)
-            assert (await engine.generate(request())).adapter_version == 2
 
     def test_a_version_that_is_not_loaded_is_refused_and_disturbs_nobody(
         self, build: BuildEngine, adapters: list[AdapterRef]
     ) -> None:
-        asked = [request(seed=i, adapter=7 if i == 2 else None, id=f"r{i}") for i in range(5)]
+        asked = [request(seed=i, adapter=7 if i == 2 else i % 2, id=f"r{i}") for i in range(5)]
 
         @scenario(build, adapters[0])
         async def test(engine: StudentEngine) -> None:
@@ -152,11 +151,13 @@ class Conformance:
         self, build: BuildEngine, student: BuildStudent, adapters: list[AdapterRef]
     ) -> None:
         llama = student("llama")
-        asked = [request(text, temperature=0.0, max_tokens=20) for text in TEXTS]
+
+        def asked(version: int) -> list[GenerationRequest]:
+            return [request(text, temperature=0.0, max_tokens=20, adapter=version) for text in TEXTS]
 
         def plain(model: Any) -> list[object]:
             texts: list[object] = []
-            for each in asked:
+            for each in asked(0):
                 prompt = torch.tensor([render_prompt(llama, each.messages)])
                 with torch.no_grad():
                     made = model.generate(
@@ -180,42 +181,41 @@ class Conformance:
         @scenario(build)
         async def test(engine: StudentEngine) -> None:
             for version in order:
-                await engine.load_adapter(adapters[version - 1] if version else NO_ADAPTER)
-                found = await ask(engine, asked)
+                await engine.load(adapters[version - 1] if version else NO_ADAPTER)
+                found = await ask(engine, asked(version))
                 assert {each.adapter_version for each in found} == {version}
                 assert self.said(found) == expected[version]
 
     def test_swaps_under_load_lose_nothing_and_mix_nothing(
-        self, build: BuildEngine, adapters: list[AdapterRef], reference: StaticEngine
+        self, build: BuildEngine, adapters: list[AdapterRef], reference: BatchGenerator
     ) -> None:
-        asked = [request(TEXTS[i % 4], seed=i, max_tokens=20, id=f"r{i}") for i in range(COUNT)]
-        expected: dict[int, list[Generation]] = {}
-        for version in range(4):
-            reference.load_adapter(adapters[version - 1] if version else NO_ADAPTER)
-            expected[version] = reference.generate(asked)
+        asked = {
+            version: [request(TEXTS[i % 4], seed=i, max_tokens=20, adapter=version, id=f"r{i}") for i in range(COUNT)]
+            for version in range(4)
+        }
+        expected = {version: reference.generate(each) for version, each in asked.items()}
 
         @scenario(build)
         async def test(engine: StudentEngine) -> None:
             running: list[asyncio.Task[Generation]] = []
             for version in range(4):
                 if version:
-                    await engine.load_adapter(adapters[version - 1])
-                running += [asyncio.create_task(engine.generate(each)) for each in asked]
-                await asyncio.wait(running[-len(asked) :], return_when=asyncio.FIRST_COMPLETED)
+                    await engine.load(adapters[version - 1])
+                running += [asyncio.create_task(engine.generate(each)) for each in asked[version]]
+                await asyncio.wait(running[-COUNT:], return_when=asyncio.FIRST_COMPLETED)
             found = await asyncio.gather(*running)
-            assert [each.request_id for each in found] == [each.id for each in asked] * 4
-            for i, generation in enumerate(found):
-                assert self.said([generation]) == self.said([expected[generation.adapter_version][i % COUNT]])
-            assert {each.adapter_version for each in found} >= {0, 3}
+            assert [each.request_id for each in found] == [f"r{i}" for i in range(COUNT)] * 4
+            assert [each.adapter_version for each in found] == [v for v in range(4) for _ in range(COUNT)]
+            assert self.said(found) == self.said([each for version in range(4) for each in expected[version]])
             assert engine.stats.swaps == 3
 
-    def test_a_broken_adapter_leaves_the_old_one_serving(
+    def test_a_broken_adapter_leaves_the_others_as_they_were(
         self,
         build: BuildEngine,
         student: BuildStudent,
         adapters: list[AdapterRef],
         misfit: AdapterRef,
-        reference: StaticEngine,
+        reference: BatchGenerator,
         tmp_path: Path,
     ) -> None:
         altered = commit_adapter(random_adapter(student("llama").model, "causal", seed=5), tmp_path, 5, {"parent": 0})
@@ -226,18 +226,17 @@ class Conformance:
         @scenario(build)
         async def test(engine: StudentEngine) -> None:
             for before in (NO_ADAPTER, adapters[0]):
-                await engine.load_adapter(before)
+                await engine.load(before)
                 with pytest.raises(AdapterError, match="was altered"):
-                    await engine.load_adapter(altered)
+                    await engine.load(altered)
                 with pytest.raises(AdapterError, match="adapter version 9 does not load"):
-                    await engine.load_adapter(misfit)
-                assert engine.current == before.version
-                assert (await engine.generate(request())).adapter_version == before.version
+                    await engine.load(misfit)
+                assert set(engine.loaded) == {0, before.version}
             assert self.said(await ask(engine, asked)) == expected
             with pytest.raises(GenerationError, match="not loaded"):
                 await engine.generate(request(adapter=9))
 
-    def test_prompts_may_be_empty_or_long(self, build: BuildEngine, reference: StaticEngine) -> None:
+    def test_prompts_may_be_empty_or_long(self, build: BuildEngine, reference: BatchGenerator) -> None:
         asked = [request(text, seed=2, max_tokens=15) for text in ("", TEXTS[1] * 40, TEXTS[1] * 30, TEXTS[0])]
         expected = reference.generate(asked)
         assert max(each.prompt_tokens for each in expected) > 700
@@ -257,7 +256,7 @@ class Conformance:
             assert isinstance(found[0], Generation)
             assert isinstance(found[2], Generation)
 
-    def test_a_caller_that_gives_up_frees_its_place(self, build: BuildEngine, reference: StaticEngine) -> None:
+    def test_a_caller_that_gives_up_frees_its_place(self, build: BuildEngine, reference: BatchGenerator) -> None:
         asked = [request(TEXTS[i % 4], seed=i, max_tokens=30, id=f"r{i}") for i in range(8)]
         expected = reference.generate(asked)
 
@@ -296,16 +295,14 @@ class Conformance:
             found = await ask(engine, [request(seed=1), request(seed=2)])
             assert found[0].token_ids != found[1].token_ids
 
-    def test_loading_makes_current_unless_told_otherwise(self, build: BuildEngine, adapters: list[AdapterRef]) -> None:
+    def test_what_is_loaded_is_not_loaded_again(self, build: BuildEngine, adapters: list[AdapterRef]) -> None:
         @scenario(build, adapters[0])
         async def test(engine: StudentEngine) -> None:
-            await engine.load_adapter(adapters[1], make_current=False)
-            assert engine.current == 1
-            assert (await engine.generate(request(adapter=2))).adapter_version == 2
-            await engine.load_adapter(adapters[1])
-            assert engine.current == 2
-            await engine.load_adapter(NO_ADAPTER)
-            assert engine.current == 0
+            swaps = engine.stats.swaps
+            for ref in (adapters[0], NO_ADAPTER):
+                await engine.load(ref)
+            assert set(engine.loaded) == {0, 1}
+            assert engine.stats.swaps == swaps
 
     def test_the_least_recently_used_version_is_dropped(self, build: BuildEngine, adapters: list[AdapterRef]) -> None:
         @scenario(build, *adapters[:3])
@@ -313,15 +310,23 @@ class Conformance:
             assert len(engine.loaded) == 1 + ADAPTERS_KEPT
             await ask(engine, [request(adapter=1)])
             await ask(engine, [request(adapter=3)])
-            await engine.load_adapter(adapters[3])
+            await engine.load(adapters[3])
             assert set(engine.loaded) == {0, 1, 3, 4}
             with pytest.raises(GenerationError, match="adapter version 2 is not loaded"):
                 await engine.generate(request(adapter=2))
-            await engine.load_adapter(adapters[1])
-            assert (await engine.generate(request())).adapter_version == 2
+            await engine.load(adapters[1])
+            assert (await engine.generate(request(adapter=2))).adapter_version == 2
+
+    def test_a_version_that_is_to_be_kept_is_not_dropped(self, build: BuildEngine, adapters: list[AdapterRef]) -> None:
+        @scenario(build, *adapters[:3])
+        async def test(engine: StudentEngine) -> None:
+            await ask(engine, [request(adapter=2)])
+            await ask(engine, [request(adapter=3)])
+            await engine.load(adapters[3], keep=[1])
+            assert set(engine.loaded) == {0, 1, 3, 4}
 
     def test_a_version_is_unloaded_after_its_requests_are_answered(
-        self, build: BuildEngine, adapters: list[AdapterRef], reference: StaticEngine
+        self, build: BuildEngine, adapters: list[AdapterRef], reference: BatchGenerator
     ) -> None:
         asked = [request(TEXTS[i % 4], seed=i, adapter=1, max_tokens=30, id=f"r{i}") for i in range(6)]
         expected = reference.generate(asked)
@@ -336,13 +341,11 @@ class Conformance:
             with pytest.raises(GenerationError, match="adapter version 1 is not loaded"):
                 await engine.generate(request(adapter=1))
             await engine.unload(1)
-            for version in (0, 2):
-                with pytest.raises(AdapterError, match="cannot be unloaded"):
-                    await engine.unload(version)
-            await engine.load_adapter(NO_ADAPTER)
+            with pytest.raises(AdapterError, match="cannot be unloaded"):
+                await engine.unload(0)
             await engine.unload(2)
             assert list(engine.loaded) == [0]
-            same = reference.generate([request(seed=8, adapter=0)])
+            same = reference.generate([request(seed=8)])
             assert self.said([await engine.generate(request(seed=8))]) == self.said(same)
 
     def test_when_it_is_closed_those_who_wait_hear_of_it(self, build: BuildEngine) -> None:

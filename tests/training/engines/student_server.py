@@ -1,7 +1,7 @@
 """A student server that speaks vLLM's and SGLang's documented calls in front of a real tiny model.
 
 vLLM and SGLang themselves need a GPU; what is tested against this server is that openmic makes their calls as they are
-documented and understands their answers. What it generates is what `StaticEngine` generates.
+documented and understands their answers. What it generates is what `BatchGenerator` generates.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from openmic.core.errors import AdapterError, GenerationError
 from openmic.core.records import AdapterRef, GenerationRequest, Message, StudentSampling
-from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.engines.static import BatchGenerator
 from openmic.training.student.student import LoadedStudent
 
 
@@ -62,9 +62,9 @@ class StudentServer:
         self._thread.join()
         self._socket.close()
 
-    def _fresh(self) -> StaticEngine:
+    def _fresh(self) -> BatchGenerator:
         student = replace(self._student, model=copy.deepcopy(self._student.model))
-        return StaticEngine(student, max_batch=16)
+        return BatchGenerator(student, max_batch=16)
 
     def _app(self) -> FastAPI:
         app = FastAPI()
@@ -99,7 +99,7 @@ class StudentServer:
             return f"The lora adapter '{name}' has already been loaded."
         version = int(name.split("-")[1].removeprefix("v"))
         try:
-            self._engine.load_adapter(AdapterRef(version, folder), make_current=False)
+            self._engine.load(AdapterRef(version, folder))
         except AdapterError as error:
             return str(error)
         self.adapters[name] = version
@@ -132,7 +132,7 @@ class StudentServer:
 
 
 class _ReadsIds:
-    """A tokenizer that reads token ids written as text, since `StaticEngine` takes messages and a server ids."""
+    """A tokenizer that reads token ids written as text, since `BatchGenerator` takes messages and a server ids."""
 
     chat_template = None
 

@@ -8,7 +8,7 @@ from transformers import LlamaForCausalLM
 from openmic.core.errors import GenerationError
 from openmic.core.records import AdapterRef, GenerationRequest
 from openmic.training.adapters.adapters import commit_adapter
-from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.engines.static import BatchGenerator
 from openmic.training.student.student import LoadedStudent
 from openmic.training.student.tokenization import render_prompt
 
@@ -49,7 +49,7 @@ def test_the_beams_are_those_of_transformers(student: BuildStudent, name: str) -
     asked = [every_beam(text) for text in TEXTS]
     expected = [by_transformers(one, group) for group in asked]
     assert len({beam for beams in expected for beam in beams}) > 3 * BEAMS
-    found = tokens(StaticEngine(one, max_batch=64), [each for group in asked for each in group])
+    found = tokens(BatchGenerator(one, max_batch=64), [each for group in asked for each in group])
     assert found == [beam for beams in expected for beam in beams]
 
 
@@ -59,7 +59,7 @@ def test_sampled_beams_are_those_of_transformers_under_the_same_seed(student: Bu
     asked = every_beam(seed=11, temperature=1.3)
     torch.manual_seed(11)
     expected = by_transformers(one, asked, do_sample=True, temperature=1.3, top_k=0)
-    assert tokens(StaticEngine(one, max_batch=64), asked) == expected
+    assert tokens(BatchGenerator(one, max_batch=64), asked) == expected
     assert expected != by_transformers(one, asked)
 
 
@@ -72,16 +72,16 @@ def test_a_search_finds_the_same_alone_and_in_any_company(student: BuildStudent,
         *every_beam(TEXTS[0], num_beams=2, max_tokens=5),
         *(request(text, seed=seed, id=f"n{seed}") for seed, text in enumerate(TEXTS)),
     ]
-    engine = StaticEngine(student(name), max_batch=64)
+    engine = BatchGenerator(student(name), max_batch=64)
     alone = [tokens(engine, [each])[0] for each in mixed]
     assert len(set(alone)) >= len(mixed) - 3
     assert tokens(engine, mixed) == alone
     assert tokens(engine, mixed[::-1]) == alone[::-1]
-    assert tokens(StaticEngine(student(name), max_batch=3), mixed) == alone
+    assert tokens(BatchGenerator(student(name), max_batch=3), mixed) == alone
 
 
 def test_other_seeds_draw_other_beams_and_an_exact_search_has_no_seed(student: BuildStudent) -> None:
-    engine = StaticEngine(student("llama"), max_batch=64)
+    engine = BatchGenerator(student("llama"), max_batch=64)
     drawn = [tuple(tokens(engine, every_beam(seed=seed, temperature=1.0))) for seed in range(5)]
     assert len(set(drawn)) == 5
     assert tokens(engine, every_beam(seed=1)) == tokens(engine, every_beam(seed=2))
@@ -90,13 +90,13 @@ def test_other_seeds_draw_other_beams_and_an_exact_search_has_no_seed(student: B
 def test_drawing_beams_leaves_the_random_numbers_of_others_alone(student: BuildStudent) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    tokens(StaticEngine(student("llama"), max_batch=64), every_beam(temperature=1.0))
+    tokens(BatchGenerator(student("llama"), max_batch=64), every_beam(temperature=1.0))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @EVERY_STUDENT
 def test_a_nucleus_of_one_token_still_gives_every_beam(student: BuildStudent, name: str) -> None:
-    found = tokens(StaticEngine(student(name), max_batch=64), every_beam(temperature=0.5, top_p=0.01))
+    found = tokens(BatchGenerator(student(name), max_batch=64), every_beam(temperature=0.5, top_p=0.01))
     assert len(set(found)) == BEAMS
     assert all(found)
 
@@ -119,7 +119,7 @@ def searched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_requests_of_one_search_are_answered_from_one(
     student: BuildStudent, searched: list[int], temperature: float
 ) -> None:
-    found = StaticEngine(student("llama"), max_batch=64).generate(every_beam(temperature=temperature) * 2)
+    found = BatchGenerator(student("llama"), max_batch=64).generate(every_beam(temperature=temperature) * 2)
     assert searched == [1]
     assert len({generation.token_ids for generation in found}) == BEAMS
 
@@ -127,13 +127,13 @@ def test_requests_of_one_search_are_answered_from_one(
 def test_exact_searches_share_a_batch_as_far_as_their_beams_fit(student: BuildStudent, searched: list[int]) -> None:
     texts = [f"The bus was {word}." for word in ("late", "red", "full")]
     asked = [each for text in texts for each in every_beam(text)]
-    StaticEngine(student("llama"), max_batch=2 * BEAMS + 1).generate(asked)
+    BatchGenerator(student("llama"), max_batch=2 * BEAMS + 1).generate(asked)
     assert sorted(searched) == [1, 2]
 
 
 @pytest.mark.parametrize(("beam", "num_beams"), [(4, 4), (-1, 4), (1, 1)])
 def test_a_beam_that_does_not_exist_is_an_error(student: BuildStudent, beam: int, num_beams: int) -> None:
-    engine = StaticEngine(student("llama"), max_batch=64)
+    engine = BatchGenerator(student("llama"), max_batch=64)
     with pytest.raises(GenerationError, match=rf"request 'r' asks for beam {beam} of {num_beams}: .*num_beams"):
         engine.generate([request(beam=beam, num_beams=num_beams)])
 
@@ -147,15 +147,15 @@ def test_a_search_is_made_with_the_adapter_it_asks_for(student: BuildStudent, ad
         for beam in by_transformers(LoadedStudent("x", "causal", model, base.tokenizer, "cpu"), every_beam())
     ]
     assert expected[:BEAMS] != expected[BEAMS:]
-    engine = StaticEngine(student("llama"), max_batch=64)
-    engine.load_adapter(adapters[0])
+    engine = BatchGenerator(student("llama"), max_batch=64)
+    engine.load(adapters[0])
     assert tokens(engine, [each for version in (0, 1) for each in every_beam(adapter=version)]) == expected
 
 
 def test_a_seq2seq_search_is_made_with_its_adapter(student: BuildStudent, tmp_path: Path) -> None:
     one = student("t5")
     adapted = random_adapter(one.model, "seq2seq", seed=5)
-    engine = StaticEngine(one, max_batch=64)
-    engine.load_adapter(commit_adapter(adapted, tmp_path, 1, {"parent": 0}))
+    engine = BatchGenerator(one, max_batch=64)
+    engine.load(commit_adapter(adapted, tmp_path, 1, {"parent": 0}))
     expected = by_transformers(LoadedStudent(one.name, one.kind, adapted, one.tokenizer, "cpu"), every_beam())
-    assert tokens(engine, every_beam()) == expected
+    assert tokens(engine, every_beam(adapter=1)) == expected

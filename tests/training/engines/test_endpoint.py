@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,15 @@ def server(student: BuildStudent) -> Iterator[StudentServer]:
         yield running
 
 
-def engine_of(
-    running: StudentServer, folder: Path, adapters: Sequence[AdapterRef] = (), **changes: Any
-) -> EndpointEngine:
+def engine_of(running: StudentServer, folder: Path, **changes: Any) -> EndpointEngine:
     values = {"base_url": running.base_url, "model": "tiny", "max_retries": 2} | changes
-    return EndpointEngine(str(folder), StudentEndpointSettings.model_validate(values), adapters=adapters)
+    return EndpointEngine(str(folder), StudentEndpointSettings.model_validate(values))
 
 
 class TestVLLM(Conformance):
     @pytest.fixture
     def build(self, server: StudentServer, tiny_causal: Path) -> BuildEngine:
-        return lambda adapters: engine_of(server, tiny_causal, adapters)
+        return lambda: engine_of(server, tiny_causal)
 
 
 class TestSGLang(Conformance):
@@ -42,7 +40,7 @@ class TestSGLang(Conformance):
 
     @pytest.fixture
     def build(self, server: StudentServer, tiny_causal: Path) -> BuildEngine:
-        return lambda adapters: engine_of(server, tiny_causal, adapters, server="sglang")
+        return lambda: engine_of(server, tiny_causal, server="sglang")
 
 
 def test_prompts_are_sent_as_the_student_was_trained_to_read_them(
@@ -50,7 +48,7 @@ def test_prompts_are_sent_as_the_student_was_trained_to_read_them(
 ) -> None:
     asked = request(TEXTS[1], seed=5, temperature=0.5, top_p=0.9, max_tokens=3)
 
-    @scenario(lambda adapters: engine_of(server, tiny_causal))
+    @scenario(lambda: engine_of(server, tiny_causal))
     async def test(engine: StudentEngine) -> None:
         await engine.generate(asked)
 
@@ -67,13 +65,13 @@ def test_versions_have_names_of_their_own_and_leave_after_they_drained(
     assert len(set(names)) == 4
     assert names[0] == f"student-v1-{str(adapters[0].sha256)[:8]}"
 
-    @scenario(lambda _: engine_of(server, tiny_causal, adapters[:3]))
+    @scenario(lambda: engine_of(server, tiny_causal), *adapters[:3])
     async def test(engine: StudentEngine) -> None:
         await ask(engine, [request(adapter=2), request(adapter=3)])
         server.delay_s = 0.6
         slow = asyncio.create_task(engine.generate(request(adapter=2)))
         await asyncio.sleep(0.1)
-        await engine.load_adapter(adapters[3])
+        await engine.load(adapters[3])
         assert 1 not in engine.loaded
         await engine.unload(2)
         assert slow.done()
@@ -86,10 +84,11 @@ def test_versions_have_names_of_their_own_and_leave_after_they_drained(
 
 
 def test_two_workers_share_a_server(server: StudentServer, tiny_causal: Path, adapters: list[AdapterRef]) -> None:
-    @scenario(lambda _: engine_of(server, tiny_causal, adapters[:1]))
+    @scenario(lambda: engine_of(server, tiny_causal), adapters[0])
     async def test(one: StudentEngine) -> None:
-        other = engine_of(server, tiny_causal, adapters[:1])
-        found = [await engine.generate(request(seed=4)) for engine in (one, other)]
+        other = engine_of(server, tiny_causal)
+        await other.load(adapters[0])
+        found = [await engine.generate(request(seed=4, adapter=1)) for engine in (one, other)]
         assert found[0].token_ids == found[1].token_ids
         assert found[1].adapter_version == 1
         await other.close()
@@ -99,17 +98,17 @@ def test_two_workers_share_a_server(server: StudentServer, tiny_causal: Path, ad
 def test_a_server_that_was_started_anew_gets_its_adapters_again(
     server: StudentServer, tiny_causal: Path, adapters: list[AdapterRef], kind: str
 ) -> None:
-    @scenario(lambda _: engine_of(server, tiny_causal, adapters[:1], server=kind))
+    @scenario(lambda: engine_of(server, tiny_causal, server=kind), adapters[0])
     async def test(engine: StudentEngine) -> None:
-        before = await engine.generate(request(seed=4))
+        before = await engine.generate(request(seed=4, adapter=1))
         server.forget_adapters()
-        assert (await engine.generate(request(seed=4))).text == before.text
+        assert (await engine.generate(request(seed=4, adapter=1))).text == before.text
 
     assert len(server.adapters) == 1
 
 
 def test_a_busy_server_is_asked_again_and_then_no_more(server: StudentServer, tiny_causal: Path) -> None:
-    @scenario(lambda _: engine_of(server, tiny_causal))
+    @scenario(lambda: engine_of(server, tiny_causal))
     async def test(engine: StudentEngine) -> None:
         server.failures = 2
         assert (await engine.generate(request())).token_ids
@@ -126,12 +125,12 @@ def test_a_server_that_is_not_there_is_named(
 ) -> None:
     nowhere = "http://127.0.0.1:9/v1"
 
-    @scenario(lambda _: engine_of(server, tiny_causal, base_url=nowhere, max_retries=0))
+    @scenario(lambda: engine_of(server, tiny_causal, base_url=nowhere, max_retries=0))
     async def test(engine: StudentEngine) -> None:
         with pytest.raises(GenerationError, match=f"{nowhere} does not answer: .*; is it running"):
             await engine.generate(request())
+        with pytest.raises(AdapterError, match=f"adapter version 1 does not load on {nowhere}: .*run-time LoRA"):
+            await engine.load(adapters[0])
 
-    with pytest.raises(AdapterError, match=f"adapter version 1 does not load on {nowhere}: .*run-time LoRA"):
-        engine_of(server, tiny_causal, adapters[:1], base_url=nowhere, max_retries=0)
     with pytest.raises(ConfigError, match="serves causal students"):
         engine_of(server, tiny_seq2seq)

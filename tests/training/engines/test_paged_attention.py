@@ -12,7 +12,7 @@ from openmic.training.engines import paged_attention
 from openmic.training.engines.choose import SEEN_RIGHT
 from openmic.training.engines.continuous import ContinuousEngine
 from openmic.training.engines.engine import StudentEngine
-from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.engines.static import BatchGenerator
 from openmic.training.student.student import LoadedStudent
 
 from ..conftest import BuildStudent
@@ -52,10 +52,10 @@ def student_of(architecture: str, tokenizer: Any, **changes: Any) -> LoadedStude
 
 
 def says_the_same(build: Callable[[], LoadedStudent]) -> None:
-    expected = [each.token_ids for each in StaticEngine(build(), max_batch=16).generate(MIXED)]
+    expected = [each.token_ids for each in BatchGenerator(build(), max_batch=16).generate(MIXED)]
     assert len(set(expected)) > 5
 
-    @scenario(lambda _: ContinuousEngine(build(), max_batch=8, limits=ContinuousSettings(step_tokens=64), threads=1))
+    @scenario(lambda: ContinuousEngine(build(), max_batch=8, limits=ContinuousSettings(step_tokens=64), threads=1))
     async def test(engine: StudentEngine) -> None:
         assert [each.token_ids for each in await ask(engine, MIXED)] == expected
 
@@ -78,10 +78,10 @@ def test_a_model_that_looks_back_a_little_keeps_the_attention_of_transformers(st
 
 def test_a_closed_engine_leaves_the_model_as_it_was(student: BuildStudent) -> None:
     llama = student("llama")
-    before = [each.token_ids for each in StaticEngine(llama, max_batch=4).generate(MIXED[:4])]
+    before = [each.token_ids for each in BatchGenerator(llama, max_batch=4).generate(MIXED[:4])]
 
-    @scenario(lambda _: ContinuousEngine(llama, max_batch=4, limits=ContinuousSettings(), threads=1))
+    @scenario(lambda: ContinuousEngine(llama, max_batch=4, limits=ContinuousSettings(), threads=1))
     async def test(engine: StudentEngine) -> None:
         await engine.generate(request())
 
-    assert [each.token_ids for each in StaticEngine(llama, max_batch=4).generate(MIXED[:4])] == before
+    assert [each.token_ids for each in BatchGenerator(llama, max_batch=4).generate(MIXED[:4])] == before

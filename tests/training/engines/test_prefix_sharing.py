@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from openmic.core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest
+from openmic.core.records import AdapterRef, Generation, GenerationRequest
 from openmic.core.student_settings import ContinuousSettings
 from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.engines.continuous import PAGE, ContinuousEngine
 from openmic.training.engines.engine import StudentEngine
 from openmic.training.engines.prefix_sharing import Marks, request_key
-from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.engines.static import BatchGenerator
 from openmic.training.student.student import LoadedStudent
 from openmic.training.student.tokenization import render_prompt
 
@@ -36,15 +36,15 @@ def tokens_read(student: LoadedStudent) -> Iterator[list[int]]:
     handle.remove()
 
 
-def engine_of(student: LoadedStudent, adapters: Sequence[AdapterRef] = (), **limits: int) -> ContinuousEngine:
+def engine_of(student: LoadedStudent, **limits: int) -> ContinuousEngine:
     settings = ContinuousSettings.model_validate(limits)
-    return ContinuousEngine(student, max_batch=16, limits=settings, threads=1, adapters=adapters)
+    return ContinuousEngine(student, max_batch=16, limits=settings, threads=1)
 
 
 def same_as_reference(student: BuildStudent, adapters: Sequence[AdapterRef], asked: Sequence[GenerationRequest]) -> Any:
-    reference = StaticEngine(student("llama"), max_batch=16)
+    reference = BatchGenerator(student("llama"), max_batch=16)
     for ref in adapters:
-        reference.load_adapter(ref)
+        reference.load(ref)
     return [each.token_ids for each in reference.generate(asked)]
 
 
@@ -63,7 +63,7 @@ def test_candidates_that_arrive_together_read_their_prompt_once(student: BuildSt
     asked = [request(LONG, seed=seed, max_tokens=3) for seed in range(6)]
     prompt = len(render_prompt(llama, asked[0].messages))
 
-    @scenario(lambda _: engine_of(llama))
+    @scenario(lambda: engine_of(llama))
     async def test(engine: StudentEngine) -> None:
         with tokens_read(llama) as steps:
             found = await ask(engine, asked)
@@ -80,7 +80,7 @@ def test_a_beginning_is_shared_by_prompts_that_go_on_differently(student: BuildS
     shared = common // PAGE * PAGE
     assert shared > 20
 
-    @scenario(lambda _: engine_of(llama))
+    @scenario(lambda: engine_of(llama))
     async def test(engine: StudentEngine) -> None:
         with tokens_read(llama) as steps:
             found = await ask(engine, asked)
@@ -94,7 +94,7 @@ def test_a_long_prompt_that_is_read_in_parts_is_still_read_once(student: BuildSt
     prompt = len(render_prompt(llama, asked[0].messages))
     assert prompt > 3 * 16
 
-    @scenario(lambda _: engine_of(llama, step_tokens=16))
+    @scenario(lambda: engine_of(llama, step_tokens=16))
     async def test(engine: StudentEngine) -> None:
         with tokens_read(llama) as steps:
             found = await ask(engine, asked)
@@ -109,7 +109,7 @@ def test_versions_side_by_side_do_not_read_each_others_prompts(
     expected = same_as_reference(student, adapters[:3], asked)
     assert len(set(expected)) == 4
 
-    @scenario(lambda _: engine_of(student("llama"), adapters[:3]))
+    @scenario(lambda: engine_of(student("llama")), *adapters[:3])
     async def test(engine: StudentEngine) -> None:
         for order in (asked, asked[::-1], asked):
             found = await ask(engine, order)
@@ -126,12 +126,11 @@ def test_another_adapter_under_a_version_that_was_there_before_starts_anew(
     [first], [second] = (same_as_reference(student, [ref], asked) for ref in (adapters[0], other))
     assert first != second
 
-    @scenario(lambda _: engine_of(student("llama"), adapters[:1]))
+    @scenario(lambda: engine_of(student("llama")), adapters[0])
     async def test(engine: StudentEngine) -> None:
         for ref, expected in ((adapters[0], first), (other, second), (adapters[0], first)):
-            await engine.load_adapter(ref)
+            await engine.load(ref)
             assert [each.token_ids for each in await ask(engine, asked)] == [expected]
-            await engine.load_adapter(NO_ADAPTER)
             await engine.unload(1)
 
 
@@ -139,7 +138,7 @@ def test_a_crowd_with_one_prompt_and_hardly_any_room_is_answered(student: BuildS
     asked = [request(LONG, seed=i, max_tokens=60, id=f"r{i}") for i in range(20)]
     expected = same_as_reference(student, [], asked)
 
-    @scenario(lambda _: engine_of(student("llama"), cache_tokens=256))
+    @scenario(lambda: engine_of(student("llama"), cache_tokens=256))
     async def test(engine: StudentEngine) -> None:
         assert [each.token_ids for each in await ask(engine, asked)] == expected
 
@@ -148,7 +147,7 @@ def test_giving_up_while_others_wait_for_the_same_prompt_leaves_them_unharmed(st
     asked = [request(LONG, seed=i, max_tokens=10, id=f"r{i}") for i in range(6)]
     expected = same_as_reference(student, [], asked)
 
-    @scenario(lambda _: engine_of(student("llama"), step_tokens=16))
+    @scenario(lambda: engine_of(student("llama"), step_tokens=16))
     async def test(engine: StudentEngine) -> None:
         running = [asyncio.create_task(engine.generate(each)) for each in asked]
         await asyncio.sleep(0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from openmic.training.engines.prompt_cache import pad_behind_beginning, shared_prefill
-from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.engines.static import BatchGenerator
 from openmic.training.student.tokenization import render_prompt
 
 from ..conftest import BuildStudent
@@ -48,7 +48,7 @@ def test_a_batch_reads_its_beginning_once_and_every_prompt_once(student: BuildSt
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 def test_what_is_read_together_is_what_each_would_read_alone(student: BuildStudent, name: str) -> None:
     asked = [request(text, seed=seed, max_tokens=15) for seed in (1, 2) for text in TEXTS]
-    engine = StaticEngine(student(name), max_batch=8)
+    engine = BatchGenerator(student(name), max_batch=8)
     together = [each.token_ids for each in engine.generate(asked)]
     assert together == [engine.generate([each])[0].token_ids for each in asked]
 

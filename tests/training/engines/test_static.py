@@ -8,8 +8,7 @@ import pytest
 from openmic.core.errors import GenerationError
 from openmic.core.records import AdapterRef, Generation, GenerationRequest
 from openmic.training.engines.engine import StudentEngine
-from openmic.training.engines.static import MicroBatcher
-from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.engines.static import BatchGenerator, StaticEngine
 
 from ..conftest import BuildStudent
 from ..factories import request
@@ -19,39 +18,31 @@ from .conformance import BuildEngine, Conformance, ask, scenario
 class TestStatic(Conformance):
     @pytest.fixture
     def build(self, student: BuildStudent) -> BuildEngine:
-        def build(adapters: Sequence[AdapterRef]) -> MicroBatcher:
-            return batcher(student, adapters, max_batch=16, wait_ms=2.0)
-
-        return build
+        return lambda: engine_of(student, max_batch=16, wait_ms=2.0)
 
 
-def batcher(
-    student: BuildStudent, adapters: Sequence[AdapterRef] = (), *, max_batch: int = 8, wait_ms: float = 200.0
-) -> MicroBatcher:
-    engine = StaticEngine(student("llama"), max_batch=max_batch)
-    for ref in adapters:
-        engine.load_adapter(ref)
-    return MicroBatcher(engine, max_batch=max_batch, wait_ms=wait_ms, threads=1)
+def engine_of(student: BuildStudent, *, max_batch: int = 8, wait_ms: float = 200.0) -> StaticEngine:
+    return StaticEngine(student("llama"), max_batch=max_batch, wait_ms=wait_ms, threads=1)
 
 
 @pytest.fixture
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the batches that were made."""
     sizes: list[int] = []
-    real = StaticEngine.generate
+    real = BatchGenerator.generate
 
-    def generate(self: StaticEngine, requests: Sequence[GenerationRequest]) -> list[Generation]:
+    def generate(self: BatchGenerator, requests: Sequence[GenerationRequest]) -> list[Generation]:
         sizes.append(len(requests))
         if any(each.id == "breaks" for each in requests):
             raise ZeroDivisionError("out of numbers")
         return real(self, requests)
 
-    monkeypatch.setattr(StaticEngine, "generate", generate)
+    monkeypatch.setattr(BatchGenerator, "generate", generate)
     return sizes
 
 
 def run(test: Callable[[StudentEngine], Awaitable[None]], engine: StudentEngine) -> None:
-    scenario(lambda _: engine)(test)
+    scenario(lambda: engine)(test)
 
 
 def test_callers_share_batches_up_to_the_largest_one(student: BuildStudent, batches: list[int]) -> None:
@@ -59,7 +50,7 @@ def test_callers_share_batches_up_to_the_largest_one(student: BuildStudent, batc
         await ask(engine, [request(seed=seed, max_tokens=2) for seed in range(20)])
         assert (engine.stats.batches, engine.stats.batched_rows) == (3, 20)
 
-    run(test, batcher(student, max_batch=8))
+    run(test, engine_of(student, max_batch=8))
     assert batches == [8, 8, 4]
 
 
@@ -67,7 +58,7 @@ def test_a_lone_caller_waits_no_longer_than_it_was_told(student: BuildStudent, b
     async def test(engine: StudentEngine) -> None:
         assert (await engine.generate(request(max_tokens=2))).queue_ms >= 50
 
-    run(test, batcher(student, max_batch=8, wait_ms=50.0))
+    run(test, engine_of(student, max_batch=8, wait_ms=50.0))
     assert batches == [1]
 
 
@@ -79,7 +70,7 @@ def test_a_defect_reaches_its_caller_alone_and_the_engine_goes_on(student: Build
         assert "generation failed: ZeroDivisionError: out of numbers" in str(found[1])
         assert (await engine.generate(request(id="after", max_tokens=2))).request_id == "after"
 
-    run(test, batcher(student, max_batch=3))
+    run(test, engine_of(student, max_batch=3))
     assert batches == [3, 1, 1, 1, 1]
 
 
@@ -94,7 +85,7 @@ def test_a_beam_that_does_not_exist_fails_alone_and_the_others_share_their_searc
         assert [each.request_id for each in beams] == ["b0", "b1", "b2"]
         assert len({each.token_ids for each in beams}) == 3
 
-    run(test, batcher(student, max_batch=4))
+    run(test, engine_of(student, max_batch=4))
     assert batches == [4, 1, 1, 1, 1]
 
 
@@ -106,7 +97,7 @@ def test_who_gave_up_while_waiting_is_not_generated_for(student: BuildStudent, b
         running[3].cancel()
         await asyncio.wait(running)
 
-    run(test, batcher(student, max_batch=8, wait_ms=100.0))
+    run(test, engine_of(student, max_batch=8, wait_ms=100.0))
     assert batches == [3]
 
 
@@ -117,16 +108,16 @@ def test_an_adapter_waits_for_the_batch_that_is_running_and_is_verified_beside_i
     begun, checked = threading.Event(), threading.Event()
 
     def watch(name: str, around: Callable[[], None] = lambda: None) -> None:
-        real = getattr(StaticEngine, name)
+        real = getattr(BatchGenerator, name)
 
-        def watched(self: StaticEngine, *args: Any, **options: Any) -> Any:
+        def watched(self: BatchGenerator, *args: Any, **options: Any) -> Any:
             order.append(name)
             around()
             answer = real(self, *args, **options)
             order.append(f"{name} done")
             return answer
 
-        monkeypatch.setattr(StaticEngine, name, watched)
+        monkeypatch.setattr(BatchGenerator, name, watched)
 
     def generate_until_checked() -> None:
         begun.set()
@@ -134,16 +125,16 @@ def test_an_adapter_waits_for_the_batch_that_is_running_and_is_verified_beside_i
 
     watch("generate", generate_until_checked)
     watch("verified", checked.set)
-    watch("load_adapter")
+    watch("load")
 
     async def test(engine: StudentEngine) -> None:
         running = asyncio.create_task(engine.generate(request(max_tokens=60)))
         await asyncio.to_thread(begun.wait)
-        await engine.load_adapter(adapters[0])
-        later = await engine.generate(request(max_tokens=2))
+        await engine.load(adapters[0])
+        later = await engine.generate(request(adapter=1, max_tokens=2))
         assert ((await running).adapter_version, later.adapter_version) == (0, 1)
 
-    run(test, batcher(student, max_batch=4, wait_ms=0.0))
+    run(test, engine_of(student, max_batch=4, wait_ms=0.0))
     assert order[:2] == ["generate", "verified"]
-    assert order.index("generate done") < order.index("load_adapter") < order.index("load_adapter done")
+    assert order.index("generate done") < order.index("load") < order.index("load done")
     assert order[-2:] == ["generate", "generate done"]

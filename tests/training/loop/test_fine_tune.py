@@ -10,7 +10,7 @@ from openmic.core.errors import ConfigError, TrainingError
 from openmic.core.records import TrainingExample
 from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.adapters.lora import adapted
-from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.engines.static import BatchGenerator
 from openmic.training.loop.fine_tune import fine_tune
 from openmic.training.loop.job import TrainingProgress
 from openmic.training.loop.logprobs import completion_logprobs
@@ -86,7 +86,7 @@ def test_sft_learns_a_few_examples_by_heart(student: BuildStudent, name: str) ->
     assert metrics.curve[0]["loss"] > 4  # near the logarithm of the vocabulary
     assert metrics.final_loss < metrics.curve[0]["loss"] / 3
     assert not model.training
-    said = StaticEngine(LoadedStudent(one.name, one.kind, model, one.tokenizer, "cpu"), max_batch=4).generate(
+    said = BatchGenerator(LoadedStudent(one.name, one.kind, model, one.tokenizer, "cpu"), max_batch=4).generate(
         [request(text, temperature=0.0, max_tokens=40) for text in TEXTS[:2]]
     )
     assert [generation.text for generation in said] == list(JOKES[:2])

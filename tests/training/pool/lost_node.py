@@ -19,7 +19,7 @@ from openmic.core.config import StudentSettings
 from openmic.core.records import AdapterRef
 from openmic.training.pool.pool import StudentPool
 
-from .cheap_worker import asked, cheap, notes, until, writers
+from .cheap_engine import asked, cheap, notes, until, writers
 
 SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_timeout_ms": 1000}
 """So that a node that is lost is noticed within seconds."""
@@ -55,8 +55,7 @@ async def scenario(cluster: Any, hosts: list[Any], diary: Path) -> dict[str, Any
         seen["answered by the lost one"] = sum(each.worker == f"pid-{lost}" for each in found)
         seen["serving"] = pool.stats().serving
         await asyncio.wait_for(pool.load_adapter(AdapterRef(2, "two")), PATIENCE_S)
-        seen["ready"] = await asyncio.wait_for(pool.ready(), PATIENCE_S)
-        seen["after"] = (await pool.generate(asked("after"))).adapter_version
+        seen["after"] = (await pool.generate(asked("after", adapter=2))).adapter_version
         for pid in stopped:  # the link is back, and what the old process says comes too late
             os.kill(pid, signal.SIGCONT)
         again = await asyncio.gather(*(pool.generate(asked(f"s{i}", 0.1)) for i in range(4)))
@@ -64,8 +63,8 @@ async def scenario(cluster: Any, hosts: list[Any], diary: Path) -> dict[str, Any
         cluster.add_node(num_cpus=1, resources={"student": 1})
         await until(lambda: pool.stats().serving == 2, PATIENCE_S)
         [newcomer] = set(writers(diary, "started")) - set(where.values())
-        seen["the newcomer loads"] = notes(diary, "current", of=newcomer)
-        late = await asyncio.gather(*(pool.generate(asked(f"t{i}", 0.1)) for i in range(4)))
+        seen["the newcomer loads"] = notes(diary, "loaded", of=newcomer)
+        late = await asyncio.gather(*(pool.generate(asked(f"t{i}", 0.1, adapter=2)) for i in range(4)))
         seen["versions at last"] = sorted({each.adapter_version for each in late})
         seen["workers at last"] = len({each.worker for each in late})
     finally:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 def test_a_node_that_is_cut_off_costs_no_answer_holds_up_nothing_and_its_place_is_taken_again(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     done = subprocess.run(
-        [sys.executable, "-m", "tests.training.lost_node", str(tmp_path / "diary"), str(report)],
+        [sys.executable, "-m", "tests.training.pool.lost_node", str(tmp_path / "diary"), str(report)],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
         capture_output=True,
@@ -26,10 +26,9 @@ def test_a_node_that_is_cut_off_costs_no_answer_holds_up_nothing_and_its_place_i
         "answered": sorted(f"r{i}" for i in range(10)),
         "answered by the lost one": 0,
         "serving": 1,
-        "ready": 2,
         "after": 2,
         "workers meanwhile": 1,
-        "the newcomer loads": ["current 2"],
+        "the newcomer loads": ["loaded 1", "loaded 2"],
         "versions at last": [2],
         "workers at last": 2,
     }

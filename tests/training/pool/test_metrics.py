@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from openmic.core.records import AdapterRef
-from openmic.training.pool.metrics import METRICS, TOKENS, Metric
+from openmic.training.pool.metrics import METRICS, TOKENS, Metric, _ray_metric
 
-from .cheap_worker import asked, until
+from .cheap_engine import asked, until
 from .test_pool_of_many import pool_of
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
@@ -32,25 +32,39 @@ def test_ray_takes_every_metric_and_refuses_tags_it_does_not_have(metric: Metric
 
 
 @pytest.mark.usefixtures("ray_running")
-def test_a_generation_without_tokens_adds_nothing() -> None:
+def test_a_generation_without_tokens_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = _ray_metric(TOKENS)
+    seen: list[float] = []
+    monkeypatch.setattr(counted, "inc", lambda value, tags: seen.append(value))
     TOKENS.record(0)  # Ray's own counter raises
+    TOKENS.record(3)
+    assert seen == [3]
 
 
-def exported() -> dict[str, float]:
-    """What Ray shows to Prometheus of our metrics: the sum of each over its tags, of a histogram its count."""
+def prometheus_lines() -> list[str]:
     import ray
 
     [node] = ray.nodes()
     url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     with urllib.request.urlopen(url, timeout=10) as page:
-        lines = page.read().decode().splitlines()
+        return list(page.read().decode().splitlines())
+
+
+def exported() -> dict[str, float]:
+    """What Ray shows to Prometheus of our metrics: the sum of each over its tags, of a histogram its count."""
     found: dict[str, float] = {}
-    for line in lines:
+    for line in prometheus_lines():
         name, _, rest = line.partition("{")
         if name.startswith("ray_openmic_"):
             name = name.removeprefix("ray_").removesuffix("_count")
             found[name] = found.get(name, 0.0) + float(rest.rpartition(" ")[2])
     return found
+
+
+def stale_at_most(versions: int) -> float:
+    """How many answers were at most so many versions stale, as Ray shows it."""
+    bucket = [line for line in prometheus_lines() if line.startswith("ray_openmic_adapter_staleness_bucket")]
+    return sum(float(line.rpartition(" ")[2]) for line in bucket if f'le="{versions}.5"' in line)
 
 
 @pytest.mark.skipif(find_spec("opencensus") is None, reason="Ray exports metrics with its extra `default` alone")
@@ -59,15 +73,20 @@ def test_what_a_pool_does_can_be_read_where_ray_shows_it_to_prometheus(tmp_path:
     async def scenario() -> None:
         async with pool_of(tmp_path / "diary") as pool:
             await pool.load_adapter(AdapterRef(1, "one"))
+            await pool.load_adapter(AdapterRef(2, "two"))
+            for version in (1, 2):
+                pool.promote(version)
             long = [asyncio.ensure_future(pool.generate(asked(f"long{i}", 60))) for i in range(2)]
-            await asyncio.gather(*(pool.generate(asked(f"r{i}")) for i in range(10)))
+            await asyncio.gather(*(pool.generate(asked(f"r{i}", adapter=i % 3)) for i in range(12)))
             names = {metric.name for metric in METRICS}
             # Processes report every few seconds.
-            await until(lambda: names <= exported().keys() and exported()["openmic_tokens_total"] >= 30)
+            await until(lambda: names <= exported().keys() and exported()["openmic_tokens_total"] >= 36)
             await until(lambda: exported()["openmic_queue_depth"] == 2)
             await until(lambda: exported()["openmic_actor_utilisation"] > 0.9)
             await until(lambda: exported()["openmic_swap_pause_seconds"] >= 4)
-            await until(lambda: exported()["openmic_adapter_staleness"] >= 10)
+            await until(lambda: exported()["openmic_adapter_staleness"] >= 12)
+            # Four answers each by versions that none, one and two of the promoted ones are newer than.
+            assert [stale_at_most(0), stale_at_most(1), stale_at_most(2)] == [4, 8, 12]
             await until(lambda: exported()["openmic_batch_size"] >= 2)
             for one in long:
                 one.cancel()

@@ -3,16 +3,18 @@
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import pytest
 
 from openmic.core.config import StudentSettings
 from openmic.core.errors import AdapterError, GenerationError
-from openmic.core.records import NO_ADAPTER, AdapterRef
+from openmic.core.records import AdapterRef
 from openmic.training.adapters.adapters import commit_adapter
-from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.engines.static import BatchGenerator
 from openmic.training.pool.pool import StudentPool
 
 from ..conftest import BuildStudent, random_adapter
@@ -40,105 +42,97 @@ def shared(tiny_causal: Path, ray_running: None, run: Run) -> Iterator[StudentPo
     pool.close()
 
 
-@pytest.fixture
-def pool(shared: StudentPool, run: Run) -> StudentPool:
-    """A student that answers with its base model."""
-    run(shared.load_adapter(NO_ADAPTER))
-    return shared
-
-
-def test_callers_at_once_get_what_each_would_get_alone(pool: StudentPool, run: Run, student: BuildStudent) -> None:
+def test_callers_at_once_get_what_each_would_get_alone(shared: StudentPool, run: Run, student: BuildStudent) -> None:
     asked = [request(TEXTS[i % 4], seed=i, max_tokens=5 + i, id=f"r{i}") for i in range(20)]
-    expected = StaticEngine(student("llama"), max_batch=1).generate(asked)
+    expected = BatchGenerator(student("llama"), max_batch=1).generate(asked)
 
     async def scenario() -> None:
-        found = await asyncio.gather(*(pool.generate(each) for each in asked))
+        found = await asyncio.gather(*(shared.generate(each) for each in asked))
         assert [generation.request_id for generation in found] == [each.id for each in asked]
         assert [generation.token_ids for generation in found] == [each.token_ids for each in expected]
-        assert len({generation.worker for generation in found} - {f"pid-{os.getpid()}"}) == 1
+        [worker] = {generation.worker for generation in found}
+        host, _, pid = worker.rpartition("/pid-")
+        assert host == gethostname()
+        assert int(pid) not in {os.getpid(), 0}
         assert all(generation.queue_ms >= 0 for generation in found)
 
     run(scenario())
 
 
 def test_an_adapter_is_loaded_while_others_generate(
-    pool: StudentPool, run: Run, student: BuildStudent, adapters: list[AdapterRef]
+    shared: StudentPool, run: Run, student: BuildStudent, adapters: list[AdapterRef]
 ) -> None:
     asked = [request(TEXTS[i % 4], seed=i, max_tokens=20, id=f"r{i}") for i in range(40)]
-    engine = StaticEngine(student("llama"), max_batch=8)
-    expected = {0: engine.generate(asked)}
-    engine.load_adapter(adapters[0])
-    expected[1] = engine.generate(asked)
+    adapted = [replace(each, id=f"a{each.id}", adapter=1) for each in asked]
+    engine = BatchGenerator(student("llama"), max_batch=8)
+    engine.load(adapters[0])
+    expected = engine.generate([*asked, *adapted])
 
     async def scenario() -> None:
-        assert await pool.ready() == 0
-        running = [asyncio.ensure_future(pool.generate(each)) for each in asked]
+        running = [asyncio.ensure_future(shared.generate(each)) for each in asked]
         await running[0]
-        await pool.load_adapter(adapters[0])
-        assert await pool.ready() == 1
-        after = await pool.generate(request())
+        await shared.load_adapter(adapters[0])
+        running += [asyncio.ensure_future(shared.generate(each)) for each in adapted]
         found = await asyncio.gather(*running)
-        assert after.adapter_version == 1
-        assert found[0].adapter_version == 0
-        for i, generation in enumerate(found):
-            assert generation.token_ids == expected[generation.adapter_version][i].token_ids
+        assert [each.adapter_version for each in found] == [0] * 40 + [1] * 40
+        assert [each.token_ids for each in found] == [each.token_ids for each in expected]
 
     run(scenario())
 
 
 def test_errors_come_through_as_they_were_raised_and_the_student_goes_on(
-    pool: StudentPool, run: Run, student: BuildStudent, adapters: list[AdapterRef], misfit: AdapterRef, tmp_path: Path
+    shared: StudentPool, run: Run, student: BuildStudent, adapters: list[AdapterRef], misfit: AdapterRef, tmp_path: Path
 ) -> None:
     altered = commit_adapter(random_adapter(student("llama").model, "causal", seed=5), tmp_path, 5, {"parent": 0})
     Path(str(altered.uri), "adapter_model.safetensors").write_bytes(b"")
 
     async def scenario() -> None:
-        await pool.load_adapter(adapters[0])
+        await shared.load_adapter(adapters[0])
         with pytest.raises(AdapterError, match="was altered"):
-            await pool.load_adapter(altered)
+            await shared.load_adapter(altered)
         with pytest.raises(AdapterError, match="adapter version 9 does not load"):
-            await pool.load_adapter(misfit)
+            await shared.load_adapter(misfit)
         with pytest.raises(GenerationError, match="adapter version 7 is not loaded"):
-            await pool.generate(request(adapter=7))
-        assert await pool.ready() == 1
-        assert (await pool.generate(request())).adapter_version == 1
+            await shared.generate(request(adapter=7))
+        assert (await shared.generate(request(adapter=1))).adapter_version == 1
 
     run(scenario())
 
 
-def test_one_request_that_cannot_be_answered_does_not_fail_its_neighbours(pool: StudentPool, run: Run) -> None:
-    asked = [request(seed=i, adapter=7 if i == 2 else None, id=f"r{i}") for i in range(5)]
+def test_one_request_that_cannot_be_answered_does_not_fail_its_neighbours(shared: StudentPool, run: Run) -> None:
+    asked = [request(seed=i, adapter=7 if i == 2 else 0, id=f"r{i}") for i in range(5)]
 
     async def scenario() -> None:
-        found = await asyncio.gather(*(pool.generate(each) for each in asked), return_exceptions=True)
+        found = await asyncio.gather(*(shared.generate(each) for each in asked), return_exceptions=True)
         assert isinstance(found[2], GenerationError)
         assert [getattr(each, "request_id", None) for each in found] == ["r0", "r1", None, "r3", "r4"]
 
     run(scenario())
 
 
-def test_a_caller_that_gives_up_does_not_disturb_the_others(pool: StudentPool, run: Run) -> None:
+def test_a_caller_that_gives_up_does_not_disturb_the_others(shared: StudentPool, run: Run) -> None:
     async def scenario() -> None:
-        running = [asyncio.ensure_future(pool.generate(request(seed=i, max_tokens=30, id=f"r{i}"))) for i in range(6)]
+        running = [asyncio.ensure_future(shared.generate(request(seed=i, max_tokens=30, id=f"r{i}"))) for i in range(6)]
         await asyncio.sleep(0)
         running[3].cancel()
         found = await asyncio.gather(*running, return_exceptions=True)
         assert isinstance(found[3], asyncio.CancelledError)
         assert sum(not isinstance(each, BaseException) for each in found) == 5
-        assert (await pool.generate(request())).adapter_version == 0
+        assert (await shared.generate(request())).adapter_version == 0
 
     run(scenario())
 
 
-def test_a_student_begins_with_the_adapters_it_is_given_and_answers_until_it_is_closed(
+def test_a_student_answers_with_each_adapter_it_is_given_until_the_pool_is_closed(
     tiny_causal: Path, adapters: list[AdapterRef]
 ) -> None:
     async def scenario() -> None:
-        pool = StudentPool(settings_of(tiny_causal), threads=1, adapters=adapters[:2])
-        assert await pool.ready() == 2
-        asked = (request(seed=3, adapter=version, id=f"v{version}") for version in (0, 1, 2, None))
+        pool = StudentPool(settings_of(tiny_causal), threads=1)
+        for ref in adapters[:2]:
+            await pool.load_adapter(ref)
+        asked = (request(seed=3, adapter=version, id=f"v{version}") for version in (0, 1, 2))
         found = await asyncio.gather(*(pool.generate(each) for each in asked))
-        assert [generation.adapter_version for generation in found] == [0, 1, 2, 2]
+        assert [generation.adapter_version for generation in found] == [0, 1, 2]
         assert len({generation.token_ids for generation in found}) == 3
         pool.close()
         with pytest.raises(GenerationError, match="pool of students is closed"):

@@ -14,7 +14,7 @@ from openmic.core.errors import AdapterError, GenerationError
 from openmic.core.records import AdapterRef, Generation
 from openmic.training.pool.pool import StudentPool
 
-from .cheap_worker import asked, cheap, notes, until, writers
+from .cheap_engine import asked, cheap, notes, until, writers
 
 pytestmark = pytest.mark.usefixtures("ray_running")
 
@@ -48,18 +48,20 @@ def test_requests_are_spread_over_the_students(diary: Path) -> None:
             assert sorted(Counter(each.worker for each in found).values()) == [20, 20]
             await asyncio.sleep(0.1)
             assert pool.stats().in_flight == pool.stats().waiting == 0
+            assert pool.stats().promoted_version == 0
             assert "2 of 2 students, 0 in flight, " in str(pool.stats())
             assert str(pool.stats()).endswith("adapter v0")
 
     asyncio.run(scenario())
 
 
-def test_a_student_killed_in_the_middle_costs_no_answer_and_returns_with_the_current_adapter(diary: Path) -> None:
+def test_a_student_killed_in_the_middle_costs_no_answer_and_returns_with_its_adapters(diary: Path) -> None:
     async def scenario() -> None:
         async with pool_of(diary) as pool:
             await pool.load_adapter(AdapterRef(1, "one"))
-            await pool.load_adapter(AdapterRef(2, "two"), make_current=False)
-            running = [asyncio.ensure_future(pool.generate(asked(f"r{i}", 0.3))) for i in range(20)]
+            pool.promote(1)
+            await pool.load_adapter(AdapterRef(2, "two"))
+            running = [asyncio.ensure_future(pool.generate(asked(f"r{i}", 0.3, adapter=1))) for i in range(20)]
             await until(lambda: pool.stats().in_flight == 20)
             victim = int((await pool.generate(asked("who", 0.0))).worker.removeprefix("pid-"))
             os.kill(victim, signal.SIGKILL)
@@ -70,10 +72,10 @@ def test_a_student_killed_in_the_middle_costs_no_answer_and_returns_with_the_cur
             assert answered == Counter(f"answered r{i} v1" for i in range(20))
             await until(lambda: pool.stats().serving == 2)
             [newcomer] = set(writers(diary, "started")) - {victim, *writers(diary, "answered r")}
-            again = await asyncio.gather(*(pool.generate(asked(f"s{i}", 0.1)) for i in range(4)))
-            assert {each.adapter_version for each in again} == {1}
+            again = await asyncio.gather(*(pool.generate(asked(f"s{i}", 0.1, adapter=1 + i % 2)) for i in range(4)))
+            assert [each.adapter_version for each in again] == [1, 2, 1, 2]
             assert f"pid-{newcomer}" in {each.worker for each in again}
-            assert notes(diary, "", of=newcomer)[:5] == ["started", "loads 2", "loaded 2", "loads 1", "current 1"]
+            assert notes(diary, "", of=newcomer)[:5] == ["started", "loads 2", "loaded 2", "loads 1", "loaded 1"]
 
     asyncio.run(scenario())
 
@@ -85,7 +87,7 @@ def test_a_student_that_died_while_nobody_looked_is_not_given_work_before_its_ad
             [pid] = writers(diary, "started")
             os.kill(pid, signal.SIGKILL)
             await until(lambda: len(writers(diary, "started")) == 2)
-            assert (await pool.generate(asked("r"))).adapter_version == 3
+            assert (await pool.generate(asked("r", adapter=3))).adapter_version == 3
             assert notes(diary, "answered") == ["answered r v3"]
 
     asyncio.run(scenario())
@@ -101,28 +103,56 @@ def test_a_request_that_kills_every_student_is_given_up_and_the_others_are_answe
     asyncio.run(scenario())
 
 
-def test_an_adapter_reaches_one_student_after_the_other_and_all_of_them_before_it_is_current_on_any(
-    diary: Path,
-) -> None:
+def test_an_adapter_reaches_one_student_after_the_other_while_they_answer(diary: Path) -> None:
     async def scenario() -> None:
         async with pool_of(diary, actors=3, seconds=0.02) as pool:
             answers: list[Generation] = []
+            there = asyncio.Event()
 
             async def ask() -> None:
-                while not answers or answers[-1].adapter_version == 0:
+                while not there.is_set():
                     answers.append(await pool.generate(asked(f"r{len(answers)}")))
 
             asking = asyncio.ensure_future(ask())
             await pool.load_adapter(AdapterRef(1, "one"))
-            assert await pool.ready() == 1
-            after = await asyncio.gather(*(pool.generate(asked(f"after{i}")) for i in range(6)))
+            there.set()
+            after = await asyncio.gather(*(pool.generate(asked(f"after{i}", adapter=1)) for i in range(6)))
             await asking
             assert {each.adapter_version for each in after} == {1}
-            assert len([each for each in answers if each.adapter_version == 0]) > 1
+            assert len(answers) > 1
             kinds = [what.split()[0] for what in notes(diary, "") if not what.startswith(("answered", "started"))]
-            assert kinds == ["loads", "loaded"] * 3 + ["loads", "current"] * 3
-            assert len(set(writers(diary, "current"))) == 3
-            assert pool.stats().swap_pauses == ((0.02,) * 2,) * 3
+            assert kinds == ["loads", "loaded"] * 3
+            assert len(set(writers(diary, "loaded"))) == 3
+            assert pool.stats().swap_pauses == ((0.02,),) * 3
+
+
+def test_the_promoted_version_is_never_dropped_however_many_others_come(diary: Path) -> None:
+    async def scenario() -> None:
+        async with pool_of(diary, actors=1) as pool:
+            for version in range(1, 6):
+                await pool.load_adapter(AdapterRef(version, "some"))
+                if version == 1:
+                    pool.promote(1)
+            assert notes(diary, "drops") == ["drops 2", "drops 3"]
+            assert (await pool.generate(asked("r", adapter=1))).adapter_version == 1
+            assert pool.stats().promoted_version == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_restarted_student_is_given_the_adapters_that_were_asked_for_last(diary: Path) -> None:
+    async def scenario() -> None:
+        async with pool_of(diary, actors=1) as pool:
+            for version in range(1, 5):
+                await pool.load_adapter(AdapterRef(version, "some"))
+            pool.promote(3)
+            await pool.generate(asked("an old dialogue goes on", adapter=2))
+            [pid] = writers(diary, "started")
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda: len(writers(diary, "started")) == 2)
+            await pool.generate(asked("and on", adapter=2))
+            [newcomer] = set(writers(diary, "started")) - {pid}
+            assert notes(diary, "loaded", of=newcomer) == ["loaded 4", "loaded 2", "loaded 3"]
 
     asyncio.run(scenario())
 
@@ -134,8 +164,7 @@ def test_a_broken_adapter_leaves_the_old_one_serving_everywhere(diary: Path, kin
             await pool.load_adapter(AdapterRef(1, "one"))
             with pytest.raises(AdapterError):
                 await pool.load_adapter(AdapterRef(2, kind))
-            assert await pool.ready() == pool.stats().version == 1
-            found = await asyncio.gather(*(pool.generate(asked(f"r{i}")) for i in range(8)))
+            found = await asyncio.gather(*(pool.generate(asked(f"r{i}", adapter=1)) for i in range(8)))
             assert Counter((each.adapter_version) for each in found) == {1: 8}
             assert len({each.worker for each in found}) == 2
 
@@ -195,7 +224,7 @@ def test_the_pool_grows_while_much_is_waiting_and_shrinks_without_losing_an_answ
     async def scenario() -> None:
         async with pool_of(diary, **settings) as pool:
             await pool.load_adapter(AdapterRef(1, "one"))
-            load = [asyncio.ensure_future(pool.generate(asked(f"r{i}", 0.2))) for i in range(10)]
+            load = [asyncio.ensure_future(pool.generate(asked(f"r{i}", 0.2, adapter=1))) for i in range(10)]
             number = len(load)
             while pool.stats().serving < 2:
                 await asyncio.wait(load, return_when=asyncio.FIRST_COMPLETED)
@@ -204,7 +233,7 @@ def test_the_pool_grows_while_much_is_waiting_and_shrinks_without_losing_an_answ
                 for one in finished:
                     assert one.result().adapter_version == 1
                     number += 1
-                    load.append(asyncio.ensure_future(pool.generate(asked(f"r{number}", 0.2))))
+                    load.append(asyncio.ensure_future(pool.generate(asked(f"r{number}", 0.2, adapter=1))))
             assert pool.stats().actors == 2
             await asyncio.gather(*load)
             # Two long requests, one on each: little enough to let one student go, once it has answered.
@@ -214,7 +243,7 @@ def test_the_pool_grows_while_much_is_waiting_and_shrinks_without_losing_an_answ
             found = await asyncio.gather(*long)
             assert len({each.worker for each in found}) == 2
             await until(lambda: pool.stats().actors == 1)
-            assert (await pool.generate(asked("after"))).adapter_version == 1
+            assert (await pool.generate(asked("after", adapter=1))).adapter_version == 1
 
     asyncio.run(scenario())
 

@@ -1,36 +1,29 @@
-"""A student's worker without a student: it answers at once, or after a while, and keeps a diary.
+"""An engine without a student: it answers at once, or after a while, and keeps a diary.
 
-A pool of real ones would spend the tests' time on loading models; what is tested is everything around the worker.
+A pool of real ones would spend the tests' time on loading models; what is tested is everything around the engine.
 """
 
 import asyncio
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
 from openmic.core.errors import AdapterError
 from openmic.core.records import AdapterRef, Generation, GenerationRequest, Message, StudentSampling
+from openmic.training.engines.engine import ADAPTERS_KEPT, EngineStats, refuse_unloaded
 
 FORBIDDEN = ".no-more-starts"
 
 
-@dataclass
-class CheapCounters:
-    batches: int = 0
-    batched_rows: int = 0
-    swaps: int = 0
-    last_swap_pause_s: float = 0.0
-
-
-class CheapWorker:
+class CheapEngine:
     """Notes what it does as `pid what` lines in the diary file."""
 
     def __init__(self, diary: str, seconds: float, restart_s: float) -> None:
-        self._diary, self._seconds, self._current = diary, seconds, 0
-        self._counters = CheapCounters()
+        self._diary, self._seconds = diary, seconds
+        self._refs: dict[int, AdapterRef] = {}
+        self.stats = EngineStats()
         if Path(diary).exists():
             time.sleep(restart_s)
         if Path(f"{diary}{FORBIDDEN}").exists():
@@ -38,29 +31,29 @@ class CheapWorker:
             raise OSError("no memory is free")
         self.note("started")
 
-    async def ready(self) -> int:
-        return self._current
-
-    async def stats(self) -> CheapCounters:
-        return self._counters
+    @property
+    def loaded(self) -> tuple[int, ...]:
+        return (0, *self._refs)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         if request.id == "poison":
             os.abort()
-        version = self._current
+        refuse_unloaded(request.adapter, self.loaded)
         # A request may say itself how long it takes.
         took = float(request.messages[0].content) if request.messages else self._seconds
         await asyncio.sleep(took)
-        self._counters.batches += 1
-        self._counters.batched_rows += 1
-        self.note(f"answered {request.id} v{version}")
-        return Generation(request.id, "", (1, 2, 3), 1, version, "stop", 0.0, took, f"pid-{os.getpid()}")
+        self.stats.batches += 1
+        self.stats.batched_rows += 1
+        self.note(f"answered {request.id} v{request.adapter}")
+        return Generation(request.id, "", (1, 2, 3), 1, request.adapter, "stop", 0.0, took, f"pid-{os.getpid()}")
 
-    async def load_adapter(self, ref: AdapterRef, make_current: bool = True) -> int:
+    async def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
+        if ref.version in self.loaded:
+            return
         if ref.uri == "broken":
             raise AdapterError("the adapter is broken")
-        if ref.uri == "broken for all but one" and make_current and f"current {ref.version}" in read(self._diary):
-            raise AdapterError("the adapter cannot be made current here")
+        if ref.uri == "broken for all but one" and f"loaded {ref.version}" in read(self._diary):
+            raise AdapterError("the adapter cannot be read here")
         what, _, file = (ref.uri or "").rpartition(" ")
         if what == "needs" and not there(file):
             self.note(f"fails {ref.version}")
@@ -69,12 +62,19 @@ class CheapWorker:
         if what == "waits for":
             await until(lambda: there(file))
         await asyncio.sleep(self._seconds)
-        self._counters.swaps += 1
-        self._counters.last_swap_pause_s = self._seconds
-        self.note(f"{'current' if make_current else 'loaded'} {ref.version}")
-        if make_current:
-            self._current = ref.version
-        return self._current
+        self.stats.count_swap(self._seconds)
+        self._refs[ref.version] = ref
+        spare = [version for version in self._refs if version not in {ref.version, *keep}]
+        for version in spare[: max(0, len(self._refs) - ADAPTERS_KEPT)]:
+            await self.unload(version)
+        self.note(f"loaded {ref.version}")
+
+    async def unload(self, version: int) -> None:
+        del self._refs[version]
+        self.note(f"drops {version}")
+
+    async def close(self) -> None:
+        self.note("closed")
 
     def note(self, what: str) -> None:
         line = f"{os.getpid()} {what}\n"
@@ -102,20 +102,20 @@ def writers(diary: Path, about: str) -> list[int]:
     return [int(pid) for pid, _, what in lines if what.startswith(about)]
 
 
-def cheap(diary: Path, seconds: float = 0.01, restart_s: float = 0.0) -> "partial[CheapWorker]":
-    """Makes workers that answer after `seconds`, and that take longer to be started again."""
-    return partial(CheapWorker, str(diary), seconds, restart_s)
+def cheap(diary: Path, seconds: float = 0.01, restart_s: float = 0.0) -> "partial[CheapEngine]":
+    """Makes engines that answer after `seconds`, and that take longer to be started again."""
+    return partial(CheapEngine, str(diary), seconds, restart_s)
 
 
 def forbid_starting(diary: Path) -> Callable[[], None]:
-    """Let every worker of this diary that is started from now on fail; returns what allows it again."""
+    """Let every engine of this diary that is started from now on fail; returns what allows it again."""
     file = Path(f"{diary}{FORBIDDEN}")
     file.touch()
     return file.unlink
 
 
-def asked(name: str, seconds: float | None = None, adapter: int | None = None) -> GenerationRequest:
-    """A request that takes so many seconds; None leaves it to the worker."""
+def asked(name: str, seconds: float | None = None, adapter: int = 0) -> GenerationRequest:
+    """A request that takes so many seconds; None leaves it to the engine."""
     messages = () if seconds is None else (Message(role="user", content=str(seconds)),)
     return GenerationRequest(name, messages, StudentSampling(), 0, adapter)
 

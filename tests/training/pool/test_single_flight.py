@@ -4,7 +4,7 @@ import pytest
 
 from openmic.core.errors import GenerationError
 from openmic.core.records import Generation, GenerationRequest
-from openmic.training.pool.in_flight import InFlight
+from openmic.training.pool.single_flight import SingleFlight
 
 from ..factories import request
 
@@ -33,7 +33,7 @@ class Answering:
 def test_an_id_is_answered_once_for_all_that_wait_for_it_and_anew_for_who_comes_later() -> None:
     async def scenario() -> None:
         answering = Answering()
-        asked = InFlight(answering)
+        asked = SingleFlight(answering)
         waiting = [asyncio.ensure_future(asked.ask(request(id=name))) for name in "aab"]
         await asyncio.sleep(0.01)
         answering.go_on.set()
@@ -48,7 +48,7 @@ def test_an_id_is_answered_once_for_all_that_wait_for_it_and_anew_for_who_comes_
 def test_who_gives_up_takes_nothing_from_the_others_and_the_last_one_ends_the_work() -> None:
     async def scenario() -> None:
         answering = Answering()
-        asked = InFlight(answering)
+        asked = SingleFlight(answering)
         first, second, lone = (asyncio.ensure_future(asked.ask(request(id=name))) for name in "aab")
         await asyncio.sleep(0.01)
         first.cancel()
@@ -64,7 +64,7 @@ def test_who_gives_up_takes_nothing_from_the_others_and_the_last_one_ends_the_wo
 def test_a_failure_is_everybody_s_and_is_not_kept() -> None:
     async def scenario() -> None:
         answering = Answering()
-        asked = InFlight(answering)
+        asked = SingleFlight(answering)
         answering.failure = GenerationError("no answer")
         answering.go_on.set()
         found = await asyncio.gather(*(asked.ask(request()) for _ in range(3)), return_exceptions=True)
@@ -78,7 +78,7 @@ def test_a_failure_is_everybody_s_and_is_not_kept() -> None:
 def test_two_requests_cannot_have_one_id_at_once() -> None:
     async def scenario() -> None:
         answering = Answering()
-        asked = InFlight(answering)
+        asked = SingleFlight(answering)
         first = asyncio.ensure_future(asked.ask(request(seed=1)))
         await asyncio.sleep(0)
         with pytest.raises(GenerationError, match="two different requests are called 'r'"):

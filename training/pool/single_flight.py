@@ -8,7 +8,7 @@ from ...core.errors import GenerationError
 from ...core.records import Generation, GenerationRequest
 
 
-class InFlight:
+class SingleFlight:
     """Answers each id once at a time, however many wait for it. It keeps nothing that has been answered."""
 
     def __init__(self, answer: Callable[[GenerationRequest], Coroutine[Any, Any, Generation]]) -> None:

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from openmic.core.errors import AdapterError, GenerationError
-from openmic.core.records import NO_ADAPTER, AdapterRef, GenerationRequest
+from openmic.core.records import AdapterRef, GenerationRequest
 from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.engines.engine import ADAPTERS_KEPT
-from openmic.training.engines.static_engine import StaticEngine
+from openmic.training.engines.static import BatchGenerator
 from openmic.training.student.student import LoadedStudent
 from openmic.training.student.tokenization import render_prompt
 
@@ -24,10 +24,10 @@ MIXED = [
 """Prompts of several lengths, some of them shared, with samplings and limits of their own."""
 
 
-def engine_of(student: LoadedStudent, *loaded: AdapterRef, max_batch: int = 16) -> StaticEngine:
-    engine = StaticEngine(student, max_batch=max_batch)
+def engine_of(student: LoadedStudent, *loaded: AdapterRef, max_batch: int = 16) -> BatchGenerator:
+    engine = BatchGenerator(student, max_batch=max_batch)
     for ref in loaded:
-        engine.load_adapter(ref)
+        engine.load(ref)
     return engine
 
 
@@ -109,7 +109,7 @@ def test_a_text_stops_at_its_end_and_says_so(student: BuildStudent, name: str) -
 
 def test_an_answer_tells_what_it_answers(student: BuildStudent) -> None:
     llama = student("llama")
-    engine = StaticEngine(llama, max_batch=2, worker="here")
+    engine = BatchGenerator(llama, max_batch=2, worker="here")
     for asked, generation in zip(MIXED, engine.generate(MIXED), strict=True):
         assert generation.request_id == asked.id
         assert generation.prompt_tokens == len(render_prompt(llama, asked.messages))
@@ -127,15 +127,15 @@ def test_adapters_answer_side_by_side_in_one_call(student: BuildStudent, adapter
     one, two = adapters[:2]
     expected = {
         0: tokens(engine_of(student("llama")), [request(seed=3)])[0],
-        1: tokens(engine_of(student("llama"), one), [request(seed=3)])[0],
-        2: tokens(engine_of(student("llama"), two), [request(seed=3)])[0],
+        1: tokens(engine_of(student("llama"), one), [request(seed=3, adapter=1)])[0],
+        2: tokens(engine_of(student("llama"), two), [request(seed=3, adapter=2)])[0],
     }
     assert len(set(expected.values())) == 3
     engine = engine_of(student("llama"), one, two)
-    order = [2, 0, 1, None, 1, 0, 2, 0]
+    order = [2, 0, 1, 2, 1, 0, 2, 0]
     found = engine.generate([request(seed=3, adapter=version, id=str(version)) for version in order])
-    assert [generation.adapter_version for generation in found] == [2, 0, 1, 2, 1, 0, 2, 0]
-    assert [generation.token_ids for generation in found] == [expected[2 if v is None else v] for v in order]
+    assert [generation.adapter_version for generation in found] == order
+    assert [generation.token_ids for generation in found] == [expected[version] for version in order]
 
 
 def test_a_seq2seq_student_answers_with_its_adapter(student: BuildStudent, tmp_path: Path) -> None:
@@ -145,8 +145,8 @@ def test_a_seq2seq_student_answers_with_its_adapter(student: BuildStudent, tmp_p
     engine = engine_of(one, ref)
     asked = request(temperature=0.0)
     trained = LoadedStudent(one.name, one.kind, adapted, one.tokenizer, "cpu")
-    assert tokens(engine, [asked]) == [tuple(greedy_by_hand(trained, asked))]
-    assert tokens(engine, [request(temperature=0.0, adapter=0)]) == tokens(engine_of(student("t5")), [asked])
+    assert tokens(engine, [request(temperature=0.0, adapter=1)]) == [tuple(greedy_by_hand(trained, asked))]
+    assert tokens(engine, [asked]) == tokens(engine_of(student("t5")), [asked])
 
 
 def test_an_adapter_answers_as_the_model_it_was_saved_from(student: BuildStudent, adapters: list[AdapterRef]) -> None:
@@ -154,21 +154,8 @@ def test_an_adapter_answers_as_the_model_it_was_saved_from(student: BuildStudent
     trained = LoadedStudent("x", "causal", random_adapter(llama.model, "causal", seed=2), llama.tokenizer, "cpu")
     engine = engine_of(llama, *adapters[:2])
     for text in TEXTS:
-        asked = request(text, temperature=0.0, max_tokens=20)
+        asked = request(text, temperature=0.0, max_tokens=20, adapter=2)
         assert tokens(engine, [asked]) == [tuple(greedy_by_hand(trained, asked))]
-
-
-def test_loading_makes_current_unless_told_otherwise(student: BuildStudent, adapters: list[AdapterRef]) -> None:
-    engine = engine_of(student("llama"), adapters[0])
-    assert engine.current == 1
-    engine.load_adapter(adapters[1], make_current=False)
-    assert engine.current == 1
-    assert engine.generate([request(), request(adapter=2)])[1].adapter_version == 2
-    engine.load_adapter(adapters[1])
-    assert engine.current == 2
-    engine.load_adapter(NO_ADAPTER)
-    assert engine.current == 0
-    assert tokens(engine, [request()]) == tokens(engine_of(student("llama")), [request()])
 
 
 def test_an_adapter_that_is_not_loaded_is_an_error(student: BuildStudent, adapters: list[AdapterRef]) -> None:
@@ -181,11 +168,11 @@ def test_an_adapter_that_does_not_fit_leaves_the_old_one_serving(
     student: BuildStudent, adapters: list[AdapterRef], misfit: AdapterRef
 ) -> None:
     engine = engine_of(student("llama"), adapters[0])
-    asked = [request(seed=1), request(seed=1, adapter=0)]
+    asked = [request(seed=1, adapter=1), request(seed=1)]
     before = tokens(engine, asked)
     with pytest.raises(AdapterError, match="adapter version 9 does not load"):
-        engine.load_adapter(misfit)
-    assert engine.current == 1
+        engine.load(misfit)
+    assert engine.loaded == (0, 1)
     assert tokens(engine, asked) == before
     with pytest.raises(GenerationError, match="adapter version 9 is not loaded"):
         engine.generate([request(adapter=9)])
@@ -197,12 +184,13 @@ def test_a_first_adapter_that_does_not_fit_leaves_the_base_model_serving(
     engine = engine_of(student("llama"))
     before = tokens(engine, MIXED)
     with pytest.raises(AdapterError, match="adapter version 9 does not load"):
-        engine.load_adapter(misfit)
-    assert engine.current == 0
+        engine.load(misfit)
+    assert engine.loaded == (0,)
     assert tokens(engine, MIXED) == before
-    engine.load_adapter(adapters[0])
-    assert tokens(engine, [request()]) == tokens(engine_of(student("llama"), adapters[0]), [request()])
-    assert tokens(engine, [request(adapter=0)]) == tokens(engine_of(student("llama")), [request()])
+    engine.load(adapters[0])
+    asked = [request(adapter=1), request()]
+    assert tokens(engine, asked) == tokens(engine_of(student("llama"), adapters[0]), asked)
+    assert tokens(engine, asked[1:]) == tokens(engine_of(student("llama")), asked[1:])
 
 
 @pytest.mark.parametrize("others", [0, 1])
@@ -212,9 +200,10 @@ def test_a_version_that_did_not_fit_can_be_loaded_once_it_does(
     mended = commit_adapter(random_adapter(student("llama").model, "causal", seed=9), tmp_path, 9, {"parent": 0})
     engine = engine_of(student("llama"), *adapters[:others])
     with pytest.raises(AdapterError):
-        engine.load_adapter(misfit)
-    engine.load_adapter(mended)
-    assert tokens(engine, [request()]) == tokens(engine_of(student("llama"), mended), [request()])
+        engine.load(misfit)
+    engine.load(mended)
+    asked = [request(adapter=9)]
+    assert tokens(engine, asked) == tokens(engine_of(student("llama"), mended), asked)
 
 
 def test_an_altered_adapter_is_not_loaded(student: BuildStudent, tmp_path: Path) -> None:
@@ -224,30 +213,29 @@ def test_an_altered_adapter_is_not_loaded(student: BuildStudent, tmp_path: Path)
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
     engine = engine_of(llama)
     with pytest.raises(AdapterError, match="was altered"):
-        engine.load_adapter(ref)
-    assert engine.current == 0
+        engine.load(ref)
+    assert engine.loaded == (0,)
 
 
 def test_the_least_recently_used_adapter_is_dropped(student: BuildStudent, adapters: list[AdapterRef]) -> None:
     assert ADAPTERS_KEPT == 3
     engine = engine_of(student("llama"), *adapters[:3])
     expected = tokens(engine, [request(adapter=1), request(adapter=3)])
-    engine.load_adapter(adapters[3])
+    engine.load(adapters[3])
     assert tokens(engine, [request(adapter=1), request(adapter=3)]) == expected
     with pytest.raises(GenerationError, match="adapter version 2 is not loaded"):
         engine.generate([request(adapter=2)])
-    engine.load_adapter(adapters[1])  # and can be had again; by now 4 was used least recently
-    assert engine.generate([request()])[0].adapter_version == 2
+    engine.load(adapters[1])  # and can be had again; by now 4 was used least recently
+    assert engine.generate([request(adapter=2)])[0].adapter_version == 2
     with pytest.raises(GenerationError, match="adapter version 4 is not loaded"):
         engine.generate([request(adapter=4)])
 
 
-def test_the_current_adapter_is_never_dropped(student: BuildStudent, adapters: list[AdapterRef]) -> None:
+def test_an_adapter_that_is_to_be_kept_is_never_dropped(student: BuildStudent, adapters: list[AdapterRef]) -> None:
     engine = engine_of(student("llama"), adapters[0])
     for ref in adapters[1:]:
-        engine.load_adapter(ref, make_current=False)
-    assert engine.current == 1
-    assert engine.generate([request()])[0].adapter_version == 1
+        engine.load(ref, keep=[1])
+    assert engine.generate([request(adapter=1)])[0].adapter_version == 1
 
 
 def test_prompts_have_several_lengths(student: BuildStudent) -> None:
