@@ -19,7 +19,9 @@ _OTHER = rf"[[\p{{L}}\p{{N}}]--{_LETTER}]"
 _MARKS = r"\p{Mn}\p{Mc}"
 _RUN = rf"(?:{_OTHER}[{_MARKS}\u200c\u200d]*)+"
 # \u0e33 and \u0eb3 are letters by name, but part of the consonant before them.
-_WORD = regex.compile(rf"(?P<letter>{_LETTER}[{_MARKS}\u0e33\u0eb3]*)|{_RUN}(?:['’]{_RUN})*", regex.VERSION1)
+WORD = rf"(?P<letter>{_LETTER}[{_MARKS}\u0e33\u0eb3]*)|{_RUN}(?:['’]{_RUN})*"
+"""A word, or a letter of a script without spaces, as a pattern of `regex` (its version 1)."""
+_WORD = regex.compile(WORD, regex.VERSION1)
 # Latin letters, digits and marks of punctuation: most texts hold nothing else, and `re` is five times as fast.
 _LATIN = re.compile(r"[\0-\xac\xae-\u02ff\u2010-\u2027\u2030-\u205e]*")
 _LATIN_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")

@@ -4,7 +4,26 @@ from hypothesis import strategies as st
 
 from openmic.core.word_diff import DiffPiece, word_diff
 
-WORDS = st.lists(st.sampled_from(["the", "bus", "was", "late", ",", ".", " ", "\n", "don't", "漢字", "é"])).map("".join)
+_PIECES = (
+    "the",
+    "bus",
+    "was",
+    "late",
+    "don't",
+    ",",
+    ".",
+    "_",
+    " ",
+    "\n",
+    "\r",
+    "漢字",
+    "é",
+    "น้ำ",
+    "\u0301",
+    "\u200d",
+    "👩",
+)
+WORDS = st.lists(st.sampled_from(_PIECES)).map("".join)
 
 
 def shown(before: str, after: str) -> str:
@@ -19,6 +38,10 @@ def shown(before: str, after: str) -> str:
         ("I burned toast", "I burned the toast", "I burned [+the +]toast"),
         ("one two three", "one 2 3", "one [-two three-][+2 3+]"),
         ("it don't matter", "it doesn’t matter", "it [-don't-][+doesn’t+] matter"),
+        ("公交车走了。", "公交车来了。", "公交车[-走-][+来+]了。"),
+        ("น้ำมันแพง", "น้ำมันถูก", "น้ำมัน[-แพง-][+ถูก+]"),
+        ("हिन्दी में", "हिन्दू में", "[-हिन्दी-][+हिन्दू+] में"),
+        ("oh 👩\u200d👧!", "oh 👩\u200d👦!", "oh [-👩\u200d👧-][+👩\u200d👦+]!"),
         ("same", "same", "same"),
         ("", "new", "[+new+]"),
         ("", "", ""),
