@@ -7,7 +7,7 @@ in `agents.endpoints.client`; the graph wraps it with one that commits every rep
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..core.records import LLMReply, LLMRequest
+from ..core.records import LLMReply, LLMRequest, Role
 from .tasks.task import PromptTemplate
 
 
@@ -26,3 +26,24 @@ class Exchange:
     request: LLMRequest
     reply: LLMReply
     template: PromptTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class PlugReply:
+    """What a Python object that plays a role answered: a turn's origin where nobody was asked over HTTP."""
+
+    role: Role
+    use: str
+    """The object as the run's record names it: `module:attribute`, or a name that ships."""
+    text: str
+    """What it answered, in words."""
+    latency_ms: float = 0.0
+
+
+Origin = Exchange | PlugReply
+"""Where the words of a teacher's, critic's or judge's turn come from."""
+
+
+def words_of(origin: Origin) -> str:
+    """The whole of what was answered, as it was answered."""
+    return origin.text if isinstance(origin, PlugReply) else origin.reply.text

@@ -17,27 +17,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import cast
 
 from report import arguments, report
 
-from openmic.agents.cast import Critic, Judge, StudentAgent, Teacher
 from openmic.agents.tasks.task import load_task
 from openmic.core.config import RunConfig
 from openmic.core.ids import content_hash, new_id
 from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split, Stage, TurnKind
-from openmic.graph.context.models import model_names, open_models
+from openmic.graph.context.opening import open_run_context
+from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.progress import Silent
-from openmic.graph.context.reply_cache import ReplyCache
-from openmic.graph.context.run_context import RunContext
 from openmic.graph.context.train_gate import TrainGate
-from openmic.graph.runs.provenance import run_record, template_rows
+from openmic.graph.runs.provenance import run_record
+from openmic.graph.runs.start import record_run
 from openmic.graph.stages.collect import collect
-from openmic.store import Adapter, Dialogue, ExampleRow, LLMCall, Run, Store, Turn, VerdictRow
+from openmic.store import Adapter, Dialogue, LLMCall, Run, Store, Turn, VerdictRow
 from openmic.training.pool.pool import StudentPool
-from openmic.training.trainer.trainer import Trainer
 
 TARGET = 0.9
 LATENCIES_S = (0.2, 1.0)
@@ -98,34 +95,18 @@ async def measure(home: Path, latency_s: float, count: int) -> tuple[float, floa
     config, task = settings(home, latency_s), load_task("humor")
     texts = [f"The kettle in kitchen number {n} broke again on my way to work." for n in range(count)]
     examples = [Example(content_hash(text), text, Split.TRAIN) for text in texts]
-    async with AsyncExitStack() as stack:
-        store = stack.enter_context(Store.open(str(home / "store.db")))
-        run = run_record(new_id(), config, task, simulated=True, home=home, arguments=[])
-        store.add_new(*template_rows(task), *(ExampleRow(id=e.id, text=e.text) for e in examples))
+    with Store.open(str(home / "store.db")) as store:
+        run = run_record(new_id(), config, task, simulated=True, plugs={}, home=home, arguments=[])
+        record_run(store, run, task, examples)
         base = Adapter(id="base", run_id=run.id, version=0, stage="base", round=0, base_model="none", status="promoted")
-        store.add(run, base)
-        clients = await stack.enter_async_context(open_models(config.cast, config.seed, home / "cast.jsonl"))
-        llm, names = ReplyCache(store, run.id, clients), model_names(config.cast)
-        context = RunContext(
-            config=config,
-            run=cast(Run, store.get(Run, run.id)),
-            task=task,
-            examples=examples,
-            store=store,
-            llm=llm,
-            teacher=Teacher(task, llm, names["teacher"], config.seed),
-            critic=Critic(task, llm, [names["critic"]], config.seed, config.verdict),
-            judge=Judge(task, llm, names["judge"], config.seed, config.verdict),
-            student=StudentAgent(task, config.seed),
-            pool=cast(StudentPool, StandIn(examples)),
-            train_gate=TrainGate(overlapped=True),
-            trainer=cast(Trainer, None),
-            progress=Silent(),
-            origin=run.id,
-        )
-        began, worked = time.monotonic(), time.process_time()
-        await collect(context, 1, 0)
-        return time.monotonic() - began, time.process_time() - worked, paths(store, run.id)
+        store.add(base)
+        row = cast(Run, store.get(Run, run.id))
+        async with open_run_context(store, row, Silent(), plugs=Plugs()) as context:
+            context.pool = cast(StudentPool, StandIn(examples))
+            context.train_gate = TrainGate(overlapped=True)
+            began, worked = time.monotonic(), time.process_time()
+            await collect(context, 1)
+            return time.monotonic() - began, time.process_time() - worked, paths(store, row.id)
 
 
 def paths(store: Store, run_id: str) -> list[int]:

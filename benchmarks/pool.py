@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,12 +26,13 @@ from openmic.core.config import InputSettings, RunConfig
 from openmic.core.ids import new_id
 from openmic.core.inputs import read_inputs
 from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split
-from openmic.graph.context.models import open_models
+from openmic.graph.context.opening import open_run_context
+from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.progress import Silent
-from openmic.graph.runs.provenance import run_record, template_rows
-from openmic.graph.runs.start import open_context
+from openmic.graph.runs.provenance import run_record
+from openmic.graph.runs.start import record_run
 from openmic.graph.stages.collect import collect
-from openmic.store import Adapter, ExampleRow, Run, Store
+from openmic.store import Adapter, Run, Store
 from openmic.training.engines.choose import engine_name, make_engine
 from openmic.training.local_ray import ray_session
 from openmic.training.pool.pool import StudentPool
@@ -118,21 +118,19 @@ def settings(options: Any, home: Path) -> RunConfig:
 async def dialogues(config: RunConfig, examples: list[Example]) -> tuple[float, Recorder]:
     """Tokens per second of dialogues about these inputs, and what they asked."""
     task = load_task(config.task)
-    async with AsyncExitStack() as stack:
-        store = stack.enter_context(Store.open(str(config.home / "store.db")))
-        run = run_record(new_id(), config, task, simulated=True, home=config.home, arguments=[])
-        store.add_new(*template_rows(task), *(ExampleRow(id=e.id, text=e.text) for e in examples))
+    with Store.open(str(config.home / "store.db")) as store:
+        run = run_record(new_id(), config, task, simulated=True, plugs={}, home=config.home, arguments=[])
+        record_run(store, run, task, examples)
         base = Adapter(id="base", run_id=run.id, version=0, stage="base", round=0, base_model="none", status="promoted")
-        store.add(run, base)
-        clients = await stack.enter_async_context(open_models(config.cast, config.seed, config.home / "cast.jsonl"))
+        store.add(base)
         row = cast(Run, store.get(Run, run.id))
-        context = open_context(stack, store, row, config, task, examples, clients, Silent(), origin=run.id)
-        await context.pool.generate(context.student.draft(WARM_UP, "Soup.", config.student.sampling, 0))
-        recorder = Recorder(context.pool)
-        context.pool = cast(StudentPool, recorder)
-        began = time.perf_counter()
-        await collect(context, 1, 0)
-        return recorder.tokens / (time.perf_counter() - began), recorder
+        async with open_run_context(store, row, Silent(), plugs=Plugs()) as context:
+            await context.pool.generate(context.student.draft(WARM_UP, "Soup.", config.student.sampling, 0))
+            recorder = Recorder(context.pool)
+            context.pool = cast(StudentPool, recorder)
+            began = time.perf_counter()
+            await collect(context, 1)
+            return recorder.tokens / (time.perf_counter() - began), recorder
 
 
 def scripts_of(asked: Sequence[GenerationRequest]) -> list[Script]:

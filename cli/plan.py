@@ -6,7 +6,7 @@ from rich.console import Console
 
 from ..core.config import EndpointSettings, RunConfig
 from ..core.records import Split
-from ..graph.context.seats import ROLES
+from ..graph.context.seats import ROLES, Seat, seat_model, seats
 from ..graph.preflight.checks import Checked
 from ..store import without_passwords
 
@@ -29,21 +29,32 @@ def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
     return {
         "task": checked.task.name,
         "inputs": counts,
-        "cast": {role: config.cast.endpoint(role).model for role in ROLES},
-        "jury": [juror.model for juror in config.cast.jury],
+        "cast": {role: _who(config, (role, 0)) for role in ROLES},
+        "jury": [_who(config, ("critic", place)) for place in range(1, 1 + len(config.cast.jury))],
         "student": {"model": checked.student.name, "kind": checked.student.kind, "note": checked.student.note},
         "rounds": config.rounds,
         "objective": config.training.objective,
         "calls_at_most": {
-            "teacher": demonstrated + dev_used + test_used + dialogues,
+            "teacher": _demonstrations(config, demonstrated + dialogues, dev_used + test_used),
             "critic": compared * sum(_replies(config, member) for member in (config.cast.critic, *config.cast.jury))
-            + dialogues * revisions,
-            "judge": evaluated * _replies(config, config.cast.endpoint("judge")),
+            + (dialogues * revisions if config.cast.critic.asked else 0),
+            "judge": evaluated * _replies(config, config.cast.member("judge")),
         },
         "student_generations_at_most": dialogues * (config.dialogue.candidates + revisions) + evaluated,
         "store": without_passwords(config.store_url),
         "home": str(config.home),
     }
+
+
+def _who(config: RunConfig, seat: Seat) -> str:
+    settings = seats(config.cast)[seat]
+    return settings.model if settings.simulated else seat_model(seat, settings)
+
+
+def _demonstrations(config: RunConfig, taught: int, references: int) -> int:
+    """Requests to endpoints for demonstrations, and for held-out references."""
+    teacher, writer = config.cast.teacher, config.cast.references or config.cast.teacher
+    return (taught if teacher.asked else 0) + (references if writer.asked else 0)
 
 
 def _comparisons_per_dialogue(config: RunConfig) -> int:
@@ -64,6 +75,8 @@ def _teacher_pairs(config: RunConfig, demonstrated: int) -> int:
 
 def _replies(config: RunConfig, member: EndpointSettings) -> int:
     """Replies of one model that a comparison takes: both orders, or both texts, and samples where no odds are given."""
+    if not member.asked:
+        return 0
     gives_odds = member.simulated and not config.cast.simulated.no_logprobs
     return 2 if gives_odds or config.verdict.style == "cloze" else 2 * config.verdict.samples
 

@@ -1,8 +1,10 @@
-"""Many things at once, but not too many."""
+"""Many things at once, but not too many; and coroutines from where there is no event loop, or one already."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -24,3 +26,37 @@ async def bounded(work: Callable[[T], Awaitable[None]], items: Iterable[T], limi
                 group.create_task(worker())
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
+
+
+def run_to_end(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What a coroutine returns, run in an event loop of its own; works where a loop runs already, as in a notebook.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, once the work has come to rest; asyncio.CancelledError likewise for SIGTERM.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())
+    return _in_a_thread(work)
+
+
+def _in_a_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    begun: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def cancellable() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        begun.append((asyncio.get_running_loop(), task))
+        return await work()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="openmic-run") as thread:
+        future = thread.submit(asyncio.run, cancellable())
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            for loop, task in begun:
+                loop.call_soon_threadsafe(task.cancel)
+            with suppress(BaseException):
+                future.result()
+            raise

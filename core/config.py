@@ -5,10 +5,11 @@ This file says what may be configured; `core.config_file` reads it from files, f
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from .plugs import Plug
 from .records import Role, StudentSampling
 from .section import Section as Section  # noqa: PLC0414 - imported from here elsewhere
 from .student_settings import StudentSettings as StudentSettings  # noqa: PLC0414 - as above
@@ -78,7 +79,78 @@ class EndpointSettings(Section):
     @property
     def simulated(self) -> bool:
         """Whether openmic's own simulated cast plays this role."""
-        return self.model == SIMULATED
+        return self.plug is None and self.model == SIMULATED
+
+    @property
+    def plug(self) -> Plug | None:
+        """The Python object that plays this role in place of an endpoint, where there is one."""
+        return None
+
+    @property
+    def asked(self) -> bool:
+        """Whether an endpoint is asked at all."""
+        return self.plug is None
+
+
+class PlugOrEndpoint(EndpointSettings):
+    """Who plays a role: a model of an endpoint's, or a Python object in its place."""
+
+    use: str | None = None
+    """A Python object in place of a model: a name that ships, or `module:attribute`."""
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """What the attribute is called with, where it is a class or a function that makes the object."""
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if self.use is not None and self.model != SIMULATED:
+            raise ValueError(f"use={self.use} and model={self.model} exclude each other; leave one of them out")
+        if self.use is None and self.kwargs:
+            raise ValueError("kwargs are for what `use` names; set it, or leave them out")
+        if self.use is not None:
+            Plug(use=self.use)  # its form is checked before anything is imported
+        return self
+
+    @property
+    def plug(self) -> Plug | None:
+        """The Python object that plays this role in place of an endpoint, where there is one."""
+        return None if self.use is None else Plug(use=self.use, kwargs=self.kwargs)
+
+
+class TeacherSettings(PlugOrEndpoint):
+    """Who demonstrates: an endpoint's model, demonstrations that exist already, or a function of input and count."""
+
+    demonstrations: Path | None = None
+    """A .jsonl, .csv, .tsv or .parquet file with inputs and outputs, from which demonstrations are taken instead of
+    asking anybody. A relative path is looked up from the configuration file's folder."""
+    input_field: str = "input"
+    """The key or column of `demonstrations` that holds the input."""
+    output_field: str = "output"
+    """The key or column that holds the output: a text, or a list of texts. An input may stand in several rows."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.demonstrations is not None and (self.use is not None or self.model != SIMULATED):
+            raise ValueError("demonstrations take the place of a model; leave out model and use, or demonstrations")
+        return self
+
+    @property
+    def asked(self) -> bool:
+        """Whether an endpoint is asked at all."""
+        return self.plug is None and self.demonstrations is None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether openmic's own simulated cast plays this role."""
+        return self.asked and self.model == SIMULATED
+
+
+class CriticSettings(PlugOrEndpoint):
+    """Who compares: an endpoint's model, a scorer, or an object with `compare` (and `criticise`, for revisions)."""
+
+    margin: float = Field(default=0.0, ge=0)
+    """Of a scorer: scores that differ by no more than this are a tie."""
+    scale: float | None = Field(default=None, gt=0)
+    """Of a scorer: the difference that makes log-odds of 1 (a reward model: 1). None: the better score is certain."""
 
 
 class SimulatedCastSettings(Section):
@@ -107,17 +179,19 @@ class SimulatedCastSettings(Section):
 class CastSettings(Section):
     """Which model plays each role."""
 
-    teacher: EndpointSettings = EndpointSettings()
+    teacher: TeacherSettings = TeacherSettings()
     """Writes demonstrations."""
-    critic: EndpointSettings = EndpointSettings()
+    references: TeacherSettings | None = None
+    """Writes the held-out references that outputs are judged against. Default: the teacher."""
+    critic: CriticSettings = CriticSettings()
     """Judges and criticises the student during training."""
-    jury: tuple[EndpointSettings, ...] = ()
+    jury: tuple[CriticSettings, ...] = ()
     """Further critics whose verdicts count beside the critic's own, as `verdict.jury` says. They write no critiques."""
-    judge: EndpointSettings | None = None
-    """Judges for evaluation alone. Default: simulated beside a simulated critic, else the critic's own model."""
+    judge: CriticSettings | None = None
+    """Judges for evaluation alone. Default: simulated beside a simulated critic, else the critic itself."""
     simulated: SimulatedCastSettings = SimulatedCastSettings()
 
-    def endpoint(self, role: Role) -> EndpointSettings:
+    def member(self, role: Role) -> TeacherSettings | CriticSettings:
         """The settings of one role, the judge's default filled in."""
         if role == "judge":
             return self.judge or self.critic
@@ -125,9 +199,10 @@ class CastSettings(Section):
 
     @property
     def judge_is_critic(self) -> bool:
-        """Whether a model of the outside world is to judge what it was the critic of."""
-        judge = self.endpoint("judge")
-        return not judge.simulated and (judge.model, judge.base_url) == (self.critic.model, self.critic.base_url)
+        """Whether what judges is what the student was trained against, the simulated cast apart."""
+        judge, critic = self.judge or self.critic, self.critic
+        same = (judge.model, judge.base_url, judge.use) == (critic.model, critic.base_url, critic.use)
+        return not judge.simulated and same
 
 
 class VerdictSettings(Section):

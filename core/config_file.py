@@ -146,8 +146,14 @@ def _source(key: Key, sources: Mapping[Key, str], about: str | None) -> str | No
 
 
 def _resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
-    """Inputs and task files beside the configuration are found from any working directory."""
+    """Files named in the configuration are found from any working directory."""
     inputs = config.inputs.model_copy(update={"path": folder / config.inputs.path})
-    is_file = config.task.endswith((".yaml", ".yml")) or "/" in config.task
+    is_file = ":" not in config.task and (config.task.endswith((".yaml", ".yml")) or "/" in config.task)
     task = str(folder / config.task) if is_file else config.task
-    return config.model_copy(update={"inputs": inputs, "task": task})
+    found = {
+        name: member.model_copy(update={"demonstrations": folder / member.demonstrations})
+        for name in ("teacher", "references")
+        if (member := getattr(config.cast, name)) is not None and member.demonstrations is not None
+    }
+    cast = config.cast.model_copy(update=found)
+    return config.model_copy(update={"inputs": inputs, "task": task, "cast": cast})

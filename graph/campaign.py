@@ -1,42 +1,37 @@
-"""The campaign: a whole run, as a LangGraph state machine with checkpoints in a database of its own.
+"""The campaign: the whole loop of feedback-driven distillation, as a LangGraph state machine.
 
     demonstrate -> imitate -> (collect -> fine_tune -> evaluate -> promote | roll_back)* -> report
 
-Each node does its part once: what an interrupted node had finished is in the store, and is found there.
+The store is the one record of where a run stands. A run that is taken up begins at the first node again; each finds
+what it did in the store, and does what is not there yet.
 """
 
 from typing import Any, Literal, TypedDict
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from ..core.ids import derive_id
 from ..core.records import Split
 from ..store import Adapter
 from .context.run_context import RunContext
-from .stages.collect import collect as hold_dialogues
-from .stages.demonstrate import demonstrate_all
-from .stages.evaluate import evaluate as evaluate_version
-from .stages.fine_tune import imitate as fine_tune_on_demonstrations
-from .stages.gate import GateDecision
-from .stages.promotion import judge_candidate, record_decision, train_candidate
+from .stages import collect as collecting
+from .stages import demonstrate as demonstrating
+from .stages import evaluate as evaluating
+from .stages import fine_tune as fine_tuning
+from .stages import promotion
 
 
 class CampaignState(TypedDict, total=False):
-    """Where a run stands."""
+    """Where a run stands within a round. Everything that outlives the process is in the store."""
 
     round: int
     """The round that is under way, from 1; 0 before the first."""
-    promoted_version: int
-    """The adapter version that is promoted."""
     candidate: int | None
     """The version that waits for its evaluation; None where a round left nothing to train on."""
-    promoted: bool
-    """What the gate decided about the candidate."""
-    reason: str
-    """Why."""
+    decision: promotion.Decision
+    """What the promotion gate decided about the candidate."""
 
 
 CampaignGraph = CompiledStateGraph[CampaignState, RunContext, CampaignState, CampaignState]
@@ -44,69 +39,57 @@ CampaignGraph = CompiledStateGraph[CampaignState, RunContext, CampaignState, Cam
 
 async def demonstrate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """The teacher demonstrates every input that imitation or evaluation needs."""
-    context = runtime.context
-    context.store.add_new(
-        Adapter(
-            id=derive_id(context.run.id, "adapter", 0),
-            run_id=context.run.id,
-            version=0,
-            stage="base",
-            round=0,
-            base_model=context.config.student.model,
-            status="promoted",
-            reason="the student as it came",
-        )
-    )
-    await demonstrate_all(context)
-    return {"round": 0, "promoted_version": 0}
+    promotion.record_base(runtime.context)
+    if not promotion.imitation_is_over(runtime.context):
+        await demonstrating.demonstrate_all(runtime.context)
+    return {"round": 0}
 
 
 async def imitate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """The student is fine-tuned on the demonstrations; feedback starts from what comes of it."""
-    context = runtime.context
-    version = await fine_tune_on_demonstrations(context)
-    await context.pool.load_adapter(context.adapter(version))
-    record_decision(context, version, GateDecision(True, "where feedback starts from"))
-    return {"promoted_version": version}
+    version = await fine_tuning.imitate(runtime.context)
+    await runtime.context.pool.load_adapter(runtime.context.adapter(version))
+    promotion.record_decision(runtime.context, version, promotion.Decision(True, "where feedback starts from"))
+    return {}
 
 
 async def collect(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
-    """A round of critique-and-revise dialogues with the promoted adapter."""
+    """A round of critique-and-revise dialogues, begun with the promoted adapter."""
     round_number = state["round"] + 1
-    promoted_version = await hold_dialogues(runtime.context, round_number, state["promoted_version"])
-    return {"round": round_number, "promoted_version": promoted_version}
+    if not promotion.round_is_over(runtime.context, round_number):
+        await collecting.collect(runtime.context, round_number)
+    return {"round": round_number}
 
 
 async def fine_tune(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """The promoted adapter is trained on the preferences that no training has learned from yet."""
-    return {"candidate": await train_candidate(runtime.context, state["round"], state["promoted_version"])}
+    return {"candidate": await promotion.train_candidate(runtime.context, state["round"])}
 
 
 async def evaluate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """Candidate and promoted version are compared on dev inputs; test inputs play no part in any choice."""
     assert state["candidate"] is not None
-    decision = await judge_candidate(runtime.context, state["promoted_version"], state["candidate"])
-    return {"promoted": decision.promoted, "reason": decision.reason}
+    return {"decision": await promotion.judge_candidate(runtime.context, state["candidate"])}
 
 
 async def promote(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """The candidate becomes the promoted adapter."""
     assert state["candidate"] is not None
-    record_decision(runtime.context, state["candidate"], GateDecision(True, state["reason"]))
-    return {"promoted_version": state["candidate"]}
+    promotion.record_decision(runtime.context, state["candidate"], state["decision"])
+    return {}
 
 
 async def roll_back(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
-    """The candidate is set aside and the adapter before it goes on promoted_version."""
+    """The candidate is set aside, and the adapter before it stands."""
     assert state["candidate"] is not None
-    record_decision(runtime.context, state["candidate"], GateDecision(False, state["reason"]))
+    promotion.record_decision(runtime.context, state["candidate"], state["decision"])
     return {}
 
 
 async def report(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """Every version is judged on the test inputs, which nothing has looked at before."""
     for adapter in runtime.context.store.select(Adapter, run_id=runtime.context.run.id, order_by="version"):
-        await evaluate_version(runtime.context, adapter.version, Split.TEST)
+        await evaluating.evaluate(runtime.context, adapter.version, Split.TEST)
     return {}
 
 
@@ -117,7 +100,7 @@ def after_fine_tune(state: CampaignState, runtime: Runtime[RunContext]) -> Liter
 
 def after_evaluate(state: CampaignState, runtime: Runtime[RunContext]) -> Literal["promote", "roll_back"]:
     """As the gate decided."""
-    return "promote" if state["promoted"] else "roll_back"
+    return "promote" if state["decision"].promoted else "roll_back"
 
 
 def another_round(state: CampaignState, runtime: Runtime[RunContext]) -> Literal["collect", "report"]:
@@ -125,7 +108,7 @@ def another_round(state: CampaignState, runtime: Runtime[RunContext]) -> Literal
     return "collect" if state["round"] < runtime.context.config.rounds else "report"
 
 
-def build_campaign_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> CampaignGraph:
+def build_campaign_graph() -> CampaignGraph:
     """The campaign's state machine, compiled. Run it with a `RunContext` as its context."""
     graph: StateGraph[CampaignState, RunContext, Any, Any] = StateGraph(CampaignState, context_schema=RunContext)
     for node in (demonstrate, imitate, collect, fine_tune, evaluate, promote, roll_back, report):
@@ -139,4 +122,20 @@ def build_campaign_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -
     graph.add_conditional_edges("promote", another_round)
     graph.add_conditional_edges("roll_back", another_round)
     graph.add_edge("report", END)
-    return graph.compile(checkpointer=checkpointer, name="campaign")
+    return graph.compile(name="campaign")
+
+
+async def run_campaign(context: RunContext) -> None:
+    """Carry a campaign out, or on, to its end.
+
+    Raises:
+        OpenmicError: a stage could do nothing at all; the run can be resumed once the cause is mended.
+    """
+    context.pool, context.trainer  # noqa: B018 - both load their weights while the teacher demonstrates
+    if not context.critic.writes and context.config.dialogue.max_revisions:
+        context.progress.print("note: the critic writes no critiques, so dialogues have no revisions")
+    if context.config.training.train_every is not None:
+        context.progress.print(str(context.train_gate))
+    # Demonstrate, imitate and report, at most five steps a round, and some to spare.
+    limit = RunnableConfig(recursion_limit=20 + 10 * context.config.rounds)
+    await build_campaign_graph().ainvoke(CampaignState(), limit, context=context)

@@ -1,7 +1,7 @@
 """The transcript store: every turn, verdict and preference, and every adapter that was made of them.
 
 `Store` reads and writes; the tables are plain rows. Texts live here, and nowhere else. Not for resuming a run in the
-middle of a step: LangGraph's checkpoints are for that.
+middle of a step.
 """
 
 from .conversations import Conversation, DialogueLine

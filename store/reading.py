@@ -101,6 +101,14 @@ class Reader:
             reply = connection.scalar(_REPLY, {"run_id": run_id, "key": key})
         return None if reply is None else LLMReply.model_validate(reply)
 
+    def campaign_of(self, run: Run) -> Run:
+        """The campaign that a run goes back to: itself, or the source of its source."""
+        while run.source_run_id is not None:
+            source = self.get(Run, run.source_run_id)
+            assert source is not None
+            run = source
+        return run
+
     def resolve_run(self, name: str) -> Run:
         """The run that `latest`, an id, or the unique beginning of one means; case does not matter.
 

@@ -177,16 +177,8 @@ def test_the_critic_never_judges_an_evaluation_and_the_judge_never_a_rehearsal(r
     assert by_agent == {("critic", Stage.COLLECT), ("judge", Stage.EVALUATE)}
 
 
-def test_checkpoints_of_a_finished_run_are_pruned(run: WholeRun) -> None:
-    import sqlite3
-    from contextlib import closing
-
-    with closing(sqlite3.connect(run.home / "checkpoints.db")) as database:
-        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        assert "checkpoints" in tables
-        assert {
-            table: database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables
-        } == dict.fromkeys(tables, 0)
+def test_the_store_is_the_one_record_of_where_a_run_stands(run: WholeRun) -> None:
+    assert [path.name for path in run.home.iterdir() if "checkpoint" in path.name] == []
 
 
 def test_resuming_a_finished_run_does_nothing_and_ends_well(run: WholeRun) -> None:

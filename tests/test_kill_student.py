@@ -33,7 +33,7 @@ def disturbed(tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> Di
     config = write_config(folder, tiny_causal, student={"pool": POOL})
     journal = folder / "kills.jsonl"
     done = subprocess.run(
-        [sys.executable, "-m", "tests.killing", "run", str(config), "--json"],
+        [sys.executable, "-m", "tests.processes", "run", str(config), "--json"],
         cwd=folder,
         env=clean_environment(PYTHONPATH=str(ROOT), **{JOURNAL: str(journal)}),
         capture_output=True,

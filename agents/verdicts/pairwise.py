@@ -1,4 +1,4 @@
-"""Asking which of two texts is better: in both orders, of one critic or of a jury, in the style that is configured.
+"""Asking an endpoint's model which of two texts is better: in both orders, in the style that is configured.
 
 What is asked follows from the configuration and from earlier replies of the same comparison alone, so that a run which
 is taken up again asks the same questions. What replies say is read in `labels` and `cloze`, what they add up to is in
@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from ...core.config import VerdictSettings
 from ...core.errors import ReplyError
-from ...core.records import Sampling
+from ...core.records import Input, Role, Sampling
 from ..llm import LLM, Exchange
 from ..llm_agent import Asking, LLMAgent
 from ..tasks.task import Task
 from .cloze import preference
 from .labels import Label, LabelStyle, read_label
-from .verdict import Ballot, Opinion, Verdict, opinion, verdict
+from .verdict import Ballot, Opinion, opinion
 
 LABEL_ALTERNATIVES = 20
 """Alternatives asked for beside a verdict's label; the most that OpenAI's API gives."""
@@ -31,34 +31,30 @@ MOST_TOKENS_AGAIN = 1024
 SCORING = Sampling(temperature=0.0, max_tokens=1)
 
 
-class PairwiseJudge(LLMAgent):
-    """Compares two outputs."""
+class EndpointJuror(LLMAgent):
+    """One model of an endpoint's that compares two outputs."""
 
-    def __init__(self, task: Task, llm: LLM, models: Sequence[str], seed: int, settings: VerdictSettings) -> None:
+    def __init__(
+        self, task: Task, llm: LLM, role: Role, model: str, member: int, seed: int, settings: VerdictSettings
+    ) -> None:
         super().__init__(task, llm, seed)
-        self.models, self.settings = tuple(models), settings
+        self.role, self.model, self.member, self.settings = role, model, member, settings
 
-    async def compare(self, text: str, first: str, second: str, *, overused: Sequence[str] = ()) -> Verdict:
-        """The verdict on `first` against `second`, two outputs for the input `text`.
+    async def opinion(self, source: Input, first: str, second: str, *, overused: Sequence[str] = ()) -> Opinion:
+        """What the model thinks of `first` against `second`, two outputs for the input `source`, from both orders.
 
         Raises:
             ReplyError: a reply names no label, however often it is asked for.
             TaskError: the task has no prompt for the style of verdict that is configured.
-            EndpointError: a model does not answer, or cannot do what the style needs.
+            EndpointError: the model does not answer, or cannot do what the style needs.
         """
-        opinions = await asyncio.gather(
-            *(self._opinion(member, text, first, second, list(overused)) for member in range(len(self.models)))
-        )
-        return verdict(opinions, self.settings.jury, self.settings.tie_margin)
-
-    async def _opinion(self, member: int, text: str, first: str, second: str, overused: list[str]) -> Opinion:
         if self.settings.style == "cloze":
-            ballots = await self._scored(member, text, first, second)
+            ballots = await self._scored(source, first, second)
         else:
             style: LabelStyle = self.settings.style
             forward, reverse = await asyncio.gather(
                 *(
-                    self._labelled(member, style, {"input": text, "first": one, "second": other, "overused": overused})
+                    self._labelled(style, {"input": source, "first": one, "second": other, "overused": list(overused)})
                     for one, other in ((first, second), (second, first))
                 )
             )
@@ -66,41 +62,39 @@ class PairwiseJudge(LLMAgent):
             ballots = [*forward, *turned]
         return opinion(ballots, self.settings.tie_margin)
 
-    async def _scored(self, member: int, text: str, first: str, second: str) -> list[Ballot]:
-        asking = Asking(SCORING, member=member, score_prompt=True)
+    async def _scored(self, source: Input, first: str, second: str) -> list[Ballot]:
+        asking = Asking(SCORING, member=self.member, score_prompt=True)
         one, other = await asyncio.gather(
-            *(self.ask(self.models[member], "cloze", asking, input=text, text=output) for output in (first, second))
+            *(self.ask(self.model, "cloze", asking, input=source, text=output) for output in (first, second))
         )
         p = preference(one.reply, other.reply)
-        return [Ballot(one, member, True, p, "cloze"), Ballot(other, member, False, p, "cloze")]
+        return [Ballot(one, self.member, True, p, "cloze"), Ballot(other, self.member, False, p, "cloze")]
 
-    async def _labelled(self, member: int, style: LabelStyle, values: dict[str, object]) -> list[Ballot]:
+    async def _labelled(self, style: LabelStyle, values: dict[str, object]) -> list[Ballot]:
         """One order's replies, as if the text shown first were A: one, or several where no probabilities are given."""
-        exchange, first = await self._label(member, style, 0, values)
+        exchange, first = await self._label(style, 0, values)
         if first.method == "logprobs" or self.settings.samples == 1:
-            return [Ballot(exchange, member, True, first.p_one, first.method)]
+            return [Ballot(exchange, self.member, True, first.p_one, first.method)]
         further = await asyncio.gather(
-            *(self._label(member, style, sample, values) for sample in range(1, self.settings.samples))
+            *(self._label(style, sample, values) for sample in range(1, self.settings.samples))
         )
         sampled = [(exchange, first), *further]
-        return [Ballot(exchange, member, True, label.p_one, "sampled") for exchange, label in sampled]
+        return [Ballot(exchange, self.member, True, label.p_one, "sampled") for exchange, label in sampled]
 
-    async def _label(
-        self, member: int, style: LabelStyle, sample: int, values: dict[str, object]
-    ) -> tuple[Exchange, Label]:
+    async def _label(self, style: LabelStyle, sample: int, values: dict[str, object]) -> tuple[Exchange, Label]:
         """One reply that names a label; one that does not is asked for again."""
         # Labels are drawn, not decided, so that those of several replies make a probability. Where the endpoint gives
         # probabilities, which label was drawn makes no difference.
         temperature = 1.0 if self.settings.samples > 1 else 0.0
         asking = Asking(
             Sampling(temperature=temperature, max_tokens=MOST_TOKENS[style]),
-            member=member,
+            member=self.member,
             ordinal=sample,
             top_logprobs=LABEL_ALTERNATIVES if sample == 0 else None,
         )
         failure: ReplyError | None = None
         for _ in range(1 + FURTHER_TRIES):
-            exchange = await self.ask(self.models[member], PURPOSES[style], asking, **values)
+            exchange = await self.ask(self.model, PURPOSES[style], asking, **values)
             try:
                 if self.task.refused(exchange.reply.text) and exchange.reply.text.strip():
                     raise ReplyError(f"the {self.role} declines to compare: {exchange.reply.text[:120]!r}")

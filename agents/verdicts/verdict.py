@@ -11,24 +11,24 @@ from statistics import fmean
 from typing import Literal
 
 from ...core.records import Outcome, VerdictMethod
-from ..llm import Exchange
+from ..llm import Origin
 
 JuryRule = Literal["mean", "majority"]
 
-_BY_STRENGTH: tuple[VerdictMethod, ...] = ("text", "sampled", "logprobs", "cloze")
+_BY_STRENGTH: tuple[VerdictMethod, ...] = ("text", "sampled", "logprobs", "cloze", "function", "score")
 
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
     """One reply that went into a verdict on two texts A and B."""
 
-    exchange: Exchange
+    origin: Origin
     member: int
     """Which critic of a jury said it, 0 the first."""
     forward: bool
-    """Whether A was shown first; of a cloze, whether it was A that was scored."""
+    """Whether A was shown first; of a cloze or a score, whether it was A that was scored."""
     p_first: float
-    """p(A is better) as read from this reply alone; a cloze's replies say it together, and both carry it."""
+    """p(A is better) as read from this reply alone; two texts' scores say it together, and both carry it."""
     method: VerdictMethod
 
 

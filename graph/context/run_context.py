@@ -1,35 +1,92 @@
-"""What the nodes of both graphs work with: a run's configuration, agents, student, trainer and store."""
+"""What all of a run works with: its configuration, inputs, store, agents, student and trainer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from ...agents.cast import Critic, Judge, StudentAgent, Teacher
+from ...agents.cast import Critic, StudentAgent, Teacher
 from ...agents.tasks.task import Task
+from ...agents.verdicts.jury import Jury
 from ...core.config import RunConfig
 from ...core.records import NO_ADAPTER, AdapterRef, Example, Generation, GenerationRequest, Split
 from ...store import Adapter, Run, Store
 from ...training.adapters.storage import joined
 from ...training.pool.pool import StudentPool
 from ...training.trainer.trainer import Trainer
+from .cast import Cast
+from .plugs import Plugs
 from .progress import Progress
-from .reply_cache import ReplyCache
-from .train_gate import TrainGate
+from .train_gate import TrainGate, room_for_both
 
 
-@dataclass(slots=True, kw_only=True)
-class TrainingContext:
-    """What fine-tuning works with: a run, its store and a trainer. The driver alone writes to the store."""
+@dataclass(kw_only=True)
+class RunContext:
+    """One run, open and ready to work; `graph.context.opening` makes it. The driver alone writes to the store.
+
+    Agents are there for the roles that the run was opened with. The student's actors and the trainer start when they
+    are first used.
+    """
 
     config: RunConfig
     run: Run
     task: Task
     examples: list[Example]
+    """The inputs of the campaign, in its order."""
     store: Store
-    student: StudentAgent
-    trainer: Trainer
+    plugs: Plugs
+    cast: Cast
     progress: Progress
-    origin: str
-    """The run whose dialogues and demonstrations there are: this one, or the campaign it goes back to."""
+    campaign: str
+    """The id of the run whose dialogues and demonstrations there are: this one, or the campaign it goes back to."""
+    start_pool: Callable[[], StudentPool]
+    """Starts the student's actors, and sees to it that they are ended with the run."""
+    start_trainer: Callable[[], Trainer]
+    """Likewise the trainer."""
+
+    @cached_property
+    def pool(self) -> StudentPool:
+        """The student's actors."""
+        return self.start_pool()
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """The trainer."""
+        return self.start_trainer()
+
+    @cached_property
+    def train_gate(self) -> TrainGate:
+        """Whether students wait while the trainer trains. Needs Ray running where that is to be found out."""
+        return TrainGate(overlapped=room_for_both(self.config))
+
+    @cached_property
+    def student(self) -> StudentAgent:
+        """Makes requests to the student."""
+        return StudentAgent(self.task, self.config.seed)
+
+    @property
+    def teacher(self) -> Teacher:
+        """Whoever demonstrates."""
+        assert self.cast.teacher is not None
+        return self.cast.teacher
+
+    @property
+    def references(self) -> Teacher:
+        """Whoever writes held-out references."""
+        assert self.cast.references is not None
+        return self.cast.references
+
+    @property
+    def critic(self) -> Critic:
+        """Whoever compares and criticises during training."""
+        assert self.cast.critic is not None
+        return self.cast.critic
+
+    @property
+    def judge(self) -> Jury:
+        """Whoever compares for evaluation alone."""
+        assert self.cast.judge is not None
+        return self.cast.judge
 
     @property
     def folder(self) -> Path:
@@ -42,9 +99,23 @@ class TrainingContext:
         storage = self.config.storage_uri
         return str(self.folder / "adapters") if storage is None else joined(storage, self.run.id, "adapters")
 
+    def example(self, identity: str) -> Example:
+        """The input of this id."""
+        return self._by_id[identity]
+
+    @cached_property
+    def _by_id(self) -> dict[str, Example]:
+        return {example.id: example for example in self.examples}
+
     def split(self, split: Split) -> list[Example]:
         """The run's inputs of one split, in the file's order."""
         return [example for example in self.examples if example.split is split]
+
+    def evaluation_inputs(self, split: Split) -> list[Example]:
+        """The held-out inputs that evaluations of this run look at."""
+        settings = self.config.evaluation
+        limit = settings.dev_inputs if split is Split.DEV else settings.test_inputs
+        return self.split(split)[:limit]
 
     def adapter(self, version: int) -> AdapterRef:
         """Where a version of this run lies."""
@@ -53,23 +124,11 @@ class TrainingContext:
         [row] = self.store.select(Adapter, run_id=self.run.id, version=version)
         return AdapterRef(version, row.uri, row.sha256)
 
-
-@dataclass(slots=True, kw_only=True)
-class RunContext(TrainingContext):
-    """One campaign, open and ready to work. Built by `graph.runs.start`."""
-
-    llm: ReplyCache
-    teacher: Teacher
-    critic: Critic
-    judge: Judge
-    pool: StudentPool
-    train_gate: TrainGate
-
-    def evaluation_inputs(self, split: Split) -> list[Example]:
-        """The held-out inputs that evaluations of this run look at."""
-        settings = self.config.evaluation
-        limit = settings.dev_inputs if split is Split.DEV else settings.test_inputs
-        return self.split(split)[:limit]
+    @property
+    def promoted_version(self) -> int:
+        """The adapter version that stands: the latest that was promoted, as the store has it."""
+        promoted = self.store.select(Adapter, run_id=self.run.id, status="promoted")
+        return max((row.version for row in promoted), default=0)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """The student's answer; waits while the trainer has its turn.

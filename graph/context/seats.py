@@ -1,33 +1,58 @@
-"""Which large models a cast has: one for each role, and for the critic's a jury beside it."""
+"""The seats of a cast: one for each role, one for held-out references, and for the critic's a jury beside it."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from ...core.config import CastSettings, EndpointSettings
+from ...core.config import CastSettings, CriticSettings, TeacherSettings
 from ...core.records import Role
 
 ROLES: tuple[Role, ...] = ("teacher", "critic", "judge")
+REFERENCES = 1
+"""The teacher's second seat: whoever writes held-out references, where that is somebody else."""
 
 Seat = tuple[Role, int]
-"""A role, and which of its models: 0 the role's own, further ones its jury's."""
+"""A role, and which of its seats: 0 the role's own, further ones its jury's, of the teacher the references'."""
+SeatSettings = TeacherSettings | CriticSettings
 
 
-def seats(cast: CastSettings, roles: Sequence[Role] = ROLES) -> dict[Seat, EndpointSettings]:
-    """The endpoint of every model of these roles."""
-    found: dict[Seat, EndpointSettings] = {(role, 0): cast.endpoint(role) for role in roles}
+def seats(cast: CastSettings, roles: Sequence[Role] = ROLES) -> dict[Seat, SeatSettings]:
+    """Who sits on every seat of these roles."""
+    found: dict[Seat, SeatSettings] = {(role, 0): cast.member(role) for role in roles}
+    if "teacher" in roles and cast.references is not None:
+        found["teacher", REFERENCES] = cast.references
     if "critic" in roles:
         found |= {("critic", place): juror for place, juror in enumerate(cast.jury, start=1)}
     return found
 
 
-def seat_setting(member: Seat) -> str:
-    """Where in the configuration's section `cast` a member is set."""
-    role, place = member
-    return role if place == 0 else f"jury.{place - 1}"
+def seat_setting(seat: Seat) -> str:
+    """Where in the configuration's section `cast` a seat is set."""
+    role, place = seat
+    if place == 0:
+        return role
+    return "references" if role == "teacher" else f"jury.{place - 1}"
 
 
-def seat_model(member: Seat, endpoint: EndpointSettings) -> str:
-    """The model's name as its endpoint knows it. The simulated cast has critics of different taste for a jury."""
-    role, place = member
-    if not endpoint.simulated:
-        return endpoint.model
-    return f"sim-{role}" if place == 0 else f"sim-{role}-{place + 1}"
+def seat_model(seat: Seat, settings: SeatSettings) -> str:
+    """Who sits there by name: the model as its endpoint knows it, a Python object's path, or a file.
+
+    The simulated cast has critics of different taste for a jury.
+    """
+    role, place = seat
+    if settings.plug is not None:
+        return settings.plug.use
+    if isinstance(settings, TeacherSettings) and settings.demonstrations is not None:
+        return str(settings.demonstrations)
+    if not settings.simulated:
+        return settings.model
+    return f"sim-{role}" if place == 0 or role == "teacher" else f"sim-{role}-{place + 1}"
+
+
+def seat_names(cast: CastSettings) -> dict[str, Any]:
+    """Who plays each role, by name; under `jury` the list of the jurors' if there are any."""
+    names = {seat: seat_model(seat, settings) for seat, settings in seats(cast).items()}
+    found: dict[str, Any] = {role: names[role, 0] for role in ROLES}
+    if ("teacher", REFERENCES) in names:
+        found["references"] = names["teacher", REFERENCES]
+    jury = [name for (role, place), name in names.items() if role == "critic" and place > 0]
+    return found | ({"jury": jury} if jury else {})

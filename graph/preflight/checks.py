@@ -1,22 +1,29 @@
 """Everything that can be known to be wrong before anything is loaded, paid for or written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
+from ...agents.cast import Critic
 from ...agents.endpoints.check import check_endpoint, check_scores_prompts
+from ...agents.llm import LLM
 from ...agents.tasks.task import Task, load_task
+from ...agents.verdicts.jury import Jury
 from ...agents.verdicts.pairwise import PURPOSES
+from ...core.concurrency import run_to_end
 from ...core.config import RunConfig
-from ...core.errors import ConfigError, StoreError
+from ...core.errors import ConfigError, PlugError, StoreError
 from ...core.inputs import read_inputs
-from ...core.records import Example, Role
-from ...simulator.skills import MODELS
+from ...core.records import Example, LLMReply, LLMRequest, Role
 from ...store import check_writable
 from ...training.adapters.storage import check_storage
 from ...training.engines.choose import engine_name
 from ...training.objectives import OBJECTIVES, phases
 from ...training.student.student import StudentInfo, inspect_student
-from ..context.seats import ROLES, seat_model, seat_setting, seats
+from ..context.cast import Casting
+from ..context.models import simulated_models
+from ..context.plugs import Plugs
+from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +34,18 @@ class Checked:
     examples: list[Example]
     student: StudentInfo
     simulated: bool
-    """Whether every large model is the simulated cast, embedded or served elsewhere."""
+    """Whether every large model that is asked is the simulated cast, embedded or served elsewhere."""
+    plugs: Plugs = field(default_factory=Plugs)
+    """The run's Python objects, loaded and tried."""
 
 
-def check(config: RunConfig) -> Checked:
+def check(config: RunConfig, plugs: Plugs | None = None) -> Checked:
     """Check a configuration against the world, cheapest first. Writes nothing.
 
     Raises:
         OpenmicError: the first thing that is wrong, with exit code 2.
     """
+    plugs = plugs or Plugs()
     examples = read_inputs(config.inputs)
     task = load_task(config.task)
     task.check_inputs(config.inputs.field_names)
@@ -48,13 +58,14 @@ def check(config: RunConfig) -> Checked:
         check_storage(config.storage_uri)
     if config.home.exists() and not config.home.is_dir():
         raise StoreError(f"home {str(config.home)!r} is a file, not a folder; set home")
-    check_objective(config)
+    check_objective(config, plugs)
     engine_name(config.student)
+    try_plugs(config, task, examples[0], plugs)
     student = inspect_student(config.student.model)
-    return Checked(task, examples, student, check_cast(config))
+    return Checked(task, examples, student, check_cast(config, plugs), plugs)
 
 
-def check_objective(config: RunConfig) -> None:
+def check_objective(config: RunConfig, plugs: Plugs) -> None:
     """Check that there is such an objective, and that it can be trained as configured.
 
     Raises:
@@ -68,38 +79,62 @@ def check_objective(config: RunConfig) -> None:
         )
 
 
-def check_critic(config: RunConfig) -> bool:
-    """Check the critic and its jury; returns whether all of them are simulated casts.
+def try_plugs(config: RunConfig, task: Task, example: Example, plugs: Plugs) -> None:
+    """Import every Python object that plays a role, and try those that compare on one input and two texts.
 
     Raises:
-        OpenmicError: as for `check_cast`.
+        ConfigError: one cannot be had, failed, or answered what it may not.
     """
-    return check_cast(config, roles=("critic",))
+    cast = Casting(config, task, _NobodyAsked(), plugs).cast()
+    texts = (f"{example.text} Ha.", f"{example.text} So it goes.")
+    comparing: tuple[tuple[Role, Critic | Jury | None], ...] = (("critic", cast.critic), ("judge", cast.judge))
+    for role, jury in comparing:
+        if jury is None or any(settings.asked for settings in seats(config.cast, (role,)).values()):
+            continue
+        try:
+            run_to_end(partial(jury.compare, example.value, *texts))
+        except PlugError as error:
+            raise ConfigError(f"cast.{role}, tried on the first input: {error}") from error
 
 
-def check_cast(config: RunConfig, *, roles: Sequence[Role] = ROLES) -> bool:
+def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES) -> bool:
     """Check the models of these roles, and that they can be asked for verdicts as configured.
 
-    Returns whether all of them are simulated casts.
+    Returns whether all that are asked at all are simulated casts; False where nobody is.
 
     Raises:
         TaskError: the task has no prompt for the style of verdict.
-        ConfigError: a jury has more simulated seats than there are simulated critics.
+        ConfigError: a jury has more simulated members than there are simulated critics.
         EndpointSetupError: an endpoint is not there, lacks the model, or cannot score prompts where that is needed.
     """
-    style, task = config.verdict.style, load_task(config.task)
-    judging = [role for role in roles if role != "teacher"]
-    for role in judging:
-        task.template(role, style if style == "cloze" else PURPOSES[style])
-    simulated = True
-    for member, endpoint in seats(config.cast, roles).items():
-        if not endpoint.simulated:
-            simulated &= check_endpoint(seat_setting(member), endpoint)
-            if style == "cloze" and member[0] in judging:
-                check_scores_prompts(seat_setting(member), endpoint)
-        elif (model := seat_model(member, endpoint)) not in MODELS:
-            raise ConfigError(
-                f"cast.{seat_setting(member)}: the simulated cast has no {model}, only {', '.join(MODELS)}; leave this "
-                "juror out, or name another model"
-            )
-    return simulated
+    task = load_task(config.task)
+    asked = {seat: settings for seat, settings in seats(config.cast, roles).items() if settings.asked}
+    for role, _ in asked:
+        if role != "teacher":
+            style = config.verdict.style
+            task.template(role, style if style == "cloze" else PURPOSES[style])
+    found = [_check_seat(config, *seat, settings) for seat, settings in asked.items()]
+    return bool(found) and all(found)
+
+
+def _check_seat(config: RunConfig, role: Role, place: int, settings: SeatSettings) -> bool:
+    """Check one model; returns whether it is a simulated cast's."""
+    name, model = seat_setting((role, place)), seat_model((role, place), settings)
+    if not settings.simulated:
+        simulated = check_endpoint(name, settings)
+        if config.verdict.style == "cloze" and role != "teacher":
+            check_scores_prompts(name, settings)
+        return simulated
+    if model not in simulated_models():
+        raise ConfigError(
+            f"cast.{name}: the simulated cast has no {model}, only {', '.join(simulated_models())}; leave this "
+            "juror out, or name another model"
+        )
+    return True
+
+
+class _NobodyAsked(LLM):
+    """Stands where Python objects alone are tried."""
+
+    async def complete(self, request: LLMRequest) -> LLMReply:
+        raise AssertionError("a Python object asked an endpoint")

@@ -54,7 +54,7 @@ async def draft(state: DialogueState, runtime: Runtime[DialogueSession]) -> Dial
     settings, agent = session.run.config.dialogue, session.run.student
     template, sampling = agent.template("draft"), session.run.config.student.sampling
     ids = [request_id(session.dialogue, seq) for seq in range(settings.candidates)]
-    requests = agent.candidates(ids, session.text, sampling, state["adapter_version"])
+    requests = agent.candidates(ids, session.example.value, sampling, state["adapter_version"])
     drafts = await asyncio.gather(
         *(session.say(seq, TurnKind.DRAFT, request, template) for seq, request in enumerate(requests))
     )
@@ -113,10 +113,10 @@ async def critique(state: DialogueState, runtime: Runtime[DialogueSession]) -> D
     """The critic says what the best text lacks."""
     session = runtime.context
     target = session.turn(state["best"])
-    exchange, written = await session.run.critic.criticise(
-        session.text, target.content, overused=state["overused"], attempt=state["revisions"]
+    origin, written = await session.run.critic.criticise(
+        session.example.value, target.content, overused=state["overused"], attempt=state["revisions"]
     )
-    turn = record_critique(session.run.store, session.dialogue, state["next_seq"], exchange, written, target)
+    turn = record_critique(session.run.store, session.dialogue, state["next_seq"], origin, written, target)
     return {"next_seq": state["next_seq"] + 1, "critique": turn.id}
 
 
@@ -129,7 +129,7 @@ async def revise(state: DialogueState, runtime: Runtime[DialogueSession]) -> Dia
     said = advice(written.works, written.missing, written.suggestion)
     agent, sampling = session.run.student, session.run.config.student.sampling
     request = agent.revise(
-        request_id(session.dialogue, seq), session.text, best.content, said, sampling, state["adapter_version"]
+        request_id(session.dialogue, seq), session.example.value, best.content, said, sampling, state["adapter_version"]
     )
     revision = await session.say(seq, TurnKind.REVISION, request, agent.template("revise"), parent=best.id)
     usable = revision.note is None and revision.content_hash != best.content_hash
@@ -145,7 +145,7 @@ async def demonstrate(state: DialogueState, runtime: Runtime[DialogueSession]) -
     session = runtime.context
     # An ordinal of its own, so that this is not the demonstration of the imitation phase over again.
     shown = await session.run.teacher.demonstrate(
-        session.text, 1, overused=state["overused"], ordinal=1 + session.dialogue.round
+        session.example.value, 1, overused=state["overused"], ordinal=1 + session.dialogue.round
     )
     reason = "teacher demonstrated" if shown.texts else "teacher refused"
     if not shown.texts:
@@ -155,7 +155,7 @@ async def demonstrate(state: DialogueState, runtime: Runtime[DialogueSession]) -
         session.dialogue,
         state["next_seq"],
         TurnKind.DEMONSTRATION,
-        shown.exchange,
+        shown.origin,
         text=shown.texts[0],
     )
     if state["best"] is not None:
@@ -198,8 +198,9 @@ def after_revise(
 
 
 def after_try(state: DialogueState, runtime: Runtime[DialogueSession]) -> Literal["critique", "demonstrate", "__end__"]:
-    """Another critique while revisions are left, else the student is given up on."""
-    if state["revisions"] < runtime.context.run.config.dialogue.max_revisions:
+    """Another critique while there is one to be had and revisions are left, else the student is given up on."""
+    run = runtime.context.run
+    if run.critic.writes and state["revisions"] < run.config.dialogue.max_revisions:
         return "critique"
     return given_up(runtime)
 

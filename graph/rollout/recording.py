@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...agents.critique import Critique
-from ...agents.llm import Exchange
+from ...agents.llm import Origin, PlugReply, words_of
 from ...agents.tasks.task import PromptTemplate
 from ...agents.verdicts.cloze import text_score
 from ...agents.verdicts.verdict import Ballot as ReadBallot
@@ -108,13 +108,13 @@ def llm_turn(
     dialogue: Dialogue,
     seq: int,
     kind: TurnKind,
-    exchange: Exchange,
+    origin: Origin,
     *,
     text: str | None = None,
     parent: str | None = None,
 ) -> Turn:
     """Record what a large model said; `text` is the part of the reply that the turn is about, by default all."""
-    turn = _llm_turn(dialogue, seq, kind, exchange, text=text, parent=parent)
+    turn = _llm_turn(dialogue, seq, kind, origin, text=text, parent=parent)
     store.add_new(turn)
     return turn
 
@@ -140,7 +140,7 @@ def record_verdict(
             dialogue,
             place,
             TurnKind.VERDICT,
-            ballot.exchange,
+            ballot.origin,
             parent=(first if ballot.forward else second).id,
             note=_score_note(ballot),
         )
@@ -185,19 +185,20 @@ def record_verdict(
 
 def _score_note(ballot: ReadBallot) -> str | None:
     """What a reply without words said."""
-    if ballot.method != "cloze":
+    if ballot.method != "cloze" or isinstance(ballot.origin, PlugReply):
         return None
-    return f"mean log-probability {text_score(ballot.exchange.reply):.4f} nats per token"
+    return f"mean log-probability {text_score(ballot.origin.reply):.4f} nats per token"
 
 
 def record_critique(
-    store: Store, dialogue: Dialogue, seq: int, exchange: Exchange, critique: Critique, target: Turn
+    store: Store, dialogue: Dialogue, seq: int, origin: Origin, critique: Critique, target: Turn
 ) -> Turn:
     """Record a written critique of one turn; the turn's note says what was the matter with the critic's replies."""
-    notes = ["asked again: the first reply held no suggestion"] if exchange.request.ordinal % 2 else []
+    again = not isinstance(origin, PlugReply) and origin.request.ordinal % 2
+    notes = ["asked again: the first reply held no suggestion"] if again else []
     if not critique.parsed:
         notes.append("no suggestion in the form that was asked for")
-    turn = _llm_turn(dialogue, seq, TurnKind.CRITIQUE, exchange, parent=target.id, note="; ".join(notes) or None)
+    turn = _llm_turn(dialogue, seq, TurnKind.CRITIQUE, origin, parent=target.id, note="; ".join(notes) or None)
     written = CritiqueRow(
         turn_id=turn.id,
         target_turn_id=target.id,
@@ -214,22 +215,36 @@ def _llm_turn(
     dialogue: Dialogue,
     seq: int,
     kind: TurnKind,
-    exchange: Exchange,
+    origin: Origin,
     *,
     text: str | None = None,
     parent: str | None = None,
     note: str | None = None,
 ) -> Turn:
-    request, reply = exchange.request, exchange.reply
+    said = words_of(origin) if text is None else text
+    if isinstance(origin, PlugReply):
+        return _turn(
+            dialogue,
+            seq,
+            kind,
+            said,
+            parent_turn_id=parent,
+            agent=Agent(origin.role),
+            model=origin.use,
+            model_resolved=origin.use,
+            latency_ms=origin.latency_ms,
+            note=note,
+        )
+    request, reply = origin.request, origin.reply
     return _turn(
         dialogue,
         seq,
         kind,
-        reply.text if text is None else text,
+        said,
         parent_turn_id=parent,
         agent=Agent(request.role),
         prompt_hash=request.prompt_hash,
-        template_hash=exchange.template.hash,
+        template_hash=origin.template.hash,
         request_key=request.key,
         model=request.model,
         model_resolved=reply.model,

@@ -10,8 +10,8 @@ from typing import Self
 
 from ...agents.tasks.task import PromptTemplate
 from ...agents.verdicts.verdict import Verdict as Comparison
-from ...core.records import GenerationRequest, PreferenceSource, TurnKind
-from ...store import Dialogue, ExampleRow, Turn, VerdictRow
+from ...core.records import Example, GenerationRequest, PreferenceSource, TurnKind
+from ...store import Dialogue, Turn, VerdictRow
 from ..context.run_context import RunContext
 from .recording import record_verdict, student_turn
 
@@ -22,7 +22,7 @@ class DialogueSession:
 
     run: RunContext
     dialogue: Dialogue
-    text: str
+    example: Example
     """The input it is about."""
     turns: dict[str, Turn]
     """What was said so far, by the turns' ids; of a dialogue that is being held, the student's turns at least."""
@@ -30,10 +30,8 @@ class DialogueSession:
     @classmethod
     def begin(cls, run: RunContext, dialogue: Dialogue) -> Self:
         """A dialogue to be held, or to be held on."""
-        example = run.store.get(ExampleRow, dialogue.example_id)
-        assert example is not None
         said = run.store.select(Turn, dialogue_id=dialogue.id)
-        return cls(run, dialogue, example.text, {turn.id: turn for turn in said})
+        return cls(run, dialogue, run.example(dialogue.example_id), {turn.id: turn for turn in said})
 
     def turn(self, identity: str | None) -> Turn:
         """A turn that the student said."""
@@ -51,13 +49,21 @@ class DialogueSession:
     ) -> Turn:
         """Let the student speak, unless it has said this already."""
         turn = await student_turn(
-            self.run, self.dialogue, seq, kind, request, template, source=self.text, parent=parent, said=self.turns
+            self.run,
+            self.dialogue,
+            seq,
+            kind,
+            request,
+            template,
+            source=self.example.text,
+            parent=parent,
+            said=self.turns,
         )
         return self.turns.setdefault(turn.id, turn)
 
     async def ask(self, first: Turn, second: Turn, overused: Sequence[str]) -> Comparison:
         """The critic's comparison of two turns."""
-        return await self.run.critic.compare(self.text, first.content, second.content, overused=overused)
+        return await self.run.critic.compare(self.example.value, first.content, second.content, overused=overused)
 
     def record(
         self, seq: int, comparison: Comparison, first: Turn, second: Turn, source: PreferenceSource

@@ -3,18 +3,21 @@
 import asyncio
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from ...core.concurrency import run_to_end
 from ...core.errors import ConfigError, InterruptedRunError
 from ...store import Run, Store
 from ...store.schema import now
 
+T = TypeVar("T")
 Work = Callable[[Run], Coroutine[Any, Any, None]]
 
 
@@ -31,7 +34,7 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
     with _lock_of(run, store):
         try:
             store.update(Run, run_id, status="running", error=None)
-            asyncio.run(_interruptible(partial(work, run)))
+            run_to_end(partial(_interruptible, partial(work, run)))
             store.update(Run, run_id, status="finished", finished_at=now())
         except (KeyboardInterrupt, asyncio.CancelledError):
             store.update(Run, run_id, status="interrupted")
@@ -53,7 +56,7 @@ def locked(store: Store, run: Run, work: Callable[[], Coroutine[Any, Any, None]]
     """
     with _lock_of(run, store):
         try:
-            asyncio.run(_interruptible(work))
+            run_to_end(partial(_interruptible, work))
         except (KeyboardInterrupt, asyncio.CancelledError):
             raise InterruptedRunError("interrupted; everything done so far is stored: run the command again") from None
 
@@ -73,11 +76,13 @@ def _lock_of(run: Run, store: Store) -> Iterator[None]:
         lock.release()
 
 
-async def _interruptible(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _interruptible(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """SIGTERM is an interrupt like Ctrl-C: what is in flight is stored first. Meanwhile stdout is left alone."""
+    if threading.current_thread() is not threading.main_thread():
+        return await work()  # signals and stdout are the main thread's
     task = asyncio.current_task()
     assert task is not None
-    with suppress(NotImplementedError, RuntimeError):  # only the main thread of a POSIX process has signals
+    with suppress(NotImplementedError, RuntimeError):  # only a POSIX process has such handlers
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with redirect_stdout(sys.stderr):  # stdout is for data, and Ray tells there of every process that died
-        await work()
+        return await work()

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from ... import __version__
 from ...agents.tasks.task import Task
@@ -12,7 +13,7 @@ from ...core.config import RunConfig
 from ...core.ids import content_hash
 from ...store import PromptTemplateRow, Run, without_passwords
 from ...store.tables.transcript import RunKind
-from ..context.models import model_names
+from ..context.seats import seat_names
 
 PACKAGES = ("torch", "transformers", "peft", "ray", "langgraph", "langchain-openai")
 """Whose versions are recorded with a run, beside openmic's own."""
@@ -24,6 +25,7 @@ def run_record(
     task: Task,
     *,
     simulated: bool,
+    plugs: dict[str, Any],
     home: Path,
     arguments: Sequence[str],
     kind: RunKind = "campaign",
@@ -36,6 +38,7 @@ def run_record(
         config: The configuration as resolved; the store's password is left out.
         task: The task, for its name and hash.
         simulated: Whether every large model is the simulated cast.
+        plugs: Its Python objects, as `Plugs.records` gives them.
         home: The folder of the run's files.
         arguments: The command line as it was typed.
         kind: What the run does.
@@ -49,7 +52,7 @@ def run_record(
         name=config.name,
         task=task.name,
         task_hash=task.hash,
-        cast={"simulated": simulated, **model_names(config.cast)},
+        cast={"simulated": simulated, **seat_names(config.cast)},
         config=values,
         config_hash=content_hash(values),
         arguments=[without_passwords(argument) for argument in arguments],
@@ -58,6 +61,7 @@ def run_record(
         packages={"openmic": __version__} | {name: version(name) for name in PACKAGES},
         home=str(home),
         kind=kind,
+        plugs=plugs,
         source_run_id=source,
     )
 

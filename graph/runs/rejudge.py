@@ -4,32 +4,33 @@ Every comparison of the campaign's critic is asked anew in both orders, about th
 a run of their own, with the preferences they make, so a student can be trained on either critic's.
 """
 
-from contextlib import AsyncExitStack
-from pathlib import Path
-
-from ...agents.cast import Critic
-from ...agents.tasks.task import Task
 from ...core.concurrency import bounded
 from ...core.config import RunConfig
-from ...core.errors import ConfigError, EndpointError, ReplyError
+from ...core.errors import ITEM_ERRORS, ConfigError, EndpointError
 from ...core.ids import derive_id
 from ...core.records import Stage
-from ...store import Dialogue, ExampleRow, Run, Store, Turn, VerdictRow
-from ..context.models import model_names, open_models
+from ...store import Dialogue, Run, Store, Turn, VerdictRow
+from ..context.opening import open_run_context
+from ..context.plugs import Plugs
 from ..context.progress import Progress
-from ..context.reply_cache import ReplyCache
-from ..preflight.checks import check_critic
+from ..context.run_context import RunContext
+from ..preflight.checks import check_cast
 from ..rollout.overused import overused_before
 from ..rollout.recording import record_verdict
 from ..rollout.settle import finish_dialogue
+from .derive import begin_derived, derived_config
 from .execution import execute
 from .provenance import template_rows
-from .source import begin_derived, campaign_of, derived_config
-from .start import task_of
 
 
 def start_rejudging(
-    store: Store, source: Run, *, overrides: list[str], arguments: list[str], progress: Progress
+    store: Store,
+    source: Run,
+    *,
+    overrides: list[str],
+    arguments: list[str],
+    progress: Progress,
+    plugs: Plugs | None = None,
 ) -> Run:
     """Ask a new critic about all that a campaign's critic compared, as a run of its own; returns it finished.
 
@@ -37,54 +38,49 @@ def start_rejudging(
         ConfigError: an override is wrong, or the run compared nothing.
         EndpointError: not one comparison was answered.
     """
-    origin = campaign_of(store, source)
-    if not store.count(VerdictRow, run_id=origin.id, agent="critic"):
-        raise ConfigError(f"run {origin.id} holds no verdict of a critic to judge again")
-    config = derived_config("rejudge", origin, overrides)
-    simulated = check_critic(config)
-    run, task = begin_derived(store, "rejudge", origin, config, simulated=simulated, arguments=arguments)
-    return _carry_out(store, run, config, task, progress)
+    campaign = store.campaign_of(source)
+    if not store.count(VerdictRow, run_id=campaign.id, agent="critic"):
+        raise ConfigError(f"run {campaign.id} holds no verdict of a critic to judge again")
+    config, plugs = derived_config("rejudge", campaign, overrides), plugs or Plugs()
+    simulated = check_cast(config, plugs, roles=("critic",))
+    run = begin_derived(store, "rejudge", campaign, config, plugs=plugs, simulated=simulated, arguments=arguments)
+    return _carry_out(store, run, plugs, progress)
 
 
-def resume_rejudging(store: Store, run: Run, progress: Progress) -> Run:
+def resume_rejudging(store: Store, run: Run, progress: Progress, *, plugs: Plugs | None = None) -> Run:
     """Go on with a rejudging that was interrupted; what was answered is not asked again."""
-    config = RunConfig.model_validate(run.config)
-    check_critic(config)
-    return _carry_out(store, run, config, task_of(run, config), progress)
+    plugs = plugs or Plugs()
+    check_cast(RunConfig.model_validate(run.config), plugs, roles=("critic",))
+    return _carry_out(store, run, plugs, progress)
 
 
-def _carry_out(store: Store, run: Run, config: RunConfig, task: Task, progress: Progress) -> Run:
+def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress) -> Run:
     async def rejudge(run: Run) -> None:
-        store.add_new(*template_rows(task))
-        async with AsyncExitStack() as stack:
-            log = Path(run.home) / "simulated-cast.jsonl"
-            clients = await stack.enter_async_context(open_models(config.cast, config.seed, log, roles=("critic",)))
-            llm = ReplyCache(store, run.id, clients)
-            stack.push_async_callback(llm.drain)
-            names = model_names(config.cast)
-            critic = Critic(task, llm, [names["critic"], *names.get("jury", [])], config.seed, config.verdict)
-            await _Rejudging(store, run, critic).judge_all(config.cast.critic.max_concurrency, progress)
+        async with open_run_context(store, run, progress, plugs=plugs, roles=("critic",)) as context:
+            store.add_new(*template_rows(context.task))
+            await _Rejudging(context).judge_all()
 
     return execute(store, run.id, rejudge)
 
 
 class _Rejudging:
-    def __init__(self, store: Store, run: Run, critic: Critic) -> None:
-        assert run.source_run_id is not None
-        self._store, self._run, self._critic, self._source = store, run, critic, run.source_run_id
+    def __init__(self, context: RunContext) -> None:
+        assert context.run.source_run_id is not None
+        self._context, self._source = context, context.run.source_run_id
+        self._store, self._run, self._critic = context.store, context.run, context.critic
         self._overused: dict[int, list[str]] = {}
 
-    async def judge_all(self, concurrency: int, progress: Progress) -> None:
+    async def judge_all(self) -> None:
         verdicts: dict[str, list[VerdictRow]] = {}
         for verdict in self._store.select(VerdictRow, run_id=self._source, agent="critic", order_by="created_at"):
             verdicts.setdefault(verdict.dialogue_id, []).append(verdict)
-        with progress.bar("rejudge", len(verdicts), "dialogues") as bar:
+        with self._context.progress.bar("rejudge", len(verdicts), "dialogues") as bar:
 
             async def one(dialogue_id: str) -> None:
                 await self._judge(dialogue_id, verdicts[dialogue_id])
                 bar.advance()
 
-            await bounded(one, list(verdicts), concurrency)
+            await bounded(one, list(verdicts), self._context.config.cast.critic.max_concurrency)
         if not self._store.count(VerdictRow, run_id=self._run.id):
             failed = self._store.select(Dialogue, run_id=self._run.id, status="failed", limit=1)
             raise EndpointError(f"the critic answered no comparison: {failed[0].error if failed else 'none was asked'}")
@@ -106,16 +102,14 @@ class _Rejudging:
         assert dialogue is not None
         if dialogue.status == "finished":
             return
-        example = self._store.get(ExampleRow, source.example_id)
-        assert example is not None
-        seq = 0
+        example, seq = self._context.example(source.example_id), 0
         try:
             for verdict in verdicts:
                 first, second = self._turn(verdict.first_turn_id), self._turn(verdict.second_turn_id)
                 overused = self._overused_in(source)
-                comparison = await self._critic.compare(example.text, first.content, second.content, overused=overused)
+                comparison = await self._critic.compare(example.value, first.content, second.content, overused=overused)
                 _, seq = record_verdict(self._store, dialogue, seq, comparison, first, second, source=verdict.source)
-        except (EndpointError, ReplyError) as error:
+        except ITEM_ERRORS as error:
             finish_dialogue(self._store, dialogue, error=error)
             return
         finish_dialogue(self._store, dialogue, stop_reason="judged again")

@@ -3,25 +3,21 @@
 The student starts where the campaign's feedback started from, the imitation adapter, or any other version of it.
 """
 
-from contextlib import AsyncExitStack
 from pathlib import Path
 
-from ...agents.cast import StudentAgent
-from ...agents.tasks.task import Task
 from ...core.config import RunConfig
 from ...core.errors import ConfigError, TrainingError
 from ...core.ids import derive_id
 from ...store import Adapter, Run, Store, Training
 from ...store.schema import now
-from ...training.trainer.trainer import Trainer
+from ..context.opening import open_run_context
+from ..context.plugs import Plugs
 from ..context.progress import Progress
-from ..context.run_context import TrainingContext
 from ..preflight.checks import check_objective
 from ..preflight.cluster import checked_session
 from ..stages.fine_tune import NOTHING_NEW, fine_tune_on_feedback
+from .derive import begin_derived, derived_config
 from .execution import execute
-from .source import begin_derived, campaign_of, derived_config
-from .start import examples_of, prepare_weights, task_of
 
 
 def start_training(
@@ -33,6 +29,7 @@ def start_training(
     start: int | None,
     arguments: list[str],
     progress: Progress,
+    plugs: Plugs | None = None,
 ) -> Run:
     """Train an adapter from a run's transcripts, as a run of its own; returns it finished.
 
@@ -44,83 +41,64 @@ def start_training(
         start: The campaign's adapter version to start from; None takes the one after imitation.
         arguments: The command line as it was typed.
         progress: Where to show the training.
+        plugs: Python objects that were given, such as an objective.
 
     Raises:
         ConfigError: an override is wrong, or there is no such version.
         TrainingError: the run holds nothing to train on.
     """
     chosen = [f"training.objective={objective}"] if objective is not None else []
-    config = derived_config("train", source, [*overrides, *chosen])
-    check_objective(config)
-    origin = campaign_of(store, source)
-    parent = _parent(store, origin, start)
-    run, task = begin_derived(
-        store, "train", source, config, simulated=bool(source.cast["simulated"]), arguments=arguments
-    )
-    store.add(*(_inherited(run, row) for row in store.select(Adapter, run_id=origin.id) if row.version in (0, parent)))
-    return _carry_out(store, run, origin, config, task, progress)
+    config, plugs = derived_config("train", source, [*overrides, *chosen]), plugs or Plugs()
+    check_objective(config, plugs)
+    campaign = store.campaign_of(source)
+    parent = _parent(store, campaign, start)
+    simulated = bool(source.cast["simulated"])
+    run = begin_derived(store, "train", source, config, plugs=plugs, simulated=simulated, arguments=arguments)
+    known = store.select(Adapter, run_id=campaign.id)
+    store.add(*(_inherited(run, row) for row in known if row.version in (0, parent)))
+    return _carry_out(store, run, plugs, progress)
 
 
-def resume_training(store: Store, run: Run, progress: Progress, *, cluster: str | None = None) -> Run:
-    """Go on with a training that was interrupted, on the Ray cluster at this address, as for `ray_session`."""
-    config = RunConfig.model_validate(run.config)
-    return _carry_out(store, run, campaign_of(store, run), config, task_of(run, config), progress, cluster=cluster)
-
-
-def _carry_out(
-    store: Store,
-    run: Run,
-    origin: Run,
-    config: RunConfig,
-    task: Task,
-    progress: Progress,
-    *,
-    cluster: str | None = None,
+def resume_training(
+    store: Store, run: Run, progress: Progress, *, plugs: Plugs | None = None, cluster: str | None = None
 ) -> Run:
+    """Go on with a training that was interrupted, on the Ray cluster at this address, as for `ray_session`."""
+    return _carry_out(store, run, plugs or Plugs(), progress, cluster=cluster)
+
+
+def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress, *, cluster: str | None = None) -> Run:
+    config = RunConfig.model_validate(run.config)
+
     async def train(run: Run) -> None:
-        prepare_weights(config, progress)
-        async with AsyncExitStack() as stack:
-            stack.enter_context(checked_session(config, store.address, Path(run.home), address=cluster, students=False))
-            trainer = Trainer(config.training)
-            stack.callback(trainer.close)
-            context = TrainingContext(
-                config=config,
-                run=run,
-                task=task,
-                examples=examples_of(store, origin.id),
-                store=store,
-                student=StudentAgent(task, config.seed),
-                trainer=trainer,
-                progress=progress,
-                origin=origin.id,
-            )
+        async with open_run_context(store, run, progress, plugs=plugs, roles=()) as context:
             own = [row.id for row in store.select(Training, run_id=run.id)]
             inherited = [row for row in store.select(Adapter, run_id=run.id) if row.training_id not in own]
             parent = max(row.version for row in inherited)
             assert run.source_run_id is not None
             version = await fine_tune_on_feedback(context, 1, parent, source_run=run.source_run_id)
-            if version is None:
-                raise TrainingError(f"run {run.source_run_id} cannot be learned from: {NOTHING_NEW}")
-            store.update(
-                Adapter,
-                derive_id(run.id, "adapter", version),
-                status="promoted",
-                reason=f"trained from the transcripts of run {run.source_run_id}; not evaluated",
-                decided_at=now(),
-            )
+        if version is None:
+            raise TrainingError(f"run {run.source_run_id} cannot be learned from: {NOTHING_NEW}")
+        store.update(
+            Adapter,
+            derive_id(run.id, "adapter", version),
+            status="promoted",
+            reason=f"trained from the transcripts of run {run.source_run_id}; not evaluated",
+            decided_at=now(),
+        )
 
-    return execute(store, run.id, train)
+    with checked_session(config, store.address, Path(run.home), address=cluster, students=False):
+        return execute(store, run.id, train)
 
 
-def _parent(store: Store, origin: Run, start: int | None) -> int:
-    rows = store.select(Adapter, run_id=origin.id, order_by="version")
+def _parent(store: Store, campaign: Run, start: int | None) -> int:
+    rows = store.select(Adapter, run_id=campaign.id, order_by="version")
     if start is None:
         imitation = [row.version for row in rows if row.stage == "imitation"]
         if not imitation:
-            raise ConfigError(f"run {origin.id} has no imitation adapter to start from; finish it first")
+            raise ConfigError(f"run {campaign.id} has no imitation adapter to start from; finish it first")
         return imitation[0]
     if start not in {row.version for row in rows}:
-        raise ConfigError(f"run {origin.id} has no adapter version {start}; it has {[row.version for row in rows]}")
+        raise ConfigError(f"run {campaign.id} has no adapter version {start}; it has {[row.version for row in rows]}")
     return start
 
 

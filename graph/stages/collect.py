@@ -4,9 +4,9 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from ...core.concurrency import bounded
-from ...core.errors import EndpointError, GenerationError, ReplyError
+from ...core.errors import ITEM_ERRORS, EndpointError
 from ...core.records import Agent, Example, Split, Stage
-from ...store import Adapter, Dialogue, Turn
+from ...store import Dialogue, Turn
 from ..context.progress import live_note
 from ..context.run_context import RunContext
 from ..rollout.dialogue import DialogueGraph, build_dialogue_graph
@@ -18,8 +18,8 @@ from ..training_data.staleness import promoted_versions
 from .periodic import PeriodicTraining
 
 
-async def collect(context: RunContext, round_number: int, version: int) -> int:
-    """Hold the round's dialogues, at first with one adapter version; returns the version that serves in the end.
+async def collect(context: RunContext, round_number: int) -> None:
+    """Hold the round's dialogues, those that begin first with the promoted adapter.
 
     With `training.train_every` the student is trained meanwhile, and later dialogues are held with what came of it.
 
@@ -29,14 +29,14 @@ async def collect(context: RunContext, round_number: int, version: int) -> int:
     examples = round_inputs(context, round_number)
     overused = overused_before(context.store, context.run.id, round_number)
     graph = build_dialogue_graph()
-    training = PeriodicTraining(context, round_number, latest_promoted(context, version))
+    training = PeriodicTraining(context, round_number)
     # All are opened first, so that `status` knows how many are still to come.
     dialogues = open_dialogues(context, Stage.COLLECT, round_number, examples)
     begun = versions_begun_with(context, round_number)
     for needed in sorted(set(begun.values())):
         await context.pool.load_adapter(context.adapter(needed))
     await context.pool.load_adapter(context.adapter(training.promoted_version))
-    for promoted in sorted(promoted_versions(context.store, context.origin)):
+    for promoted in sorted(promoted_versions(context.store, context.campaign)):
         context.pool.promote(promoted)  # those before an interruption too: staleness counts them
     with context.progress.bar(f"round {round_number}: dialogues", len(dialogues), "dialogues") as bar:
 
@@ -49,7 +49,7 @@ async def collect(context: RunContext, round_number: int, version: int) -> int:
         try:
             async with live_note(bar, context.pool.stats):
                 await bounded(one, dialogues, context.config.dialogue.concurrency)
-            promoted_version = await training.finish()
+            await training.finish()
         except BaseException:
             await training.abandon()
             raise
@@ -60,13 +60,6 @@ async def collect(context: RunContext, round_number: int, version: int) -> int:
         raise EndpointError(
             f"all {len(failed)} dialogues of round {round_number} failed, the first with {failed[0].error}"
         )
-    return promoted_version
-
-
-def latest_promoted(context: RunContext, version: int) -> int:
-    """The version that serves: `version`, or the last that periodic training promoted before an interruption."""
-    promoted = context.store.select(Adapter, run_id=context.run.id, status="promoted", order_by="version")
-    return max(version, promoted[-1].version) if promoted else version
 
 
 def versions_begun_with(context: RunContext, round_number: int) -> dict[str, int]:
@@ -95,10 +88,11 @@ async def hold(
         state = await graph.ainvoke(
             {"adapter_version": version, "overused": overused}, context=DialogueSession.begin(context, dialogue)
         )
-    except (EndpointError, ReplyError, GenerationError) as error:
+    except ITEM_ERRORS as error:
         finish_dialogue(context.store, dialogue, error=error)
         return
-    tried = "revisions used up" if context.config.dialogue.max_revisions else "compared"
+    revises = context.config.dialogue.max_revisions and context.critic.writes
+    tried = "revisions used up" if revises else "compared"
     finish_dialogue(
         context.store,
         dialogue,

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from ...agents.llm import words_of
 from ...core.concurrency import bounded
-from ...core.errors import EndpointError, ReplyError
+from ...core.errors import ITEM_ERRORS, EndpointError, ReplyError
 from ...core.records import Example, Split, Stage, TurnKind
 from ...store import Dialogue, Turn
-from ..context.run_context import RunContext, TrainingContext
+from ..context.run_context import RunContext
 from ..rollout.recording import llm_turn, open_dialogue, record_verdict
 from ..rollout.selection import most_different_pair
 from ..rollout.settle import finish_dialogue
@@ -43,16 +44,17 @@ async def demonstrate_one(context: RunContext, example: Example, count: int) -> 
     if dialogue.status == "finished":
         return
     try:
-        shown = await context.teacher.demonstrate(example.text, count)
+        teacher = context.teacher if example.split is Split.TRAIN else context.references
+        shown = await teacher.demonstrate(example.value, count)
         if not shown.texts:
-            raise ReplyError(f"the teacher refused, or wrote nothing usable: {shown.exchange.reply.text[:120]!r}")
+            raise ReplyError(f"the teacher refused, or wrote nothing usable: {words_of(shown.origin)[:120]!r}")
         turns = [
-            llm_turn(context.store, dialogue, seq, TurnKind.DEMONSTRATION, shown.exchange, text=text)
+            llm_turn(context.store, dialogue, seq, TurnKind.DEMONSTRATION, shown.origin, text=text)
             for seq, text in enumerate(shown.texts)
         ]
         if example.split is Split.TRAIN and wants_teacher_pairs(context.config):
             await compare_demonstrations(context, dialogue, example, turns)
-    except (EndpointError, ReplyError) as error:
+    except ITEM_ERRORS as error:
         finish_dialogue(context.store, dialogue, error=error)
         return
     finish_dialogue(context.store, dialogue, stop_reason="demonstrated", final=turns[0].id)
@@ -65,13 +67,13 @@ async def compare_demonstrations(
     pair = most_different_pair(turns, context.config.preferences.length_ratio)
     if pair is None:
         return
-    comparison = await context.critic.compare(example.text, pair[0].content, pair[1].content)
+    comparison = await context.critic.compare(example.value, pair[0].content, pair[1].content)
     record_verdict(context.store, dialogue, len(turns), comparison, *pair, source="teacher_pair")
 
 
-def demonstrations(context: TrainingContext, split: Split) -> list[tuple[Example, list[Turn]]]:
+def demonstrations(context: RunContext, split: Split) -> list[tuple[Example, list[Turn]]]:
     """The inputs of a split that were demonstrated, with the teacher's turns for each."""
-    dialogues = context.store.select(Dialogue, run_id=context.origin, stage=Stage.DEMONSTRATE, status="finished")
+    dialogues = context.store.select(Dialogue, run_id=context.campaign, stage=Stage.DEMONSTRATE, status="finished")
     turns: dict[str, list[Turn]] = {dialogue.id: [] for dialogue in dialogues}
     for turn in context.store.select(Turn, dialogue_id=list(turns), kind=TurnKind.DEMONSTRATION, order_by="seq"):
         turns[turn.dialogue_id].append(turn)

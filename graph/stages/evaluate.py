@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ...core.concurrency import bounded
-from ...core.errors import EndpointError, GenerationError, ReplyError
+from ...core.errors import ITEM_ERRORS, EndpointError
 from ...core.ids import derive_id, derive_seed
 from ...core.records import Example, Split, Stage, TurnKind
 from ...evaluation.summary import JudgedOutput, summarize
@@ -55,7 +55,7 @@ async def judge_one(context: RunContext, evaluation_id: str, version: int, examp
     dialogue = open_dialogue(context, Stage.EVALUATE, version, example)
     if dialogue.status == "finished":
         return
-    request = context.student.draft(request_id(dialogue, 0), example.text, context.config.evaluation.sampling, version)
+    request = context.student.draft(request_id(dialogue, 0), example.value, context.config.evaluation.sampling, version)
     # Common random numbers: versions differ by what they have learned, and not by the luck of the draw.
     request = replace(request, seed=derive_seed(context.config.seed, Stage.EVALUATE, example.id))
     try:
@@ -68,8 +68,8 @@ async def judge_one(context: RunContext, evaluation_id: str, version: int, examp
             context.student.template("draft"),
             source=example.text,
         )
-        comparison = await context.judge.compare(example.text, output.content, reference.content)
-    except (EndpointError, ReplyError, GenerationError) as error:
+        comparison = await context.judge.compare(example.value, output.content, reference.content)
+    except ITEM_ERRORS as error:
         finish_dialogue(context.store, dialogue, error=error)
         return
     verdict, _ = record_verdict(context.store, dialogue, 1, comparison, output, reference)

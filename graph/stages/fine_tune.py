@@ -17,7 +17,7 @@ from ...store.tables.training import TrainingStage
 from ...training.adapters.adapters import committed_adapter
 from ...training.loop.checkpoints import remove_checkpoint
 from ...training.trainer.actor import TrainingJob, TrainingPhase, TrainingProgress
-from ..context.run_context import TrainingContext
+from ..context.run_context import RunContext
 from ..training_data.assemble import (
     PhaseData,
     consumed_data,
@@ -34,9 +34,12 @@ NOTHING_NEW = (
 )
 
 
-async def imitate(context: TrainingContext) -> int:
+async def imitate(context: RunContext) -> int:
     """Fine-tune on the teacher's demonstrations; returns the version of the new adapter."""
     turns = [turn for _, told in demonstrations(context, Split.TRAIN) for turn in told]
+    made = context.store.select(Adapter, run_id=context.run.id, stage="imitation")
+    if made and made[0].status != "candidate":
+        return made[0].version
     begun = _unfinished(context, "imitation", 0)
     if begun is not None:
         turns = list(consumed_data(context, begun.id).demonstrations)
@@ -45,7 +48,7 @@ async def imitate(context: TrainingContext) -> int:
 
 
 async def fine_tune_on_feedback(
-    context: TrainingContext, round_number: int, parent: int, *, source_run: str | None = None
+    context: RunContext, round_number: int, parent: int, *, source_run: str | None = None
 ) -> int | None:
     """Fine-tune on what no training of this run has learned from; returns the new version, a candidate.
 
@@ -66,7 +69,7 @@ async def fine_tune_on_feedback(
     return await _carry_out(context, begun, "round", round_number, settings.objective, settings, lessons, parent=parent)
 
 
-def _unfinished(context: TrainingContext, stage: TrainingStage, round_number: int) -> Training | None:
+def _unfinished(context: RunContext, stage: TrainingStage, round_number: int) -> Training | None:
     """The training of this step whose adapter was not decided upon, if an interruption left one."""
     decided = {row.version for row in context.store.select(Adapter, run_id=context.run.id) if row.status != "candidate"}
     begun = context.store.select(Training, run_id=context.run.id, stage=stage, round=round_number)
@@ -74,7 +77,7 @@ def _unfinished(context: TrainingContext, stage: TrainingStage, round_number: in
 
 
 async def _carry_out(
-    context: TrainingContext,
+    context: RunContext,
     begun: Training | None,
     stage: TrainingStage,
     round_number: int,
@@ -117,7 +120,7 @@ async def _carry_out(
 
 
 def _begin(
-    context: TrainingContext,
+    context: RunContext,
     stage: TrainingStage,
     round_number: int,
     objective: str,
@@ -130,7 +133,7 @@ def _begin(
     version = 1 + max(row.version if isinstance(row, Adapter) else row.adapter_version for row in known)
     preferences = [name for phase in lessons for lesson in phase.lessons for name in lesson.preference_ids]
     rows = context.store.select(Preference, id=preferences)
-    stalenesses = staleness_of(context.store, context.origin, rows, parent)
+    stalenesses = staleness_of(context.store, context.campaign, rows, parent)
     training = Training(
         id=derive_id(run_id, "training", version),
         run_id=run_id,
@@ -167,7 +170,7 @@ def _items(training: Training, lessons: Sequence[PhaseData]) -> list[TrainingIte
 
 
 async def _train(
-    context: TrainingContext, training: Training, settings: FineTuneSettings, lessons: Sequence[PhaseData]
+    context: RunContext, training: Training, settings: FineTuneSettings, lessons: Sequence[PhaseData]
 ) -> AdapterRef:
     job = TrainingJob(
         student=context.config.student.model,

@@ -23,8 +23,8 @@ class PeriodicTraining:
     Without `training.train_every` nothing is trained, and every dialogue begins at once.
     """
 
-    def __init__(self, context: RunContext, round_number: int, promoted_version: int) -> None:
-        self.promoted_version = promoted_version
+    def __init__(self, context: RunContext, round_number: int) -> None:
+        self.promoted_version = context.promoted_version
         self._context, self._round = context, round_number
         settings = context.config.training
         self._every = settings.train_every
@@ -54,11 +54,10 @@ class PeriodicTraining:
             self._admission.end_dialogue(ticket)
         self._look()
 
-    async def finish(self) -> int:
-        """Wait for the improvement that is under way; returns the version that serves."""
+    async def finish(self) -> None:
+        """Wait for the improvement that is under way."""
         if self._improving is not None:
             await self._improving
-        return self.promoted_version
 
     async def abandon(self) -> None:
         """End the improvement that is under way; it is gone on with when the run is resumed."""
@@ -96,7 +95,7 @@ class PeriodicTraining:
     async def _improve(self, waiting: Set[str]) -> None:
         before = self.promoted_version
         try:
-            self.promoted_version = await improve(self._context, self._round, self.promoted_version)
+            self.promoted_version = await improve(self._context, self._round)
             await self._context.pool.load_adapter(self._context.adapter(self.promoted_version))
             # What a training had before it and did not learn from is no reason for the next one.
             self._passed_over |= waiting & self._waiting().keys()
@@ -106,7 +105,7 @@ class PeriodicTraining:
 
     def _lag(self, version: int) -> int:
         context = self._context
-        return lag(version, self.promoted_version, promoted_versions(context.store, context.origin))
+        return lag(version, self.promoted_version, promoted_versions(context.store, context.campaign))
 
     def _wake(self) -> None:
         self._changed.set()

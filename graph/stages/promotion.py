@@ -1,39 +1,52 @@
-"""One improvement of the student: a candidate trained on new feedback, judged on dev inputs, promoted or rolled back.
+"""Promotion: a candidate trained on new feedback, judged on dev inputs, promoted or rolled back.
 
 The campaign takes these steps one by one at the end of a round; periodic training takes them while dialogues go on.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ...core.config import EvaluationSettings
 from ...core.errors import TrainingError
 from ...core.ids import derive_id
-from ...core.records import Split
-from ...store import Adapter, Training
+from ...core.records import Split, Stage
+from ...evaluation.summary import JudgedOutput, gain
+from ...evaluation.text_metrics import distinct_n
+from ...store import Adapter, Dialogue, Training
 from ...store.schema import now
 from ..context.run_context import RunContext
 from .evaluate import evaluate
 from .fine_tune import NOTHING_NEW, fine_tune_on_feedback
-from .gate import UNJUDGED, GateDecision, decide
 
 
-async def improve(context: RunContext, round_number: int, promoted_version: int) -> int:
-    """All steps at once; returns the version that serves from now on."""
-    candidate = await train_candidate(context, round_number, promoted_version)
-    if candidate is None:
-        return promoted_version
-    decision = await judge_candidate(context, promoted_version, candidate)
-    record_decision(context, candidate, decision)
-    return candidate if decision.promoted else promoted_version
+class Decision(NamedTuple):
+    """Whether to promote, and why, in words that are kept with the adapter."""
+
+    promoted: bool
+    reason: str
 
 
-async def train_candidate(context: RunContext, round_number: int, promoted_version: int) -> int | None:
-    """Train on what is new and load the candidate beside the promoted version; None where nothing is new.
+UNJUDGED = Decision(promoted=True, reason="there are no dev inputs to judge it on")
 
-    The training has its turn; loading does not wait for one.
+
+async def improve(context: RunContext, round_number: int) -> int:
+    """All steps at once; returns the version that stands from now on."""
+    candidate = await train_candidate(context, round_number)
+    if candidate is not None:
+        record_decision(context, candidate, await judge_candidate(context, candidate))
+    return context.promoted_version
+
+
+async def train_candidate(context: RunContext, round_number: int) -> int | None:
+    """Train the promoted version on what is new; None where nothing is, or the round is over already.
 
     Raises:
         TrainingError: the round's dialogues left nothing at all to train on.
     """
+    if round_is_over(context, round_number):
+        return None
     async with context.train_gate.training():
-        candidate = await fine_tune_on_feedback(context, round_number, promoted_version)
+        candidate = await fine_tune_on_feedback(context, round_number, context.promoted_version)
     if candidate is not None:
         await context.pool.load_adapter(context.adapter(candidate))
     elif not context.store.count(Training, run_id=context.run.id, stage="round", round=round_number):
@@ -41,20 +54,44 @@ async def train_candidate(context: RunContext, round_number: int, promoted_versi
     return candidate
 
 
-async def judge_candidate(context: RunContext, promoted_version: int, candidate: int) -> GateDecision:
+async def judge_candidate(context: RunContext, candidate: int) -> Decision:
     """Promoted version and candidate are evaluated on dev inputs; test inputs play no part in any choice."""
     if not context.evaluation_inputs(Split.DEV):
         return UNJUDGED
-    before = await evaluate(context, promoted_version, Split.DEV)
+    before = await evaluate(context, context.promoted_version, Split.DEV)
     after = await evaluate(context, candidate, Split.DEV)
     return decide(before, after, context.config.evaluation, context.config.seed)
 
 
-def record_decision(context: RunContext, version: int, decision: GateDecision) -> None:
-    """Record what was decided about an adapter, and why; the students keep a promoted one loaded."""
+def record_base(context: RunContext) -> None:
+    """Record version 0, the student without an adapter."""
+    context.store.add_new(
+        Adapter(
+            id=derive_id(context.run.id, "adapter", 0),
+            run_id=context.run.id,
+            version=0,
+            stage="base",
+            round=0,
+            base_model=context.config.student.model,
+            status="promoted",
+            reason="the student as it came",
+        )
+    )
+
+
+def record_decision(context: RunContext, version: int, decision: Decision) -> None:
+    """Record what was decided about an adapter, and why; a decision that was recorded stays.
+
+    The students keep a promoted adapter loaded.
+    """
+    identity = derive_id(context.run.id, "adapter", version)
+    adapter = context.store.get(Adapter, identity)
+    assert adapter is not None
+    if adapter.status != "candidate":
+        return
     context.store.update(
         Adapter,
-        derive_id(context.run.id, "adapter", version),
+        identity,
         status="promoted" if decision.promoted else "rolled_back",
         reason=decision.reason,
         decided_at=now(),
@@ -63,3 +100,45 @@ def record_decision(context: RunContext, version: int, decision: GateDecision) -
         context.pool.promote(version)
     else:
         context.progress.print(f"adapter v{version} rolled back: {decision.reason}")
+
+
+def imitation_is_over(context: RunContext) -> bool:
+    """Whether the imitation adapter stands, so that there is nothing more to demonstrate."""
+    made = context.store.select(Adapter, run_id=context.run.id, stage="imitation")
+    return any(row.status != "candidate" for row in made)
+
+
+def round_is_over(context: RunContext, round_number: int) -> bool:
+    """Whether a round was left behind before an interruption: what is new since is for a later round to learn."""
+    store, run_id = context.store, context.run.id
+    rounds = range(round_number + 1, context.config.rounds + 1)
+    if any(store.count(Dialogue, run_id=run_id, stage=Stage.COLLECT, round=later) for later in rounds):
+        return True
+    decided = [row for row in store.select(Adapter, run_id=run_id, round=round_number) if row.status != "candidate"]
+    return context.config.training.train_every is None and any(row.stage == "round" for row in decided)
+
+
+def decide(
+    before: Sequence[JudgedOutput], after: Sequence[JudgedOutput], settings: EvaluationSettings, seed: int
+) -> Decision:
+    """Promote unless the win-tie rate fell beyond its interval and the margin, or diversity collapsed.
+
+    Args:
+        before: The promoted adapter's outputs on the dev inputs.
+        after: The new adapter's.
+        settings: `rollback_margin`, `diversity_floor`, and how intervals are drawn.
+        seed: Of the bootstrap.
+    """
+    difference = gain(before, after, settings, seed)
+    if difference is None:
+        return UNJUDGED
+    known, new = (distinct_n([output.text for output in outputs]) for outputs in (before, after))
+    facts = (
+        f"gain on {len(after)} dev inputs {difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}], "
+        f"distinct-2 {known:.2f} to {new:.2f}"
+    )
+    if difference.high < -settings.rollback_margin:
+        return Decision(False, f"{facts}: worse beyond the margin of {settings.rollback_margin:.2f}")
+    if new < settings.diversity_floor * known:
+        return Decision(False, f"{facts}: diversity fell below {settings.diversity_floor:.0%} of what it was")
+    return Decision(True, facts)

@@ -14,7 +14,7 @@ from ...core.records import Split, Stage, TrainingExample, TurnKind
 from ...core.training_settings import staleness_limit
 from ...store import Dialogue, ExampleRow, Preference, TrainingItem, Turn
 from ...training.objectives import OBJECTIVES, Objective, phases
-from ..context.run_context import TrainingContext
+from ..context.run_context import RunContext
 from .rankings import rankings
 from .staleness import staleness_of
 
@@ -45,7 +45,7 @@ class TrainingData:
     preferences: tuple[Preference, ...]
 
 
-def demonstration_examples(context: TrainingContext, turns: Sequence[Turn]) -> list[SourcedExample]:
+def demonstration_examples(context: RunContext, turns: Sequence[Turn]) -> list[SourcedExample]:
     """Each turn as a text to imitate."""
     inputs = _inputs_of(context, turns)
     return [
@@ -55,7 +55,7 @@ def demonstration_examples(context: TrainingContext, turns: Sequence[Turn]) -> l
     ]  # fmt: skip
 
 
-def feedback_examples(context: TrainingContext, objective: str, material: TrainingData) -> list[PhaseData]:
+def feedback_examples(context: RunContext, objective: str, material: TrainingData) -> list[PhaseData]:
     """The material in the form that the objective's phases learn from; phases without any are left out."""
     found = []
     for phase in phases(objective):
@@ -66,15 +66,13 @@ def feedback_examples(context: TrainingContext, objective: str, material: Traini
     return found
 
 
-def new_data(context: TrainingContext, source_run: str, promoted_version: int) -> TrainingData:
+def new_data(context: RunContext, source_run: str, promoted_version: int) -> TrainingData:
     """What there is for the version `promoted_version` to learn from; preferences as in `new_preferences`."""
     found = new_preferences(context, source_run, promoted_version)
     return TrainingData(tuple(teacher_texts(context)), tuple(preference for preference, _ in found))
 
 
-def new_preferences(
-    context: TrainingContext, source_run: str, promoted_version: int
-) -> list[tuple[Preference, int | None]]:
+def new_preferences(context: RunContext, source_run: str, promoted_version: int) -> list[tuple[Preference, int | None]]:
     """The preferences of `source_run`'s ended dialogues that this run has not learned from and may still learn from.
 
     In the order they were made, each with its staleness under `promoted_version`; None where the student wrote neither
@@ -100,12 +98,12 @@ def new_preferences(
     settings = context.config.training
     most, stalenesses = (
         staleness_limit(settings.objective, settings.max_staleness),
-        staleness_of(context.store, context.origin, rows, promoted_version),
+        staleness_of(context.store, context.campaign, rows, promoted_version),
     )
     return [(row, stalenesses.get(row.id)) for row in rows if most is None or stalenesses.get(row.id, 0) <= most]
 
 
-def consumed_data(context: TrainingContext, training_id: str) -> TrainingData:
+def consumed_data(context: RunContext, training_id: str) -> TrainingData:
     """What a training that was begun earlier is made of."""
     items = context.store.select(TrainingItem, training_id=training_id, order_by="position")
     turns = {row.id: row for row in context.store.select(Turn, id=[i.turn_id for i in items if i.turn_id])}
@@ -117,18 +115,18 @@ def consumed_data(context: TrainingContext, training_id: str) -> TrainingData:
     )
 
 
-def teacher_texts(context: TrainingContext) -> list[Turn]:
+def teacher_texts(context: RunContext) -> list[Turn]:
     """The teacher's demonstrations for training inputs: those it began with, then those from failed dialogues."""
     train = {example.id for example in context.split(Split.TRAIN)}
     found = []
     for stage in (Stage.DEMONSTRATE, Stage.COLLECT):
-        dialogues = context.store.select(Dialogue, run_id=context.origin, stage=stage, status="finished")
+        dialogues = context.store.select(Dialogue, run_id=context.campaign, stage=stage, status="finished")
         ids = [dialogue.id for dialogue in dialogues if dialogue.example_id in train]
         found += context.store.select(Turn, dialogue_id=ids, kind=TurnKind.DEMONSTRATION, order_by="created_at")
     return found
 
 
-def _wanted_sources(context: TrainingContext) -> set[str]:
+def _wanted_sources(context: RunContext) -> set[str]:
     settings = context.config.preferences
     switched = {
         "candidates": settings.candidates,
@@ -148,7 +146,7 @@ def wants_teacher_pairs(config: RunConfig) -> bool:
 
 
 def _examples(
-    context: TrainingContext, objective: Objective, demonstrations: Sequence[Turn], preferences: list[Preference]
+    context: RunContext, objective: Objective, demonstrations: Sequence[Turn], preferences: list[Preference]
 ) -> list[SourcedExample]:
     if objective.needs == "demonstrations":
         return demonstration_examples(context, demonstrations)
@@ -173,7 +171,7 @@ def _examples(
     return lessons
 
 
-def _targets(context: TrainingContext, demonstrations: Sequence[Turn]) -> dict[str, str]:
+def _targets(context: RunContext, demonstrations: Sequence[Turn]) -> dict[str, str]:
     """The first text of the teacher's for each input."""
     inputs = _inputs_of(context, demonstrations)
     targets: dict[str, str] = {}
@@ -182,12 +180,12 @@ def _targets(context: TrainingContext, demonstrations: Sequence[Turn]) -> dict[s
     return targets
 
 
-def _inputs_of(context: TrainingContext, turns: Sequence[Turn]) -> dict[str, ExampleRow]:
+def _inputs_of(context: RunContext, turns: Sequence[Turn]) -> dict[str, ExampleRow]:
     """The input of each turn's dialogue, by the dialogue's id."""
     dialogues = context.store.select(Dialogue, id=list({turn.dialogue_id for turn in turns}))
     examples = {row.id: row for row in context.store.select(ExampleRow, id=[d.example_id for d in dialogues])}
     return {dialogue.id: examples[dialogue.example_id] for dialogue in dialogues}
 
 
-def _texts(context: TrainingContext, turns: Sequence[str]) -> dict[str, str]:
+def _texts(context: RunContext, turns: Sequence[str]) -> dict[str, str]:
     return {turn.id: turn.content for turn in context.store.select(Turn, id=list(set(turns)))}

@@ -16,16 +16,18 @@ _IN_CHUNK = 10_000
 """Values in one IN list; SQLite takes 32,766 in a statement."""
 
 
-def staleness_of(store: Store, origin: str, preferences: Sequence[Preference], promoted_version: int) -> dict[str, int]:
+def staleness_of(
+    store: Store, campaign: str, preferences: Sequence[Preference], promoted_version: int
+) -> dict[str, int]:
     """The lag of each preference that has a text of the student's, by its id.
 
     Args:
         store: Where they are.
-        origin: The campaign whose students wrote the texts.
+        campaign: The campaign whose students wrote the texts.
         preferences: Which.
         promoted_version: The version that is to learn from them. It is not behind itself, nor are later versions.
     """
-    served = promoted_versions(store, origin)
+    served = promoted_versions(store, campaign)
     turns = [turn for row in preferences for turn in (row.chosen_turn_id, row.rejected_turn_id)]
     writers = _writers(store, turns)
     found = {}

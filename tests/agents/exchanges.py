@@ -2,7 +2,7 @@
 
 import math
 
-from openmic.agents.llm import Exchange
+from openmic.agents.llm import Exchange, Origin
 from openmic.agents.tasks.task import PromptTemplate
 from openmic.core.records import LLMReply, LLMRequest, Sampling, TokenLogprob
 
@@ -22,3 +22,9 @@ def reply(text: str = "1", **probabilities: float) -> LLMReply:
 
 def exchange(answer: LLMReply) -> Exchange:
     return Exchange(LLMRequest("critic", "m", (), Sampling(), 0), answer, TEMPLATE)
+
+
+def asked(origin: Origin) -> Exchange:
+    """The exchange that words come from; whoever says them is no Python object."""
+    assert isinstance(origin, Exchange)
+    return origin

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from openmic.agents.cast import Critic, StudentAgent, Teacher
+from openmic.agents.cast import EndpointTeacher, StudentAgent, endpoint_critic
 from openmic.agents.critique import REMINDER, Critique
 from openmic.agents.llm import Exchange
 from openmic.agents.tasks.task import Task
@@ -12,6 +12,7 @@ from openmic.core.ids import derive_seed
 from openmic.core.records import LLMRequest, StudentSampling
 from openmic.simulator import SimulatedCast
 
+from .exchanges import asked
 from .scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion
 from .watched import TEXT, Watched, says, with_client
 
@@ -20,34 +21,34 @@ from .watched import TEXT, Watched, says, with_client
 
 def test_the_teacher_writes_as_many_as_it_is_asked_for(simulated: SimulatedCast, task: Task) -> None:
     demonstrations, requests = with_client(
-        simulated.base_url, "sim-teacher", lambda llm: Teacher(task, llm, "sim-teacher", 7).demonstrate(TEXT, 5)
+        simulated.base_url, "sim-teacher", lambda llm: EndpointTeacher(task, llm, "sim-teacher", 7).demonstrate(TEXT, 5)
     )
     assert len(demonstrations.texts) == len(set(demonstrations.texts)) == 5
     assert all(task.clean(text) == text for text in demonstrations.texts)
     assert len(requests) == 1
-    assert demonstrations.exchange.request is requests[0]
-    assert demonstrations.exchange.template == task.template("teacher", "demonstrate")
+    assert asked(demonstrations.origin).request is requests[0]
+    assert asked(demonstrations.origin).template == task.template("teacher", "demonstrate")
     assert requests[0].sampling == task.file.sampling.teacher
     assert (requests[0].top_logprobs, requests[0].json_schema) == (None, None)
 
 
 def test_one_demonstration_is_the_whole_reply(endpoint: ScriptedEndpoint, task: Task) -> None:
     url = says(endpoint, '"The bus left. I stayed."\n\nEnjoy!')
-    demonstrations, _ = with_client(url, "m", lambda llm: Teacher(task, llm, "m", 7).demonstrate(TEXT, 1))
+    demonstrations, _ = with_client(url, "m", lambda llm: EndpointTeacher(task, llm, "m", 7).demonstrate(TEXT, 1))
     assert demonstrations.texts == ("The bus left. I stayed.",)
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_teacher_that_declines_demonstrates_nothing(endpoint: ScriptedEndpoint, task: Task, count: int) -> None:
     url = says(endpoint, "I'm sorry, but I can't help with that.")
-    demonstrations, _ = with_client(url, "m", lambda llm: Teacher(task, llm, "m", 7).demonstrate(TEXT, count))
+    demonstrations, _ = with_client(url, "m", lambda llm: EndpointTeacher(task, llm, "m", 7).demonstrate(TEXT, count))
     assert demonstrations.texts == ()
-    assert demonstrations.exchange.reply.text.startswith("I'm sorry")
+    assert asked(demonstrations.origin).reply.text.startswith("I'm sorry")
 
 
 def test_what_the_teacher_says_twice_counts_once(endpoint: ScriptedEndpoint, task: Task) -> None:
     url = says(endpoint, "1. The bus left me.\n2. The bus left me.\n3. I can't help you.\n4. The bus moved on.")
-    demonstrations, _ = with_client(url, "m", lambda llm: Teacher(task, llm, "m", 7).demonstrate(TEXT, 4))
+    demonstrations, _ = with_client(url, "m", lambda llm: EndpointTeacher(task, llm, "m", 7).demonstrate(TEXT, 4))
     assert demonstrations.texts == ("The bus left me.", "The bus moved on.")
 
 
@@ -55,7 +56,7 @@ def test_the_teacher_hears_what_was_heard_too_often(simulated: SimulatedCast, ta
     _, requests = with_client(
         simulated.base_url,
         "sim-teacher",
-        lambda llm: Teacher(task, llm, "sim-teacher", 7).demonstrate(TEXT, 2, overused=["sends its regards"]),
+        lambda llm: EndpointTeacher(task, llm, "sim-teacher", 7).demonstrate(TEXT, 2, overused=["sends its regards"]),
     )
     assert "<heard>\nsends its regards\n</heard>" in requests[0].messages[1].content
 
@@ -66,7 +67,7 @@ def test_the_teacher_hears_what_was_heard_too_often(simulated: SimulatedCast, ta
 def demonstrate_requests(url: str, task: Task, seed: int, *ordinals: int) -> list[LLMRequest]:
     async def work(llm: Watched) -> None:
         for ordinal in ordinals:
-            await Teacher(task, llm, "sim-teacher", seed).demonstrate(TEXT, 2, ordinal=ordinal)
+            await EndpointTeacher(task, llm, "sim-teacher", seed).demonstrate(TEXT, 2, ordinal=ordinal)
 
     return with_client(url, "sim-teacher", work)[1]
 
@@ -87,7 +88,7 @@ def test_another_seed_or_ordinal_is_another_question(endpoint: ScriptedEndpoint,
 
 def test_asking_again_on_purpose_gets_another_reply(simulated: SimulatedCast, task: Task) -> None:
     async def work(llm: Watched) -> list[tuple[str, ...]]:
-        teacher = Teacher(task, llm, "sim-teacher", 7)
+        teacher = EndpointTeacher(task, llm, "sim-teacher", 7)
         return [(await teacher.demonstrate(TEXT, 4, ordinal=ordinal)).texts for ordinal in (0, 0, 1)]
 
     (first, again, other), _ = with_client(simulated.base_url, "sim-teacher", work)
@@ -99,17 +100,17 @@ def test_asking_again_on_purpose_gets_another_reply(simulated: SimulatedCast, ta
 
 
 def test_a_critique_says_what_is_missing(simulated: SimulatedCast, task: Task) -> None:
-    (exchange, critique), requests = with_client(
+    (origin, critique), requests = with_client(
         simulated.base_url,
         "sim-critic",
-        lambda llm: Critic(task, llm, ["sim-critic"], 7, VerdictSettings()).criticise(
+        lambda llm: endpoint_critic(task, llm, ["sim-critic"], 7, VerdictSettings()).criticise(
             TEXT, "The bus left. Without me."
         ),
     )
     assert critique.parsed
     assert critique.missing
     assert critique.suggestion
-    assert exchange.template == task.template("critic", "critique")
+    assert asked(origin).template == task.template("critic", "critique")
     assert requests[0].json_schema is not None
     assert requests[0].json_schema["required"] == ["works", "missing", "suggestion"]
 
@@ -122,7 +123,7 @@ def test_a_critique_is_had_from_an_endpoint_that_knows_no_schemas(endpoint: Scri
 
     endpoint.chat = script
     (_, critique), _ = with_client(
-        endpoint.base_url, "m", lambda llm: Critic(task, llm, ["m"], 7, VerdictSettings()).criticise(TEXT, "x")
+        endpoint.base_url, "m", lambda llm: endpoint_critic(task, llm, ["m"], 7, VerdictSettings()).criticise(TEXT, "x")
     )
     assert (critique.suggestion, critique.parsed) == ("Let the bus speak.", True)
 
@@ -131,9 +132,12 @@ def criticise(
     endpoint: ScriptedEndpoint, task: Task, script: Callable[[Asked, int], Answer]
 ) -> tuple[tuple[Exchange, Critique], list[LLMRequest]]:
     endpoint.chat = script
-    return with_client(
-        endpoint.base_url, "m", lambda llm: Critic(task, llm, ["m", "juror"], 7, VerdictSettings()).criticise(TEXT, "x")
+    (origin, critique), requests = with_client(
+        endpoint.base_url,
+        "m",
+        lambda llm: endpoint_critic(task, llm, ["m", "juror"], 7, VerdictSettings()).criticise(TEXT, "x"),
     )
+    return (asked(origin), critique), requests
 
 
 def in_turn(*replies: str, **choice: Any) -> Callable[[Asked, int], Answer]:

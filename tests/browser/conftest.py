@@ -12,7 +12,7 @@ from openmic.store import Store
 
 from ..viewer.transcripts import held, write
 from . import chromium
-from .looking import Tab, campaign_of, tab, viewing
+from .looking import Tab, origin_of, tab, viewing
 
 MORE = 60
 """Dialogues beside those of `write`: more than fit on a page."""
@@ -42,7 +42,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def origin(store: Store) -> Iterator[str]:
     """The beginning of all addresses of the pages over the store, without a slash."""
     with viewing(store.address) as address:
-        yield campaign_of(address)
+        yield origin_of(address)
 
 
 @pytest.fixture

@@ -106,6 +106,6 @@ def viewing(store: str, *more: str) -> Iterator[str]:
             process.wait(PATIENCE_S)
 
 
-def campaign_of(address: str) -> str:
+def origin_of(address: str) -> str:
     """The address without path and token, at this machine's loopback address."""
     return f"http://127.0.0.1:{urlsplit(address).port}"

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from openmic.store import Store, Turn, VerdictRow
 
 from . import chromium
-from .looking import campaign_of, tab, viewing
+from .looking import origin_of, tab, viewing
 
 WINDOW = {"width": 1180, "height": 860}
 RATER = "Ann"
@@ -48,7 +48,7 @@ def picture(browser: Browser, store: str, folder: Path, run: str = "latest") -> 
     made = []
     with (
         viewing(store) as address,
-        tab(browser, campaign_of(address), viewport=WINDOW, color_scheme="light", bypass_csp=True) as found,
+        tab(browser, origin_of(address), viewport=WINDOW, color_scheme="light", bypass_csp=True) as found,
     ):
         for name, path in pages.items():
             made.append(folder / f"{name}-light.png")

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from openmic.store import Annotation, Store
 
-from .looking import Tab, campaign_of, tab, viewing
+from .looking import Tab, origin_of, tab, viewing
 
 
 def test_a_name_that_somebody_pointed_here_shows_nothing(browser: Browser, origin: str) -> None:
@@ -48,7 +48,7 @@ def test_a_page_is_not_shown_inside_another(opened: Tab, browser: Browser) -> No
 
 def test_elsewhere_a_token_is_needed_once(browser: Browser, store: Store) -> None:
     with viewing(store.address, "RUN1", "--host", "0.0.0.0") as address:
-        origin, parts = campaign_of(address), urlsplit(address)
+        origin, parts = origin_of(address), urlsplit(address)
         assert parts.query.startswith("token=")
         context = browser.new_context()
         page = context.new_page()

@@ -14,7 +14,7 @@ from openmic.store import Dialogue, Run, Store, Turn
 from openmic.store.admin.backup import back_up
 
 from ..whole_run import finished_run
-from .looking import Tab, campaign_of, press, tab, viewing
+from .looking import Tab, origin_of, press, tab, viewing
 
 HERE = Path(__file__).parent
 LAYOUT = (HERE / "layout.js").read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def left(tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def where(left: Store) -> Iterator[str]:
     with viewing(left.address) as address:
-        yield campaign_of(address)
+        yield origin_of(address)
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,12 @@ from pydantic import BaseModel, ValidationError
 from openmic.core.config import (
     SIMULATED,
     CastSettings,
-    EndpointSettings,
+    CriticSettings,
     InputSettings,
     PreferenceSettings,
     RunConfig,
     Section,
+    TeacherSettings,
 )
 
 SMALLEST: dict[str, Any] = {"inputs": {"path": "inputs.txt"}}
@@ -49,7 +50,7 @@ def test_what_is_written_out_is_read_back_as_the_same() -> None:
 
 def test_keys_and_their_meaning_are_in_the_schema() -> None:
     definitions = RunConfig.model_json_schema()["$defs"]
-    assert "Seconds one attempt may take" in definitions["EndpointSettings"]["properties"]["timeout_s"]["description"]
+    assert "Seconds one attempt may take" in definitions["CriticSettings"]["properties"]["timeout_s"]["description"]
     assert definitions["VerdictSettings"]["properties"]["style"]["enum"] == ["label", "reason", "cloze"]
 
 
@@ -82,25 +83,51 @@ def test_a_length_ratio_is_a_range_around_one(ratio: tuple[float, float]) -> Non
         PreferenceSettings(length_ratio=ratio)
 
 
-def test_the_judge_is_the_critics_model_unless_it_is_named() -> None:
-    critic, judge = EndpointSettings(model="critic"), EndpointSettings(model="judge")
-    assert CastSettings(critic=critic).endpoint("judge") == critic
-    assert CastSettings(critic=critic, judge=judge).endpoint("judge") == judge
-    assert CastSettings(teacher=judge, critic=critic).endpoint("teacher") == judge
-    assert CastSettings(teacher=judge, critic=critic).endpoint("critic") == critic
+def test_the_judge_is_the_critic_unless_it_is_named() -> None:
+    critic, judge, teacher = CriticSettings(model="critic"), CriticSettings(model="judge"), TeacherSettings(model="t")
+    assert CastSettings(critic=critic).member("judge") == critic
+    assert CastSettings(critic=critic, judge=judge).member("judge") == judge
+    assert CastSettings(teacher=teacher, critic=critic).member("teacher") == teacher
+    assert CastSettings(teacher=teacher, critic=critic).member("critic") == critic
 
 
 def test_a_judge_that_was_the_critic_is_noticed() -> None:
-    critic = EndpointSettings(model="m", base_url="http://a/v1")
+    critic = CriticSettings(model="m", base_url="http://a/v1")
     assert CastSettings(critic=critic).judge_is_critic
     assert CastSettings(critic=critic, judge=critic.model_copy(update={"timeout_s": 5.0})).judge_is_critic
-    assert not CastSettings(critic=critic, judge=EndpointSettings(model="m", base_url="http://b/v1")).judge_is_critic
-    assert not CastSettings(critic=critic, judge=EndpointSettings(model="n", base_url="http://a/v1")).judge_is_critic
+    assert not CastSettings(critic=critic, judge=CriticSettings(model="m", base_url="http://b/v1")).judge_is_critic
+    assert not CastSettings(critic=critic, judge=CriticSettings(model="n", base_url="http://a/v1")).judge_is_critic
+    mine = CriticSettings(use="mine:funny")
+    assert CastSettings(critic=mine).judge_is_critic
+    assert not CastSettings(critic=mine, judge=CriticSettings()).judge_is_critic
 
 
 def test_the_simulated_judge_is_another_than_the_simulated_critic() -> None:
     assert not CastSettings().judge_is_critic
-    assert not CastSettings(critic=EndpointSettings(model="m"), judge=EndpointSettings()).judge_is_critic
+    assert not CastSettings(critic=CriticSettings(model="m"), judge=CriticSettings()).judge_is_critic
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        ({"use": "mine:f", "model": "m"}, "use=mine:f and model=m exclude each other"),
+        ({"kwargs": {"a": 1}}, "kwargs are for what `use` names"),
+        ({"use": "mine: f"}, "neither a name that ships nor module:attribute"),
+        ({"demonstrations": "d.csv", "model": "m"}, "demonstrations take the place of a model"),
+        ({"demonstrations": "d.csv", "use": "mine:f"}, "demonstrations take the place of a model"),
+    ],
+)
+def test_who_plays_a_role_is_one_thing(member: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        CastSettings.model_validate({"teacher": member})
+
+
+def test_only_endpoints_are_asked() -> None:
+    assert TeacherSettings().asked
+    assert TeacherSettings().simulated
+    for member in (TeacherSettings(use="mine:f"), TeacherSettings(demonstrations=Path("d.csv"))):
+        assert not member.asked
+        assert not member.simulated
 
 
 def test_the_store_lies_in_the_home_folder_unless_it_is_named() -> None:

@@ -11,13 +11,13 @@ from typing import Any, Protocol, TypeVar, cast
 import pytest
 import uvicorn
 
-from openmic.agents.cast import Critic, Judge, StudentAgent, Teacher
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.agents.tasks.task import load_task
 from openmic.core.config import EndpointSettings, RunConfig
 from openmic.core.ids import content_hash
 from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split
-from openmic.graph.context.models import model_names
+from openmic.graph.context.cast import Casting
+from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.progress import Silent
 from openmic.graph.context.reply_cache import ReplyCache
 from openmic.graph.context.run_context import RunContext
@@ -141,6 +141,8 @@ class Bench:
 
     def __init__(self, store: Store, home: Path, config: RunConfig, examples: list[Example], url: str) -> None:
         self.store, self.config, self.examples, self.url = store, config, examples, url
+        self.objects: dict[str, Any] = {}
+        """Python objects that the run is given, by their configuration key."""
         self.task = load_task("humor")
         self.run_row = run_row(config, home)
         store.add(self.run_row)
@@ -162,10 +164,9 @@ class Bench:
 
         async def perform() -> T:
             clients = {
-                member: OpenAIClient(
-                    EndpointSettings(model=seat_model(member, endpoint), max_retries=0), base_url=self.url
-                )
-                for member, endpoint in seats(self.config.cast).items()
+                seat: OpenAIClient(EndpointSettings(model=seat_model(seat, settings), max_retries=0), base_url=self.url)
+                for seat, settings in seats(self.config.cast).items()
+                if settings.asked
             }
             try:
                 return await act(self.context(pool, ReplyCache(self.store, "RUN1", clients)))
@@ -178,24 +179,22 @@ class Bench:
     def context(self, pool: ScriptedPool, llm: ReplyCache) -> RunContext:
         run = self.store.get(Run, "RUN1")
         assert run is not None
-        seed, jury = self.config.seed, model_names(self.config.cast).get("jury", [])
-        return RunContext(
+        plugs = Plugs(self.objects)
+        context = RunContext(
             config=self.config,
             run=run,
             task=self.task,
             examples=self.examples,
             store=self.store,
-            llm=llm,
-            teacher=Teacher(self.task, llm, "sim-teacher", seed),
-            critic=Critic(self.task, llm, ["sim-critic", *jury], seed, self.config.verdict),
-            judge=Judge(self.task, llm, "sim-judge", seed, self.config.verdict),
-            student=StudentAgent(self.task, seed),
-            pool=cast(StudentPool, pool),
-            train_gate=TrainGate(overlapped=True),
-            trainer=cast(Trainer, None),
+            plugs=plugs,
+            cast=Casting(self.config, self.task, llm, plugs).cast(),
             progress=Silent(),
-            origin="RUN1",
+            campaign="RUN1",
+            start_pool=lambda: cast(StudentPool, pool),
+            start_trainer=lambda: cast(Trainer, None),
         )
+        context.train_gate = TrainGate(overlapped=True)
+        return context
 
 
 class Prepare(Protocol):

@@ -43,7 +43,7 @@ def test_no_dialogue_fails_for_a_broken_critique(prepare: Prepare, endpoint: Scr
     pool = ScriptedPool(DRAFTS, DRAFTS[:1] * DIALOGUES)  # a revision that changes nothing is not compared
 
     async def act(context: RunContext) -> None:
-        await collect(context, 1, 0)
+        await collect(context, 1)
 
     stage.play(pool, act)
     dialogues = stage.store.select(Dialogue, stage=Stage.COLLECT)

@@ -7,7 +7,6 @@ from langgraph.runtime import Runtime
 
 from openmic.core.ids import derive_id
 from openmic.core.records import Split
-from openmic.graph import campaign
 from openmic.graph.campaign import (
     CampaignState,
     after_evaluate,
@@ -16,7 +15,12 @@ from openmic.graph.campaign import (
     build_campaign_graph,
 )
 from openmic.graph.context.run_context import RunContext
-from openmic.graph.stages.gate import GateDecision
+from openmic.graph.stages import collect as collecting
+from openmic.graph.stages import demonstrate as demonstrating
+from openmic.graph.stages import evaluate as evaluating
+from openmic.graph.stages import fine_tune as fine_tuning
+from openmic.graph.stages import promotion
+from openmic.graph.stages.promotion import Decision
 from openmic.store import Adapter, Store
 
 from .conftest import Bench, Prepare, ScriptedPool
@@ -28,7 +32,7 @@ def runtime(stage: Bench) -> Runtime[RunContext]:
 
 @pytest.mark.parametrize(("promoted", "following"), [(True, "promote"), (False, "roll_back")])
 def test_the_gate_s_decision_is_followed(prepare: Prepare, promoted: bool, following: str) -> None:
-    assert after_evaluate(CampaignState(promoted=promoted), runtime(prepare())) == following
+    assert after_evaluate(CampaignState(decision=Decision(promoted, "why")), runtime(prepare())) == following
 
 
 @pytest.mark.parametrize(
@@ -49,15 +53,18 @@ def test_rounds_are_held_as_configured(prepare: Prepare, rounds: int) -> None:
 
 
 def carry_out(
-    stage: Bench, monkeypatch: pytest.MonkeyPatch, decisions: list[GateDecision | None]
+    stage: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    decisions: list[Decision | None],
+    *,
+    killed_after: int | None = None,
 ) -> list[tuple[Any, ...]]:
     """The steps in order; `decisions` are the gate's, round by round, None for a round without a candidate."""
     done: list[tuple[Any, ...]] = []
-    left = iter(decisions)
 
     def register(context: RunContext, version: int) -> int:
         identity = derive_id(context.run.id, "adapter", version)
-        context.store.add(
+        context.store.add_new(
             Adapter(
                 id=identity,
                 run_id="RUN1",
@@ -76,17 +83,18 @@ def carry_out(
         done.append(("imitate",))
         return register(context, 1)
 
-    async def collect(context: RunContext, number: int, version: int) -> int:
-        done.append(("collect", number, version))
-        return version
+    async def collect(context: RunContext, number: int) -> None:
+        done.append(("collect", number, context.promoted_version))
 
-    async def train_candidate(context: RunContext, number: int, promoted_version: int) -> int | None:
-        done.append(("train", number, promoted_version))
+    async def train_candidate(context: RunContext, number: int) -> int | None:
+        if promotion.round_is_over(context, number):
+            return None
+        done.append(("train", number, context.promoted_version))
         return register(context, 1 + number) if decisions[number - 1] is not None else None
 
-    async def judge_candidate(context: RunContext, promoted_version: int, candidate: int) -> GateDecision:
-        done.append(("judge", promoted_version, candidate))
-        decision = next(decision for decision in left if decision is not None)
+    async def judge_candidate(context: RunContext, candidate: int) -> Decision:
+        done.append(("judge", context.promoted_version, candidate))
+        decision = decisions[candidate - 2]
         assert decision is not None
         return decision
 
@@ -94,15 +102,24 @@ def carry_out(
         done.append(("evaluate", version, split.value))
         return []
 
-    for name, step in (
-        ("demonstrate_all", demonstrate_all),
-        ("fine_tune_on_demonstrations", imitate),
-        ("hold_dialogues", collect),
-        ("train_candidate", train_candidate),
-        ("judge_candidate", judge_candidate),
-        ("evaluate_version", evaluate),
+    def killing(step: Any) -> Any:
+        async def counted(*arguments: Any) -> Any:
+            found = await step(*arguments)
+            if killed_after is not None and len(done) > killed_after:
+                raise KilledError
+            return found
+
+        return counted
+
+    for module, step in (
+        (demonstrating, demonstrate_all),
+        (fine_tuning, imitate),
+        (collecting, collect),
+        (promotion, train_candidate),
+        (promotion, judge_candidate),
+        (evaluating, evaluate),
     ):
-        monkeypatch.setattr(campaign, name, step)
+        monkeypatch.setattr(module, step.__name__, killing(step))
 
     async def act(context: RunContext) -> None:
         await build_campaign_graph().ainvoke(CampaignState(), context=context)
@@ -111,7 +128,7 @@ def carry_out(
     return done
 
 
-BETTER, WORSE = GateDecision(True, "better"), GateDecision(False, "worse")
+BETTER, WORSE = Decision(True, "better"), Decision(False, "worse")
 
 
 def test_a_promoted_adapter_serves_the_next_round(
@@ -156,3 +173,37 @@ def test_a_round_without_a_candidate_goes_over_to_the_next(prepare: Prepare, mon
 def test_without_rounds_imitation_is_all(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
     done = carry_out(prepare(rounds=0), monkeypatch, [])
     assert done == [("demonstrate",), ("imitate",), ("evaluate", 0, "test"), ("evaluate", 1, "test")]
+
+
+# Taken up again
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("killed_after", range(9))
+def test_a_campaign_that_ends_anywhere_goes_on_from_the_store_alone(
+    prepare: Prepare, store: Store, monkeypatch: pytest.MonkeyPatch, killed_after: int
+) -> None:
+    stage = prepare(rounds=2)
+    with pytest.raises(KilledError):
+        carry_out(stage, monkeypatch, [BETTER, BETTER], killed_after=killed_after)
+    done = carry_out(stage, monkeypatch, [BETTER, BETTER])
+    assert [step for step in done if step[0] == "imitate"] == [("imitate",)]
+    assert [(row.version, row.stage, row.status) for row in store.select(Adapter, order_by="version")] == [
+        (0, "base", "promoted"),
+        (1, "imitation", "promoted"),
+        (2, "round", "promoted"),
+        (3, "round", "promoted"),
+    ]
+    assert done[-4:] == [("evaluate", version, "test") for version in range(4)]
+
+
+def test_what_is_over_is_not_gone_into_again(prepare: Prepare, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = prepare(rounds=2)
+    carry_out(stage, monkeypatch, [BETTER, WORSE])
+    before = store.select(Adapter, order_by="version")
+    done = carry_out(stage, monkeypatch, [BETTER, WORSE])
+    assert [step[0] for step in done if step[0] != "evaluate"] == ["imitate"]  # which finds its adapter
+    assert store.select(Adapter, order_by="version") == before

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from openmic.agents.cast import Critic, Judge
+from openmic.agents.cast import endpoint_critic, endpoint_jury
 from openmic.agents.tasks.task import Task
 from openmic.agents.verdicts.verdict import Verdict
 from openmic.core.config import VerdictSettings
 from openmic.core.errors import EndpointError, ReplyError
-from openmic.core.records import LLMRequest
+from openmic.core.records import LLMRequest, Role
 from openmic.simulator import SimulatedCast
 
+from ..exchanges import asked
 from ..scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion, failure
 from ..watched import GOOD, TEXT, Watched, says, with_client
 
@@ -26,7 +27,7 @@ def compare(
     models = ["m", *(f"m{place}" for place in range(1, jurors + 1))]
 
     def work(llm: Watched) -> Awaitable[Verdict]:
-        return Critic(task, llm, models, 7, VerdictSettings(**settings)).compare(TEXT, first, second)
+        return endpoint_critic(task, llm, models, 7, VerdictSettings(**settings)).compare(TEXT, first, second)
 
     return with_client(url, "m", work)
 
@@ -42,25 +43,21 @@ def answers(reply: Callable[[Asked], str]) -> Callable[[Asked, int], Answer]:
 # A label first
 
 
-@pytest.mark.parametrize("kind", [Critic, Judge])
-def test_a_comparison_is_asked_in_both_orders(
-    simulated: SimulatedCast, task: Task, kind: type[Critic] | type[Judge]
-) -> None:
-    model = "sim-critic" if kind is Critic else "sim-judge"
+@pytest.mark.parametrize("role", ["critic", "judge"])
+def test_a_comparison_is_asked_in_both_orders(simulated: SimulatedCast, task: Task, role: Role) -> None:
+    model = f"sim-{role}"
 
     def work(llm: Watched) -> Awaitable[Verdict]:
-        settings = VerdictSettings()
-        judge = Critic(task, llm, [model], 7, settings) if kind is Critic else Judge(task, llm, model, 7, settings)
-        return judge.compare(TEXT, GOOD, TEXT)
+        return endpoint_jury(task, llm, role, [model], 7, VerdictSettings()).compare(TEXT, GOOD, TEXT)
 
     verdict, requests = with_client(simulated.base_url, model, work)
     assert len(requests) == 2
     forward, reverse = (request.messages[1].content for request in requests)
     assert f"<first>{GOOD}</first>\n<second>{TEXT}</second>" in forward
     assert f"<first>{TEXT}</first>\n<second>{GOOD}</second>" in reverse
-    assert [ballot.exchange.request.messages[1].content for ballot in verdict.ballots] == [forward, reverse]
+    assert [asked(ballot.origin).request.messages[1].content for ballot in verdict.ballots] == [forward, reverse]
     assert {(request.role, request.top_logprobs, request.sampling.max_tokens) for request in requests} == {
-        (kind.role, 20, 2)
+        (role, 20, 2)
     }
     assert (verdict.outcome, verdict.consistent, verdict.method) == ("win", True, "logprobs")
     assert verdict.p_first > 0.8
@@ -68,7 +65,7 @@ def test_a_comparison_is_asked_in_both_orders(
 
 def test_exchanging_the_texts_asks_the_same_two_questions(simulated: SimulatedCast, task: Task) -> None:
     async def work(llm: Watched) -> None:
-        critic = Critic(task, llm, ["sim-critic"], 7, VerdictSettings())
+        critic = endpoint_critic(task, llm, ["sim-critic"], 7, VerdictSettings())
         assert (await critic.compare(TEXT, GOOD, TEXT)).outcome == "win"
         assert (await critic.compare(TEXT, TEXT, GOOD)).outcome == "loss"
 
@@ -81,7 +78,9 @@ def test_exchanging_the_texts_asks_the_same_two_questions(simulated: SimulatedCa
 def test_a_critic_and_a_judge_of_one_model_are_asked_different_questions(simulated: SimulatedCast, task: Task) -> None:
     async def work(llm: Watched) -> None:
         settings = VerdictSettings()
-        for agent in (Critic(task, llm, ["sim-judge"], 7, settings), Judge(task, llm, "sim-judge", 7, settings)):
+        roles: tuple[Role, ...] = ("critic", "judge")
+        for role in roles:
+            agent = endpoint_jury(task, llm, role, ["sim-judge"], 7, settings)
             await agent.compare(TEXT, GOOD, TEXT)
 
     _, requests = with_client(simulated.base_url, "sim-judge", work)
@@ -115,7 +114,7 @@ def test_without_log_probabilities_labels_are_sampled(endpoint: ScriptedEndpoint
     endpoint.chat = answers(lambda asked: "1" if shown_first(asked) or asked.body["seed"] % 2 else "2")
     verdict, requests = compare(endpoint.base_url, task, samples=5)
     assert (verdict.method, verdict.p_forward, len(verdict.ballots), len(requests)) == ("sampled", 1.0, 10, 10)
-    seeds = [ballot.exchange.request.seed for ballot in verdict.ballots if not ballot.forward]
+    seeds = [asked(ballot.origin).request.seed for ballot in verdict.ballots if not ballot.forward]
     assert len(set(seeds)) == 5
     assert verdict.p_reverse == pytest.approx(sum(1 - seed % 2 for seed in seeds) / 5)
     assert 0 < verdict.p_reverse < 1
@@ -209,7 +208,7 @@ def test_a_reason_before_the_label(endpoint: ScriptedEndpoint, task: Task) -> No
     assert (verdict.p_forward, verdict.p_reverse) == (pytest.approx(odds), pytest.approx(odds))
     assert {request.sampling.max_tokens for request in requests} == {300}
     assert all("Answer: 1" in request.messages[1].content for request in requests)
-    assert verdict.ballots[0].exchange.template == task.template("critic", "reason")
+    assert asked(verdict.ballots[0].origin).template == task.template("critic", "reason")
 
 
 def test_reasons_without_log_probabilities_are_sampled(endpoint: ScriptedEndpoint, task: Task) -> None:
@@ -255,7 +254,7 @@ def test_cloze_compares_how_likely_each_text_is(endpoint: ScriptedEndpoint, task
     assert verdict.p_forward == verdict.p_reverse == pytest.approx(1 / (1 + math.exp(-2)))
     assert (verdict.outcome, verdict.consistent, verdict.method) == ("win", True, "cloze")
     assert [request.score_prompt for request in requests] == [True, True]
-    assert [(b.forward, "good one" in b.exchange.request.messages[-1].content) for b in verdict.ballots] == [
+    assert [(b.forward, "good one" in asked(b.origin).request.messages[-1].content) for b in verdict.ballots] == [
         (True, True),
         (False, False),
     ]

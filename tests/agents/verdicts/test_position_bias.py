@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from openmic.agents.cast import Critic
+from openmic.agents.cast import endpoint_critic
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.agents.tasks.task import Task
 from openmic.agents.verdicts.verdict import Verdict
@@ -56,7 +56,7 @@ def pairs() -> list[tuple[str, str, str]]:
 def compare_all(cast: SimulatedCast, task: Task) -> list[Verdict]:
     async def run() -> list[Verdict]:
         client = OpenAIClient(EndpointSettings(model="sim-critic"), base_url=cast.base_url)
-        critic = Critic(task, client, ["sim-critic"], 7, VerdictSettings())
+        critic = endpoint_critic(task, client, ["sim-critic"], 7, VerdictSettings())
         try:
             return await asyncio.gather(*(critic.compare(*pair) for pair in pairs()))
         finally:

@@ -9,9 +9,10 @@ import pytest
 from openmic.core.config import CastSettings
 from openmic.core.errors import ConfigError, EndpointSetupError, TaskError
 from openmic.core.records import LLMRequest, Message, Role, Sampling
-from openmic.graph.context.models import model_names, open_models
-from openmic.graph.context.seats import seat_model, seat_setting, seats
-from openmic.graph.preflight.checks import check_cast, check_critic
+from openmic.graph.context.models import open_models
+from openmic.graph.context.plugs import Plugs
+from openmic.graph.context.seats import seat_model, seat_names, seat_setting, seats
+from openmic.graph.preflight.checks import check_cast
 
 from ...agents.scripted_endpoint import Answer, Asked, ScriptedEndpoint, failure, model_list
 from ..conftest import config_of
@@ -43,8 +44,8 @@ def test_jurors_are_critics_beside_the_critic() -> None:
 
 def test_names_are_kept_by_role_and_the_jurys_as_a_list() -> None:
     alone = {"teacher": "sim-teacher", "critic": "sim-critic", "judge": "sim-judge"}
-    assert model_names(CastSettings()) == alone
-    assert model_names(CastSettings.model_validate(JURY)) == alone | {"jury": ["sim-critic-2", "big", "sim-critic-4"]}
+    assert seat_names(CastSettings()) == alone
+    assert seat_names(CastSettings.model_validate(JURY)) == alone | {"jury": ["sim-critic-2", "big", "sim-critic-4"]}
 
 
 @pytest.mark.parametrize("roles", [("critic",), ("teacher", "critic", "judge")])
@@ -78,30 +79,30 @@ def outside(url: str, **sections: Any) -> dict[str, Any]:
 
 
 def test_a_simulated_cast_is_always_there() -> None:
-    assert check_cast(config_of(cast={"jury": [{}, {}]}, verdict={"style": "cloze"}))
+    assert check_cast(config_of(cast={"jury": [{}, {}]}, verdict={"style": "cloze"}), Plugs())
 
 
 def test_a_jury_larger_than_the_simulated_cast() -> None:
     with pytest.raises(
         ConfigError, match=r"cast\.jury\.2: the simulated cast has no sim-critic-4, only .*sim-critic-3"
     ):
-        check_cast(config_of(cast={"jury": [{}, {}, {}]}))
+        check_cast(config_of(cast={"jury": [{}, {}, {}]}), Plugs())
 
 
 def test_every_juror_is_looked_for(endpoint: ScriptedEndpoint) -> None:
     endpoint.models = lambda asked, number: Answer(body=model_list("m"))
-    assert check_cast(config_of(**outside(endpoint.base_url))) is False
+    assert check_cast(config_of(**outside(endpoint.base_url)), Plugs()) is False
     jury = [{"model": "m", "base_url": endpoint.base_url}, {"model": "n", "base_url": endpoint.base_url}]
     with pytest.raises(EndpointSetupError, match=r"cast\.jury\.1: .* has no model 'n'"):
-        check_cast(config_of(cast={"jury": jury}))
+        check_cast(config_of(cast={"jury": jury}), Plugs())
 
 
 def test_a_critic_alone_is_checked_where_it_alone_is_asked(endpoint: ScriptedEndpoint) -> None:
     endpoint.models = lambda asked, number: Answer(body=model_list("m"))
     elsewhere = {"model": "gone", "base_url": endpoint.base_url}
-    assert check_critic(config_of(cast={"teacher": elsewhere, "judge": elsewhere}))
+    assert check_cast(config_of(cast={"teacher": elsewhere, "judge": elsewhere}), Plugs(), roles=("critic",))
     with pytest.raises(EndpointSetupError, match=r"cast\.critic: "):
-        check_critic(config_of(cast={"critic": elsewhere}))
+        check_cast(config_of(cast={"critic": elsewhere}), Plugs(), roles=("critic",))
 
 
 def test_cloze_needs_critics_that_score_prompts_and_asks_nothing_of_the_teacher(endpoint: ScriptedEndpoint) -> None:
@@ -113,10 +114,10 @@ def test_cloze_needs_critics_that_score_prompts_and_asks_nothing_of_the_teacher(
     chatty = {"model": "chatty", "base_url": endpoint.base_url}
     settings = outside(endpoint.base_url, verdict={"style": "cloze"})
     settings["cast"]["teacher"] = chatty
-    assert check_cast(config_of(**settings)) is False
+    assert check_cast(config_of(**settings), Plugs()) is False
     settings["cast"]["judge"] = chatty
     with pytest.raises(EndpointSetupError, match=r"cast\.judge: .*does not score prompts"):
-        check_cast(config_of(**settings))
+        check_cast(config_of(**settings), Plugs())
 
 
 @pytest.mark.parametrize("style", ["reason", "cloze"])
@@ -130,5 +131,5 @@ def test_a_style_that_the_task_has_no_prompt_for(tmp_path: Path, style: str) -> 
     path = tmp_path / "task.yaml"
     path.write_text(yaml.safe_dump(task), encoding="utf-8")
     with pytest.raises(TaskError, match=rf"judge\.{style}"):
-        check_cast(config_of(task=str(path), verdict={"style": style}))
-    assert check_critic(config_of(task=str(path), verdict={"style": style}))
+        check_cast(config_of(task=str(path), verdict={"style": style}), Plugs())
+    assert check_cast(config_of(task=str(path), verdict={"style": style}), Plugs(), roles=("critic",))

@@ -10,6 +10,7 @@ import pytest
 from langgraph.runtime import Runtime
 
 from openmic.core.records import Stage, TurnKind
+from openmic.core.text import words
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.rollout.dialogue import (
     DialogueState,
@@ -319,3 +320,65 @@ def test_endings_heard_too_often_reach_the_critic(prepare: Prepare, store: Store
     critic = store.select(LLMCall, role="critic")
     assert critic
     assert all("jealous of the kitchen" in call.request["messages"][1]["content"] for call in critic)
+
+
+# Python objects in place of models
+
+
+def test_a_scorer_is_a_critic_that_asks_nobody_and_writes_no_critique(prepare: Prepare, store: Store) -> None:
+    stage = prepare(cast={"critic": {"use": "length"}}, dialogue={"candidates": 2, "teacher_fallback": False})
+    found = hold_one(stage, ScriptedPool([BLAND, BLANDER]))
+    assert kinds(found) == [DRAFT, DRAFT, *COMPARED]
+    assert found.dialogue.stop_reason == "compared"
+    assert final_text(found) == BLANDER
+    assert store.count(LLMCall) == 0
+    [verdict] = found.verdicts
+    assert (verdict.outcome, verdict.method, verdict.consistent) == ("loss", "score", True)
+    said = found.turns[2:]
+    assert [(turn.model, turn.agent, turn.prompt_hash, turn.request_key) for turn in said] == [
+        ("length", "critic", None, None)
+    ] * 2
+    assert [float(turn.content) for turn in said] == [len(words(BLAND)), len(words(BLANDER))]
+
+
+class Brief:
+    """Likes short texts, and says so."""
+
+    def compare(self, _input: str, first: str, second: str) -> float:
+        return 0.9 if len(first) < len(second) else 0.1
+
+    def criticise(self, _input: str, draft: str) -> dict[str, str]:
+        return {"missing": f"{len(draft)} characters are many", "suggestion": "Be brief."}
+
+
+def test_an_object_that_criticises_has_its_drafts_revised(prepare: Prepare, store: Store) -> None:
+    stage = prepare(cast={"critic": {"use": f"{__name__}:Brief"}}, dialogue={"candidates": 2})
+    pool = ScriptedPool([BLAND, BLANDER], ["The kettle broke."])
+    found = hold_one(stage, pool)
+    assert kinds(found) == [DRAFT, DRAFT, *COMPARED, CRITIQUE, REVISION, *COMPARED]
+    assert found.dialogue.stop_reason == "revision accepted"
+    assert pool.requests[-1].messages[-1].content == "Be brief."
+    assert store.count(LLMCall) == 0
+    assert {turn.model for turn in found.turns if turn.agent == "critic"} == {f"{__name__}:Brief"}
+
+
+def test_a_scorer_sits_on_a_jury_beside_a_model(prepare: Prepare) -> None:
+    stage = prepare(
+        cast={"jury": [{"use": "length"}]}, dialogue={"candidates": 2, "max_revisions": 0, "teacher_fallback": False}
+    )
+    found = hold_one(stage, ScriptedPool([BLAND, GOOD]))
+    assert [turn.model for turn in found.turns if turn.kind is VERDICT] == ["sim-critic"] * 2 + ["length"] * 2
+    assert found.verdicts[0].method == "logprobs"
+
+
+def test_an_object_that_fails_fails_its_dialogue_alone(prepare: Prepare) -> None:
+    stage = prepare(cast={"critic": {"use": "mine:broken"}}, dialogue={"candidates": 2})
+
+    def broken(_input: str, _outputs: list[str]) -> list[float]:
+        raise ValueError("no taste today")
+
+    stage.objects["cast.critic"] = broken
+    found = hold_one(stage, ScriptedPool([BLAND, GOOD]))
+    assert found.dialogue.status == "failed"
+    assert found.dialogue.error is not None
+    assert found.dialogue.error.startswith("PlugError: scorer broken failed: ValueError: no taste today")

@@ -19,7 +19,7 @@ ADDRESS = "postgresql://me:s3cret@host/db"
 def test_a_run_is_recorded_without_the_password_of_its_store(tmp_path: Path) -> None:
     config = config_of(store=ADDRESS)
     arguments = ["run", "x.yaml", "--set", f"store={ADDRESS}"]
-    row = run_record("RUN1", config, load_task("humor"), simulated=True, home=tmp_path, arguments=arguments)
+    row = run_record("RUN1", config, load_task("humor"), simulated=True, plugs={}, home=tmp_path, arguments=arguments)
     assert "s3cret" not in row.model_dump_json()
     assert row.arguments == ["run", "x.yaml", "--set", "store=postgresql://me@host/db"]
     assert RunConfig.model_validate(row.config).store == "postgresql://me@host/db"
@@ -30,6 +30,7 @@ def test_a_run_is_recorded_without_the_password_of_its_store(tmp_path: Path) -> 
             config_of(store="postgresql://me@host/db"),
             load_task("humor"),
             simulated=True,
+            plugs={},
             home=tmp_path,
             arguments=[],
         ).config_hash
@@ -58,7 +59,7 @@ from openmic.core.config import RunConfig
 from openmic.graph.runs.provenance import run_record
 
 config = RunConfig.model_validate({"name": "x", "inputs": {"path": "inputs.txt"}})
-row = run_record("RUN1", config, load_task("humor"), simulated=True, home=pathlib.Path(), arguments=[])
+row = run_record("RUN1", config, load_task("humor"), simulated=True, plugs={}, home=pathlib.Path(), arguments=[])
 print(row.packages["openmic"], row.packages["torch"], sep="\\n")
 """
     done = subprocess.run(

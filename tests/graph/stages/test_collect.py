@@ -1,14 +1,9 @@
-from typing import Any
-
 import pytest
-from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, StateGraph
-from langgraph.runtime import Runtime
 
 from openmic.core.errors import EndpointError
 from openmic.core.records import Generation, GenerationRequest, Split, Stage
 from openmic.graph.context.run_context import RunContext
+from openmic.graph.stages import promotion
 from openmic.graph.stages.collect import collect, round_inputs
 from openmic.store import Dialogue, Store
 
@@ -39,7 +34,8 @@ def test_all_inputs_are_talked_about_once_in_each_round_where_there_are_no_more(
 
 def hold_round(stage: Bench, pool: ScriptedPool, number: int = 1) -> None:
     async def act(context: RunContext) -> None:
-        await collect(context, number, 0)
+        promotion.record_base(context)
+        await collect(context, number)
 
     stage.play(pool, act)
 
@@ -71,41 +67,19 @@ class StoppingPool(ScriptedPool):
         return await super().generate(request)
 
 
-def test_a_round_that_is_resumed_within_a_campaign_holds_every_dialogue_to_its_own_end(
-    prepare: Prepare, store: Store
-) -> None:
-    """The campaign's checkpoints are no dialogue's: the first that is held on must not get the first one's state."""
+def test_a_round_that_is_resumed_holds_every_dialogue_to_its_own_end(prepare: Prepare, store: Store) -> None:
     stage = prepare(TRAIN, dialogue={"candidates": 3, "max_revisions": 0, "concurrency": 1})
-    saver = InMemorySaver()
-
-    async def hold_the_round(state: dict[str, Any], runtime: Runtime[RunContext]) -> dict[str, Any]:
-        await collect(runtime.context, 1, 0)
-        return {}
-
-    campaign: StateGraph[Any, RunContext, Any, Any] = StateGraph(dict, context_schema=RunContext)
-    campaign.add_node("collect", hold_the_round)
-    campaign.add_edge(START, "collect")
-    graph = campaign.compile(checkpointer=saver)
-    thread: RunnableConfig = {"configurable": {"thread_id": "RUN1"}}
-
-    def carry_out(pool: ScriptedPool, state: dict[str, Any] | None) -> None:
-        async def act(context: RunContext) -> None:
-            await graph.ainvoke(state, thread, context=context)
-
-        stage.play(pool, act)
-
     with pytest.raises(StoppedError):
-        carry_out(StoppingPool(TEXTS), {"begun": True})
+        hold_round(stage, StoppingPool(TEXTS))
     finished = store.count(Dialogue, status="finished")
     assert 0 < finished < 5
-    carry_out(ScriptedPool(TEXTS), None)
+    hold_round(stage, ScriptedPool(TEXTS))
     dialogues = store.select(Dialogue, stage=Stage.COLLECT)
     assert [dialogue.status for dialogue in dialogues] == ["finished"] * 5
     for dialogue in dialogues:
         found = store.conversation(dialogue.id)
         assert dialogue.final_turn_id in {turn.id for turn in found.turns}
         assert found.verdicts
-    assert {saved.config["configurable"]["checkpoint_ns"] for saved in saver.list(thread)} == {""}
 
 
 def test_a_dialogue_that_failed_leaves_the_others_alone(prepare: Prepare, store: Store, serve: Serve) -> None:

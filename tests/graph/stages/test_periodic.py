@@ -14,7 +14,7 @@ from openmic.core.records import AdapterRef, Generation, GenerationRequest, Stag
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.context.train_gate import TrainGate
 from openmic.graph.rollout.recording import open_dialogue, student_turn
-from openmic.graph.stages import collect as rehearsing
+from openmic.graph.stages import collect as collecting
 from openmic.graph.stages import periodic
 from openmic.store import Adapter, Dialogue, Store, Training, Turn
 from openmic.training.trainer.trainer import Trainer
@@ -53,7 +53,8 @@ class Improvements:
         ended = context.store.select(Dialogue, stage=Stage.COLLECT, status="finished")
         return [(SimpleNamespace(id=row.id), 0) for row in ended if row.id not in self._consumed]
 
-    async def _improve(self, context: RunContext, _: int, promoted_version: int) -> int:
+    async def _improve(self, context: RunContext, _: int) -> int:
+        promoted_version = context.promoted_version
         learned = {row.id for row, _ in self._waiting(context)}
         versions = [turn.adapter_version for turn in context.store.select(Turn, dialogue_id=list(learned), seq=0)]
         self.done.append((promoted_version, [version for version in versions if version is not None]))
@@ -66,7 +67,8 @@ class Improvements:
 def hold_round(stage: Bench, pool: ScriptedPool) -> int:
     async def act(context: RunContext) -> int:
         register(context, 1)
-        return await rehearsing.collect(context, 1, 1)
+        await collecting.collect(context, 1)
+        return context.promoted_version
 
     return stage.play(pool, act)
 
@@ -150,7 +152,8 @@ def test_after_an_interruption_each_dialogue_goes_on_with_its_own_adapter(prepar
 
         template = context.student.template("draft")
         await student_turn(context, begun, 0, TurnKind.DRAFT, request, template, source=EXAMPLES[0].text)
-        assert await rehearsing.collect(context, 1, 1) == 2
+        await collecting.collect(context, 1)
+        assert context.promoted_version == 2
 
     stage.play(pool, act)
     assert sorted(version for version in versions(store) if version) == [1, 2]
@@ -212,7 +215,7 @@ def test_students_generate_during_a_training_where_it_is_overlapped_and_only_the
         trainer = WatchedTrainer(pool)
         context.trainer = cast(Trainer, trainer)
         register(context, 1)
-        await rehearsing.collect(context, 1, 1)
+        await collecting.collect(context, 1)
         return trainer.generated
 
     assert any(stage.play(pool, act)) is overlapped

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from openmic.core.config import EvaluationSettings
 from openmic.core.records import Outcome
 from openmic.evaluation.summary import JudgedOutput
-from openmic.graph.stages.gate import UNJUDGED, decide
+from openmic.graph.stages.promotion import UNJUDGED, decide
 
 VARIED = ["a cat sang to the moon", "nine ducks ran for mayor", "our kettle wrote a novel", "the bus took up yoga"]
 SETTINGS = EvaluationSettings(rollback_margin=0.05, diversity_floor=0.7, bootstrap_samples=500)

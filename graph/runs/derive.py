@@ -6,27 +6,18 @@ The campaign they go back to is left as it is; what is made of it belongs to a r
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...agents.tasks.task import Task
 from ...core.config import RunConfig
 from ...core.config_file import override_config
 from ...core.errors import ConfigError
 from ...core.ids import new_id
 from ...store import Run, Store
 from ...store.tables.transcript import RunKind
+from ..context.opening import task_of
+from ..context.plugs import Plugs
 from .provenance import run_record
-from .start import task_of
 
 SETTABLE = {"train": ("training", "preferences", "student", "seed"), "rejudge": ("cast", "verdict", "seed")}
 """The sections that matter to a derived run, and so may be overridden."""
-
-
-def campaign_of(store: Store, run: Run) -> Run:
-    """The campaign that a run goes back to: itself, or the source of its source."""
-    while run.source_run_id is not None:
-        source = store.get(Run, run.source_run_id)
-        assert source is not None
-        run = source
-    return run
 
 
 def derived_config(kind: RunKind, source: Run, overrides: Sequence[str]) -> RunConfig:
@@ -46,8 +37,15 @@ def derived_config(kind: RunKind, source: Run, overrides: Sequence[str]) -> RunC
 
 
 def begin_derived(
-    store: Store, kind: RunKind, source: Run, config: RunConfig, *, simulated: bool, arguments: Sequence[str]
-) -> tuple[Run, Task]:
+    store: Store,
+    kind: RunKind,
+    source: Run,
+    config: RunConfig,
+    *,
+    plugs: Plugs,
+    simulated: bool,
+    arguments: Sequence[str],
+) -> Run:
     """Record a new run over a source's transcripts.
 
     Raises:
@@ -62,10 +60,11 @@ def begin_derived(
         config,
         task,
         simulated=simulated,
+        plugs=plugs.records,
         home=home,
         arguments=arguments,
         kind=kind,
         source=source.id,
     )
     store.add(run)
-    return run, task
+    return run

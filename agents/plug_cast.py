@@ -1,0 +1,95 @@
+"""Teachers and writers of critiques that are Python objects, or demonstrations that exist already."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..core.errors import PlugError
+from ..core.plugs import call_plug
+from ..core.records import Input, input_text
+from ..core.text import fold
+from .cast import Demonstrations
+from .critique import Critique, parse_critique
+from .llm import PlugReply
+from .tasks.task import Task
+
+
+class PlugTeacher:
+    """A function `(input, count) -> outputs`, or an object with such a `demonstrate`."""
+
+    def __init__(self, teacher: Any, use: str, task: Task) -> None:
+        self._call: Callable[..., Any] = getattr(teacher, "demonstrate", teacher)
+        self._use, self._task = use, task
+
+    async def demonstrate(
+        self, source: Input, count: int, *, overused: Sequence[str] = (), ordinal: int = 0
+    ) -> Demonstrations:
+        """What the function returns, cleaned; refusals and repetitions are left out.
+
+        Raises:
+            PlugError: it failed, or returned neither a text nor several.
+        """
+        began = time.monotonic()
+        found = await call_plug(self._call, source, count, about=self._use, overused=list(overused), ordinal=ordinal)
+        outputs = [found] if isinstance(found, str) else found
+        if not isinstance(outputs, Sequence) or not all(isinstance(output, str) for output in outputs):
+            raise PlugError(f"{self._use} returned {found!r:.80}; it is to return a text, or a list of texts")
+        cleaned = dict.fromkeys(text for output in outputs[:count] if (text := self._task.clean(output)))
+        reply = PlugReply("teacher", self._use, "\n".join(outputs), (time.monotonic() - began) * 1000)
+        return Demonstrations(reply, tuple(text for text in cleaned if not self._task.refused(text)))
+
+
+class KnownDemonstrations:
+    """Demonstrations that exist already, by input: nobody is asked."""
+
+    def __init__(self, outputs: Mapping[str, Sequence[str]], use: str, task: Task) -> None:
+        """The outputs by the folded text of their input (`core.text.fold`); `use` says where they are from."""
+        self._outputs, self._use, self._task = outputs, use, task
+
+    async def demonstrate(
+        self, source: Input, count: int, *, overused: Sequence[str] = (), ordinal: int = 0
+    ) -> Demonstrations:
+        """The input's first `count` outputs; with an `ordinal` the ones from that place on, none beyond the last."""
+        known = self._outputs.get(fold(input_text(source)), ())
+        texts = tuple(dict.fromkeys(self._task.clean(text) for text in known[ordinal : ordinal + count]))
+        said = "\n".join(texts) or f"there is no demonstration number {ordinal + 1} for this input"
+        return Demonstrations(PlugReply("teacher", self._use, said), texts)
+
+
+class PlugCritiques:
+    """An object's `criticise(input, draft)`: a text, a mapping with works, missing and suggestion, or a Critique."""
+
+    def __init__(self, critic: Any, use: str) -> None:
+        self._critic, self._use = critic, use
+
+    async def criticise(
+        self, source: Input, draft: str, *, overused: Sequence[str] = (), attempt: int = 0
+    ) -> tuple[PlugReply, Critique]:
+        """The critique, and what the object said as it said it.
+
+        Raises:
+            PlugError: it failed, or returned something else.
+        """
+        began = time.monotonic()
+        found = await call_plug(
+            self._critic.criticise,
+            source,
+            draft,
+            about=f"{self._use}.criticise",
+            overused=list(overused),
+            attempt=attempt,
+        )
+        reply = PlugReply("critic", self._use, f"{found}", (time.monotonic() - began) * 1000)
+        if isinstance(found, Critique):
+            return reply, found
+        if isinstance(found, Mapping):
+            works, missing, suggestion = (str(found.get(part, "")) for part in ("works", "missing", "suggestion"))
+            return reply, Critique(works, missing, suggestion, parsed=bool(suggestion))
+        if isinstance(found, str):
+            read = parse_critique(found)
+            # A plain text of a program's is its suggestion; of a model's it may be anything.
+            return reply, Critique(read.works, read.missing, read.suggestion, parsed=bool(read.suggestion))
+        raise PlugError(
+            f"{self._use}.criticise returned {found!r:.80}; it is to return a text, or a mapping with works, missing "
+            "and suggestion"
+        )

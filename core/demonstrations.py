@@ -1,0 +1,75 @@
+"""Demonstrations that exist already: a file of inputs and outputs, read once and looked up by input."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+from .text import fold
+
+
+def read_demonstrations(path: Path, input_field: str, output_field: str) -> dict[str, tuple[str, ...]]:
+    """The outputs for each input, by the input's folded text (`core.text.fold`), in the file's order.
+
+    Args:
+        path: A .jsonl, .csv, .tsv or .parquet file.
+        input_field: The key or column of the input.
+        output_field: The key or column of the output: a text, or a list of texts.
+
+    Raises:
+        InputError: the file cannot be read, or a row lacks an input or an output; it names the row.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for number, row in _rows(path):
+        where = f"{path}, row {number}"
+        source, outputs = row.get(input_field), row.get(output_field)
+        if not isinstance(source, str) or not source.strip():
+            raise InputError(f"{where}: no text under {input_field!r} (it has {sorted(row)}); set input_field")
+        texts = [outputs] if isinstance(outputs, str) else outputs
+        if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+            raise InputError(
+                f"{where}: no text or list of texts under {output_field!r} (it has {sorted(row)}); set output_field"
+            )
+        found.setdefault(fold(source), {}).update(dict.fromkeys(text.strip() for text in texts if text.strip()))
+    known = {source: tuple(outputs) for source, outputs in found.items() if outputs}
+    if not known:
+        raise InputError(f"{path} holds no demonstration; give it rows with {input_field!r} and {output_field!r}")
+    return known
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows of a file, numbered from 1 as a person would."""
+    kind = path.suffix.lower()
+    try:
+        if kind == ".parquet":
+            import pyarrow.parquet
+
+            yield from enumerate(pyarrow.parquet.read_table(path).to_pylist(), start=1)
+        elif kind == ".jsonl":
+            for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+                if line.strip():
+                    yield number, _object(path, number, line)
+        elif kind in {".csv", ".tsv"}:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                rows = csv.DictReader(file, strict=True, delimiter="\t" if kind == ".tsv" else ",")
+                yield from enumerate(rows, start=1)
+        else:
+            raise InputError(f"{path}: demonstrations are read from .jsonl, .csv, .tsv or .parquet")
+    except FileNotFoundError:
+        raise InputError(f"there is no file of demonstrations {str(path)!r}; set cast.teacher.demonstrations") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+
+
+def _object(path: Path, number: int, line: str) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"{path}, line {number}: not valid JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise InputError(f"{path}, line {number}: a {type(row).__name__} where an object was expected")
+    return row

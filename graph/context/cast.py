@@ -1,0 +1,113 @@
+"""Casting: an agent for each role, of whatever kind the configuration names or was given in Python."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...agents.cast import Critic, CritiqueWriter, EndpointCritiques, EndpointTeacher, Teacher
+from ...agents.llm import LLM
+from ...agents.plug_cast import KnownDemonstrations, PlugCritiques, PlugTeacher
+from ...agents.tasks.task import Task
+from ...agents.verdicts.jury import Juror, Jury
+from ...agents.verdicts.pairwise import EndpointJuror
+from ...agents.verdicts.plug_jurors import CompareJuror, ScorerJuror
+from ...core.config import CastSettings, CriticSettings, RunConfig, TeacherSettings
+from ...core.demonstrations import read_demonstrations
+from ...core.errors import ConfigError
+from ...core.records import Role
+from ...evaluation.scorers import SHIPPED_SCORERS, as_scorer
+from .plugs import Plugs
+from .seats import REFERENCES, ROLES, Seat, seat_model, seat_setting, seats
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who plays each role. A role that a run does not need is not there."""
+
+    teacher: Teacher | None = None
+    references: Teacher | None = None
+    """Whoever writes held-out references: the teacher unless somebody else is named."""
+    critic: Critic | None = None
+    judge: Jury | None = None
+
+
+class Casting:
+    """Makes the agents of one run."""
+
+    def __init__(self, config: RunConfig, task: Task, llm: LLM, plugs: Plugs) -> None:
+        self._config, self._task, self._llm, self._plugs = config, task, llm, plugs
+
+    def cast(self, roles: Sequence[Role] = ROLES) -> Cast:
+        """An agent for each of these roles.
+
+        Raises:
+            ConfigError: a Python object cannot be had, or is none that can play the role.
+            InputError: a file of demonstrations cannot be read.
+        """
+        cast = self._config.cast
+        teacher = references = critic = judge = None
+        if "teacher" in roles:
+            teacher = self._teacher(("teacher", 0), cast.teacher)
+            references = teacher if cast.references is None else self._teacher(("teacher", REFERENCES), cast.references)
+        if "critic" in roles:
+            jury = self._jury("critic", cast)
+            critic = Critic(jury, self._writer(cast.critic))
+        if "judge" in roles:
+            judge = self._jury("judge", cast)
+        return Cast(teacher, references, critic, judge)
+
+    def _teacher(self, seat: Seat, settings: TeacherSettings) -> Teacher:
+        name = seat_model(seat, settings)
+        if settings.demonstrations is not None:
+            known = read_demonstrations(settings.demonstrations, settings.input_field, settings.output_field)
+            return KnownDemonstrations(known, name, self._task)
+        if settings.plug is None:
+            return EndpointTeacher(self._task, self._llm, name, self._config.seed, place=seat[1])
+        key = f"cast.{seat_setting(seat)}"
+        found = self._plugs.load(key, settings.plug)
+        if not (callable(found) or callable(getattr(found, "demonstrate", None))):
+            raise ConfigError(f"{key}: {name} is neither a function (input, count) -> outputs nor has `demonstrate`")
+        return PlugTeacher(found, name, self._task)
+
+    def _jury(self, role: Role, cast: CastSettings) -> Jury:
+        sitting = seats(cast, (role,)).items()
+        return Jury([self._juror(seat, settings) for seat, settings in sitting], self._config.verdict)
+
+    def _juror(self, seat: Seat, settings: TeacherSettings | CriticSettings) -> Juror:
+        assert isinstance(settings, CriticSettings)
+        (role, place), name, verdict = seat, seat_model(seat, settings), self._config.verdict
+        if settings.plug is None:
+            return EndpointJuror(self._task, self._llm, role, name, place, self._config.seed, verdict)
+        found = self._object(seat, settings)
+        if callable(getattr(found, "compare", None)):
+            return CompareJuror(found, role, name, place, tie_margin=verdict.tie_margin)
+        if not callable(found):
+            raise ConfigError(
+                f"{self._key(seat)}: {name} is neither a scorer (input, outputs) -> scores nor has `compare`"
+            )
+        scorer = as_scorer(found, settings.plug.label)
+        return ScorerJuror(
+            scorer.score,
+            role,
+            name,
+            place,
+            margin=settings.margin,
+            scale=settings.scale,
+            tie_margin=verdict.tie_margin,
+        )
+
+    def _writer(self, settings: CriticSettings) -> CritiqueWriter | None:
+        seat: Seat = ("critic", 0)
+        if settings.plug is None:
+            return EndpointCritiques(self._task, self._llm, seat_model(seat, settings), self._config.seed)
+        found = self._object(seat, settings)
+        return PlugCritiques(found, settings.plug.use) if callable(getattr(found, "criticise", None)) else None
+
+    def _object(self, seat: Seat, settings: CriticSettings) -> Any:
+        assert settings.plug is not None
+        return self._plugs.load(self._key(seat), settings.plug, SHIPPED_SCORERS)
+
+    def _key(self, seat: Seat) -> str:
+        """Where the object is set; a judge that is the critic itself shares the critic's."""
+        role = "critic" if seat[0] == "judge" and self._config.cast.judge is None else seat[0]
+        return f"cast.{seat_setting((role, seat[1]))}"

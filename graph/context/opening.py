@@ -1,0 +1,101 @@
+"""Opening a run: the one place where what a run works with is put together, and ended with the block."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from ...agents.tasks.task import Task, load_task
+from ...core.config import RunConfig
+from ...core.errors import ConfigError
+from ...core.records import Example, Role
+from ...store import ExampleRow, Run, RunExample, Store
+from ...training.pool.pool import StudentPool
+from ...training.student.packaged_weights import PACKAGED, packaged_folder
+from ...training.trainer.trainer import Trainer
+from .cast import Casting
+from .models import open_models
+from .plugs import Plugs
+from .progress import Progress
+from .reply_cache import ReplyCache
+from .run_context import RunContext
+from .seats import ROLES
+
+
+@asynccontextmanager
+async def open_run_context(
+    store: Store, run: Run, progress: Progress, *, plugs: Plugs, roles: Sequence[Role] = ROLES
+) -> AsyncIterator[RunContext]:
+    """A run ready to work. Students and trainer need a Ray session, which is the caller's.
+
+    Args:
+        store: Open for writing.
+        run: The run; inputs and texts of one that goes back to a campaign are the campaign's.
+        progress: Where to show what happens.
+        plugs: The run's Python objects.
+        roles: Whom the run asks.
+
+    Raises:
+        ConfigError: the task was changed since the run began, or a Python object cannot be had.
+        EndpointSetupError: the simulated cast does not start.
+    """
+    config = RunConfig.model_validate(run.config)
+    task, campaign = task_of(run, config), store.campaign_of(run)
+    async with AsyncExitStack() as stack:
+        log = Path(run.home) / "simulated-cast.jsonl"
+        clients = await stack.enter_async_context(open_models(config.cast, config.seed, log, roles=roles))
+        llm = ReplyCache(store, run.id, clients)
+        stack.push_async_callback(llm.drain)
+        cast = Casting(config, task, llm, plugs).cast(roles)
+        for change in plugs.changes(run.plugs):
+            progress.print(f"note: {change}")
+
+        def start_pool() -> StudentPool:
+            prepare_weights(config, progress)
+            pool = StudentPool(config.student, threads=config.training.threads)
+            stack.callback(pool.close)
+            return pool
+
+        def start_trainer() -> Trainer:
+            prepare_weights(config, progress)
+            trainer = Trainer(config.training)
+            stack.callback(trainer.close)
+            return trainer
+
+        yield RunContext(
+            config=config,
+            run=run,
+            task=task,
+            examples=examples_of(store, campaign.id),
+            store=store,
+            plugs=plugs,
+            cast=cast,
+            progress=progress,
+            campaign=campaign.id,
+            start_pool=start_pool,
+            start_trainer=start_trainer,
+        )
+
+
+def task_of(run: Run, config: RunConfig) -> Task:
+    """The task of a run, as it was when the run began.
+
+    Raises:
+        ConfigError: its file was changed since.
+    """
+    task = load_task(config.task)
+    if task.hash != run.task_hash:
+        raise ConfigError(f"the task {config.task!r} was changed since run {run.id} began; restore it, or start anew")
+    return task
+
+
+def examples_of(store: Store, run_id: str) -> list[Example]:
+    """The inputs of a campaign, in its order."""
+    rows = store.select(RunExample, run_id=run_id, order_by="position")
+    texts = {row.id: row.text for row in store.select(ExampleRow, id=[row.example_id for row in rows])}
+    return [Example(row.example_id, texts[row.example_id], row.split) for row in rows]
+
+
+def prepare_weights(config: RunConfig, progress: Progress) -> None:
+    """Convert packaged weights here, where the user sees it, and not in an actor."""
+    if config.student.model in PACKAGED:
+        packaged_folder(config.student.model, progress.print)

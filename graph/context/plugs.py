@@ -1,0 +1,47 @@
+"""The Python objects of one run: given by whoever started it, or imported by what the configuration names.
+
+Each is known by the configuration's key that it stands for, such as `cast.critic`, and is recorded with the run.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...core.plugs import Plug, describe_object, describe_plug, load_plug
+
+
+class Plugs:
+    """Loads each object once, and remembers what to record of it."""
+
+    def __init__(self, given: Mapping[str, Any] | None = None) -> None:
+        """Objects that were given in Python, by their configuration key."""
+        self._given = dict(given or {})
+        self._loaded: dict[str, Any] = {}
+        self._records: dict[str, dict[str, Any]] = {}
+
+    def load(self, key: str, plug: Plug, shipped: Mapping[str, str] | None = None) -> Any:
+        """The object behind a configuration key.
+
+        Raises:
+            ConfigError: it was not given, and cannot be imported or made.
+        """
+        if key not in self._loaded:
+            if key in self._given:
+                self._loaded[key] = self._given[key]
+                self._records[key] = describe_object(self._given[key])
+            else:
+                self._loaded[key] = load_plug(plug, where=key, shipped=shipped)
+                self._records[key] = describe_plug(plug, shipped)
+        return self._loaded[key]
+
+    @property
+    def records(self) -> dict[str, dict[str, Any]]:
+        """What was loaded, by key, ready for JSON: `use`, `kwargs`, `source_hash`, `importable`."""
+        return dict(sorted(self._records.items()))
+
+    def changes(self, recorded: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """One line for each object whose source is no longer what a run recorded."""
+        return [
+            f"{key}: {record['use']} was changed since the run began"
+            for key, record in self.records.items()
+            if (before := recorded.get(key)) is not None and before["source_hash"] != record["source_hash"]
+        ]

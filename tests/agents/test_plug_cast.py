@@ -1,0 +1,80 @@
+"""Teachers and writers of critiques that are Python objects, and demonstrations that exist already."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from openmic.agents.critique import Critique
+from openmic.agents.llm import PlugReply
+from openmic.agents.plug_cast import KnownDemonstrations, PlugCritiques, PlugTeacher
+from openmic.agents.tasks.task import Task
+from openmic.core.errors import PlugError
+from openmic.core.text import fold
+
+
+def demonstrated(teacher: Any, task: Task, count: int = 3) -> tuple[str, ...]:
+    shown = asyncio.run(PlugTeacher(teacher, "mine:teach", task).demonstrate("The bus left.", count))
+    assert isinstance(shown.origin, PlugReply)
+    assert (shown.origin.role, shown.origin.use) == ("teacher", "mine:teach")
+    return shown.texts
+
+
+def test_what_a_function_returns_is_cleaned_and_said_once(task: Task) -> None:
+    texts = demonstrated(
+        lambda source, _count: [f'"{source} Ha."', f"{source} Ha.", "I can't help with that.", "4"], task
+    )
+    assert texts == ("The bus left. Ha.",)
+
+
+def test_one_text_is_one_demonstration_and_an_object_may_demonstrate(task: Task) -> None:
+    class Mine:
+        async def demonstrate(self, source: str, count: int) -> str:
+            return f"{source} {count}"
+
+    assert demonstrated(Mine(), task, 1) == ("The bus left. 1",)
+
+
+def test_what_is_no_text_is_refused(task: Task) -> None:
+    with pytest.raises(PlugError, match="mine:teach returned 3; it is to return a text, or a list of texts"):
+        demonstrated(lambda _source, _count: 3, task)
+
+
+def test_known_demonstrations_are_looked_up_and_run_out(task: Task) -> None:
+    known = KnownDemonstrations({fold("The bus left."): ("One.", "Two.", "Three.")}, "file.jsonl", task)
+
+    def shown(source: str, count: int, ordinal: int = 0) -> tuple[str, ...]:
+        return asyncio.run(known.demonstrate(source, count, ordinal=ordinal)).texts
+
+    assert shown("the bus left", 2) == ("One.", "Two.")
+    assert shown("The bus left.", 1, ordinal=2) == ("Three.",)
+    assert shown("The bus left.", 1, ordinal=3) == ()
+    assert shown("Another.", 1) == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("Be brief.", Critique("", "", "Be brief.", parsed=True)),
+        ({"missing": "A joke.", "suggestion": "Add one."}, Critique("", "A joke.", "Add one.", parsed=True)),
+        (Critique("It is short.", "", "", parsed=False), Critique("It is short.", "", "", parsed=False)),
+        ("", Critique("", "", "", parsed=False)),
+    ],
+)
+def test_a_critique_may_be_a_text_a_mapping_or_one(answer: Any, expected: Critique) -> None:
+    class Mine:
+        def criticise(self, _input: str, _draft: str) -> Any:
+            return answer
+
+    reply, found = asyncio.run(PlugCritiques(Mine(), "mine:Mine").criticise("x", "y"))
+    assert found == expected
+    assert reply.role == "critic"
+
+
+def test_what_is_no_critique_is_refused() -> None:
+    class Mine:
+        def criticise(self, _input: str, _draft: str) -> Any:
+            return 7
+
+    with pytest.raises(PlugError, match=r"mine:Mine\.criticise returned 7"):
+        asyncio.run(PlugCritiques(Mine(), "mine:Mine").criticise("x", "y"))

@@ -1,0 +1,58 @@
+"""Demonstrations from a file: looked up by what an input says, and one line for what cannot be read."""
+
+import re
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from openmic.core.demonstrations import read_demonstrations
+from openmic.core.errors import InputError
+
+EXPECTED = {"the bus left": ("One.", "Two."), "a kettle": ("Three.",)}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (
+            "d.jsonl",
+            '{"input": "The bus left.", "output": ["One.", "Two."]}\n\n{"input": "A kettle.", "output": "Three."}\n',
+        ),
+        ("d.csv", "input,output\nThe bus left.,One.\nA kettle.,Three.\nThe bus left!,Two.\n"),
+        ("d.tsv", "input\toutput\nThe bus left.\tOne.\nThe bus left.\tTwo.\nA kettle.\tThree.\n"),
+    ],
+)
+def test_rows_of_one_input_add_up(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert read_demonstrations(tmp_path / name, "input", "output") == EXPECTED
+
+
+def test_parquet_with_columns_of_other_names(tmp_path: Path) -> None:
+    table = pyarrow.table({"q": ["The bus left.", "A kettle."], "a": [["One.", "Two."], ["Three."]]})
+    pyarrow.parquet.write_table(table, tmp_path / "d.parquet")
+    assert read_demonstrations(tmp_path / "d.parquet", "q", "a") == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("d.jsonl", '{"text": "x"}', "d.jsonl, row 1: no text under 'input' (it has ['text']); set input_field"),
+        ("d.jsonl", '{"input": "x"}', "d.jsonl, row 1: no text or list of texts under 'output'"),
+        ("d.jsonl", '{"input": "x", "output": "y"}\n[1]', "line 2: a list where an object was expected"),
+        ("d.jsonl", "{", "line 1: not valid JSON"),
+        ("d.jsonl", "", "holds no demonstration"),
+        ("d.xlsx", "", "read from .jsonl, .csv, .tsv or .parquet"),
+        ("d.parquet", "no parquet", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_demonstrations(tmp_path / name, "input", "output")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no file of demonstrations .*cast\.teacher\.demonstrations"):
+        read_demonstrations(tmp_path / "none.csv", "input", "output")
