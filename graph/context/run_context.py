@@ -11,7 +11,7 @@ from ...agents.verdicts.jury import Jury
 from ...core.config import RunConfig
 from ...core.records import NO_ADAPTER, AdapterRef, Example, Generation, GenerationRequest, Split
 from ...store import Adapter, Run, Store
-from ...training.adapters.storage import joined
+from ...training.adapters.storage import join_uri
 from ...training.pool.pool import StudentPool
 from ...training.trainer.trainer import Trainer
 from .cast import Cast
@@ -97,7 +97,7 @@ class RunContext:
     def adapters_root(self) -> str:
         """Where the run's adapters are committed: a folder, or an address of remote storage."""
         storage = self.config.storage_uri
-        return str(self.folder / "adapters") if storage is None else joined(storage, self.run.id, "adapters")
+        return str(self.folder / "adapters") if storage is None else join_uri(storage, self.run.id, "adapters")
 
     def example(self, identity: str) -> Example:
         """The input of this id."""

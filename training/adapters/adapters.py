@@ -16,14 +16,14 @@ from typing import Any
 from ...core.errors import AdapterError
 from ...core.records import AdapterRef
 from ..student.packaged_weights import cache_folder
-from .storage import folder_of, is_remote, joined, read, upload
+from .storage import folder_of, is_remote, join_uri, read, upload
 
 MANIFEST = "manifest.json"
 
 
 def adapter_uri(root: str | Path, version: int) -> str:
     """Where version N of a run's adapters lies: a folder's path, or an address under a remote root."""
-    return joined(str(root), f"v{version:06d}")
+    return join_uri(str(root), f"v{version:06d}")
 
 
 def commit_adapter(model: Any, root: str | Path, version: int, facts: Mapping[str, Any]) -> AdapterRef:

@@ -27,7 +27,7 @@ def folder_of(uri: str) -> Path:
     return Path(uri).expanduser().absolute()
 
 
-def joined(uri: str, *names: str) -> str:
+def join_uri(uri: str, *names: str) -> str:
     """The address, or the absolute path, of what lies beneath an address."""
     return "/".join((uri.rstrip("/"), *names)) if is_remote(uri) else str(folder_of(uri).joinpath(*names))
 

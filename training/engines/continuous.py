@@ -207,6 +207,7 @@ class ContinuousEngine:
                 reply.set_result(output)
 
         self._manager.register_result_handler(key, answer)
+        # The key begins with the loading of the adapter, by which `prefix_sharing` tells apart whose prompts are whose.
         added = self._manager.add_request(prompt, request_id=key, max_new_tokens=sampling.max_tokens, params=params)
         if added is None:
             await asyncio.to_thread(self._manager.join, time.perf_counter(), LAST_WORDS_S)  # it says why as it ends

@@ -88,6 +88,7 @@ def paged_attention(
     """
     assert attention_mask is None, "transformers makes masks for implementations it knows alone"
     assert step.get("position_bias") is None, "no causal model with continuous batching has one"
+    # The plan is the same for all layers of a step, and transformers gives each layer the very same index tensor.
     plan = _steps.get(cache)
     if plan is None or plan.made_from is not step["read_index"]:
         plan = _steps[cache] = _plan(step)
@@ -95,6 +96,8 @@ def paged_attention(
     keys, values = cache.update(key, value, module.layer_idx, step | {"read_index": [plan.read_index]})
     tokens = query[0].transpose(0, 1)
     output = torch.empty_like(tokens)
+    # Requests that add one token are by far the most, and go through one call; each that reads a prompt has its own,
+    # since one call for all would compute every pair of tokens, most of them of different requests.
     if len(plan.writers):
         output[plan.writers] = _add_one(tokens[plan.writers], keys, values, plan.own, scaling)
     for reader in plan.readers:

@@ -57,6 +57,8 @@ class PrefixScheduler(FIFOScheduler):
             if len(found) >= room:
                 break
             prompt = state.initial_tokens
+            # A request waits only while another one, with the same adapter, is reading the very block it would read
+            # next; once that block is in the cache this request begins and finds it there.
             unread = self._unread_end(state)
             if unread is None or not any(
                 _load(other.request_id) == _load(state.request_id) and other.initial_tokens[:unread] == prompt[:unread]
@@ -82,6 +84,7 @@ def _load(key: str) -> str:
 
 def _mark_lookups(cache: Any, marks: Marks) -> None:
     """Mark the tokens by which a cache finds blocks, and those by which it remembers them."""
+    # transformers offers no hook here, so the two methods are wrapped on the objects that it made.
     search = cache.search_prefix_match
     cache.search_prefix_match = lambda key, tokens: search(key, marks.marked(key, tokens))
     for allocator in cache.cache_allocators.values():

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 from ..objectives import MISMATCHED, RowLogprobs
 from ..student.student import LoadedStudent
 from ..student.tokenization import collate
-from .examples import Item
+from .examples import EncodedExample
 from .logprobs import completion_logprobs
 from .precision import Precision
 from .reference import Reference
@@ -21,10 +21,10 @@ BUCKET_BATCHES = 8
 """Examples are shuffled, then sorted by their prompts' lengths within runs of so many batches: little padding."""
 
 
-def endless_batches(items: Sequence[Item], size: int, seed: int) -> Iterator[list[Item]]:
+def endless_batches(items: Sequence[EncodedExample], size: int, seed: int) -> Iterator[list[EncodedExample]]:
     """Batches without end; each pass over the items is shuffled anew."""
     generator = random.Random(seed)  # noqa: S311 - an order, not a secret
-    prompts: dict[tuple[int, ...], list[Item]] = {}
+    prompts: dict[tuple[int, ...], list[EncodedExample]] = {}
     for item in items:
         prompts.setdefault(item.prompt, []).append(item)
     while True:
@@ -41,7 +41,7 @@ def endless_batches(items: Sequence[Item], size: int, seed: int) -> Iterator[lis
 
 
 @dataclass(frozen=True, slots=True)
-class Scorer:
+class LogprobScorer:
     """Measures rows under one model."""
 
     student: LoadedStudent
@@ -51,16 +51,16 @@ class Scorer:
     reference: Reference | None
     mean_length: float
 
-    def score(self, items: Sequence[Item]) -> RowLogprobs:
+    def score(self, items: Sequence[EncodedExample]) -> RowLogprobs:
         """The rows of the items' rankings and targets, grouped by the items' places."""
         return self._score(items, mismatched=False)
 
     @torch.no_grad()
-    def score_mismatched(self, items: Sequence[Item]) -> RowLogprobs:
+    def score_mismatched(self, items: Sequence[EncodedExample]) -> RowLogprobs:
         """The items' mismatched rows, without gradients; there must be some."""
         return self._score(items, mismatched=True)
 
-    def _score(self, items: Sequence[Item], *, mismatched: bool) -> RowLogprobs:
+    def _score(self, items: Sequence[EncodedExample], *, mismatched: bool) -> RowLogprobs:
         rows = [
             (group, row)
             for group, item in enumerate(items)
@@ -81,7 +81,7 @@ class Scorer:
         )
 
 
-def joined(first: RowLogprobs, second: RowLogprobs) -> RowLogprobs:
+def concat(first: RowLogprobs, second: RowLogprobs) -> RowLogprobs:
     """The rows of both, the narrower ones widened by columns outside the mask."""
     width = max(first.token.shape[1], second.token.shape[1])
 
@@ -99,6 +99,6 @@ def joined(first: RowLogprobs, second: RowLogprobs) -> RowLogprobs:
     )
 
 
-def mean_length(items: Sequence[Item]) -> float:
+def mean_length(items: Sequence[EncodedExample]) -> float:
     """Mean tokens of the completions that are ranked."""
     return sum(item.ranked_tokens for item in items) / sum(len(item.ranked) for item in items)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...core.errors import AdapterError
-from ..adapters.storage import folder_of, is_remote, joined, read, remove, upload
+from ..adapters.storage import folder_of, is_remote, join_uri, read, remove, upload
 from .job import TrainingJob
 
 if TYPE_CHECKING:  # the driver removes checkpoints, and has no torch
@@ -45,7 +45,7 @@ class Checkpoints:
     def __init__(self, job: TrainingJob, *, workers: int) -> None:
         """`workers` is how many processes train together: random numbers differ with it."""
         self._key = f"{FORMAT}-{workers}-{job.key}"
-        self._uri = joined(checkpoint_uri(job.adapters, job.version), FILE)
+        self._uri = join_uri(checkpoint_uri(job.adapters, job.version), FILE)
 
     def save(self, snapshot: Snapshot) -> None:
         """Put a snapshot in the place of the one before.
@@ -98,7 +98,7 @@ class Checkpoints:
 
 def checkpoint_uri(root: str, version: int) -> str:
     """Where the checkpoint of the training that makes a version lies."""
-    return joined(root, "checkpoints", f"v{version:06d}")
+    return join_uri(root, "checkpoints", f"v{version:06d}")
 
 
 def remove_checkpoint(root: str, version: int) -> None:

@@ -13,22 +13,22 @@ class EarlyStopping:
     def __init__(self, parameters: Sequence[Tensor], patience: int) -> None:
         self._parameters = parameters
         self._patience = patience
-        self._looks_since_best = 0
+        self._updates_since_best = 0
         self._best: list[Tensor] = []
         self.best_loss = float("inf")
         self.best_step = 0
 
-    def look(self, step: int, loss: float) -> bool:
+    def update(self, step: int, loss: float) -> bool:
         """Take note of the held-out loss after a step; returns whether to stop.
 
-        The look at step 0, before any training, is no reason to stop, but its state may prove to be the best.
+        That of step 0, before any training, is no reason to stop, but its state may prove to be the best.
         """
         if loss < self.best_loss:
-            self.best_loss, self.best_step, self._looks_since_best = loss, step, 0
+            self.best_loss, self.best_step, self._updates_since_best = loss, step, 0
             self._best = [parameter.detach().clone() for parameter in self._parameters]
             return False
-        self._looks_since_best += 1
-        return self._looks_since_best >= self._patience
+        self._updates_since_best += 1
+        return self._updates_since_best >= self._patience
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -38,10 +38,14 @@ class EarlyStopping:
 
     def state(self) -> tuple[dict[str, Any], list[Tensor]]:
         """What it remembers: numbers for JSON, and the best state of the parameters."""
-        facts = {"looks": self._looks_since_best, "best_loss": self.best_loss, "best_step": self.best_step}
+        facts = {"updates": self._updates_since_best, "best_loss": self.best_loss, "best_step": self.best_step}
         return facts, self._best
 
     def resume(self, facts: dict[str, Any], best: Sequence[Tensor]) -> None:
         """Go on from what `state` gave."""
-        self._looks_since_best, self.best_loss, self.best_step = facts["looks"], facts["best_loss"], facts["best_step"]
+        self._updates_since_best, self.best_loss, self.best_step = (
+            facts["updates"],
+            facts["best_loss"],
+            facts["best_step"],
+        )
         self._best = [tensor.to(parameter) for tensor, parameter in zip(best, self._parameters, strict=False)]

@@ -13,7 +13,7 @@ from ..student.student import LoadedStudent
 from ..student.tokenization import EncodedPair, encode_pair
 
 
-class Row(NamedTuple):
+class EncodedCompletion(NamedTuple):
     """One completion of an example."""
 
     rank: int
@@ -22,10 +22,10 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class EncodedExample:
     """One example as an objective sees it; all its rows answer one prompt."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[EncodedCompletion, ...]
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -38,7 +38,7 @@ class Item:
         return sum(row.text.length for row in self.rows)
 
     @property
-    def ranked(self) -> tuple[Row, ...]:
+    def ranked(self) -> tuple[EncodedCompletion, ...]:
         """The rows of the ranking, best first."""
         return tuple(row for row in self.rows if row.rank >= 0)
 
@@ -55,7 +55,7 @@ class Item:
 
 def encode_examples(
     student: LoadedStudent, examples: Sequence[TrainingExample], objective: Objective, settings: FineTuneSettings
-) -> list[Item]:
+) -> list[EncodedExample]:
     """The examples that fit into `settings.max_length`, each with the rows that the objective needs.
 
     Raises:
@@ -67,9 +67,9 @@ def encode_examples(
         texts = list(enumerate(_completions(example, objective)))
         if targets and example.target is not None and example.target != example.chosen:
             texts.append((TARGET, example.target))
-        rows = tuple(Row(rank, encode_pair(student, example.messages, text)) for rank, text in texts)
+        rows = tuple(EncodedCompletion(rank, encode_pair(student, example.messages, text)) for rank, text in texts)
         if max(row.text.length for row in rows) <= settings.max_length:
-            items.append(Item(rows))
+            items.append(EncodedExample(rows))
     if not items:
         raise TrainingError(
             f"nothing to train on: {len(examples)} examples, none within max_length={settings.max_length}; "
@@ -78,8 +78,10 @@ def encode_examples(
     return items
 
 
-def hold_out(items: Sequence[Item], share: float, seed: int) -> tuple[list[Item], list[Item]]:
-    """What to train on, and what to stop by; no prompt is in both. With a single prompt nothing can be held out."""
+def hold_out(
+    items: Sequence[EncodedExample], share: float, seed: int
+) -> tuple[list[EncodedExample], list[EncodedExample]]:
+    """Split into what to train on and what to hold out; no prompt is in both, and a single prompt is trained on."""
     prompts = list(dict.fromkeys(item.prompt for item in items))
     random.Random(seed).shuffle(prompts)  # noqa: S311 - a choice, not a secret
     wanted = max(1, round(share * len(prompts))) if share else 0
@@ -87,7 +89,7 @@ def hold_out(items: Sequence[Item], share: float, seed: int) -> tuple[list[Item]
     return [item for item in items if item.prompt not in held], [item for item in items if item.prompt in held]
 
 
-def with_mismatched(items: Sequence[Item]) -> list[Item]:
+def with_mismatched(items: Sequence[EncodedExample]) -> list[EncodedExample]:
     """Each item with a row of rank `MISMATCHED`: its prompt, and a completion of the next item with another prompt.
 
     Good and bad completions take turns, as the texts that KTO weighs are half good and half bad. Where there is but
@@ -100,7 +102,7 @@ def with_mismatched(items: Sequence[Item]) -> list[Item]:
         others = (items[(place + step) % len(items)] for step in range(1, len(items)))
         other = next(other for other in others if other.prompt != item.prompt).ranked
         text = EncodedPair(item.prompt, other[place % len(other)].text.completion)
-        result.append(replace(item, rows=(*item.rows, Row(MISMATCHED, text))))
+        result.append(replace(item, rows=(*item.rows, EncodedCompletion(MISMATCHED, text))))
     return result
 
 

@@ -1,8 +1,7 @@
 """One fine-tuning: a model and examples in, the model's adapter trained with one objective.
 
 Every objective shares the one loop (`training.loop.loop`) and the one log-probability function. Nothing here writes to
-disk,
-or knows Ray or the store.
+disk, or knows Ray or the store.
 """
 
 import time
@@ -17,14 +16,14 @@ from ...core.config import FineTuneSettings
 from ...core.records import TrainingExample, TrainingMetrics
 from ..objectives import OBJECTIVES
 from ..student.student import LoadedStudent
-from .batches import Scorer, mean_length
+from .batches import LogprobScorer, mean_length
 from .checkpoints import Snapshot
 from .dropout import without_base_dropout
 from .examples import encode_examples, hold_out, with_mismatched
 from .job import TrainingProgress
-from .loop import Loop
+from .loop import TrainLoop
 from .precision import Precision, resolve_precision
-from .process_group import ALONE, Ranks
+from .process_group import SINGLE, ProcessGroup
 from .reference import Reference, reference_of
 
 
@@ -36,8 +35,8 @@ def fine_tune(
     objective: str,
     settings: FineTuneSettings,
     seed: int,
-    begun: Snapshot | None = None,
-    ranks: Ranks = ALONE,
+    resume_from: Snapshot | None = None,
+    group: ProcessGroup = SINGLE,
     on_progress: Callable[[TrainingProgress], None] = lambda _: None,
     on_snapshot: Callable[[Snapshot], None] = lambda _: None,
 ) -> TrainingMetrics:
@@ -50,9 +49,9 @@ def fine_tune(
         objective: A name in `OBJECTIVES`.
         settings: Epochs, learning rate, batch size and the objective's own numbers.
         seed: Fixes the order of the examples, which of them are held out, and dropout.
-        begun: Where to go on from: what `on_snapshot` was given in a call with the same arguments, and the same model
-            but for its adapter's weights. None begins.
-        ranks: The processes that train together; each is given the same examples.
+        resume_from: What `on_snapshot` was given in a call with the same arguments, and the same model but for its
+            adapter's weights: training goes on from there. None begins.
+        group: The processes that train together; each is given the same examples.
         on_progress: Called after every optimizer step, and while the reference is computed.
         on_snapshot: Called every `settings.save_steps` optimizer steps, and when the reference was computed.
 
@@ -62,17 +61,17 @@ def fine_tune(
         ConfigError: the student's device cannot compute in `settings.precision`.
         PeerLostError: one of the processes that train together is gone.
     """
-    torch.manual_seed(seed + ranks.number)
+    torch.manual_seed(seed + group.index)
     preparing = time.monotonic()
     loss_of = OBJECTIVES[objective]
     precision = Precision(resolve_precision(settings.precision, student.device), model, student.device)
     items = encode_examples(student, examples, loss_of, settings)
     parts = hold_out(items, settings.holdout_ratio, seed)
-    training, held = map(with_mismatched, parts) if loss_of.uses_mismatched else parts
-    everything = [*training, *held]
+    training, holdout = map(with_mismatched, parts) if loss_of.uses_mismatched else parts
+    everything = [*training, *holdout]
     reference = None
-    if loss_of.needs_reference and begun is not None:
-        reference = Reference(everything, begun.tensors["reference"])
+    if loss_of.needs_reference and resume_from is not None:
+        reference = Reference(everything, resume_from.tensors["reference"])
     elif loss_of.needs_reference:
         reference = reference_of(
             student,
@@ -80,29 +79,29 @@ def fine_tune(
             everything,
             precision=precision,
             batch_size=settings.micro_batch_size or settings.batch_size,
-            ranks=ranks,
+            group=group,
             on_batch=lambda done, of: on_progress(TrainingProgress("reference", done, of)),
         )
     share_prompts = not settings.gradient_checkpointing
-    scorer = Scorer(student, model, precision, share_prompts, reference, mean_length(training))
+    scorer = LogprobScorer(student, model, precision, share_prompts, reference, mean_length(training))
     # A likelihood alone may well be learned under dropout; a comparison of likelihoods may not.
     comparing = loss_of.needs in {"pairs", "rankings"}
     with (
         _checkpointing(model) if settings.gradient_checkpointing else nullcontext(),
         without_base_dropout(model) if comparing else nullcontext(),
     ):
-        loop = Loop(
+        loop = TrainLoop(
             scorer,
             loss_of,
             objective,
             settings,
             seed=seed,
-            ranks=ranks,
+            group=group,
             on_progress=on_progress,
             on_snapshot=on_snapshot,
             prepared_in=time.monotonic() - preparing,
         )
-        metrics = loop.run(training, held, begun)
+        metrics = loop.run(training, holdout, resume_from)
     return replace(metrics, left_out=len(examples) - len(items))
 
 

@@ -18,34 +18,34 @@ from ...core.errors import TrainingError
 from ...core.records import TrainingMetrics
 from ..adapters.lora import adapter_weights, set_adapter_weights
 from ..objectives import Objective
-from .batches import Scorer, endless_batches, joined
+from .batches import LogprobScorer, concat, endless_batches
 from .checkpoints import Snapshot
 from .early_stopping import EarlyStopping
-from .examples import Item
+from .examples import EncodedExample
 from .job import TrainingProgress
-from .process_group import Ranks
+from .process_group import ProcessGroup
 from .schedule import rate, steps_of
 
 
-class Loop:
-    """The steps of one fine-tuning. Between two steps, and never within one, its state can be told and taken up."""
+class TrainLoop:
+    """The optimizer steps of one fine-tuning. Between two steps its state can be saved, and restored later."""
 
     def __init__(
         self,
-        scorer: Scorer,
+        scorer: LogprobScorer,
         loss_of: Objective,
         name: str,
         settings: FineTuneSettings,
         *,
         seed: int,
-        ranks: Ranks,
+        group: ProcessGroup,
         on_progress: Callable[[TrainingProgress], None],
         on_snapshot: Callable[[Snapshot], None],
         prepared_in: float,
     ) -> None:
         """`prepared_in` is how many seconds it took to get here, which count as the training's."""
         self._scorer, self._loss_of, self._name, self._settings = scorer, loss_of, name, settings
-        self._seed, self._ranks = seed, ranks
+        self._seed, self._group = seed, group
         self._on_progress, self._on_snapshot = on_progress, on_snapshot
         self._parameters = [parameter for parameter in scorer.model.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(self._parameters, lr=settings.learning_rate, weight_decay=0.0)
@@ -54,28 +54,31 @@ class Loop:
         self._tokens = 0
         self._began = time.monotonic() - prepared_in
 
-    def run(self, training: Sequence[Item], held: Sequence[Item], begun: Snapshot | None) -> TrainingMetrics:
-        """Train, from the state that `begun` tells if there is one, and stop early where `held` says so."""
+    def run(
+        self, training: Sequence[EncodedExample], holdout: Sequence[EncodedExample], resume_from: Snapshot | None
+    ) -> TrainingMetrics:
+        """Train, from the state in `resume_from` if there is one, and stop early by the loss on `holdout`."""
         settings, model = self._settings, self._scorer.model
         steps = steps_of(settings.epochs, len(training), settings.batch_size)
-        stopping = self._stopping = EarlyStopping(self._parameters, settings.patience) if held else None
-        if begun is not None:
-            self._resume(begun)
+        stopping = self._stopping = EarlyStopping(self._parameters, settings.patience) if holdout else None
+        if resume_from is not None:
+            self._resume(resume_from)
         elif stopping:
-            stopping.look(0, self._holdout_loss(held))
-        if begun is None and self._scorer.reference is not None and settings.save_steps:
+            stopping.update(0, self._evaluate(holdout))  # the start may prove better than all that comes of it
+        if resume_from is None and self._scorer.reference is not None and settings.save_steps:
             self._on_snapshot(self._snapshot())  # so that the reference is computed once
         stopped = False
         model.train()
         batches = endless_batches(training, settings.batch_size, self._seed)
         done = len(self._curve)
+        # The order of batches depends on the seed alone, so a resumed training skips those it has done.
         for step, batch in enumerate(islice(batches, done, steps), start=done + 1):
             self._tokens += sum(item.length for item in batch)
-            row = {"step": step, "phase": 1, **self._step(step, steps, batch), "tokens": self._tokens}
+            row = {"step": step, "phase": 1, **self._update(step, steps, batch), "tokens": self._tokens}
             self._curve.append(row)
             if stopping and (step % settings.eval_steps == 0 or step == steps):
-                row["holdout_loss"] = self._holdout_loss(held)
-                stopped = stopping.look(step, row["holdout_loss"]) and step < steps
+                row["holdout_loss"] = self._evaluate(holdout)
+                stopped = stopping.update(step, row["holdout_loss"]) and step < steps
             self._on_progress(TrainingProgress(self._name, step, steps, row["loss"], self._tokens))
             if stopped:
                 break
@@ -84,24 +87,26 @@ class Loop:
         if stopping:
             stopping.restore()
         model.eval()
-        return self._metrics(training, held, stopped)
+        return self._metrics(training, holdout, stopped)
 
-    def _metrics(self, training: Sequence[Item], held: Sequence[Item], stopped: bool) -> TrainingMetrics:
+    def _metrics(
+        self, training: Sequence[EncodedExample], holdout: Sequence[EncodedExample], stopped: bool
+    ) -> TrainingMetrics:
         tail = self._curve[-max(1, len(self._curve) // 10) :]
         return TrainingMetrics(
             steps=len(self._curve),
-            examples=len(training) + len(held),
+            examples=len(training) + len(holdout),
             tokens=self._tokens,
             seconds=time.monotonic() - self._began,
             final_loss=sum(row["loss"] for row in tail) / len(tail),
             curve=tuple(self._curve),
-            held_out=len(held),
+            held_out=len(holdout),
             stopped_early=stopped,
             best_step=self._stopping.best_step if self._stopping else None,
             holdout_loss=self._stopping.best_loss if self._stopping else None,
         )
 
-    def _step(self, step: int, steps: int, batch: Sequence[Item]) -> dict[str, float]:
+    def _update(self, step: int, steps: int, batch: Sequence[EncodedExample]) -> dict[str, float]:
         """One optimizer step; returns the loss before it, the learning rate, and what the objective adds."""
         metrics = self._loss(batch, backward=True)
         if not math.isfinite(metrics["loss"]):
@@ -109,11 +114,11 @@ class Loop:
         learning_rate = self._settings.learning_rate * rate(step - 1, steps, self._settings.warmup_ratio)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        self._ranks.add_up(self._parameters)
+        self._group.all_reduce(self._parameters)
         self._scorer.precision.step(self._optimizer, self._parameters, self._settings.max_grad_norm)
         return {"learning_rate": learning_rate, **metrics}
 
-    def _loss(self, batch: Sequence[Item], *, backward: bool) -> dict[str, float]:
+    def _loss(self, batch: Sequence[EncodedExample], *, backward: bool) -> dict[str, float]:
         """The batch's loss and metrics; with `backward` the gradients of this process's share of it are added up.
 
         The share is taken by parts of `micro_batch_size`. Each part's mean counts by its share of what the objective's
@@ -121,34 +126,35 @@ class Loop:
         example weighs the same in every part, for SFT a token does.
         """
         size = self._settings.micro_batch_size or self._settings.batch_size
-        own = self._ranks.share(batch)
+        own = self._group.share(batch)
         parts = [own[start : start + size] for start in range(0, len(own), size)]
+        # KTO's estimate is one number of the whole batch, so each part is given every process's mismatched rows.
         beside = None
         if batch[0].has_mismatched:
-            measured = self._ranks.gathered([self._scorer.score_mismatched(part).to("cpu") for part in parts])
+            measured = self._group.all_gather([self._scorer.score_mismatched(part).to("cpu") for part in parts])
             beside, *others = [rows.to(self._scorer.student.device) for several in measured for rows in several]
             for rows in others:
-                beside = joined(beside, rows)
+                beside = concat(beside, rows)
         totals: dict[str, float] = {}
         for part in parts:
             rows = self._scorer.score(part)
-            loss = self._loss_of(joined(rows, beside) if beside else rows, self._settings)
+            loss = self._loss_of(concat(rows, beside) if beside else rows, self._settings)
             share = self._weight(part) / self._weight(batch)
             if backward:
                 self._scorer.precision.backward(loss.value * share)
             for name, value in {"loss": loss.value.item(), **loss.metrics}.items():
                 totals[name] = totals.get(name, 0.0) + share * value
-        return _added_up(self._ranks.gathered(totals))
+        return _added_up(self._group.all_gather(totals))
 
-    def _weight(self, items: Sequence[Item]) -> int:
+    def _weight(self, items: Sequence[EncodedExample]) -> int:
         return sum(item.ranked_tokens for item in items) if self._loss_of.mean_over == "tokens" else len(items)
 
     @torch.no_grad()
-    def _holdout_loss(self, held: Sequence[Item]) -> float:
+    def _evaluate(self, holdout: Sequence[EncodedExample]) -> float:
         model = self._scorer.model
         was_training = model.training
         model.eval()
-        loss = self._loss(held, backward=False)["loss"]
+        loss = self._loss(holdout, backward=False)["loss"]
         model.train(was_training)
         return loss
 
@@ -167,12 +173,12 @@ class Loop:
             tensors |= {f"best.{place}": value.cpu().clone() for place, value in enumerate(best)}
         if self._scorer.reference is not None:
             tensors["reference"] = self._scorer.reference.logprobs
-        for rank, states in enumerate(self._ranks.gathered(self._random())):
-            tensors |= {f"random.{rank}.{device}": state for device, state in states.items()}
+        for index, states in enumerate(self._group.all_gather(self._random())):
+            tensors |= {f"random.{index}.{device}": state for device, state in states.items()}
         return Snapshot(facts, tensors)
 
-    def _resume(self, begun: Snapshot) -> None:
-        facts, tensors = begun
+    def _resume(self, resume_from: Snapshot) -> None:
+        facts, tensors = resume_from
         self._tokens, self._curve = facts["tokens"], list(facts["curve"])
         self._began -= facts["seconds"]
         self._scorer.precision.resume(facts["precision"])
@@ -186,7 +192,7 @@ class Loop:
         if self._stopping:
             best = _under("best", tensors)
             self._stopping.resume(facts["stopping"], [best[str(place)] for place in range(len(best))])
-        random = _under(f"random.{self._ranks.number}", tensors)
+        random = _under(f"random.{self._group.index}", tensors)
         torch.set_rng_state(random["cpu"])
         if "cuda" in random:
             torch.cuda.set_rng_state(random["cuda"], self._scorer.student.device)

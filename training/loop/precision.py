@@ -49,7 +49,7 @@ class Precision:
             model.float()
 
     def state(self) -> dict[str, float]:
-        """How gradients are scaled, for `resume`; empty but in float16."""
+        """GradScaler state; empty unless float16."""
         found: dict[str, float] = self._scaler.state_dict()
         return found
 

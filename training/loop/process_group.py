@@ -19,28 +19,29 @@ from .job import PeerLostError
 T = TypeVar("T")
 
 
-class Ranks:
-    """One process's place among those that train together. Every method is called by all of them, in the same order.
+class ProcessGroup:
+    """The processes that train together, as one of them sees them. All call every method, in the same order.
 
-    Alone, nothing is sent and nothing is copied.
+    In a single process nothing is sent and nothing is copied.
     """
 
-    def __init__(self, number: int = 0, count: int = 1) -> None:
-        self.number, self.count = number, count
+    def __init__(self, index: int = 0, count: int = 1) -> None:
+        """`index` is which of the `count` processes this is, from 0."""
+        self.index, self.count = index, count
 
     @property
     def first(self) -> bool:
         """Whether it is this process that commits and keeps checkpoints."""
-        return self.number == 0
+        return self.index == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
         """This process's part: neighbours stay together, parts differ by at most one item and may be empty."""
         if self.count == 1:
             return items
-        start, end = (len(items) * place // self.count for place in (self.number, self.number + 1))
+        start, end = (len(items) * place // self.count for place in (self.index, self.index + 1))
         return items[start:end]
 
-    def add_up(self, parameters: Sequence[Parameter]) -> None:
+    def all_reduce(self, parameters: Sequence[Parameter]) -> None:
         """Make every parameter's gradient the sum over all processes, the same in each to the last bit."""
         if self.count == 1:
             return
@@ -51,8 +52,8 @@ class Ranks:
         for parameter, part in zip(parameters, torch.split(flat, [part.numel() for part in parts]), strict=True):
             parameter.grad = part.view_as(parameter).clone()
 
-    def gathered(self, value: T) -> list[T]:
-        """What each process has, in the order of their numbers. Tensors in it belong on the CPU."""
+    def all_gather(self, value: T) -> list[T]:
+        """What each process has, in the order of their indices. Tensors in it belong on the CPU."""
         if self.count == 1:
             return [value]
         found: list[Any] = [None] * self.count
@@ -60,7 +61,7 @@ class Ranks:
             distributed.all_gather_object(found, value)
         return found
 
-    def from_first(self, value: T | None) -> T | None:
+    def broadcast(self, value: T | None) -> T | None:
         """What the first process has; the others' values play no part. Tensors in it belong on the CPU."""
         if self.count == 1:
             return value
@@ -70,11 +71,11 @@ class Ranks:
         return found[0]
 
 
-ALONE = Ranks()
+SINGLE = ProcessGroup()
 
 
-class Meeting:
-    """Where the processes of one training find one another; the first holds it."""
+class Rendezvous:
+    """Where the processes of one training find one another; the first of them listens there."""
 
     def __init__(self, count: int) -> None:
         self._host = _address_of_this_node()
@@ -82,28 +83,28 @@ class Meeting:
 
     @property
     def address(self) -> tuple[str, int]:
-        """What the others need to come."""
+        """Host and port, which the others connect to."""
         return self._host, int(self._store.port)
 
 
 @contextmanager
-def meeting(number: int, count: int, address: tuple[str, int] | None, *, own_gpu: bool) -> Iterator[Ranks]:
-    """The processes together for the time of one training. `address` is None for a process alone.
+def rendezvous(index: int, count: int, address: tuple[str, int] | None, *, own_gpu: bool) -> Iterator[ProcessGroup]:
+    """Connect the processes for the time of one training. `address` is None for a single process.
 
     Raises:
         PeerLostError: one of the others is gone, also within the block.
     """
     if address is None:
-        yield ALONE
+        yield SINGLE
         return
     _use_interface_of_this_node()
     # NCCL refuses two processes on one GPU; objects and random states are sent from the CPU in any case.
     backend = "cpu:gloo,cuda:nccl" if own_gpu and torch.cuda.is_available() else "gloo"
     with _peers():
         store = _store(*address, count, is_master=False)
-        distributed.init_process_group(backend, store=store, rank=number, world_size=count)
+        distributed.init_process_group(backend, store=store, rank=index, world_size=count)
     try:
-        yield Ranks(number, count)
+        yield ProcessGroup(index, count)
     finally:
         distributed.destroy_process_group()
 

@@ -8,16 +8,16 @@ from torch import Tensor
 
 from ..student.student import LoadedStudent
 from ..student.tokenization import EncodedPair, collate
-from .examples import Item
+from .examples import EncodedExample
 from .logprobs import completion_logprobs
 from .precision import Precision
-from .process_group import ALONE, Ranks
+from .process_group import SINGLE, ProcessGroup
 
 
 class Reference:
     """Log-probabilities of texts under one model."""
 
-    def __init__(self, items: Sequence[Item], logprobs: Tensor) -> None:
+    def __init__(self, items: Sequence[EncodedExample], logprobs: Tensor) -> None:
         """Take the log-probabilities of the items' texts, [all completion tokens] one text after the other."""
         self.logprobs = logprobs
         texts = _texts(items)
@@ -35,11 +35,11 @@ class Reference:
 def reference_of(
     student: LoadedStudent,
     model: Any,
-    items: Sequence[Item],
+    items: Sequence[EncodedExample],
     *,
     precision: Precision,
     batch_size: int,
-    ranks: Ranks = ALONE,
+    group: ProcessGroup = SINGLE,
     on_batch: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Reference:
     """The log-probabilities of every row under the model as it stands, without gradients.
@@ -50,13 +50,13 @@ def reference_of(
         items: All examples, held-out ones too.
         precision: What to compute in; the training must use the same.
         batch_size: Examples measured together.
-        ranks: The processes that share the work.
+        group: The processes that share the work.
         on_batch: Told the batches done and the batches in all, of this process.
     """
-    return Reference(items, _measure(student, model, _texts(items), precision, 2 * batch_size, ranks, on_batch))
+    return Reference(items, _measure(student, model, _texts(items), precision, 2 * batch_size, group, on_batch))
 
 
-def _texts(items: Sequence[Item]) -> list[EncodedPair]:
+def _texts(items: Sequence[EncodedExample]) -> list[EncodedPair]:
     return list(dict.fromkeys(row.text for item in items for row in item.rows))
 
 
@@ -67,7 +67,7 @@ def _measure(
     texts: Sequence[EncodedPair],
     precision: Precision,
     size: int,
-    ranks: Ranks,
+    group: ProcessGroup,
     on_batch: Callable[[int, int], None],
 ) -> Tensor:
     """[all completion tokens] float32 on the CPU. Texts of one prompt lie together, and those of similar length."""
@@ -75,7 +75,7 @@ def _measure(
     model.eval()
     order = sorted(range(len(texts)), key=lambda i: (len(texts[i].prompt), texts[i].prompt))
     found: dict[int, Tensor] = {}
-    batches = ranks.share([order[start : start + size] for start in range(0, len(order), size)])
+    batches = group.share([order[start : start + size] for start in range(0, len(order), size)])
     for done, places in enumerate(batches):
         on_batch(done, len(batches))
         with precision.compute():
@@ -83,6 +83,6 @@ def _measure(
         found.update((i, row[: len(texts[i].completion)]) for i, row in zip(places, rows, strict=True))
     on_batch(len(batches), len(batches))
     model.train(was_training)
-    for part in ranks.gathered(found):
+    for part in group.all_gather(found):
         found.update(part)
     return torch.cat([found[i] for i in range(len(texts))])

@@ -155,6 +155,7 @@ class StudentPool:
                     raise GenerationError(why) from error
                 continue
             finally:
+                # Also where it died: the count is the driver's own, so nothing else would take this request off it.
                 self._router.release(replica)
             self._meter.answered(len(generation.token_ids), self._adapters.staleness(request.adapter))
             return generation
@@ -208,6 +209,7 @@ class StudentPool:
                 if replica.state is ReplicaState.DRAINING:
                     return
                 failed = error.start_failed if isinstance(error, ActorLostError) else not isinstance(error, LOST)
+                # What has served before is sound, so the cause may pass; what never did would fail every time.
                 if failed and not replica.has_served:
                     self._give_up(replica, error)
                     return

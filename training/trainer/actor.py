@@ -16,7 +16,7 @@ from ..loop.job import TrainingJob, TrainingPhase, TrainingProgress
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the driver has no use for it
     from ..loop.checkpoints import Checkpoints
-    from ..loop.process_group import Meeting, Ranks
+    from ..loop.process_group import ProcessGroup, Rendezvous
 
 __all__ = ["TrainerWorker", "TrainingJob", "TrainingPhase", "TrainingProgress"]
 
@@ -27,31 +27,31 @@ class TrainerWorker:
     Ray calls it from a pool of two threads, one to train and one to answer `progress`.
     """
 
-    def __init__(self, threads: int | None, *, number: int = 0, workers: int = 1, own_gpu: bool = False) -> None:
+    def __init__(self, threads: int | None, *, index: int = 0, workers: int = 1, own_gpu: bool = False) -> None:
         """Take a place among so many workers.
 
         Args:
             threads: CPU threads. None: all cores of the machine it runs on.
-            number: Which of the workers it is, from 0.
+            index: Which of the workers it is, from 0.
             workers: How many train together.
             own_gpu: Whether each of them has a GPU to itself.
         """
         self._threads = threads or os.cpu_count() or 1
-        self._number, self._workers, self._own_gpu = number, workers, own_gpu
+        self._index, self._workers, self._own_gpu = index, workers, own_gpu
         self._busy = threading.Lock()
         self._progress = TrainingProgress()
-        self._meeting: Meeting | None = None
+        self._rendezvous: Rendezvous | None = None
 
     def progress(self) -> TrainingProgress:
         """The step that was finished last."""
         return self._progress
 
-    def meet(self) -> tuple[str, int]:
-        """Hold a meeting of all workers for the next training; returns its address."""
-        from ..loop.process_group import Meeting
+    def open_rendezvous(self) -> tuple[str, int]:
+        """Listen for the other workers of the next training; returns the address to connect to."""
+        from ..loop.process_group import Rendezvous
 
-        self._meeting = Meeting(self._workers)
-        return self._meeting.address
+        self._rendezvous = Rendezvous(self._workers)
+        return self._rendezvous.address
 
     def train(
         self, job: TrainingJob, address: tuple[str, int] | None = None
@@ -63,7 +63,7 @@ class TrainerWorker:
 
         Args:
             job: The same in all workers.
-            address: Where the workers meet. None: it is alone.
+            address: What `open_rendezvous` of the first worker returned. None: there is no other worker.
 
         Returns:
             The adapter and how its training went; None but for the first worker.
@@ -73,17 +73,17 @@ class TrainerWorker:
         import torch
 
         from ..loop.checkpoints import Checkpoints
-        from ..loop.process_group import meeting
+        from ..loop.process_group import rendezvous
 
         with self._busy:
             # OpenMP's thread count belongs to the calling thread, and Ray's threads have it set to 1.
             torch.set_num_threads(self._threads)
             self._progress = TrainingProgress()
-            with meeting(self._number, self._workers, address, own_gpu=self._own_gpu) as ranks:
-                return self._train(job, ranks, Checkpoints(job, workers=ranks.count))
+            with rendezvous(self._index, self._workers, address, own_gpu=self._own_gpu) as group:
+                return self._train(job, group, Checkpoints(job, workers=group.count))
 
     def _train(
-        self, job: TrainingJob, ranks: "Ranks", checkpoints: "Checkpoints"
+        self, job: TrainingJob, group: "ProcessGroup", checkpoints: "Checkpoints"
     ) -> tuple[AdapterRef, TrainingMetrics] | None:
         from ..adapters.adapters import commit_adapter, committed_adapter, verify_adapter
         from ..adapters.lora import adapted, adapter_weights, set_adapter_weights
@@ -100,21 +100,21 @@ class TrainerWorker:
         student = load_student(job.student, device=job.device)
         start = verify_adapter(job.parent) if job.parent.version else None
         model = adapted(student, job.lora, seed=job.seed, start=start)
-        begun = ranks.from_first(checkpoints.load() if ranks.first else None)
+        resumed = group.broadcast(checkpoints.load() if group.first else None)
         metrics: list[TrainingMetrics] = []
-        if begun is not None:
-            set_adapter_weights(model, begun.tensors)
-            metrics = [_metrics(facts) for facts in begun.facts["done"]]
+        if resumed is not None:
+            set_adapter_weights(model, resumed.tensors)
+            metrics = [_metrics(facts) for facts in resumed.facts["done"]]
 
-        def keep(snapshot: Snapshot | None) -> None:
-            """Of the phase that is under way, or of the moment between two phases."""
-            if not ranks.first or not job.settings.save_steps:
+        def save(snapshot: Snapshot | None) -> None:
+            """Save a checkpoint; `None` between phases."""
+            if not group.first or not job.settings.save_steps:
                 return
             facts = {"done": [asdict(one) for one in metrics], "loop": snapshot.facts if snapshot else None}
             checkpoints.save(Snapshot(facts, snapshot.tensors if snapshot else adapter_weights(model)))
 
         for _, phase in phases[len(metrics) :]:
-            within = begun is not None and begun.facts["loop"] is not None
+            within = resumed is not None and resumed.facts["loop"] is not None
             metrics.append(
                 fine_tune(
                     student,
@@ -123,28 +123,30 @@ class TrainerWorker:
                     objective=phase.objective,
                     settings=job.settings,
                     seed=job.seed,
-                    begun=Snapshot(begun.facts["loop"], begun.tensors) if begun is not None and within else None,
-                    ranks=ranks,
+                    resume_from=Snapshot(resumed.facts["loop"], resumed.tensors)
+                    if resumed is not None and within
+                    else None,
+                    group=group,
                     on_progress=self._report,
-                    on_snapshot=keep,
+                    on_snapshot=save,
                 )
             )
-            begun = None
-            keep(None)
-        if not ranks.first:
+            resumed = None
+            save(None)
+        if not group.first:
             return None
-        ref = committed_adapter(job.adapters, job.version) if begun is not None else None
+        ref = committed_adapter(job.adapters, job.version) if resumed is not None else None
         if ref is None:
             objectives = "-".join(phase.objective for _, phase in phases)
             facts = {"base_model": job.student, "parent": job.parent.version, "objective": objectives}
             ref = commit_adapter(model, job.adapters, job.version, facts)
-        return ref, joined_metrics(metrics, [number for number, _ in phases])
+        return ref, concat_metrics(metrics, [number for number, _ in phases])
 
     def _report(self, progress: TrainingProgress) -> None:
         self._progress = progress
 
 
-def joined_metrics(metrics: Sequence[TrainingMetrics], numbers: Sequence[int]) -> TrainingMetrics:
+def concat_metrics(metrics: Sequence[TrainingMetrics], numbers: Sequence[int]) -> TrainingMetrics:
     """The metrics of a training's phases as one; steps and tokens count on, and the last phase's losses are its own.
 
     Args:

@@ -95,8 +95,8 @@ class Trainer:
         threads = settings.threads or (max(1, int(settings.cpus_per_worker)) if together else None)
         own_gpu = settings.gpus_per_worker >= 1
         self._workers = [
-            actor.remote(threads, number=number, workers=settings.workers, own_gpu=own_gpu)
-            for number in range(settings.workers)
+            actor.remote(threads, index=index, workers=settings.workers, own_gpu=own_gpu)
+            for index in range(settings.workers)
         ]
 
     def _end(self) -> None:
@@ -107,9 +107,9 @@ class Trainer:
     async def _attempt(
         self, job: TrainingJob, on_progress: Callable[[TrainingProgress], None]
     ) -> tuple[AdapterRef, TrainingMetrics]:
-        """One training by the workers there are. Raises what the one raised that knows best what went wrong."""
+        """Run one attempt. Re-raises the root-cause error rather than a peer's disconnect."""
         first = self._workers[0]
-        address = await call(first.meet.remote(), TrainingError) if len(self._workers) > 1 else None
+        address = await call(first.open_rendezvous.remote(), TrainingError) if len(self._workers) > 1 else None
         trainings = [
             asyncio.ensure_future(call(worker.train.remote(job, address), TrainingError)) for worker in self._workers
         ]

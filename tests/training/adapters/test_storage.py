@@ -16,7 +16,7 @@ from openmic.training.adapters.adapters import (
     committed_adapter,
     verify_adapter,
 )
-from openmic.training.adapters.storage import check_storage, folder_of, is_remote, joined
+from openmic.training.adapters.storage import check_storage, folder_of, is_remote, join_uri
 
 from .test_adapters import WEIGHTS, Saves
 
@@ -48,8 +48,8 @@ def test_what_is_remote_and_what_is_a_folder(tmp_path: Path, monkeypatch: pytest
         False,
     ]
     assert folder_of("x") == folder_of(f"file://{tmp_path}/x") == tmp_path / "x"
-    assert joined("s3://b/x/", "RUN1", "adapters") == "s3://b/x/RUN1/adapters"
-    assert joined(f"file://{tmp_path}", "RUN1", "adapters") == str(tmp_path / "RUN1" / "adapters")
+    assert join_uri("s3://b/x/", "RUN1", "adapters") == "s3://b/x/RUN1/adapters"
+    assert join_uri(f"file://{tmp_path}", "RUN1", "adapters") == str(tmp_path / "RUN1" / "adapters")
 
 
 def test_an_adapter_comes_back_from_storage_as_it_was_committed(committed: AdapterRef, tmp_path: Path) -> None:

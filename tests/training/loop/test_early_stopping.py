@@ -21,7 +21,7 @@ def test_it_stops_after_so_many_looks_without_a_better_loss(
     stops = []
     for step, loss in enumerate(losses):
         weight.fill_(step)
-        stops.append(stopping.look(step, loss))
+        stops.append(stopping.update(step, loss))
     assert stops == [step == stop for step in range(len(losses))]
     stopping.restore()
     assert weight.item() == stopping.best_step == best

@@ -5,7 +5,7 @@ import pytest
 from openmic.core.config import FineTuneSettings
 from openmic.core.errors import TrainingError
 from openmic.core.records import TrainingExample
-from openmic.training.loop.examples import Item, encode_examples, hold_out, with_mismatched
+from openmic.training.loop.examples import EncodedExample, encode_examples, hold_out, with_mismatched
 from openmic.training.objectives import MISMATCHED, OBJECTIVES, TARGET
 from openmic.training.student.student import LoadedStudent
 from openmic.training.student.tokenization import encode_pair
@@ -21,11 +21,11 @@ def llama(student: BuildStudent) -> LoadedStudent:
     return student("llama")
 
 
-def items_of(student: LoadedStudent, name: str, *examples: TrainingExample, **changes: Any) -> list[Item]:
+def items_of(student: LoadedStudent, name: str, *examples: TrainingExample, **changes: Any) -> list[EncodedExample]:
     return encode_examples(student, examples, OBJECTIVES[name], FineTuneSettings(**changes))
 
 
-def said(student: LoadedStudent, item: Item) -> list[tuple[int, str]]:
+def said(student: LoadedStudent, item: EncodedExample) -> list[tuple[int, str]]:
     return [(row.rank, student.tokenizer.decode(row.text.completion, skip_special_tokens=True)) for row in item.rows]
 
 

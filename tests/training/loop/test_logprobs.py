@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,17 @@ from ..factories import TEXTS, messages
 
 EVERY_STUDENT = pytest.mark.parametrize("name", ["llama", "gpt2", "t5", "bart"])
 SAID = ("It came, in its own time, like my pension.", "", "Late? It was posthumous.", "No.")
+
+
+@pytest.fixture
+def student(student: BuildStudent) -> BuildStudent:
+    """Fresh students in float64: in float32 the processor decides by how much two ways to one logit of 7 differ."""
+
+    def build(name: str) -> LoadedStudent:
+        one = student(name)
+        return replace(one, model=one.model.double())
+
+    return build
 
 
 def pairs_of(student: LoadedStudent) -> list[EncodedPair]:

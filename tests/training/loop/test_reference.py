@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from openmic.core.config import FineTuneSettings
-from openmic.training.loop.examples import Item, encode_examples
+from openmic.training.loop.examples import EncodedExample, encode_examples
 from openmic.training.loop.logprobs import completion_logprobs
 from openmic.training.loop.precision import Precision
 from openmic.training.loop.reference import Reference, reference_of
@@ -23,11 +23,11 @@ def llama(student: BuildStudent) -> LoadedStudent:
     return student("llama")
 
 
-def items_of(student: LoadedStudent, count: int = 5) -> list[Item]:
+def items_of(student: LoadedStudent, count: int = 5) -> list[EncodedExample]:
     return encode_examples(student, EXAMPLES[:count], OBJECTIVES["dpo"], FineTuneSettings())
 
 
-def measured(student: LoadedStudent, model: Any, items: list[Item]) -> tuple[Reference, list[int]]:
+def measured(student: LoadedStudent, model: Any, items: list[EncodedExample]) -> tuple[Reference, list[int]]:
     """The reference, and how many batches were announced before each that was computed."""
     seen: list[int] = []
     precision = Precision(torch.float32, model, "cpu")

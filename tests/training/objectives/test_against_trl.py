@@ -14,8 +14,8 @@ import torch
 
 from openmic.core.config import FineTuneSettings
 from openmic.core.records import TrainingExample
-from openmic.training.loop.batches import Scorer, joined
-from openmic.training.loop.examples import Item, encode_examples, with_mismatched
+from openmic.training.loop.batches import LogprobScorer, concat
+from openmic.training.loop.examples import EncodedExample, encode_examples, with_mismatched
 from openmic.training.loop.precision import Precision
 from openmic.training.loop.reference import reference_of
 from openmic.training.objectives import OBJECTIVES
@@ -69,10 +69,10 @@ def ours(
     items = encode_examples(policy, examples, objective, settings)
     items = with_mismatched(items) if objective.uses_mismatched else items
     reference = reference_of(start, start.model, items, precision=precision, batch_size=3)
-    scorer = Scorer(policy, policy.model, precision, share_prompts=True, reference=reference, mean_length=1.0)
+    scorer = LogprobScorer(policy, policy.model, precision, share_prompts=True, reference=reference, mean_length=1.0)
     rows = scorer.score(items)
     if objective.uses_mismatched:
-        rows = joined(rows, scorer.score_mismatched(items))
+        rows = concat(rows, scorer.score_mismatched(items))
     loss = objective(rows, settings)
     loss.value.backward()
     return loss.value.item(), loss.metrics
@@ -86,7 +86,7 @@ def assert_same_gradients(mine: Any, theirs: Any) -> None:
         assert torch.allclose(value.grad, expected[name], atol=1e-5 * scale, rtol=0), name
 
 
-def encoded(policy: LoadedStudent, name: str) -> list[Item]:
+def encoded(policy: LoadedStudent, name: str) -> list[EncodedExample]:
     items = encode_examples(policy, EXAMPLES, OBJECTIVES[name], FineTuneSettings())
     return with_mismatched(items) if OBJECTIVES[name].uses_mismatched else items
 

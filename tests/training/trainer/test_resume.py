@@ -79,7 +79,7 @@ def test_what_ended_after_its_commit_is_not_done_again(
 
     job = job_of(tiny_causal, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_actor, "joined_metrics", killed)
+        patch.setattr(trainer_actor, "concat_metrics", killed)
         with pytest.raises(KilledError):
             train(Mortal(), job)
     assert committed_adapter(job.adapters, 1) is not None

@@ -15,7 +15,7 @@ from openmic.core.errors import TrainingError
 from openmic.core.records import AdapterRef
 from openmic.training.adapters.adapters import verify_adapter
 from openmic.training.loop.job import TrainingProgress
-from openmic.training.loop.process_group import ALONE, Ranks
+from openmic.training.loop.process_group import SINGLE, ProcessGroup
 from openmic.training.trainer import trainer as trainer_module
 from openmic.training.trainer.actor import TrainerWorker
 from openmic.training.trainer.trainer import Trainer, trainer_cpus
@@ -117,10 +117,10 @@ def test_an_error_of_the_training_is_no_lost_process(pair: Trainer, tiny_causal:
 def test_shares_are_neighbours_and_make_up_the_whole() -> None:
     for length in range(8):
         items = list(range(length))
-        shares = [list(Ranks(number, 3).share(items)) for number in range(3)]
+        shares = [list(ProcessGroup(number, 3).share(items)) for number in range(3)]
         assert [item for share in shares for item in share] == items
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
-    assert ALONE.share(items) is items
+    assert SINGLE.share(items) is items
 
 
 def test_the_cpus_of_all_workers() -> None:
