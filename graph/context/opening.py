@@ -91,8 +91,9 @@ def task_of(run: Run, config: RunConfig) -> Task:
 def examples_of(store: Store, run_id: str) -> list[Example]:
     """The inputs of a campaign, in its order."""
     rows = store.select(RunExample, run_id=run_id, order_by="position")
-    texts = {row.id: row.text for row in store.select(ExampleRow, id=[row.example_id for row in rows])}
-    return [Example(row.example_id, texts[row.example_id], row.split) for row in rows]
+    inputs = {row.id: row for row in store.select(ExampleRow, id=[row.example_id for row in rows])}
+    found = [(row, inputs[row.example_id]) for row in rows]
+    return [Example(example.id, example.text, row.split, example.fields) for row, example in found]
 
 
 def prepare_weights(config: RunConfig, progress: Progress) -> None:

@@ -50,9 +50,6 @@ def check(config: RunConfig, plugs: Plugs | None = None) -> Checked:
     task = load_task(config.task)
     task.check_inputs(config.inputs.field_names)
     task.functions.try_on(examples[0].value)
-    task.template("teacher", "demonstrate")
-    if config.dialogue.max_revisions:
-        task.template("critic", "critique")
     check_writable(config.store_url)
     if config.storage_uri is not None:
         check_storage(config.storage_uri)
@@ -109,10 +106,11 @@ def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES
     """
     task = load_task(config.task)
     asked = {seat: settings for seat, settings in seats(config.cast, roles).items() if settings.asked}
-    for role, _ in asked:
-        if role != "teacher":
-            style = config.verdict.style
-            task.template(role, style if style == "cloze" else PURPOSES[style])
+    for role, place in asked:
+        style = config.verdict.style
+        task.template(role, "demonstrate" if role == "teacher" else style if style == "cloze" else PURPOSES[style])
+        if (role, place) == ("critic", 0) and config.dialogue.max_revisions:
+            task.template(role, "critique")
     found = [_check_seat(config, *seat, settings) for seat, settings in asked.items()]
     return bool(found) and all(found)
 

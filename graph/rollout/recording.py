@@ -14,7 +14,7 @@ from ...agents.verdicts.cloze import text_score
 from ...agents.verdicts.verdict import Ballot as ReadBallot
 from ...agents.verdicts.verdict import Verdict as Comparison
 from ...core.ids import content_hash, derive_id
-from ...core.records import Agent, Example, GenerationRequest, PreferenceSource, Stage, TurnKind
+from ...core.records import Agent, Example, GenerationRequest, Input, PreferenceSource, Stage, TurnKind
 from ...store import BallotRow, CritiqueRow, Dialogue, Store, Turn, VerdictRow
 from ..context.run_context import RunContext
 from .preferences import preference_from
@@ -61,7 +61,7 @@ async def student_turn(
     request: GenerationRequest,
     template: PromptTemplate,
     *,
-    source: str,
+    source: Input,
     parent: str | None = None,
     said: Mapping[str, Turn] | None = None,
 ) -> Turn:

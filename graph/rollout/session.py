@@ -55,7 +55,7 @@ class DialogueSession:
             kind,
             request,
             template,
-            source=self.example.text,
+            source=self.example.value,
             parent=parent,
             said=self.turns,
         )

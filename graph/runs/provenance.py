@@ -38,7 +38,7 @@ def run_record(
         config: The configuration as resolved; the store's password is left out.
         task: The task, for its name and hash.
         simulated: Whether every large model is the simulated cast.
-        plugs: Its Python objects, as `Plugs.records` gives them.
+        plugs: Its Python objects, as `Plugs.records` gives them; the task's functions are added.
         home: The folder of the run's files.
         arguments: The command line as it was typed.
         kind: What the run does.
@@ -61,7 +61,7 @@ def run_record(
         packages={"openmic": __version__} | {name: version(name) for name in PACKAGES},
         home=str(home),
         kind=kind,
-        plugs=plugs,
+        plugs=plugs | {f"task.{key}": record for key, record in task.functions.records.items()},
         source_run_id=source,
     )
 

@@ -71,7 +71,8 @@ def resume_run(
 
 def record_run(store: Store, run: Run, task: Task, examples: Sequence[Example]) -> None:
     """Record a campaign that begins now, with its prompts and inputs."""
-    store.add_new(*template_rows(task), *(ExampleRow(id=example.id, text=example.text) for example in examples))
+    inputs = (ExampleRow(id=example.id, text=example.text, fields=dict(example.fields)) for example in examples)
+    store.add_new(*template_rows(task), *inputs)
     store.add(
         run,
         *(

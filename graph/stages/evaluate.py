@@ -66,7 +66,7 @@ async def judge_one(context: RunContext, evaluation_id: str, version: int, examp
             TurnKind.DRAFT,
             request,
             context.student.template("draft"),
-            source=example.text,
+            source=example.value,
         )
         comparison = await context.judge.compare(example.value, output.content, reference.content)
     except ITEM_ERRORS as error:

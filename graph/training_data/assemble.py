@@ -47,12 +47,11 @@ class TrainingData:
 
 def demonstration_examples(context: RunContext, turns: Sequence[Turn]) -> list[SourcedExample]:
     """Each turn as a text to imitate."""
-    inputs = _inputs_of(context, turns)
+    prompts = {key: context.student.prompt(row.value) for key, row in _inputs_of(context, turns).items()}
     return [
-        SourcedExample(TrainingExample(turn.id, context.student.prompt(inputs[turn.dialogue_id].text), (turn.content,)),
-               turn_id=turn.id)
+        SourcedExample(TrainingExample(turn.id, prompts[turn.dialogue_id], (turn.content,)), turn_id=turn.id)
         for turn in turns
-    ]  # fmt: skip
+    ]
 
 
 def feedback_examples(context: RunContext, objective: str, material: TrainingData) -> list[PhaseData]:
@@ -152,7 +151,7 @@ def _examples(
         return demonstration_examples(context, demonstrations)
     chains = rankings(preferences)
     texts = _texts(context, [turn for chain in chains for turn in chain.turns])
-    inputs = {row.id: row.text for row in context.store.select(ExampleRow, id=[p.example_id for p in preferences])}
+    inputs = {row.id: row.value for row in context.store.select(ExampleRow, id=[p.example_id for p in preferences])}
     targets = _targets(context, demonstrations) if objective.uses_target else {}
     lessons = []
     for chain in chains:

@@ -12,7 +12,7 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKeyConstraint, Index, Uniqu
 from sqlmodel import Field
 from sqlmodel.sql.sqltypes import AutoString
 
-from ...core.records import Agent, Outcome, PreferenceSource, Role, Split, Stage, TurnKind, VerdictMethod
+from ...core.records import Agent, Input, Outcome, PreferenceSource, Role, Split, Stage, TurnKind, VerdictMethod
 from ..schema import TableModel, index_where_set, member_of, now
 
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
@@ -66,6 +66,11 @@ class ExampleRow(TableModel, table=True):
     """What people read of it."""
     fields: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """The input's fields by their names, where it has several; empty where it is one text."""
+
+    @property
+    def value(self) -> Input:
+        """The input as prompts and scorers get it."""
+        return self.fields or self.text
 
 
 class RunExample(TableModel, table=True):

@@ -143,7 +143,7 @@ class Bench:
         self.store, self.config, self.examples, self.url = store, config, examples, url
         self.objects: dict[str, Any] = {}
         """Python objects that the run is given, by their configuration key."""
-        self.task = load_task("humor")
+        self.task = load_task(config.task)
         self.run_row = run_row(config, home)
         store.add(self.run_row)
         store.add_new(
@@ -153,7 +153,7 @@ class Bench:
                 )
                 for t in self.task.templates()
             ),
-            *(ExampleRow(id=e.id, text=e.text) for e in examples),
+            *(ExampleRow(id=e.id, text=e.text, fields=dict(e.fields)) for e in examples),
         )
         store.add(
             *(RunExample(run_id="RUN1", example_id=e.id, position=i, split=e.split) for i, e in enumerate(examples))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from openmic.agents.tasks.task import load_task
+from openmic.agents.tasks.task import Task, load_task
 from openmic.core.config import RunConfig
 from openmic.graph.runs.provenance import run_record
 
+from ...agents.tasks import task_functions
 from ..conftest import config_of
 
 ADDRESS = "postgresql://me:s3cret@host/db"
@@ -35,6 +36,15 @@ def test_a_run_is_recorded_without_the_password_of_its_store(tmp_path: Path) -> 
             arguments=[],
         ).config_hash
     )
+
+
+def test_a_run_is_recorded_with_the_functions_of_its_task(tmp_path: Path) -> None:
+    task = Task.from_file("humor", clean=task_functions.tidy)
+    row = run_record("RUN1", config_of(), task, simulated=True, plugs={"cast.critic": {}}, home=tmp_path, arguments=[])
+    assert sorted(row.plugs) == ["cast.critic", "task.cleaning.functions.0"]
+    tidy = row.plugs["task.cleaning.functions.0"]
+    assert (tidy["use"], tidy["importable"]) == (f"{task_functions.__name__}:tidy", True)
+    assert tidy["source_hash"]
 
 
 @pytest.fixture
