@@ -1,1 +1,1 @@
-"""Teacher, critic, judge and student as agents: their prompts, their client, and the simulated cast."""
+"""Teacher, critic, judge and student as agents: their prompts, and their client."""

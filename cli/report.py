@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..core.text import printable
+from ..evaluation.summary import score_columns, shown_score
 from .options import store_flag
 
 FILE_WIDTH = 120
@@ -33,9 +35,8 @@ def print_report(status: dict[str, Any]) -> None:
     )
     if status["cast"] == "simulated":
         console.print(
-            "[dim]rubric: share of outputs that meet the simulated judge's rubric; length: words of the output over "
-            "words of the input.\nThese figures are of the simulated cast: they show that the loop works, not how "
-            "good anything is.[/]"
+            "[dim]length: words of the output over words of the input.\nThese figures are of the simulated cast: they "
+            "show that the loop works, not how good anything is.[/]"
         )
 
 
@@ -47,13 +48,16 @@ def _print_versions(console: Console, status: dict[str, Any]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("version", "stage"):
         table.add_column(heading)
-    for heading in ("win", "tie", "loss", "win-tie rate", _interval(status), "rubric", "length", "distinct-2"):
-        table.add_column(heading, justify="right")
+    scorers = score_columns(judged)
+    for heading in ("win", "tie", "loss", "win-tie rate", _interval(status), *scorers, "length", "distinct-2"):
+        table.add_column(escape(printable(heading)), justify="right")
     table.add_column("")
     for version in status["versions"]:
-        table.add_row(*_row(version))
+        table.add_row(*_row(version, scorers))
     console.print(table)
     for version in status["versions"]:
+        for name, number in version.get("unscored", {}).items():
+            console.print(f"v{version['version']} has {number} outputs that scorer {escape(printable(name))} failed on")
         if version["status"] == "rolled_back" and version["reason"]:
             console.print(f"v{version['version']} was rolled back: {escape(version['reason'])}")
         if any(lag != "0" for lag in version["staleness"]):
@@ -92,13 +96,12 @@ def _interval(status: dict[str, Any]) -> str:
     return f"{status['confidence'] * 100:g}% interval"
 
 
-def _row(version: dict[str, Any]) -> list[str]:
+def _row(version: dict[str, Any], scorers: dict[str, bool]) -> list[str]:
     name = [f"v{version['version']}", version["stage"]]
     state = "" if version["promoted"] else version["status"].replace("_", " ")
     if "n" not in version:
-        return [*name, *["-"] * 8, state]
+        return [*name, *["-"] * (7 + len(scorers)), state]
     low, high = version["ci"]
-    rubric = version["rubric_rate"]
     return [
         *name,
         str(version["win"]),
@@ -106,7 +109,7 @@ def _row(version: dict[str, Any]) -> list[str]:
         str(version["loss"]),
         f"{version['win_tie_rate']:.1%}",
         f"{low:.1%} to {high:.1%}",
-        f"{rubric:.1%}" if rubric is not None else "-",
+        *(shown_score(version["scores"].get(scorer), share=share) for scorer, share in scorers.items()),
         f"{version['length_ratio']:.2f}",
         f"{version['distinct_2']:.2f}",
         state,

@@ -270,12 +270,24 @@ class EvaluationSettings(Section):
     """Dev inputs the promotion gate looks at. None: all."""
     sampling: StudentSampling = StudentSampling(temperature=0.7, top_p=0.9, max_tokens=48)
     """How the student answers when it is evaluated."""
+    scorers: tuple[Plug, ...] = ()
+    """What scores each output besides: names that ship, such as length, faithfulness or reward_model, or
+    module:attribute of functions of one's own. Each is a column of every report."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
     bootstrap_samples: int = Field(default=2000, ge=100)
     rollback_margin: float = Field(default=0.05, ge=0, le=1)
     """A new adapter is rolled back when even the high end of its gain's interval on dev inputs is below minus this."""
     diversity_floor: float = Field(default=0.7, ge=0, le=1)
     """A new adapter is rolled back when its distinct-2 on dev inputs is below this share of the promoted one's."""
+
+    @field_validator("scorers")
+    @classmethod
+    def _each_scorer_has_a_name_of_its_own(cls, scorers: tuple[Plug, ...]) -> tuple[Plug, ...]:
+        labels = [scorer.label for scorer in scorers]
+        twice = [label for label in labels if labels.count(label) > 1]
+        if twice:
+            raise ValueError(f"two scorers are called {twice[0]!r}; give one of them another name")
+        return scorers
 
 
 class RunConfig(Section):

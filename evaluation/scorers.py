@@ -80,8 +80,13 @@ class NamedScorer:
             await call_plug(close, about=f"scorer {self.name}")
 
 
-def as_scorer(scorer: Any, name: str | None = None) -> NamedScorer:
+def as_scorer(scorer: Any, name: str | None = None, *, where: str | None = None) -> NamedScorer:
     """A scorer under its name: the given one, its own `name`, or what its function or class is called.
+
+    Args:
+        scorer: The function or object.
+        name: What to call it.
+        where: The configuration's key that it was set by, for errors.
 
     Raises:
         ConfigError: it is none.
@@ -89,7 +94,7 @@ def as_scorer(scorer: Any, name: str | None = None) -> NamedScorer:
     if isinstance(scorer, NamedScorer):
         return scorer if name in {None, scorer.name} else NamedScorer(scorer._scorer, name or scorer.name)
     named = name or getattr(scorer, "name", None) or getattr(scorer, "__name__", type(scorer).__name__)
-    what = f"scorer {named}: {_brief(scorer)}"
+    what = f"{where or f'scorer {named}'}: {_brief(scorer)}"
     if inspect.isclass(scorer):
         raise ConfigError(f"{what} is a class; give an object of it")
     if not callable(scorer):
@@ -113,7 +118,7 @@ def load_scorer(plug: Plug, *, where: str) -> NamedScorer:
     Raises:
         ConfigError: it cannot be imported or made, or is no scorer.
     """
-    return as_scorer(load_plug(plug, where=where, shipped=SHIPPED_SCORERS), plug.label)
+    return as_scorer(load_plug(plug, where=where, shipped=SHIPPED_SCORERS), plug.label, where=where)
 
 
 async def best_of(scorer: Any, source: Input, outputs: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 """One adapter version against the teacher on held-out inputs, and the gain from one version to another."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..core.config import EvaluationSettings
@@ -21,8 +21,8 @@ class JudgedOutput:
     """Whether both orders of the comparison agreed."""
     length_ratio: float
     """Words of the output over words of the input."""
-    meets_rubric: bool | None
-    """Whether it meets the simulated judge's rubric; None with a real judge."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """What each scorer gave the output, by name; one that failed on it is missing."""
 
     @property
     def credit(self) -> float:
@@ -42,9 +42,14 @@ class VersionSummary:
     ci: tuple[float, float]
     consistency: float
     """Share of comparisons in which both orders agreed; the others count as ties."""
-    rubric_rate: float | None
     length_ratio: float
     distinct_2: float
+    scores: dict[str, float]
+    """The mean of each scorer over the outputs that it scored, by name, in the configuration's order."""
+    shares: list[str]
+    """The scorers that gave nothing but 0 and 1, so that their mean is the share of ones."""
+    unscored: dict[str, int]
+    """On how many outputs each scorer failed, where it did."""
 
     def as_json(self) -> dict[str, Any]:
         """The fields, the interval as a list."""
@@ -55,17 +60,42 @@ def summarize(outputs: Sequence[JudgedOutput], settings: EvaluationSettings, see
     """Counts, rates and the win-tie rate's bootstrap interval over inputs. Needs at least one output."""
     rate = bootstrap_mean([output.credit for output in outputs], **_bootstrap(settings, seed))
     tally = {outcome: sum(output.outcome == outcome for output in outputs) for outcome in ("win", "tie", "loss")}
-    rubric = [output.meets_rubric for output in outputs if output.meets_rubric is not None]
+    given = {
+        scorer.label: [output.scores[scorer.label] for output in outputs if scorer.label in output.scores]
+        for scorer in settings.scorers
+    }
     return VersionSummary(
         n=len(outputs),
         **tally,
         win_tie_rate=rate.value,
         ci=(rate.low, rate.high),
         consistency=sum(output.consistent for output in outputs) / len(outputs),
-        rubric_rate=sum(rubric) / len(rubric) if rubric else None,
         length_ratio=sum(output.length_ratio for output in outputs) / len(outputs),
         distinct_2=distinct_n([output.text for output in outputs]),
+        scores={name: sum(values) / len(values) for name, values in given.items() if values},
+        shares=[name for name, values in given.items() if values and set(values) <= {0.0, 1.0}],
+        unscored={name: len(outputs) - len(values) for name, values in given.items() if len(values) < len(outputs)},
     )
+
+
+def score_columns(summaries: Iterable[Mapping[str, Any]]) -> dict[str, bool]:
+    """The scorers of a table of versions in their order, each with whether its means are shares in all of them.
+
+    Args:
+        summaries: `VersionSummary.as_json` of each version; empty ones are passed over.
+    """
+    columns: dict[str, bool] = {}
+    for summary in summaries:
+        for name in summary.get("scores", {}):
+            columns[name] = columns.get(name, True) and name in summary["shares"]
+    return columns
+
+
+def shown_score(mean: float | None, *, share: bool) -> str:
+    """A scorer's mean as people read it: a share in per cent, else three digits; "-" where there is none."""
+    if mean is None:
+        return "-"
+    return f"{mean:.1%}" if share else f"{mean:.3g}"
 
 
 def gain(

@@ -126,7 +126,7 @@ def judged_outputs(store: Store, evaluation_id: str) -> list[JudgedOutput]:
             outcome=item.outcome,
             consistent=verdicts[item.verdict_id].consistent,
             length_ratio=item.length_ratio,
-            meets_rubric=item.meets_rubric,
+            scores=item.scores,
         )
         for item in items
     ]

@@ -29,6 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 ROOMS = [room for room in MAY_IMPORT if (ROOT / room / "__init__.py").exists()]
 BY_NAME = ROOT / "graph" / "studio.py"
 """LangGraph's own tools load this file by its path, so it alone imports openmic by its name."""
+KNOW_THE_SIMULATOR = {"graph/context/models.py", "cli/simulate.py"}
+"""The one place that starts the embedded cast, and the command that serves it.."""
 LONGEST = 500
 """Lines of a file."""
 MOST_FILES = 20
@@ -151,6 +153,16 @@ def test_the_types_of_all_python_are_checked() -> None:
     folders = {Path(name).parts[0] for name in checked}
     assert {path.relative_to(ROOT).parts[0] for path in AROUND} <= folders
     assert "src" in folders
+
+
+def test_production_knows_the_simulator_in_one_place_beside_the_command_that_serves_it() -> None:
+    knowing = {
+        name_of(path)
+        for path in ALL_FILES
+        if path.relative_to(ROOT).parts[0] != "simulator"
+        and any(room_of(name) == "simulator" for _, name in imported(path))
+    }
+    assert knowing == KNOW_THE_SIMULATOR
 
 
 def test_the_file_that_is_loaded_by_path_imports_nothing_but_its_own_room() -> None:

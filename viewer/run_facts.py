@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.records import Split
+from ..evaluation.summary import score_columns
 from ..store import Adapter, DialogueLine, Evaluation, Run, Store, Training, TrainingMetric, overview
 from ..store.spending import spending
 from .charts import Chart, Rate, line_chart, rate_chart
@@ -34,6 +35,8 @@ class Versions:
 
     rows: list[Version]
     chart: Chart | None
+    scorers: dict[str, bool]
+    """Those that scored the outputs, each with whether its means are shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ def adapters_of(store: Store, run: Run) -> Versions:
         if "win_tie_rate" in row.tested
     ]
     title = "Win-tie rate against the teacher on test inputs, by adapter"
-    return Versions(rows, rate_chart(rates, title, "adapter") if rates else None)
+    chart = rate_chart(rates, title, "adapter") if rates else None
+    return Versions(rows, chart, score_columns(row.tested for row in rows))
 
 
 def learning_of(store: Store, run: Run) -> Learning:

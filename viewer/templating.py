@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..evaluation.summary import shown_score
 from .texts import LONG, brief, plain, shown
 
 NONE = "\N{EN DASH}"
@@ -34,6 +35,7 @@ def environment() -> Environment:
         "number": number,
         "percent": percent,
         "plain": plain,
+        "score": score,
         "shown": shown,
         "since": since,
         "words": words,
@@ -79,6 +81,11 @@ def number(value: float) -> str:
 def percent(value: float | None) -> str:
     """A share in per cent."""
     return NONE if value is None else f"{value:.1%}"
+
+
+def score(mean: float | None, share: bool) -> str:
+    """A scorer's mean, in per cent where it is a share."""
+    return NONE if mean is None else shown_score(mean, share=share)
 
 
 def words(name: object) -> str:

@@ -12,7 +12,7 @@ from ...agents.verdicts.jury import Jury
 from ...agents.verdicts.pairwise import PURPOSES
 from ...core.concurrency import run_to_end
 from ...core.config import RunConfig
-from ...core.errors import ConfigError, PlugError, StoreError
+from ...core.errors import ConfigError, OpenmicError, PlugError, StoreError
 from ...core.inputs import read_inputs
 from ...core.records import Example, LLMReply, LLMRequest, Role
 from ...store import check_writable
@@ -23,6 +23,7 @@ from ...training.student.student import StudentInfo, inspect_student
 from ..context.cast import Casting
 from ..context.models import simulated_models
 from ..context.plugs import Plugs
+from ..context.scoring import scorer_key, scorers_of
 from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
 
 
@@ -77,7 +78,7 @@ def check_objective(config: RunConfig, plugs: Plugs) -> None:
 
 
 def try_plugs(config: RunConfig, task: Task, example: Example, plugs: Plugs) -> None:
-    """Import every Python object that plays a role, and try those that compare on one input and two texts.
+    """Import every Python object that plays a role or scores, and try those that can be tried on one input.
 
     Raises:
         ConfigError: one cannot be had, failed, or answered what it may not.
@@ -92,6 +93,11 @@ def try_plugs(config: RunConfig, task: Task, example: Example, plugs: Plugs) -> 
             run_to_end(partial(jury.compare, example.value, *texts))
         except PlugError as error:
             raise ConfigError(f"cast.{role}, tried on the first input: {error}") from error
+    for place, scorer in enumerate(scorers_of(config.evaluation, plugs)):
+        try:
+            run_to_end(partial(scorer.check, example.value))
+        except OpenmicError as error:
+            raise ConfigError(f"{scorer_key(place)}, tried on the first input: {error}") from error
 
 
 def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES) -> bool:

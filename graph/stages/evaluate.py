@@ -8,11 +8,11 @@ from ...core.ids import derive_id, derive_seed
 from ...core.records import Example, Split, Stage, TurnKind
 from ...evaluation.summary import JudgedOutput, summarize
 from ...evaluation.text_metrics import length_ratio
-from ...simulator import rubric_for
 from ...store import Evaluation, EvaluationItem, Turn
 from ...store.schema import now
 from ..context.progress import live_note
 from ..context.run_context import RunContext
+from ..context.scoring import Scoring, open_scoring
 from ..report import judged_outputs
 from ..rollout.recording import open_dialogue, record_verdict, request_id, student_turn
 from ..rollout.settle import finish_dialogue
@@ -33,14 +33,17 @@ async def evaluate(context: RunContext, version: int, split: Split) -> list[Judg
     await context.pool.load_adapter(context.adapter(version))
     inputs = {example.id for example in context.evaluation_inputs(split)}
     wanted = [(example, turns[0]) for example, turns in demonstrations(context, split) if example.id in inputs]
-    with context.progress.bar(f"evaluate v{version} ({split})", len(wanted), "inputs") as bar:
+    async with open_scoring(context.config.evaluation, context.plugs) as scoring:
+        with context.progress.bar(f"evaluate v{version} ({split})", len(wanted), "inputs") as bar:
 
-        async def one(item: tuple[Example, Turn]) -> None:
-            await judge_one(context, evaluation_id, version, *item)
-            bar.advance()
+            async def one(item: tuple[Example, Turn]) -> None:
+                await judge_one(context, evaluation_id, version, scoring, *item)
+                bar.advance()
 
-        async with live_note(bar, context.pool.stats):
-            await bounded(one, wanted, context.config.dialogue.concurrency)
+            async with live_note(bar, context.pool.stats):
+                await bounded(one, wanted, context.config.dialogue.concurrency)
+    for failure in scoring.failures:
+        context.progress.print(f"evaluate v{version} ({split}): {failure}")
     outputs = judged_outputs(context.store, evaluation_id)
     if not outputs:
         raise EndpointError(f"no output of adapter version {version} could be judged; see `openmic transcripts list`")
@@ -49,8 +52,10 @@ async def evaluate(context: RunContext, version: int, split: Split) -> list[Judg
     return outputs
 
 
-async def judge_one(context: RunContext, evaluation_id: str, version: int, example: Example, reference: Turn) -> None:
-    """One held-out input: an answer, a verdict from both orders, an item of the evaluation."""
+async def judge_one(
+    context: RunContext, evaluation_id: str, version: int, scoring: Scoring, example: Example, reference: Turn
+) -> None:
+    """One held-out input: an answer, a verdict from both orders, its scores, an item of the evaluation."""
     # The split of an input never changes, so its version alone tells apart an input's evaluation dialogues.
     dialogue = open_dialogue(context, Stage.EVALUATE, version, example)
     if dialogue.status == "finished":
@@ -73,8 +78,6 @@ async def judge_one(context: RunContext, evaluation_id: str, version: int, examp
         finish_dialogue(context.store, dialogue, error=error)
         return
     verdict, _ = record_verdict(context.store, dialogue, 1, comparison, output, reference)
-    rubric = rubric_for(context.task.name, "sim-judge") if context.run.cast["simulated"] else None
-    meets = None if rubric is None else rubric.assess(example.text, output.content).meets
     context.store.add_new(
         EvaluationItem(
             evaluation_id=evaluation_id,
@@ -83,7 +86,7 @@ async def judge_one(context: RunContext, evaluation_id: str, version: int, examp
             reference_turn_id=reference.id,
             verdict_id=verdict.id,
             outcome=verdict.outcome,
-            meets_rubric=meets,
+            scores=await scoring.score(example.value, output.content),
             length_ratio=length_ratio(output.content, example.text),
         )
     )

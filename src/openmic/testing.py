@@ -4,5 +4,6 @@ Each is a function that raises an `AssertionError` with what went wrong, or one 
 """
 
 from .agents.tasks.conformance import check_task
+from .evaluation.conformance import check_scorer
 
-__all__ = ["check_task"]
+__all__ = ["check_scorer", "check_task"]

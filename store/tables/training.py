@@ -130,9 +130,7 @@ class EvaluationItem(TableModel, table=True):
     verdict_id: str = Field(foreign_key="verdict.id", index=True)
     outcome: Outcome = Field(sa_type=AutoString)
     """How the output fared against the reference."""
-    meets_rubric: bool | None = None
-    """None where the rubric is not known, as with real judges."""
     scores: dict[str, float] = Field(default_factory=dict, sa_type=JSON)
-    """Of the output, by the name of the scorer."""
+    """Of the output, by the name of the scorer; one that failed on it is missing."""
     length_ratio: float = Field(ge=0)
     """Length of the output over that of the input."""

@@ -27,9 +27,11 @@ JUDGED: dict[str, Any] = {
     "loss": 26,
     "win_tie_rate": 0.35,
     "ci": [0.2, 0.5],
-    "rubric_rate": None,
     "length_ratio": 1.1,
     "distinct_2": 0.8,
+    "scores": {},
+    "shares": [],
+    "unscored": {},
 }
 EMPTY_FUNNEL: dict[str, Any] = {
     "drafts": {"made": 0, "rejected": {}, "duplicates": 0, "valid": 0},
@@ -66,8 +68,20 @@ def test_a_version_that_was_not_evaluated_has_dashes(capsys: pytest.CaptureFixtu
     lines = printed(capsys, versions=[version(0, "no adapter"), version(1, "imitation", **JUDGED)])
     [without] = [line for line in lines if line.startswith("v0")]
     [judged] = [line for line in lines if line.startswith("v1")]
-    assert without.split() == ["v0", "no", "adapter", *"--------"]
-    assert judged.split() == ["v1", "imitation", "4", "10", "26", "35.0%", "20.0%", "to", "50.0%", "-", "1.10", "0.80"]
+    assert without.split() == ["v0", "no", "adapter", *"-------"]
+    assert judged.split() == ["v1", "imitation", "4", "10", "26", "35.0%", "20.0%", "to", "50.0%", "1.10", "0.80"]
+
+
+def test_each_scorer_is_a_column_and_where_it_failed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    scored = {"scores": {"rubric": 0.672, "[reward]": 1.23456}, "shares": ["rubric"], "unscored": {"[reward]": 3}}
+    lines = printed(
+        capsys, versions=[version(0, "none"), version(1, "imitation", **JUDGED), version(2, "round", **JUDGED | scored)]
+    )
+    [heading] = [line for line in lines if line.startswith("version")]
+    rows = [line.split()[-4:] for line in lines if line[:2] in {"v0", "v1", "v2"} and "failed" not in line]
+    assert heading.split()[-4:] == ["rubric", "[reward]", "length", "distinct-2"]
+    assert rows == [["-"] * 4, ["-", "-", "1.10", "0.80"], ["67.2%", "1.23", "1.10", "0.80"]]
+    assert "v2 has 3 outputs that scorer [reward] failed on" in lines
 
 
 @pytest.mark.parametrize(("confidence", "heading"), [(0.95, "95% interval"), (0.9, "90% "), (0.995, "99.5% interval")])

@@ -169,3 +169,11 @@ def test_an_evaluation_with_beams_has_an_engine_that_searches() -> None:
             RunConfig.model_validate(SMALLEST | evaluation | student)
     assert RunConfig.model_validate(SMALLEST | evaluation).student.engine == "static"
     assert RunConfig.model_validate(SMALLEST).student.engine == "auto"
+
+
+def test_scorers_are_plugs_each_with_a_name_of_its_own() -> None:
+    scorers = ["length", {"use": "mine:reward"}, {"use": "length", "name": "words"}]
+    config = RunConfig.model_validate(SMALLEST | {"evaluation": {"scorers": scorers}})
+    assert [scorer.label for scorer in config.evaluation.scorers] == ["length", "reward", "words"]
+    with pytest.raises(ValidationError, match=r"two scorers are called 'length'; give one of them another name"):
+        RunConfig.model_validate(SMALLEST | {"evaluation": {"scorers": ["length", "mine:length"]}})

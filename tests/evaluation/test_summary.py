@@ -4,18 +4,19 @@ from collections.abc import Iterable
 import pytest
 
 from openmic.core.config import EvaluationSettings
+from openmic.core.plugs import Plug
 from openmic.core.records import Outcome
 from openmic.evaluation.intervals import bootstrap_mean
-from openmic.evaluation.summary import JudgedOutput, gain, summarize
+from openmic.evaluation.summary import JudgedOutput, gain, score_columns, shown_score, summarize
 
 SETTINGS = EvaluationSettings(bootstrap_samples=500)
 OUTCOMES: dict[str, Outcome] = {"w": "win", "t": "tie", "l": "loss"}
 
 
-def judged(outcomes: Iterable[str], start: int = 0, rubric: bool | None = None) -> list[JudgedOutput]:
+def judged(outcomes: Iterable[str], start: int = 0, **scores: float) -> list[JudgedOutput]:
     """One output per letter (w, t or l), the inputs numbered from `start`."""
     return [
-        JudgedOutput(f"input {number}", f"the bus number {number}", OUTCOMES[letter], letter != "t", 1.5, rubric)
+        JudgedOutput(f"input {number}", f"the bus number {number}", OUTCOMES[letter], letter != "t", 1.5, scores)
         for number, letter in enumerate(outcomes, start)
     ]
 
@@ -49,10 +50,32 @@ def test_a_tie_counts_like_a_win_in_the_rate(outcomes: str, rate: float) -> None
     assert (summary.win_tie_rate, summary.ci) == (rate, (rate, rate))
 
 
-def test_the_rubric_rate_is_of_what_was_judged_by_it() -> None:
-    assert summarize(judged("wl"), SETTINGS, 3).rubric_rate is None
-    mixed = judged("w", rubric=True) + judged("wwl", 1, rubric=False) + judged("ll", 4)
-    assert summarize(mixed, SETTINGS, 3).rubric_rate == pytest.approx(0.25)
+def test_scores_are_means_over_the_outputs_that_have_one_in_the_configurations_order() -> None:
+    settings = EvaluationSettings(
+        bootstrap_samples=500,
+        scorers=(Plug(use="mine:reward"), Plug(use="simulated_rubric", name="rubric"), Plug(use="length")),
+    )
+    mixed = judged("w", rubric=1, reward=2.5) + judged("wwl", 1, rubric=0, reward=-1.5) + judged("ll", 4, reward=0)
+    summary = summarize(mixed, settings, 3)
+    assert list(summary.scores.items()) == [("reward", pytest.approx(-2 / 6)), ("rubric", pytest.approx(0.25))]
+    assert summary.shares == ["rubric"]
+    assert summary.unscored == {"rubric": 2, "length": 6}
+
+
+def test_without_scorers_there_are_no_scores() -> None:
+    summary = summarize(judged("wl", forgotten=1), SETTINGS, 3)
+    assert (summary.scores, summary.shares, summary.unscored) == ({}, [], {})
+
+
+def test_a_table_has_a_column_for_every_scorer_and_shares_where_all_versions_have_them() -> None:
+    first = {"scores": {"rubric": 0.0, "graded": 0.0}, "shares": ["rubric", "graded"]}
+    second = {"scores": {"rubric": 0.5, "graded": 0.31, "late": 12345.6}, "shares": ["rubric"]}
+    assert score_columns([{}, first, second]) == {"rubric": True, "graded": False, "late": False}
+    assert [shown_score(value, share=share) for value, share in ((0.5, True), (0.3149, False), (None, True))] == [
+        "50.0%",
+        "0.315",
+        "-",
+    ]
 
 
 def test_distinct_2_is_over_all_outputs() -> None:
@@ -60,12 +83,13 @@ def test_distinct_2_is_over_all_outputs() -> None:
 
 
 def test_a_summary_can_be_written_as_json() -> None:
-    summary = summarize(judged("wtl", rubric=True), SETTINGS, 3)
+    summary = summarize(judged("wtl", rubric=1), SETTINGS, 3)
     written = json.loads(json.dumps(summary.as_json()))
     assert written["ci"] == list(summary.ci)
     assert (written["n"], written["win"], written["tie"], written["loss"]) == (3, 1, 1, 1)
     assert set(written) == {
-        "n", "win", "tie", "loss", "win_tie_rate", "ci", "consistency", "rubric_rate", "length_ratio", "distinct_2"
+        "n", "win", "tie", "loss", "win_tie_rate", "ci", "consistency", "length_ratio", "distinct_2", "scores",
+        "shares", "unscored",
     }  # fmt: skip
 
 

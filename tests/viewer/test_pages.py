@@ -6,7 +6,7 @@ from html import unescape
 import pytest
 from starlette.testclient import TestClient
 
-from openmic.store import Adapter, Annotation, Dialogue, Run, Store
+from openmic.store import Adapter, Annotation, Dialogue, Evaluation, Run, Store
 from openmic.store.tags import tags_of
 from openmic.viewer.texts import LONG
 
@@ -214,3 +214,15 @@ def test_a_dialogue_is_found_by_the_beginning_of_its_id(pages: TestClient, store
     assert store.get(Dialogue, "judged-2-") is None
     assert pages.get("/dialogues/judged-2-0").status_code == 200
     assert "several" in pages.get("/dialogues/judged-2-").text
+
+
+def test_each_scorer_is_a_column_of_the_versions(pages: TestClient, store: Store) -> None:
+    for row in store.select(Evaluation, run_id="RUN1"):
+        scores = {"rubric": 0.672, "<b>reward": -1.23456} if row.adapter_version else {"rubric": 0.5}
+        summary = {**row.summary, "scores": scores, "shares": ["rubric"], "unscored": {}}
+        store.update(Evaluation, row.id, summary=summary)
+    text = pages.get("/runs/RUN1").text
+    assert "<bdi>rubric</bdi>" in text
+    assert "<bdi>&lt;b&gt;reward</bdi>" in text
+    assert '<td class="n">67.2%</td><td class="n">-1.23</td>' in text
+    assert '<td class="n">50.0%</td><td class="n">\N{EN DASH}</td>' in text

@@ -320,7 +320,6 @@ def upgrade() -> None:
         sa.Column("reference_turn_id", sa.String(), nullable=False),
         sa.Column("verdict_id", sa.String(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=False),
-        sa.Column("meets_rubric", sa.Boolean(), nullable=True),
         sa.Column("scores", sa.JSON(), nullable=False),
         sa.Column("length_ratio", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(

@@ -10,9 +10,7 @@ SETTINGS = EvaluationSettings(rollback_margin=0.05, diversity_floor=0.7, bootstr
 
 
 def outputs(outcomes: Sequence[Outcome], texts: list[str] = VARIED) -> list[JudgedOutput]:
-    return [
-        JudgedOutput(f"e{i}", texts[i % len(texts)], outcome, True, 1.0, None) for i, outcome in enumerate(outcomes)
-    ]
+    return [JudgedOutput(f"e{i}", texts[i % len(texts)], outcome, True, 1.0) for i, outcome in enumerate(outcomes)]
 
 
 def test_a_better_adapter_is_promoted_with_the_figures() -> None:
