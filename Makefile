@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights postgresql chromium screenshots hosts run test test-cluster lint format lock clean
+.PHONY: help setup weights postgresql chromium screenshots hosts run test test-fast test-cluster lint format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ screenshots: chromium ## Take the README's pictures of the last run's pages
 PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? cores + 1 : 4)))
 test: weights postgresql chromium ## Run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+
+test-fast: $(STAMP) ## Run the tests that need no Ray, no large weights, no browser and no PostgreSQL
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses $(PROCESSES) --dist worksteal
 
 # The programs of the hosts that the cluster's tests make; tests/cluster/hosts.py says which are lacking.
 hosts: $(STAMP)

@@ -1,6 +1,7 @@
 """What several rooms test with, made once per session: tiny students, as ordinary folders, and a database server."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from . import postgresql, tiny
 HERE = Path(__file__).parent
 LONGEST = (HERE, HERE / "benchmarks")
 """The folders of the tests that carry out whole runs and benchmarks."""
+SLOW_FOLDERS = (HERE / "benchmarks", HERE / "browser")
+SLOW_FIXTURES = {"ray_running", "server", "run", "wheel"}
+"""They start Ray, a database server, a whole run, a build."""
 
 
 def pytest_sessionstart() -> None:
@@ -21,8 +25,29 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first: were it last, one process would work on it while the others have nothing."""
+    """What takes longest begins first: were it last, one process would work on it while the others have nothing.
+
+    What `make test-fast` leaves out is marked as slow here, by what it needs; other tests are where they stand.
+    """
     items.sort(key=lambda item: item.path.parent not in LONGEST)
+    for item in items:
+        if item.path.parent in SLOW_FOLDERS or _needs(item) & (SLOW_FIXTURES | {"postgresql"}):
+            item.add_marker(pytest.mark.slow)
+
+
+def _needs(item: pytest.Item) -> set[str]:
+    """The fixtures of a test, and what its parameters name."""
+    values = item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+    return {*getattr(item, "fixturenames", ()), *(value for value in values if isinstance(value, str))}
+
+
+@pytest.fixture(autouse=True)
+def _ray_is_for_slow_tests(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that is not marked as slow starts no Ray."""
+    yield
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized() and request.node.get_closest_marker("slow") is None:
+        pytest.fail("a test that starts Ray is marked as slow")
 
 
 @pytest.fixture(scope="session")

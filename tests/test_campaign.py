@@ -31,7 +31,7 @@ from openmic.store import (
 from .whole_run import WholeRun, clean_environment, finished_run, journal_of, openmic, resume_command, whole_run
 from .whole_run import write_config as config_for
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="session")

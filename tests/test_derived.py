@@ -14,7 +14,7 @@ from openmic.store import Adapter, Dialogue, LLMCall, Preference, Run, Store, Tr
 
 from .whole_run import WholeRun, openmic, whole_run, write_config
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

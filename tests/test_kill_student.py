@@ -15,7 +15,7 @@ from openmic.store import Dialogue, LLMCall, Store, Turn
 from .processes import JOURNAL
 from .whole_run import PATIENCE_S, ROOT, WholeRun, clean_environment, finished_run, write_config
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 POOL = {"actors": 2, "cpus_per_actor": 0.5, "max_retries": 5}
 
 

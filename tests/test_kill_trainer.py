@@ -18,7 +18,7 @@ from openmic.training.loop.checkpoints import FILE
 
 from .whole_run import PATIENCE_S, WholeRun, clean_environment, whole_run, write_config
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SMALL: dict[str, dict[str, Any]] = {
     "inputs": {"limit": 16},
     "imitation": {"inputs": 4},

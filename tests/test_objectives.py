@@ -22,7 +22,7 @@ from openmic.training.objectives import OBJECTIVES, objective_names
 
 from .whole_run import write_config
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SEQ2SEQ = ("sft", "dpo", "brio-dpo")
 """One objective for each form of what is learned from: texts, pairs, and ranked lists before pairs."""
 

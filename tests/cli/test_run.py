@@ -7,10 +7,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from openmic.core.errors import StoreError
 from openmic.store import Run, Store, Turn
 
 from ..whole_run import clean_environment, openmic, write_config
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_cluster_that_does_not_answer_is_refused_and_nothing_is_written(tmp_path: Path, tiny_causal: Path) -> None:
