@@ -48,12 +48,13 @@ screenshots: chromium ## Take the README's pictures of the last run's pages
 # Whole files go to a process each: some share one run among all their tests. Every process starts a Ray of its own,
 # and computes in one thread: several that wait for each other's would take many times as long. There is one more than
 # there are cores, up to four, as they often wait for what Ray starts.
-PROCESSES ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? cores + 1 : 4)))
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+PROCESSES ?= $(shell echo $$(($(CORES) < 3 ? $(CORES) + 1 : 4)))
 test: weights postgresql chromium ## Run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP) ## Run the tests that need no Ray, no large weights, no browser and no PostgreSQL
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses $(PROCESSES) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses $(shell echo $$(($(CORES) < 4 ? $(CORES) : 4))) --dist worksteal
 
 # The programs of the hosts that the cluster's tests make; tests/cluster/hosts.py says which are lacking.
 hosts: $(STAMP)

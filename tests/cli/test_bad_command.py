@@ -16,6 +16,7 @@ def test_the_configuration_that_these_tests_spoil_is_right(openmic: Openmic, con
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_the_process_itself_ends_so_too(config: Path, tmp_path: Path) -> None:
     done = openmic_process("run", str(config), "--set", "dialogue.candidate=3", cwd=tmp_path)
     refused(lambda *_: Outcome(done.returncode, done.stdout, done.stderr), tmp_path)

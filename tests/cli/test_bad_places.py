@@ -69,6 +69,7 @@ def test_storage_that_cannot_be_used(openmic: Openmic, config: Path, tmp_path: P
         assert said in error
 
 
+@pytest.mark.slow
 def test_a_store_in_a_folder_without_permission(config: Path, tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
     # Nothing is forbidden to root, until it lets go of that power.

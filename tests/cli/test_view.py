@@ -40,6 +40,7 @@ def viewing(address: str, *arguments: str) -> Iterator[str]:
             assert process.wait(PATIENCE_S) == 0
 
 
+@pytest.mark.slow
 def test_it_prints_the_address_of_the_run_and_shows_it(address: str) -> None:
     with viewing(address, "latest") as shown:
         assert shown.startswith("http://127.0.0.1:")
@@ -47,6 +48,7 @@ def test_it_prints_the_address_of_the_run_and_shows_it(address: str) -> None:
         assert "first" in httpx.get(shown, timeout=PATIENCE_S).text
 
 
+@pytest.mark.slow
 def test_elsewhere_it_prints_a_token_without_which_nothing_is_shown(address: str) -> None:
     with viewing(address, "--host", "0.0.0.0") as shown:
         url = httpx.URL(shown).copy_with(host="127.0.0.1")

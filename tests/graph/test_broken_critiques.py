@@ -24,6 +24,7 @@ def endpoint() -> Iterator[ScriptedEndpoint]:
         yield scripted
 
 
+@pytest.mark.slow
 def test_no_dialogue_fails_for_a_broken_critique(prepare: Prepare, endpoint: ScriptedEndpoint) -> None:
     """Every critique comes back broken, asked again or not; comparisons and demonstrations are answered plainly."""
     critiques = [broken_critique(number) for number in range(DIALOGUES)]

@@ -55,6 +55,7 @@ def test_another_process_gives_the_same_reply(serve: Serve, monkeypatch: pytest.
     assert there.json() == ask(serve(seed=3), body)
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(EndpointSetupError, match="request log"), SimulatedCast(log=tmp_path / "no" / "folder" / "log"):
         pass

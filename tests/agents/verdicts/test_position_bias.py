@@ -75,6 +75,7 @@ def rate(wins: list[float]) -> Interval:
     return bootstrap_mean(wins, confidence=0.95, samples=2000, seed=1)
 
 
+@pytest.mark.slow
 def test_both_orders_find_the_true_win_rate_and_one_order_does_not(
     simulated: SimulatedCast, biased: SimulatedCast, task: Task
 ) -> None:

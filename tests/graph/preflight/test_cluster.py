@@ -52,6 +52,7 @@ def test_what_all_nodes_reach_passes(tmp_path: Path) -> None:
     check_shared(ON_SERVER, "s3://bucket/openmic", 3, no_one_looks)
 
 
+@pytest.mark.slow
 def test_a_session_on_this_machine_passes_unless_it_has_no_room_for_an_actor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,7 @@ def not_installed(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(folder)}
 
 
+@pytest.mark.slow
 def test_a_package_that_is_run_from_its_source_is_recorded_as_that(
     not_installed: dict[str, str], tmp_path: Path
 ) -> None:

@@ -105,6 +105,7 @@ def test_an_engine_that_broke_says_so_to_everybody(student: BuildStudent, monkey
             await engine.generate(request())
 
 
+@pytest.mark.slow
 def test_a_program_ends_though_its_engine_was_never_closed(tiny_causal: Path) -> None:
     program = f"""
 import asyncio

@@ -60,6 +60,7 @@ def says_the_same(build: Callable[[], LoadedStudent]) -> None:
         assert [each.token_ids for each in await ask(engine, MIXED)] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", sorted(SEEN_RIGHT))
 def test_every_architecture_that_auto_takes_says_what_it_says_in_static_batches(
     architecture: str, student: BuildStudent

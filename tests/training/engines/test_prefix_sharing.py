@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from openmic.core.records import AdapterRef, Generation, GenerationRequest
 from openmic.core.student_settings import ContinuousSettings
 from openmic.training.adapters.adapters import commit_adapter
@@ -134,6 +136,7 @@ def test_another_adapter_under_a_version_that_was_there_before_starts_anew(
             await engine.unload(1)
 
 
+@pytest.mark.slow
 def test_a_crowd_with_one_prompt_and_hardly_any_room_is_answered(student: BuildStudent) -> None:
     asked = [request(LONG, seed=i, max_tokens=60, id=f"r{i}") for i in range(20)]
     expected = same_as_reference(student, [], asked)

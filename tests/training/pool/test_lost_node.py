@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_a_node_that_is_cut_off_costs_no_answer_holds_up_nothing_and_its_place_is_taken_again(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     done = subprocess.run(
