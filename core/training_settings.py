@@ -1,14 +1,13 @@
 """The configuration's sections on fine-tuning: what is learned, how, and by which processes."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from .section import Section
 
 STALENESS_TOLERANT = frozenset({"sft", "sd"})
-"""Objectives that learn what a text says, whoever wrote it. All others compare likelihoods under the student as it is,
-to which texts that another student wrote say less."""
+"""The objectives that ship and are `staleness_tolerant`, for readers of a run that cannot load its objective."""
 DEFAULT_STALENESS = 1
 """The most for objectives that are not tolerant."""
 
@@ -81,7 +80,10 @@ class TrainingSettings(FineTuneSettings):
 
     objective: str = "dpo"
     """`sft` goes on with the teacher's demonstrations (the paper's control), `sd` learns the preferred texts; `dpo`,
-    `simpo`, `kto` learn from pairs, `brio` from rankings; `brio-dpo` is BRIO on the teacher's pairs, then DPO."""
+    `simpo`, `kto` learn from pairs, `brio` from rankings; `brio-dpo` is BRIO on the teacher's pairs, then DPO.
+    `module:attribute` names one of your own, a subclass of `openmic.Objective` or an instance of it."""
+    objective_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """What an objective of your own is made with. Those that ship take their numbers from the keys above."""
     learning_rate: float = Field(default=2e-4, gt=0)
     train_every: int | None = Field(default=None, ge=1)
     """Train whenever so many new preferences have come together, while dialogues go on. None: once per round."""
@@ -105,11 +107,11 @@ class TrainingSettings(FineTuneSettings):
     lora: LoRASettings = LoRASettings()
 
 
-def staleness_limit(objective: str, max_staleness: int | Literal["auto"] | None) -> int | None:
-    """What `training.max_staleness` comes to for an objective; None for any lag."""
+def staleness_limit(max_staleness: int | Literal["auto"] | None, *, tolerant: bool) -> int | None:
+    """What `training.max_staleness` comes to for an objective that is tolerant of staleness or not; None for any."""
     if max_staleness != "auto":
         return max_staleness
-    return None if objective in STALENESS_TOLERANT else DEFAULT_STALENESS
+    return None if tolerant else DEFAULT_STALENESS
 
 
 class ImitationSettings(FineTuneSettings):

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from ..core.config import PreferenceSettings
 from ..core.records import Agent, Stage, TurnKind
-from ..core.training_settings import staleness_limit
+from ..core.training_settings import STALENESS_TOLERANT, staleness_limit
 from .reading import Reader
 from .tables.training import Adapter, TrainingItem
 from .tables.transcript import Dialogue, Preference, Run, Turn, VerdictRow
@@ -181,7 +181,9 @@ def _comparisons(store: Reader, run: Run, round_number: int | None) -> dict[str,
 
 def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str, dict[str, int]]:
     training = run.config.get("training", {})
-    max_staleness = staleness_limit(training.get("objective", ""), training.get("max_staleness"))
+    own = run.plugs.get("training.objective", {})
+    tolerant = own.get("staleness_tolerant", training.get("objective") in STALENESS_TOLERANT)
+    max_staleness = staleness_limit(training.get("max_staleness"), tolerant=tolerant)
     low, high = PreferenceSettings.model_validate(run.config.get("preferences", {})).length_ratio
     source, ratio = col(Preference.source), col(Preference.length_ratio)
     of_round = [] if round_number is None else [col(Preference.round) == round_number]

@@ -33,6 +33,14 @@ class Plugs:
                 self._records[key] = describe_plug(plug, shipped)
         return self._loaded[key]
 
+    def given(self, key: str) -> Any:
+        """The object that was given in Python for a key; None where none was."""
+        return self._given.get(key)
+
+    def note(self, key: str, **facts: Any) -> None:
+        """Record more of an object that was loaded; ready for JSON."""
+        self._records[key] |= facts
+
     @property
     def records(self) -> dict[str, dict[str, Any]]:
         """What was loaded, by key, ready for JSON: `use`, `kwargs`, `source_hash`, `importable`."""

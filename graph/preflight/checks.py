@@ -18,13 +18,14 @@ from ...core.records import Example, LLMReply, LLMRequest, Role
 from ...store import check_writable
 from ...training.adapters.storage import check_storage
 from ...training.engines.choose import engine_name
-from ...training.objectives import OBJECTIVES, phases
+from ...training.objectives import phases
 from ...training.student.student import StudentInfo, inspect_student
 from ..context.cast import Casting
 from ..context.models import simulated_models
 from ..context.plugs import Plugs
 from ..context.scoring import scorer_key, scorers_of
 from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
+from ..training_data.objective import objective_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,10 @@ def check_objective(config: RunConfig, plugs: Plugs) -> None:
     """Check that there is such an objective, and that it can be trained as configured.
 
     Raises:
-        ConfigError: it is unknown, or does not learn from what `training.train_every` counts.
+        ConfigError: it is unknown, is no objective, or does not learn from what `training.train_every` counts.
     """
     settings = config.training
-    needs = {OBJECTIVES[phase.objective].needs for phase in phases(settings.objective)}
+    needs = {objective_of(plugs, settings, phase.objective).needs for phase in phases(settings.objective)}
     if settings.train_every is not None and needs == {"demonstrations"}:
         raise ConfigError(
             f"training.train_every counts preferences, which {settings.objective!r} does not learn from; leave it out"

@@ -16,7 +16,7 @@ from ...store.schema import now
 from ...store.tables.training import TrainingStage
 from ...training.adapters.adapters import committed_adapter
 from ...training.loop.checkpoints import remove_checkpoint
-from ...training.trainer.actor import TrainingJob, TrainingPhase, TrainingProgress
+from ...training.trainer.actor import TrainingJob, TrainingProgress
 from ..context.run_context import RunContext
 from ..training_data.assemble import (
     PhaseData,
@@ -25,6 +25,7 @@ from ..training_data.assemble import (
     feedback_examples,
     new_data,
 )
+from ..training_data.objective import training_phase
 from ..training_data.staleness import histogram, staleness_of
 from .demonstrate import demonstrations
 
@@ -176,7 +177,7 @@ async def _train(
         student=context.config.student.model,
         device=context.config.student.device,
         phases=tuple(
-            TrainingPhase(phase.objective, tuple(lesson.example for lesson in phase.lessons)) for phase in lessons
+            training_phase(context, phase.objective, [each.example for each in phase.lessons]) for phase in lessons
         ),
         settings=settings,
         lora=context.config.training.lora,

@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 
-from ...core.training_settings import staleness_limit
 from ..context.run_context import RunContext
 from ..training_data.assemble import new_preferences
+from ..training_data.objective import max_staleness
 from ..training_data.staleness import lag, promoted_versions
 from .admission import Admission
 from .promotion import improve
@@ -28,7 +28,7 @@ class PeriodicTraining:
         self._context, self._round = context, round_number
         settings = context.config.training
         self._every = settings.train_every
-        most = None if self._every is None else staleness_limit(settings.objective, settings.max_staleness)
+        most = None if self._every is None else max_staleness(context.plugs, settings)
         self._admission = Admission(self._every or 1, most)
         self._improving: asyncio.Task[None] | None = None
         self._passed_over: Set[str] = frozenset()

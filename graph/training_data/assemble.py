@@ -11,10 +11,10 @@ from sqlmodel import col
 
 from ...core.config import RunConfig
 from ...core.records import Split, Stage, TrainingExample, TurnKind
-from ...core.training_settings import staleness_limit
 from ...store import Dialogue, ExampleRow, Preference, TrainingItem, Turn
-from ...training.objectives import OBJECTIVES, Objective, phases
+from ...training.objectives import Objective, phases
 from ..context.run_context import RunContext
+from .objective import max_staleness, objective_of
 from .rankings import rankings
 from .staleness import staleness_of
 
@@ -59,7 +59,8 @@ def feedback_examples(context: RunContext, objective: str, material: TrainingDat
     found = []
     for phase in phases(objective):
         preferences = [p for p in material.preferences if phase.sources is None or p.source in phase.sources]
-        lessons = _examples(context, OBJECTIVES[phase.objective], material.demonstrations, preferences)
+        learned = objective_of(context.plugs, context.config.training, phase.objective)
+        lessons = _examples(context, learned, material.demonstrations, preferences)
         if lessons:
             found.append(PhaseData(phase.objective, tuple(lessons)))
     return found
@@ -94,11 +95,8 @@ def new_preferences(context: RunContext, source_run: str, promoted_version: int)
         .order_by(col(Preference.created_at), col(Preference.id))
     )
     rows = [row for (row,) in context.store.rows(statement)]
-    settings = context.config.training
-    most, stalenesses = (
-        staleness_limit(settings.objective, settings.max_staleness),
-        staleness_of(context.store, context.campaign, rows, promoted_version),
-    )
+    most = max_staleness(context.plugs, context.config.training)
+    stalenesses = staleness_of(context.store, context.campaign, rows, promoted_version)
     return [(row, stalenesses.get(row.id)) for row in rows if most is None or stalenesses.get(row.id, 0) <= most]
 
 

@@ -14,7 +14,7 @@ import torch
 
 from ...core.config import FineTuneSettings
 from ...core.records import TrainingExample, TrainingMetrics
-from ..objectives import OBJECTIVES
+from ..objectives import Objective, load_objective
 from ..student.student import LoadedStudent
 from .batches import LogprobScorer, mean_length
 from .checkpoints import Snapshot
@@ -32,7 +32,8 @@ def fine_tune(
     model: Any,
     examples: Sequence[TrainingExample],
     *,
-    objective: str,
+    objective: str | Objective,
+    name: str | None = None,
     settings: FineTuneSettings,
     seed: int,
     resume_from: Snapshot | None = None,
@@ -46,7 +47,8 @@ def fine_tune(
         student: What the model was made from: its tokenizer, kind and device.
         model: A PEFT model whose adapter is trainable. As it stands it is the reference of an objective that has one.
         examples: What to learn from; how many completions each must have the objective's `needs` say.
-        objective: A name in `OBJECTIVES`.
+        objective: A name in `OBJECTIVES`, `module:attribute`, or the objective itself.
+        name: What it is called in progress and errors. Default: the name that was given, or the class's.
         settings: Epochs, learning rate, batch size and the objective's own numbers.
         seed: Fixes the order of the examples, which of them are held out, and dropout.
         resume_from: What `on_snapshot` was given in a call with the same arguments, and the same model but for its
@@ -63,7 +65,8 @@ def fine_tune(
     """
     torch.manual_seed(seed + group.index)
     preparing = time.monotonic()
-    loss_of = OBJECTIVES[objective]
+    loss_of = load_objective(objective) if isinstance(objective, str) else objective
+    name = name or (objective if isinstance(objective, str) else type(objective).__qualname__)
     precision = Precision(resolve_precision(settings.precision, student.device), model, student.device)
     items = encode_examples(student, examples, loss_of, settings)
     parts = hold_out(items, settings.holdout_ratio, seed)
@@ -93,7 +96,7 @@ def fine_tune(
         loop = TrainLoop(
             scorer,
             loss_of,
-            objective,
+            name,
             settings,
             seed=seed,
             group=group,

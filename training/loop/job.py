@@ -1,11 +1,13 @@
 """What the trainer is asked to do and what it tells meanwhile: plain records, free of torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...core.config import FineTuneSettings, LoRASettings
 from ...core.errors import TrainingError
 from ...core.ids import content_hash
+from ...core.plugs import describe_object
 from ...core.records import AdapterRef, TrainingExample
 
 
@@ -13,8 +15,12 @@ class TrainingPhase(NamedTuple):
     """One part of a training."""
 
     objective: str
-    """A name in `training.objectives.OBJECTIVES`."""
+    """A name in `training.objectives.OBJECTIVES`, or `module:attribute`; what it is called in reports."""
     examples: tuple[TrainingExample, ...]
+    kwargs: Mapping[str, Any] | None = None
+    """What an objective behind `module:attribute` is made with."""
+    given: Any = None
+    """The objective itself where it was given in Python: it need not be importable, since Ray pickles it by value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class TrainingJob:
             {
                 "student": self.student,
                 "device": self.device,
-                "phases": [[phase.objective, [_contents(one) for one in phase.examples]] for phase in self.phases],
+                "phases": [_phase_contents(phase) for phase in self.phases],
                 "settings": self.settings.model_dump(mode="json"),
                 "lora": self.lora.model_dump(mode="json"),
                 "seed": self.seed,
@@ -72,6 +78,11 @@ class TrainingProgress:
 
 class PeerLostError(TrainingError):
     """One of several processes that train together is gone. The training can go on from its last checkpoint."""
+
+
+def _phase_contents(phase: TrainingPhase) -> list[object]:
+    source = None if phase.given is None else describe_object(phase.given)["source_hash"]
+    return [phase.objective, dict(phase.kwargs or {}), source, [_contents(one) for one in phase.examples]]
 
 
 def _contents(example: TrainingExample) -> list[object]:

@@ -1,6 +1,14 @@
-"""The losses a student can be trained with. A new one is a file here and a line in `OBJECTIVES`."""
+"""The losses a student can be trained with. A new one that ships is a file here and a line in `OBJECTIVES`.
+
+One of the user's own is a subclass of `Objective`, named as `module:attribute` or given in Python.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, get_args
 
 from ...core.errors import ConfigError
+from ...core.plugs import Plug, load_plug
 from .base import MISMATCHED, TARGET, Loss, Needs, Objective, ObjectiveSettings, RowLogprobs
 from .brio import BringingOrder
 from .composed import COMPOSED, Phase
@@ -27,16 +35,57 @@ def objective_names() -> tuple[str, ...]:
 
 
 def phases(name: str) -> tuple[Phase, ...]:
-    """What a training with that objective does, one phase after another.
+    """What a training with that objective does, one phase after another; one of the user's own is a single phase.
 
     Raises:
         ConfigError: there is no such objective.
     """
     if name in COMPOSED:
         return COMPOSED[name]
-    if name in OBJECTIVES:
+    if name in OBJECTIVES or ":" in name:
         return (Phase(name),)
-    raise ConfigError(f"training.objective {name!r} is none of {', '.join(objective_names())}; take one of them")
+    raise ConfigError(
+        f"training.objective {name!r} is none of {', '.join(objective_names())}; take one of them, or name your own as "
+        "module:attribute"
+    )
+
+
+def load_objective(
+    name: str, kwargs: Mapping[str, Any] | None = None, *, where: str = "training.objective"
+) -> Objective:
+    """The simple objective of that name, or the user's own behind `module:attribute`, made with `kwargs`.
+
+    Raises:
+        ConfigError: there is none, it cannot be imported or made, or it is no objective.
+    """
+    if name in OBJECTIVES:
+        if kwargs:
+            raise ConfigError(f"{where} {name!r} takes no kwargs; set its numbers beside it, such as training.beta")
+        return OBJECTIVES[name]
+    if ":" not in name:
+        raise ConfigError(f"{where} {name!r} is none of {', '.join(OBJECTIVES)}, nor module:attribute")
+    return as_objective(load_plug(Plug(use=name, kwargs=dict(kwargs or {})), where=where), where=where)
+
+
+def as_objective(found: Any, *, where: str) -> Objective:
+    """What was given as an objective, made if it is a class.
+
+    Raises:
+        ConfigError: it is no objective, or does not say what it needs.
+    """
+    if inspect.isclass(found) and issubclass(found, Objective):
+        try:
+            found = found()
+        except TypeError as error:
+            raise ConfigError(f"{where}: {found.__qualname__} cannot be made: {error}") from None
+    if not isinstance(found, Objective):
+        raise ConfigError(f"{where}: {found!r} is no objective; make it a subclass of openmic.Objective")
+    needs = getattr(found, "needs", None)
+    if needs not in get_args(Needs):
+        raise ConfigError(
+            f"{where}: {type(found).__qualname__}.needs is {needs!r}; set it to one of {', '.join(get_args(Needs))}"
+        )
+    return found
 
 
 __all__ = [
@@ -50,6 +99,8 @@ __all__ = [
     "ObjectiveSettings",
     "Phase",
     "RowLogprobs",
+    "as_objective",
+    "load_objective",
     "objective_names",
     "phases",
 ]

@@ -115,7 +115,11 @@ class Loss(NamedTuple):
 
 
 class Objective(ABC):
-    """A loss over completions. It knows neither the model nor the loop; instances have no state."""
+    """A loss over completions. It knows neither the model nor the loop, and keeps no state between batches.
+
+    Subclass it, say what it `needs`, and name the class as `training.objective`. Instances are pickled on their way to
+    the trainer's process.
+    """
 
     needs: ClassVar[Needs]
     """Decides how many completions an example must have, and which of them become rows."""
@@ -128,6 +132,9 @@ class Objective(ABC):
     without gradients."""
     mean_over: ClassVar[Literal["examples", "tokens"]] = "examples"
     """What the loss is a mean over, so that the parts of a batch can be weighed to give the loss of the whole."""
+    staleness_tolerant: ClassVar[bool] = False
+    """Whether it learns what a text says, whoever wrote it. Others compare likelihoods under the student as it is, for
+    which texts that an older student wrote say less; `training.max_staleness=auto` keeps such texts from them."""
     default_beta: ClassVar[float] = 0.1
     """Beta where the configuration gives none."""
     default_nll_weight: ClassVar[float] = 0.0

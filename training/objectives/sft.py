@@ -10,6 +10,7 @@ class SupervisedFineTuning(Objective):
 
     needs: ClassVar[Needs] = "demonstrations"
     mean_over = "tokens"
+    staleness_tolerant = True
 
     def __call__(self, rows: RowLogprobs, settings: ObjectiveSettings) -> Loss:
         """The loss of one batch; `settings` plays no part."""

@@ -89,6 +89,7 @@ class TrainerWorker:
         from ..adapters.lora import adapted, adapter_weights, set_adapter_weights
         from ..loop.checkpoints import Snapshot
         from ..loop.fine_tune import fine_tune
+        from ..objectives import as_objective, load_objective
         from ..student.student import load_student
 
         phases = [(number, phase) for number, phase in enumerate(job.phases, start=1) if phase.examples]
@@ -120,7 +121,11 @@ class TrainerWorker:
                     student,
                     model,
                     phase.examples,
-                    objective=phase.objective,
+                    # Imported here: the trainer may run on another node than what made the job.
+                    objective=load_objective(phase.objective, phase.kwargs)
+                    if phase.given is None
+                    else as_objective(phase.given, where="training.objective"),
+                    name=phase.objective,
                     settings=job.settings,
                     seed=job.seed,
                     resume_from=Snapshot(resumed.facts["loop"], resumed.tensors)

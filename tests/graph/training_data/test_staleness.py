@@ -4,13 +4,23 @@ import pytest
 
 from openmic.core.ids import content_hash
 from openmic.core.records import Agent, Stage, TurnKind
-from openmic.core.training_settings import staleness_limit
+from openmic.core.training_settings import STALENESS_TOLERANT, TrainingSettings
+from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.training_data.assemble import new_preferences
+from openmic.graph.training_data.objective import max_staleness
 from openmic.graph.training_data.staleness import histogram, lag, staleness_of
 from openmic.store import Adapter, Dialogue, Preference, Store, Turn
 from openmic.store.tables.training import AdapterStatus
-from openmic.training.objectives import OBJECTIVES, objective_names, phases
+from openmic.training.objectives import (
+    OBJECTIVES,
+    Loss,
+    Objective,
+    ObjectiveSettings,
+    RowLogprobs,
+    objective_names,
+    phases,
+)
 
 from ..conftest import Prepare, ScriptedPool, example_of
 
@@ -20,8 +30,26 @@ INPUT = example_of("The kettle in our kitchen broke again this morning.")
 @pytest.mark.parametrize("name", objective_names())
 def test_by_default_objectives_that_compare_texts_learn_from_no_more_than_one_version_back(name: str) -> None:
     compares = any(OBJECTIVES[phase.objective].needs in {"pairs", "rankings"} for phase in phases(name))
-    assert staleness_limit(name, "auto") == (1 if compares else None)
-    assert (staleness_limit(name, 3), staleness_limit(name, None)) == (3, None)
+
+    def limit(given: int | str | None) -> int | None:
+        return max_staleness(Plugs(), TrainingSettings.model_validate({"objective": name, "max_staleness": given}))
+
+    assert limit("auto") == (1 if compares else None)
+    assert (limit(3), limit(None)) == (3, None)
+    assert (name in STALENESS_TOLERANT) is not compares
+
+
+def test_an_objective_of_one_s_own_says_itself_whether_old_texts_are_learned_from() -> None:
+    class Tolerant(Objective):
+        needs = "pairs"
+        staleness_tolerant = True
+
+        def __call__(self, rows: RowLogprobs, settings: ObjectiveSettings) -> Loss:
+            return Loss(-rows.chosen.mean.mean(), {})
+
+    plugs = Plugs({"training.objective": Tolerant()})
+    assert max_staleness(plugs, TrainingSettings(objective="__main__:Tolerant")) is None
+    assert plugs.records["training.objective"]["staleness_tolerant"] is True
 
 
 def test_a_lag_counts_the_versions_that_served_since() -> None:

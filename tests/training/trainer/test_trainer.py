@@ -14,11 +14,13 @@ from openmic.core.errors import AdapterError, StudentError, TrainingError
 from openmic.core.records import NO_ADAPTER, AdapterRef, TrainingExample
 from openmic.training.adapters.adapters import committed_adapter, verify_adapter
 from openmic.training.loop.job import TrainingJob, TrainingPhase, TrainingProgress
+from openmic.training.objectives import Loss, ObjectiveSettings, RowLogprobs
 from openmic.training.trainer import trainer as trainer_module
 from openmic.training.trainer.trainer import Trainer
 
 from ..factories import demonstration, preference
 from ..jobs import PHASES, facts_of, job_of, weights_of
+from ..objectives.own_objectives import Margin
 
 pytestmark = pytest.mark.usefixtures("ray_running")
 ENDLESS = FineTuneSettings(epochs=100_000, batch_size=2)
@@ -223,3 +225,26 @@ def test_a_training_that_loses_process_after_process_is_given_up(
         asyncio.run(trainer.train(job(tiny_causal, tmp_path, 1, settings=ENDLESS), kill))
     assert len(killed) == 2
     assert committed_adapter(tmp_path, 1) is None
+
+
+def test_objectives_of_one_s_own_reach_the_trainer_by_name_and_by_value(
+    trainer: Trainer, tiny_causal: Path, tmp_path: Path
+) -> None:
+    class Here(Margin):
+        """As in a notebook: no other process can import it."""
+
+        def __call__(self, rows: RowLogprobs, settings: ObjectiveSettings) -> Loss:
+            loss, metrics = super().__call__(rows, settings)
+            return Loss(loss, {**metrics, "here": 1.0})
+
+    examples = tuple(preference(i, "Sharp.", "It is what it is.") for i in range(4))
+    phases = (
+        TrainingPhase(f"{Margin.__module__}:Margin", examples, {"margin": 3.0}),
+        TrainingPhase("__main__:Here", examples, given=Here),
+    )
+    _, metrics = asyncio.run(trainer.train(job(tiny_causal, tmp_path, 1, phases=phases)))
+    assert {row["phase"] for row in metrics.curve if "lead" in row} == {1, 2}
+    assert {row["phase"] for row in metrics.curve if "here" in row} == {2}
+    given: list[dict[str, Any] | None] = [{}, None]
+    by_kwargs = [job(tiny_causal, tmp_path, 1, phases=(phases[0]._replace(kwargs=each),)).key for each in given]
+    assert by_kwargs[0] == by_kwargs[1] != job(tiny_causal, tmp_path, 1, phases=phases[:1]).key

@@ -1,0 +1,45 @@
+"""The objective of a run's trainings: one that ships, or one of the user's own."""
+
+from collections.abc import Sequence
+
+from ...core.plugs import Plug
+from ...core.records import TrainingExample
+from ...core.training_settings import TrainingSettings, staleness_limit
+from ...training.loop.job import TrainingPhase
+from ...training.objectives import OBJECTIVES, Objective, as_objective, phases
+from ..context.plugs import Plugs
+from ..context.run_context import RunContext
+
+KEY = "training.objective"
+
+
+def objective_of(plugs: Plugs, settings: TrainingSettings, name: str) -> Objective:
+    """The objective that a phase names.
+
+    Raises:
+        ConfigError: it is the user's own, and cannot be had or is no objective.
+    """
+    if name in OBJECTIVES:
+        return OBJECTIVES[name]
+    found = as_objective(plugs.load(KEY, Plug(use=name, kwargs=settings.objective_kwargs)), where=KEY)
+    plugs.note(KEY, staleness_tolerant=found.staleness_tolerant)  # for those who read the run and cannot load it
+    return found
+
+
+def max_staleness(plugs: Plugs, settings: TrainingSettings) -> int | None:
+    """By how many promoted versions a text's writer may be behind for the text to be trained on; None for any.
+
+    Raises:
+        ConfigError: as `objective_of`.
+    """
+    tolerant = all(
+        objective_of(plugs, settings, phase.objective).staleness_tolerant for phase in phases(settings.objective)
+    )
+    return staleness_limit(settings.max_staleness, tolerant=tolerant)
+
+
+def training_phase(context: RunContext, name: str, examples: Sequence[TrainingExample]) -> TrainingPhase:
+    """A phase as the trainer is asked for it: an objective that was given in Python goes along with it."""
+    given = None if name in OBJECTIVES else context.plugs.given(KEY)
+    kwargs = None if name in OBJECTIVES or given is not None else context.config.training.objective_kwargs
+    return TrainingPhase(name, tuple(examples), kwargs, given)
