@@ -94,6 +94,23 @@ def committed_adapter(root: str | Path, version: int) -> AdapterRef | None:
     return AdapterRef(version, uri, file_sha256(path)) if path.is_file() else None
 
 
+def adapter_version(folder: str | Path) -> int:
+    """The version that the manifest in an adapter's folder says.
+
+    Raises:
+        AdapterError: there is no manifest, or it says none.
+    """
+    path = Path(folder, MANIFEST)
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["version"])
+    except FileNotFoundError:
+        raise AdapterError(
+            f"{folder} holds no committed adapter: {MANIFEST} is missing; name an adapter's folder"
+        ) from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise AdapterError(f"{path} cannot be read: {type(error).__name__}: {error}; restore it") from error
+
+
 def file_sha256(path: Path) -> str:
     """The file's SHA-256 in hex."""
     with path.open("rb") as file:

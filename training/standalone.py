@@ -1,0 +1,244 @@
+"""Training and using a student in this process, without a run, a store or Ray.
+
+`train` fine-tunes an adapter on texts, pairs or rankings that are given; `load_student` answers prompts. The loop, the
+losses and the generation are those of a run. Not for several devices or for going on after an interruption.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, overload
+
+from ..core.config import FineTuneSettings, LoRASettings
+from ..core.errors import ConfigError, GenerationError
+from ..core.ids import derive_seed
+from ..core.records import (
+    NO_ADAPTER,
+    AdapterRef,
+    GenerationRequest,
+    Message,
+    StudentSampling,
+    TrainingExample,
+    TrainingMetrics,
+)
+from .loop.job import TrainingProgress
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from .objectives import Objective
+
+Prompt = str | Sequence[Message | Mapping[str, str]]
+"""What the student is asked: a text, which stands for a message of the user, or a whole conversation."""
+
+Prompts = list[Any] | tuple[Any, ...]
+"""Several of them, each a `Prompt`; a list is not taken for one of its parts, as a `Sequence` would be."""
+
+VERSION = 1
+"""Of the one adapter in an output folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedAdapter:
+    """What `train` made."""
+
+    path: Path
+    """The adapter's folder, as `load_student` and PEFT read it."""
+    metrics: TrainingMetrics
+
+
+def train(
+    examples: Sequence[TrainingExample | Sequence[Any]],
+    *,
+    output: str | Path,
+    objective: "str | Objective | type[Objective]" = "sft",
+    student: str = "smollm2-135m-instruct",
+    start: str | Path | None = None,
+    settings: FineTuneSettings | None = None,
+    lora: LoRASettings | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Callable[[TrainingProgress], None] | None = None,
+) -> TrainedAdapter:
+    """Fine-tune an adapter of a student on examples, and write it to a folder.
+
+    Args:
+        examples: (prompt, completion) for an objective that imitates, (prompt, chosen, rejected) for one that learns
+            from pairs, (prompt, completions from best to worst) for one that learns from rankings; or ready records.
+        output: The folder under which the adapter is written; there must be none in it yet.
+        objective: A name that ships, `module:attribute`, or an `Objective`.
+        student: A hub id, a folder, or the name of packaged weights.
+        start: An adapter's folder to go on from, which is also the reference of an objective that has one.
+        settings: Epochs, learning rate and the like. Default: `FineTuneSettings()`.
+        lora: The shape of a new adapter. Default: `LoRASettings()`.
+        seed: Fixes the new adapter's weights, the order of the examples, and dropout.
+        device: `auto`, `cpu`, `cuda`, …
+        progress: Called after every optimizer step.
+
+    Raises:
+        ConfigError: there is no such objective, an example is in no form it can have, or `output` holds an adapter.
+        StudentError: there is no such student.
+        AdapterError: `start` is broken.
+        TrainingError: there is nothing to train on, or an example does not fit the objective.
+    """
+    from .adapters.adapters import commit_adapter, committed_adapter, verify_adapter
+    from .adapters.lora import adapted
+    from .loop.fine_tune import fine_tune
+    from .objectives import as_objective, load_objective
+    from .student.student import load_student as load_model
+
+    learned = load_objective(objective, where="objective") if isinstance(objective, str) else objective
+    loss = as_objective(learned, where="objective")
+    records = [as_example(one, place) for place, one in enumerate(examples)]
+    if committed_adapter(output, VERSION) is not None:
+        raise ConfigError(f"output {str(output)!r} holds an adapter, which never changes; name another folder")
+    model = load_model(student, device=device)
+    folder = None if start is None else verify_adapter(adapter_ref(start))
+    wrapped = adapted(model, lora or LoRASettings(), seed=seed, start=folder)
+    name = objective if isinstance(objective, str) else type(loss).__qualname__
+    metrics = fine_tune(
+        model,
+        wrapped,
+        records,
+        objective=loss,
+        name=name,
+        settings=settings or FineTuneSettings(),
+        seed=seed,
+        on_progress=progress or (lambda _: None),
+    )
+    facts = {"base_model": student, "parent": None if start is None else str(start), "objective": name}
+    ref = commit_adapter(wrapped, output, VERSION, facts)
+    return TrainedAdapter(Path(str(ref.uri)), metrics)
+
+
+class _Sampling(TypedDict, total=False):
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+
+
+class Student:
+    """A student in this process. Call it; close it, or use it as a context manager, to free its memory."""
+
+    def __init__(self, model: str, adapter: str | Path | None = None, device: str = "auto") -> None:
+        """See `load_student`."""
+        from .engines.static import BatchGenerator
+        from .student.student import load_student as load_model
+
+        self._generator: BatchGenerator | None = BatchGenerator(load_model(model, device=device), max_batch=64)
+        self._version = NO_ADAPTER.version
+        if adapter is not None:
+            ref = adapter_ref(adapter)
+            self._generator.load(ref)
+            self._version = ref.version
+
+    @overload
+    def __call__(self, prompts: str, *, n: int, **sampling: Unpack[_Sampling]) -> list[str]: ...
+    @overload
+    def __call__(self, prompts: str, *, n: None = ..., **sampling: Unpack[_Sampling]) -> str: ...
+    @overload
+    def __call__(self, prompts: Prompts, *, n: int, **sampling: Unpack[_Sampling]) -> list[list[str]]: ...
+    @overload
+    def __call__(self, prompts: Prompts, *, n: None = ..., **sampling: Unpack[_Sampling]) -> list[str]: ...
+
+    def __call__(
+        self,
+        prompts: str | Prompts,
+        *,
+        n: int | None = None,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        max_tokens: int = 48,
+        seed: int = 0,
+    ) -> Any:
+        """Answer a text, or each of a list of texts or conversations.
+
+        Args:
+            prompts: What is asked. The same prompt with the same seed is answered the same, whatever else is asked.
+            n: Answers per prompt, in a list. None: one, by itself.
+            temperature: 0 takes the likeliest token each time.
+            top_p: Share of the probability from which tokens are drawn.
+            max_tokens: Where an answer ends at the latest.
+            seed: Another one draws other answers.
+
+        Raises:
+            GenerationError: a prompt is too long for the student, or it is closed.
+        """
+        if self._generator is None:
+            raise GenerationError("the student is closed; load it again")
+        sampling = StudentSampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
+        asked = [prompts] if isinstance(prompts, str) else list(prompts)
+        requests = [
+            GenerationRequest(
+                f"{place}:{draw}", as_messages(prompt), sampling, derive_seed(seed, "student", draw), self._version
+            )
+            for place, prompt in enumerate(asked)
+            for draw in range(n or 1)
+        ]
+        texts = [generation.text for generation in self._generator.generate(requests)]
+        answers: list[Any] = texts if n is None else [texts[i : i + n] for i in range(0, len(texts), n)]
+        return answers[0] if isinstance(prompts, str) else answers
+
+    def close(self) -> None:
+        """Free the model; may be called again."""
+        self._generator = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def load_student(model: str, adapter: str | Path | None = None, device: str = "auto") -> Student:
+    """Load a student to be called: `student("text")`, `student(["a", "b"], n=4, temperature=0.7)`.
+
+    Args:
+        model: A hub id, a folder, or the name of packaged weights.
+        adapter: The folder of an adapter. None: the bare model.
+        device: `auto`, `cpu`, `cuda`, …
+
+    Raises:
+        StudentError: there is no such student.
+        AdapterError: the adapter is broken, or does not fit.
+    """
+    return Student(model, adapter, device)
+
+
+def adapter_ref(folder: str | Path) -> AdapterRef:
+    """The reference to an adapter's folder.
+
+    Raises:
+        AdapterError: it has no manifest that says which version it is.
+    """
+    from .adapters.adapters import adapter_version
+
+    return AdapterRef(adapter_version(folder), str(folder))
+
+
+def as_example(given: TrainingExample | Sequence[Any], place: int) -> TrainingExample:
+    """A tuple of a prompt and its completions as a record.
+
+    Raises:
+        ConfigError: it is in none of the forms that `train` names.
+    """
+    if isinstance(given, TrainingExample):
+        return given
+    wanted = "(prompt, completion), (prompt, chosen, rejected) or (prompt, [best, …, worst])"
+    if isinstance(given, str) or len(given) < 2:
+        raise ConfigError(f"example {place} is {given!r}; make it {wanted}")
+    prompt, *completions = given
+    if len(completions) == 1 and not isinstance(completions[0], str):
+        completions = list(completions[0])
+    if not completions or not all(isinstance(text, str) for text in completions):
+        raise ConfigError(f"example {place} has completions that are no texts; make it {wanted}")
+    return TrainingExample(f"example-{place}", as_messages(prompt), tuple(completions))
+
+
+def as_messages(prompt: Prompt) -> tuple[Message, ...]:
+    """A prompt as a conversation."""
+    if isinstance(prompt, str):
+        return (Message(role="user", content=prompt),)
+    return tuple(Message.model_validate(message) for message in prompt)
