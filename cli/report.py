@@ -12,6 +12,7 @@ from .options import store_flag
 
 FILE_WIDTH = 120
 """Columns where there is no terminal to ask for its width."""
+_UNLIMITED = 10_000
 
 
 def report_console(*, soft_wrap: bool = True, file_width: int = FILE_WIDTH) -> Console:
@@ -45,23 +46,50 @@ def _print_versions(console: Console, status: dict[str, Any]) -> None:
     judged = [version for version in status["versions"] if "n" in version]
     inputs = f"{judged[0]['n']} held-out inputs" if judged else "not evaluated yet"
     console.print(f"\n[bold]Student against teacher, {escape(cast)}[/] ({inputs}, both orders)")
+    scorers = score_columns(judged)
+    table = _table(status, scorers)
+    unlimited = console.options.update(max_width=_UNLIMITED)
+    if scorers and console.measure(table, options=unlimited).maximum > console.width:
+        console.print(_table(status, {}))
+        table = _scores(status, scorers)
+    console.print(table)
+    for version in status["versions"]:
+        for name, number in version.get("unscored", {}).items():
+            console.print(
+                f"v{version['version']}: {number} of {version['n']} have no score of {escape(printable(name))}"
+            )
+        if version["status"] == "rolled_back" and version["reason"]:
+            console.print(f"v{version['version']} was rolled back: {escape(version['reason'])}")
+        if any(lag != "0" for lag in version["staleness"]):
+            console.print(f"v{version['version']} was trained on {_staleness(version['staleness'])}")
+
+
+def _table(status: dict[str, Any], scorers: dict[str, bool]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("version", "stage"):
         table.add_column(heading)
-    scorers = score_columns(judged)
     for heading in ("win", "tie", "loss", "win-tie rate", _interval(status), *scorers, "length", "distinct-2"):
         table.add_column(escape(printable(heading)), justify="right")
     table.add_column("")
     for version in status["versions"]:
         table.add_row(*_row(version, scorers))
-    console.print(table)
+    return table
+
+
+def _scores(status: dict[str, Any], scorers: dict[str, bool]) -> Table:
+    """The scorers' columns in a table of their own, where one table would be too wide."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("version")
+    for name in scorers:
+        table.add_column(escape(printable(name)), justify="right", overflow="fold")
     for version in status["versions"]:
-        for name, number in version.get("unscored", {}).items():
-            console.print(f"v{version['version']} has {number} outputs that scorer {escape(printable(name))} failed on")
-        if version["status"] == "rolled_back" and version["reason"]:
-            console.print(f"v{version['version']} was rolled back: {escape(version['reason'])}")
-        if any(lag != "0" for lag in version["staleness"]):
-            console.print(f"v{version['version']} was trained on {_staleness(version['staleness'])}")
+        table.add_row(f"v{version['version']}", *_means(version, scorers))
+    return table
+
+
+def _means(version: dict[str, Any], scorers: dict[str, bool]) -> list[str]:
+    means = version.get("scores", {})
+    return [shown_score(means.get(scorer), share=share) for scorer, share in scorers.items()]
 
 
 def _staleness(histogram: dict[str, int]) -> str:
@@ -109,7 +137,7 @@ def _row(version: dict[str, Any], scorers: dict[str, bool]) -> list[str]:
         str(version["loss"]),
         f"{version['win_tie_rate']:.1%}",
         f"{low:.1%} to {high:.1%}",
-        *(shown_score(version["scores"].get(scorer), share=share) for scorer, share in scorers.items()),
+        *_means(version, scorers),
         f"{version['length_ratio']:.2f}",
         f"{version['distinct_2']:.2f}",
         state,

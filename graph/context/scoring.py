@@ -46,10 +46,9 @@ class Scoring:
 
     @property
     def failures(self) -> list[str]:
-        """One line for each scorer that failed: on how many outputs, and the first reason."""
+        """One line for each scorer that failed: how many outputs lack its score, and the first reason."""
         return [
-            f"scorer {name} failed on {len(errors)} {'output' if len(errors) == 1 else 'outputs'}, which have no such "
-            f"score: {errors[0]}"
+            f"{len(errors)} {'output has' if len(errors) == 1 else 'outputs have'} no score of {name}: {errors[0]}"
             for name, errors in self._failures.items()
         ]
 

@@ -78,10 +78,23 @@ def test_each_scorer_is_a_column_and_where_it_failed_is_said(capsys: pytest.Capt
         capsys, versions=[version(0, "none"), version(1, "imitation", **JUDGED), version(2, "round", **JUDGED | scored)]
     )
     [heading] = [line for line in lines if line.startswith("version")]
-    rows = [line.split()[-4:] for line in lines if line[:2] in {"v0", "v1", "v2"} and "failed" not in line]
+    rows = [line.split()[-4:] for line in lines if line[:2] in {"v0", "v1", "v2"} and "no score" not in line]
     assert heading.split()[-4:] == ["rubric", "[reward]", "length", "distinct-2"]
     assert rows == [["-"] * 4, ["-", "-", "1.10", "0.80"], ["67.2%", "1.23", "1.10", "0.80"]]
-    assert "v2 has 3 outputs that scorer [reward] failed on" in lines
+    assert "v2: 3 of 40 have no score of [reward]" in lines
+
+
+def test_scores_that_make_the_table_too_wide_have_one_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["rubric", "faithfulness", "exclaims", "reward_model", "composite", "words"]
+    scored = {"scores": dict.fromkeys(names, 0.25), "shares": ["rubric"]}
+    lines = printed(capsys, versions=[version(0, "no adapter"), version(1, "imitation", **JUDGED | scored)])
+    headings = [line.split() for line in lines if line.startswith("version")]
+    assert headings[0][-2:] == ["length", "distinct-2"]
+    assert headings[1] == ["version", *names]
+    rows = [line.split() for line in lines if line.startswith("v1")]
+    assert rows[0][-3:] == ["50.0%", "1.10", "0.80"]
+    assert rows[1] == ["v1", "25.0%", *["0.25"] * 5]
+    assert ["v0", *["-"] * 6] in [line.split() for line in lines]
 
 
 @pytest.mark.parametrize(("confidence", "heading"), [(0.95, "95% interval"), (0.9, "90% "), (0.995, "99.5% interval")])

@@ -88,7 +88,7 @@ def test_a_scorer_that_fails_costs_its_own_scores_alone_and_is_named_once(prepar
     assert summary(store)["scores"]["moody"] == 1.0
     assert summary(store)["unscored"] == {"moody": 2}
     [line] = [line for line in heard.lines if "scorer" in line]
-    assert line.startswith("evaluate v0 (test): scorer moody failed on 2 outputs, which have no such score: ")
+    assert line.startswith("evaluate v0 (test): 2 outputs have no score of moody: scorer moody failed: ")
     assert "ValueError: no kettle, no score" in line
 
 
