@@ -1,0 +1,78 @@
+"""Every Python block of the documents runs, each page's in order, and so does every recipe and notebook."""
+
+import json
+import shutil
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..whole_run import PATIENCE_S
+from .blocks import NOTEBOOKS, PAGES, PROGRAMS, ROOT, blocks_of
+from .conftest import Workplace
+
+NOTEBOOK = "import sys, nbclient, nbformat; nbclient.execute(nbformat.read(sys.argv[1], as_version=4), timeout=300)"
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def run(workplace: Workplace, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=workplace.folder,
+        env=workplace.environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=name_of)
+def test_what_a_page_shows_runs(page: Path, workplace: Workplace) -> None:
+    run(workplace, "-m", "tests.docs.execute", str(page))
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=name_of)
+def test_a_recipe_runs(program: Path, workplace: Workplace) -> None:
+    run(workplace, str(shutil.copy(program, workplace.folder)))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)
+def test_a_notebook_runs(notebook: Path, workplace: Workplace) -> None:
+    run(workplace, "-c", NOTEBOOK, str(notebook))
+
+
+def test_a_notebook_finds_the_run_and_may_await(workplace: Workplace, tmp_path: Path) -> None:
+    cells = [
+        "import asyncio, pathlib",
+        "await asyncio.sleep(0)",
+        "[home] = pathlib.Path().glob('openmic-data')",
+        "home / 0",
+    ]
+    for number, told in ((3, ""), (4, "TypeError")):
+        path = tmp_path / f"{number}.ipynb"
+        path.write_text(json.dumps(notebook_of(cells[:number])), encoding="utf-8")
+        with pytest.raises(AssertionError, match=told) if told else nullcontext():
+            run(workplace, "-c", NOTEBOOK, str(path))
+
+
+def notebook_of(cells: list[str]) -> dict[str, Any]:
+    code: dict[str, Any] = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+    made = [{**code, "id": f"cell-{number}", "source": source} for number, source in enumerate(cells)]
+    return {"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def test_a_fault_is_told_by_the_page_and_its_line(workplace: Workplace, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    blocks = ["async def one() -> int:\n    return 1\n", "await one() / 0\n"]
+    page.write_text("# A page\n" + "".join(f"\n```python\n{block}```\n" for block in blocks))
+    with pytest.raises(AssertionError, match=r"page\.md\", line 9, in <module>[^$]*await one\(\) / 0"):
+        run(workplace, "-m", "tests.docs.execute", str(page))
