@@ -76,6 +76,15 @@ def tiny_seq2seq(tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
+def ray_running() -> Iterator[None]:
+    """A local Ray session, started once for all tests of a process."""
+    from openmic.training.local_ray import ray_session
+
+    with ray_session():
+        yield
+
+
+@pytest.fixture(scope="session")
 def server() -> Iterator[postgresql.Server]:
     """A PostgreSQL server. Databases on it are a test's own to make.
 

@@ -303,7 +303,7 @@ def test_nothing_answered_before_the_interrupt_is_asked_again(interrupted: dict[
 
 
 @pytest.fixture(scope="module")
-def troubled(tiny_seq2seq: Path, tmp_path_factory: pytest.TempPathFactory) -> WholeRun:
+def troubled(ray_running: None, tiny_seq2seq: Path, tmp_path_factory: pytest.TempPathFactory) -> WholeRun:
     """A sequence-to-sequence student, and a cast served elsewhere that often refuses."""
     folder = tmp_path_factory.mktemp("troubled")
     config = config_for(
@@ -316,7 +316,7 @@ def troubled(tiny_seq2seq: Path, tmp_path_factory: pytest.TempPathFactory) -> Wh
         cast={role: {"model": f"sim-{role}"} for role in ("teacher", "critic", "judge")},
     )
     with SimulatedCast(SimulatorSettings(refuse_rate=0.3)) as cast:
-        return whole_run(config, OPENAI_BASE_URL=cast.base_url)
+        return whole_run(config, here=True, OPENAI_BASE_URL=cast.base_url)
 
 
 def test_a_run_with_failed_dialogues_finishes_with_exit_code_3(troubled: WholeRun) -> None:

@@ -1,26 +1,25 @@
-"""Working on what is stored: a whole run, then `train`, `rejudge` and `evaluate` through the real command line."""
+"""Working on what is stored: a whole run, then `train`, `rejudge` and `evaluate` through the real command line.
+
+The commands run in this process, in one Ray session.
+"""
 
 import json
-import sys
-from contextlib import chdir, redirect_stderr
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from openmic.cli.app import main
 from openmic.store import Adapter, Dialogue, LLMCall, Preference, Run, Store, Training, TrainingItem, Turn, VerdictRow
 
-from .whole_run import WholeRun, openmic, whole_run, write_config
+from .whole_run import WholeRun, openmic_here, whole_run, write_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def source(tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> WholeRun:
+def source(ray_running: None, tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> WholeRun:
     """A campaign of this file's own, since the runs made of it lie beside it."""
-    run = whole_run(write_config(tmp_path_factory.mktemp("source"), tiny_causal))
+    run = whole_run(write_config(tmp_path_factory.mktemp("source"), tiny_causal), here=True)
     assert run.code == 0, run.stderr
     return run
 
@@ -37,20 +36,17 @@ def trained(source: WholeRun) -> dict[str, Any]:
 
 def command(source: WholeRun, *arguments: str) -> dict[str, Any]:
     """What a command says with --json. Must succeed."""
-    done = openmic(*arguments, "--json", cwd=source.folder)
+    done = openmic_here(*arguments, "--json", cwd=source.folder)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
 def refusal(source: WholeRun, *arguments: str) -> str:
-    """What a command says that has to end with code 2. In this process, which is quick: nothing is begun."""
-    with chdir(source.folder), redirect_stderr(StringIO()) as said, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["openmic", *arguments])
-        with pytest.raises(SystemExit) as ending:
-            main()
-    assert ending.value.code == 2
-    return said.getvalue()
+    """What a command says that has to end with code 2."""
+    done = openmic_here(*arguments, cwd=source.folder)
+    assert done.returncode == 2
+    return done.stderr
 
 
 def test_training_from_transcripts_generates_nothing_and_asks_nobody(source: WholeRun, trained: dict[str, Any]) -> None:
@@ -124,7 +120,7 @@ def test_a_student_can_be_trained_on_the_new_critic_s_preferences(source: WholeR
         judged = store.select(Preference, run_id=source.status["run"])
         before = {(row.chosen_turn_id, row.rejected_turn_id) for row in judged if row.verdict_id is not None}
         assert turned <= before
-    shown = openmic("transcripts", "list", rejudged["run"], cwd=source.folder)
+    shown = openmic_here("transcripts", "list", rejudged["run"], cwd=source.folder)
     assert shown.returncode == 0
     assert "judged again" in shown.stdout
     silent = refusal(source, "chat", "--run", rejudged["run"], "The kettle broke.")

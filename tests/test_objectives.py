@@ -17,12 +17,11 @@ from openmic.graph.report import run_status
 from openmic.graph.runs.start import start_run
 from openmic.simulator import SimulatedCast, SimulatorSettings
 from openmic.store import Dialogue, Preference, Store, Training, TrainingItem, TrainingMetric, Turn
-from openmic.training.local_ray import ray_session
 from openmic.training.objectives import OBJECTIVES, objective_names
 
 from .whole_run import write_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("ray_running")]
 SEQ2SEQ = ("sft", "dpo", "brio-dpo")
 """One objective for each form of what is learned from: texts, pairs, and ranked lists before pairs."""
 
@@ -31,12 +30,6 @@ SEQ2SEQ = ("sft", "dpo", "brio-dpo")
 def cast_url() -> Iterator[str]:
     with SimulatedCast(SimulatorSettings(seed=3, quality=0.5)) as cast:
         yield cast.base_url
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray() -> Iterator[None]:
-    with ray_session():
-        yield
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from filelock import FileLock
 
@@ -70,6 +73,24 @@ def openmic(
     )
 
 
+def openmic_here(*arguments: str, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """The command in this process, which spares it the imports, and Ray's start where a session is there already."""
+    from openmic.cli.app import main
+
+    out, err, code = StringIO(), StringIO(), 0
+    with chdir(cwd), redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+        for name in os.environ.keys() - clean_environment().keys():
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["openmic", *arguments])
+        try:
+            main()
+        except SystemExit as ending:
+            code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    return subprocess.CompletedProcess(["openmic", *arguments], code, out.getvalue(), err.getvalue())
+
+
 @dataclass(frozen=True)
 class WholeRun:
     """A run that ended, and what its command said."""
@@ -104,10 +125,11 @@ def journal_of(home: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def whole_run(config: Path, **environment: str) -> WholeRun:
-    """Carry out a run beside its configuration."""
+def whole_run(config: Path, *, here: bool = False, **environment: str) -> WholeRun:
+    """Carry out a run beside its configuration, in a process of its own or `here`, for which Ray should be running."""
     began = time.monotonic()
-    done = openmic("run", str(config), "--json", cwd=config.parent, **environment)
+    command = openmic_here if here else openmic
+    done = command("run", str(config), "--json", cwd=config.parent, **environment)
     return WholeRun(config.parent, done.returncode, done.stdout, done.stderr, time.monotonic() - began)
 
 

@@ -8,7 +8,6 @@ import torch
 
 from openmic.core.records import AdapterRef
 from openmic.training.adapters.adapters import commit_adapter
-from openmic.training.local_ray import ray_session
 from openmic.training.student.student import LoadedStudent, StudentKind, load_student
 
 from .. import tiny
@@ -87,10 +86,3 @@ def misfit(tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Ada
     """A committed adapter, version 9, of a model with other widths than the llama student's."""
     model = random_adapter(tiny.llama(tiny_tokenizer, hidden_size=48), "causal", seed=9)
     return commit_adapter(model, tmp_path_factory.mktemp("misfit"), 9, {"parent": 0})
-
-
-@pytest.fixture(scope="session")
-def ray_running() -> Iterator[None]:
-    """A local Ray session, started once."""
-    with ray_session():
-        yield
