@@ -59,6 +59,7 @@ def test_a_reader_is_not_held_up_by_an_open_write(store: Store) -> None:
         assert time.monotonic() - started < 1
 
 
+@pytest.mark.slow
 def test_a_second_writing_process_waits_its_turn(store: Store) -> None:
     script = "import sys; from openmic.store import Store, ExampleRow\nwith Store.open(sys.argv[1]) as s: "
     script += "[s.add(ExampleRow(id=f'p{n}', text='x')) for n in range(20)]"

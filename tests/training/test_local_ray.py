@@ -38,6 +38,7 @@ def test_student_and_trainer_find_room_even_on_one_core() -> None:
     assert ray.cluster_resources()["CPU"] >= 2
 
 
+@pytest.mark.slow
 def test_a_session_of_its_own_ends_with_the_block_and_makes_no_noise() -> None:
     done = python(
         "from openmic.training.local_ray import ray_session\n"
@@ -96,6 +97,7 @@ def test_where_no_cluster_answers_the_error_says_how_to_start_one(monkeypatch: p
             raise AssertionError("there was nobody to join")
 
 
+@pytest.mark.slow
 def test_sigterm_stays_with_whoever_handled_it_before_ray() -> None:
     done = python(
         "import asyncio, os, signal\n"

@@ -23,6 +23,7 @@ from ..factories import TEXTS, request
 from .conformance import BuildEngine, Conformance, ask, scenario
 
 
+@pytest.mark.slow
 class TestContinuous(Conformance):
     @pytest.fixture
     def build(self, student: BuildStudent) -> BuildEngine:

@@ -151,6 +151,7 @@ def test_a_call_that_is_given_up_leaves_the_others_theirs(reward: str) -> None:
     assert asyncio.run(work()) == scores(model)
 
 
+@pytest.mark.slow
 def test_with_ray_the_weights_are_in_an_actor_of_their_own(reward: str, monkeypatch: pytest.MonkeyPatch) -> None:
     here = scores(RewardModel(reward, actor=False))
 

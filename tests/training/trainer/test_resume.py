@@ -50,6 +50,7 @@ CASES: list[tuple[str, dict[str, Any], str, int, list[tuple[str, int]]]] = [
 second step, after the reference, and between phases."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("objective", "changes", "phase", "step", "first"), CASES)
 def test_it_goes_on_from_the_last_checkpoint(
     tiny_causal: Path,
