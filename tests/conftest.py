@@ -11,8 +11,22 @@ import pytest
 from . import postgresql, tiny
 
 HERE = Path(__file__).parent
-LONGEST = (HERE, HERE / "benchmarks")
-"""The folders of the tests that carry out whole runs and benchmarks."""
+LONGEST = (
+    "test_objectives.py",
+    "test_campaign.py",
+    "benchmarks/test_train_benchmark.py",
+    "test_derived.py",
+    "test_kill_trainer.py",
+    "benchmarks/test_pool_benchmarks.py",
+    "training/trainer/test_trainer.py",
+    "benchmarks/test_engine_benchmarks.py",
+    "docs/test_blocks.py",
+    "test_kill_student.py",
+    "cli/test_run.py",
+    "training/trainer/test_workers.py",
+    "browser/test_hostile.py",
+)
+"""The files that take longest, longest first."""
 SLOW_FOLDERS = (HERE / "benchmarks", HERE / "browser")
 SLOW_FIXTURES = {"ray_running", "server", "run", "wheel"}
 """They start Ray, a database server, a whole run, a build."""
@@ -25,11 +39,12 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first: were it last, one process would work on it while the others have nothing.
+    """What takes longest begins first: were it last, one process would work on it while the others had nothing to do.
 
     What `make test-fast` leaves out is marked as slow here, by what it needs; other tests are where they stand.
     """
-    items.sort(key=lambda item: item.path.parent not in LONGEST)
+    place = {HERE / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
     for item in items:
         if item.path.parent in SLOW_FOLDERS or _needs(item) & (SLOW_FIXTURES | {"postgresql"}):
             item.add_marker(pytest.mark.slow)

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from .conftest import LONGEST
+
 ROOT = Path(__file__).parents[1]
 WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
 JOBS: dict[str, dict[str, Any]] = WORKFLOW["jobs"]
@@ -40,6 +42,10 @@ def test_the_fast_tests_run_on_every_python_from_the_oldest_on() -> None:
     assert pythons == ["3.11", "3.12", "3.13", "3.14"]
     requires = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f'requires-python = ">={pythons[0]}"' in requires
+
+
+def test_the_files_that_begin_first_are_there() -> None:
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []
 
 
 def test_only_the_makers_actions_are_used_and_what_is_installed_is_kept() -> None:
