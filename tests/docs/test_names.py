@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,10 @@ import openmic
 from .blocks import NOTEBOOKS, PAGES, PROGRAMS, ROOT, Block, blocks_of
 
 SHOWN = [path for path in (*PAGES, *PROGRAMS, *NOTEBOOKS) if blocks_of(path)]
-PRIVATE_YET = pytest.mark.xfail(strict=True, reason="it makes a Task, which has no public name yet")
+PRIVATE_YET = {
+    "docs/scorers.md": "Composite, best_of and the measures have no public names yet",
+    "docs/tasks.md": "Task has no public name yet",
+}
 PUBLIC = {"openmic", "openmic.testing"}
 """The modules that anyone outside may import."""
 
@@ -32,10 +36,14 @@ def wrong_names(block: Block) -> Iterator[str]:
             yield from {node.attr} - {*openmic.__all__, "testing"}
 
 
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(p, marks=PRIVATE_YET if p.name == "tasks.md" else (), id=str(p.relative_to(ROOT))) for p in SHOWN],
-)
+def shown(path: Path) -> Any:
+    """The document as a parameter; one that has to fail says why, and does not go on doing so unnoticed."""
+    name = str(path.relative_to(ROOT))
+    fails = pytest.mark.xfail(strict=True, reason=PRIVATE_YET.get(name, ""))
+    return pytest.param(path, id=name, marks=fails if name in PRIVATE_YET else ())
+
+
+@pytest.mark.parametrize("path", map(shown, SHOWN))
 def test_only_public_names_are_shown(path: Path) -> None:
     assert [name for block in blocks_of(path) for name in wrong_names(block)] == []
 
