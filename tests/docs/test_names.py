@@ -43,7 +43,7 @@ def shown(path: Path) -> Any:
     return pytest.param(path, id=name, marks=fails if name in PRIVATE_YET else ())
 
 
-@pytest.mark.parametrize("path", map(shown, SHOWN))
+@pytest.mark.parametrize("path", [shown(path) for path in SHOWN])
 def test_only_public_names_are_shown(path: Path) -> None:
     assert [name for block in blocks_of(path) for name in wrong_names(block)] == []
 
