@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from ..core.config import store_address
 from ..core.errors import AdapterError, ConfigError
 from ..core.records import AdapterRef
 from ..core.text import printable
 from ..store import Adapter, Run, Store, normalize_url, shown_url
-from .options import JsonOption, StoreOption, print_json, read_store, store_url
+from .options import JsonOption, StoreOption, print_json, read_store
 
 app = typer.Typer(
     help="Look after the store: where it is, backups, checks.", no_args_is_help=True, rich_markup_mode=None
@@ -31,7 +32,7 @@ def path(store: StoreOption = None, as_json: JsonOption = False) -> None:
       openmic db path
       sqlite3 "$(openmic db path)"
     """
-    shown = shown_url(normalize_url(store_url(store)))
+    shown = shown_url(normalize_url(store_address(store)))
     if as_json:
         print_json({"store": shown})
     else:
@@ -49,7 +50,7 @@ def status(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """
     from ..store.admin.facts import store_facts
 
-    facts = store_facts(store_url(store))
+    facts = store_facts(store_address(store))
     if as_json:
         print_json(facts.as_json())
         return
@@ -86,7 +87,7 @@ def migrate(
     from ..store.admin.migrate import migrate_store
     from ..store.dialects.location import is_postgresql
 
-    url = normalize_url(store_url(store))
+    url = normalize_url(store_address(store))
     before = store_facts(url)
     saved = None
     if before.revision != before.head:
@@ -118,7 +119,7 @@ def backup(file: FileArgument, store: StoreOption = None, as_json: JsonOption = 
     """
     from ..store.admin.backup import back_up
 
-    back_up(store_url(store), file)
+    back_up(store_address(store), file)
     size = file.stat().st_size
     if as_json:
         print_json({"backup": str(file), "bytes": size})
@@ -220,7 +221,7 @@ def prune(
     if chosen and not dry_run:
         if not yes:
             typer.confirm("Delete them?", abort=True, err=True)
-        with Store.open(store_url(store)) as writer:
+        with Store.open(store_address(store)) as writer:
             rows = pruning.prune(writer, [run.id for run in chosen])
             pruning.compact(writer)
         for folder in folders:

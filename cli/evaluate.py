@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from ..core.config import store_address
 from ..store import Store
-from .options import JsonOption, RunArgument, StoreOption, print_json, store_url
+from .options import JsonOption, RunArgument, StoreOption, print_json
 from .progress import progress_display
 from .report import print_report
 
@@ -31,7 +32,7 @@ def evaluate(
     from ..graph.report import run_status
     from ..graph.runs.evaluate import evaluate_run
 
-    with Store.open(store_url(store)) as opened:
+    with Store.open(store_address(store)) as opened:
         found = opened.resolve_run(run)
         evaluate_run(opened, found, versions, progress_display())
         status = run_status(opened, found)

@@ -1,13 +1,11 @@
 """Options that several commands share, and opening the store they name."""
 
 import json
-import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..core.config import RunConfig
+from ..core.config import store_address
 from ..store import Store, normalize_url, without_passwords
 
 StoreOption = Annotated[
@@ -22,23 +20,15 @@ OverridesOption = Annotated[
 RunArgument = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, a unique beginning of it, or `latest`.")]
 
 
-def store_url(option: str | None) -> str:
-    """The store that a command means: the option, the environment, or where a run puts it by default."""
-    if option or os.environ.get("OPENMIC_STORE"):
-        return option or os.environ["OPENMIC_STORE"]
-    home = Path(os.environ.get("OPENMIC_HOME") or RunConfig.model_fields["home"].default)
-    return str(home / "openmic.db")
-
-
 def store_flag(url: str) -> str:
     """What a printed command needs so that it means this store; nothing where it would anyway."""
     normalized = normalize_url(url)
-    return "" if normalize_url(store_url(None)) == normalized else f" --store {without_passwords(url)}"
+    return "" if normalize_url(store_address(None)) == normalized else f" --store {without_passwords(url)}"
 
 
 def read_store(option: str | None) -> Store:
     """The store, for reading."""
-    return Store.open_readonly(store_url(option))
+    return Store.open_readonly(store_address(option))
 
 
 def print_json(value: Any) -> None:

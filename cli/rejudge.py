@@ -5,8 +5,9 @@ from typing import Any
 
 import typer
 
+from ..core.config import store_address
 from ..store import Run, Store
-from .options import JsonOption, OverridesOption, RunArgument, StoreOption, print_json, store_flag, store_url
+from .options import JsonOption, OverridesOption, RunArgument, StoreOption, print_json, store_flag
 from .progress import progress_display
 
 
@@ -28,7 +29,7 @@ def rejudge(
     """
     from ..graph.runs.rejudge import start_rejudging
 
-    url = store_url(store)
+    url = store_address(store)
     with Store.open_readonly(url) as reader:
         source = reader.resolve_run(run)
     with Store.open(url) as opened:

@@ -1,6 +1,5 @@
 """`openmic run` and `openmic resume`."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from .. import open_run
 from ..core.config_file import load_config
 from ..core.errors import ConfigError, OpenmicError
-from ..core.ids import new_id
-from ..core.records import Split
-from ..store import Run, Store
-from .options import JsonOption, OverridesOption, RunArgument, StoreOption, print_json, store_flag, store_url
+from ..run_handle import Run
+from .options import JsonOption, OverridesOption, RunArgument, StoreOption, print_json, store_flag
 from .progress import progress_display
 from .report import print_next_steps, print_report
 
@@ -51,29 +49,19 @@ def run(
       OPENAI_API_KEY=... openmic run examples/humor.yaml \\
           --set cast.teacher.model=gpt-4.1 --set cast.critic.model=gpt-4.1-mini
     """
-    from ..graph.preflight.checks import check
-    from ..graph.runs.start import start_run
-
-    settings = load_config(config, overrides or [])
-    checked = check(settings)
     if dry_run:
+        from ..graph.preflight.checks import check
         from .plan import plan, print_plan
 
-        planned = plan(settings, checked)
+        settings = load_config(config, overrides or [])
+        planned = plan(settings, check(settings))
         print_json(planned) if as_json else print_plan(planned)
         return
-    display = progress_display()
-    counts = ", ".join(f"{sum(e.split is split for e in checked.examples)} {split}" for split in Split)
-    cast = "simulated cast" if checked.simulated else f"teacher {settings.cast.teacher.model}"
-    display.print(f"openmic run {config} · task {checked.task.name} · {counts} inputs · {cast}")
-    if checked.student.note:
-        display.print(f"student {checked.student.name}: {checked.student.note}")
-    if settings.cast.judge_is_critic:
-        display.print("note: the judge is the critic itself, so figures overstate progress; set cast.judge.model")
-    run_id = new_id()
-    with _resumable(run_id, settings.store_url):
-        finished = start_run(run_id, settings, checked, sys.argv[1:], display, cluster=cluster)
-    _conclude(finished, settings.store_url, as_json=as_json)
+    from .. import run as carry_out
+
+    with _resumable(None):
+        finished = carry_out(config, overrides or [], progress=progress_display(), cluster=cluster)
+    _conclude(finished, as_json=as_json)
 
 
 def resume(
@@ -89,47 +77,33 @@ def resume(
       openmic resume
       openmic resume 01JD8Z
     """
-    from ..graph.runs.resume import resume_any
-
-    url = store_url(store)
-    with Store.open_readonly(url) as reader:
-        run_id = reader.resolve_run(run_name).id
-    with _resumable(run_id, url), Store.open(url) as opened:
-        finished = resume_any(opened, run_id, progress_display(), cluster=cluster)
-    _conclude(finished, url, as_json=as_json)
+    found = open_run(run_name, store)
+    with _resumable(found):
+        found.resume(progress=progress_display(), cluster=cluster)
+    _conclude(found, as_json=as_json)
 
 
 @contextmanager
-def _resumable(run_id: str, store: str) -> Iterator[None]:
+def _resumable(found: Run | None) -> Iterator[None]:
     """Whatever ends the run early, say how to go on with it."""
     try:
         yield
-    except (OpenmicError, KeyboardInterrupt) as error:
-        if not isinstance(error, ConfigError) and _is_recorded(run_id, store):
-            typer.echo(f"\nto go on: openmic resume {run_id}{store_flag(store)}", err=True)
+    except OpenmicError as error:
+        resumable = found or error.run
+        if resumable is not None and not isinstance(error, ConfigError):
+            typer.echo(f"\nto go on: openmic resume {resumable.id}{store_flag(resumable.store)}", err=True)
         raise
 
 
-def _is_recorded(run_id: str, url: str) -> bool:
-    try:
-        with Store.open_readonly(url) as store:
-            return store.get(Run, run_id) is not None
-    except OpenmicError:
-        return False
-
-
-def _conclude(finished: Run, url: str, *, as_json: bool) -> None:
+def _conclude(finished: Run, *, as_json: bool) -> None:
     """The table, where everything is, and what to try next."""
-    from ..graph.report import run_status
-
-    with Store.open_readonly(url) as store:
-        status = run_status(store, finished)
+    status = finished.report()
     if as_json:
         print_json(status)
-    elif finished.kind != "campaign":
-        typer.echo(f"run {finished.id} ({finished.kind} of {finished.source_run_id}) is finished")
+    elif status["kind"] != "campaign":
+        typer.echo(f"run {finished.id} ({status['kind']} of {status['source_run']}) is finished")
     else:
         print_report(status)
-        print_next_steps(status, url)
+        print_next_steps(status, finished.store)
     if status["dialogues"]["failed"]:
         raise typer.Exit(FINISHED_WITH_FAILURES)

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from ..core.config import store_address
 from ..store import Store
-from .options import JsonOption, OverridesOption, RunArgument, StoreOption, print_json, store_flag, store_url
+from .options import JsonOption, OverridesOption, RunArgument, StoreOption, print_json, store_flag
 from .progress import progress_display
 
 
@@ -36,7 +37,7 @@ def train(
     from ..graph.report import run_status
     from ..graph.runs.retrain import start_training
 
-    url = store_url(store)
+    url = store_address(store)
     with Store.open_readonly(url) as reader:
         source = reader.resolve_run(run)
     with Store.open(url) as opened:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .options import StoreOption, read_store, store_url
+from ..core.config import store_address
+from .options import StoreOption, read_store
 
 
 def view(
@@ -43,4 +44,4 @@ def view(
             # In a thread, as a browser without windows stays until it is left, and the server must answer it.
             Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
-    serve(store_url(store), host=host, port=port, path=path, on_ready=announce)
+    serve(store_address(store), host=host, port=port, path=path, on_ready=announce)

@@ -4,9 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Running = list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]]
+CANCELLABLE: ContextVar[Running | None] = ContextVar("CANCELLABLE", default=None)
+"""Where work that `run_to_end` runs is put down, by whoever wants to be able to cancel it."""
 
 
 async def bounded(work: Callable[[T], Awaitable[None]], items: Iterable[T], limit: int) -> None:
@@ -37,21 +41,25 @@ def run_to_end(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work())
+        return asyncio.run(_cancellable(work))
     return _in_a_thread(work)
 
 
+async def _cancellable(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """The work, known to whoever may want to cancel it from another thread."""
+    running, task = CANCELLABLE.get(), asyncio.current_task()
+    assert task is not None
+    if running is not None:
+        running.append((asyncio.get_running_loop(), task))
+    return await work()
+
+
 def _in_a_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    begun: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
-
-    async def cancellable() -> T:
-        task = asyncio.current_task()
-        assert task is not None
-        begun.append((asyncio.get_running_loop(), task))
-        return await work()
-
+    begun: Running = []
+    context = copy_context()
+    context.run(CANCELLABLE.set, begun)
     with ThreadPoolExecutor(1, thread_name_prefix="openmic-run") as thread:
-        future = thread.submit(asyncio.run, cancellable())
+        future = thread.submit(context.run, asyncio.run, _cancellable(work))
         try:
             return future.result()
         except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 This file says what may be configured; `core.config_file` reads it from files, flags and the environment.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -353,3 +354,11 @@ class RunConfig(Section):
     def store_url(self) -> str:
         """Where the transcripts are kept."""
         return self.store or str(self.home / "openmic.db")
+
+
+def store_address(named: str | None) -> str:
+    """The store that is meant: the one that is named, else OPENMIC_STORE, else where a run puts it by default."""
+    if named or os.environ.get("OPENMIC_STORE"):
+        return named or os.environ["OPENMIC_STORE"]
+    home = Path(os.environ.get("OPENMIC_HOME") or RunConfig.model_fields["home"].default)
+    return str(home / "openmic.db")

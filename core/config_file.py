@@ -47,6 +47,18 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
     return _resolve_paths(config, path.parent)
 
 
+def config_from(values: Mapping[str, Any]) -> RunConfig:
+    """The configuration that nested values make; relative paths are from the working directory.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    try:
+        return RunConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(_explain(error, "the configuration", {})) from None
+
+
 def override_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     """A configuration with overrides, `a.b=value` each, laid over it.
 

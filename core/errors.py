@@ -8,13 +8,15 @@ The exit codes are those of the command line: 0 done, 1 failed, 2 usage or confi
 dialogues, 130 interrupted.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class OpenmicError(Exception):
     """Something went wrong that the person at the keyboard can understand and act upon."""
 
     exit_code: ClassVar[int] = 1
+    run: Any = None
+    """The run that was begun and can be resumed (an `openmic.Run`), where the error ended one."""
 
 
 class ConfigError(OpenmicError):

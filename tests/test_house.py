@@ -119,7 +119,7 @@ def test_the_package_holds_one_relative_link_for_each_room_and_nothing_else_but_
     links = {path.name: str(path.readlink()) for path in PACKAGE.iterdir() if path.is_symlink()}
     assert links == {room: f"../../{room}" for room in ROOMS}
     own = {path.name for path in PACKAGE.iterdir() if not path.is_symlink()} - {"__pycache__"}
-    assert own == {"__init__.py", "__main__.py", "py.typed", "testing.py"}
+    assert own == {"__init__.py", "__main__.py", "api.py", "py.typed", "run_handle.py", "seams.py", "testing.py"}
 
 
 @pytest.mark.parametrize("path", ALL_FILES, ids=name_of)
@@ -273,7 +273,7 @@ def test_the_wheel_installs_one_package_and_nothing_beside_it(wheel: zipfile.Zip
 
 def test_the_wheel_holds_every_module_and_all_data(wheel: zipfile.ZipFile) -> None:
     shipped = {name.removeprefix("openmic/") for name in wheel.namelist() if name.startswith("openmic/")}
-    modules = {name_of(path) for path in ALL_FILES} | {"__init__.py", "__main__.py", "testing.py"}
+    modules = {name_of(path) for path in ALL_FILES} | {path.name for path in PACKAGE.glob("*.py")}
     tasks = {name_of(path) for path in (ROOT / "agents" / "tasks").glob("*.yaml")}
     assert "agents/tasks/humor.yaml" in tasks
     assert "store/migrations/versions/0001_initial.py" in modules

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, overload
+
+from pydantic import ValidationError
 
 from ..core.config import FineTuneSettings, LoRASettings
 from ..core.errors import ConfigError, GenerationError
@@ -22,6 +24,7 @@ from ..core.records import (
     TrainingExample,
     TrainingMetrics,
 )
+from ..core.section import Section
 from .loop.job import TrainingProgress
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -33,6 +36,7 @@ Prompt = str | Sequence[Message | Mapping[str, str]]
 Prompts = list[Any] | tuple[Any, ...]
 """Several of them, each a `Prompt`; a list is not taken for one of its parts, as a `Sequence` would be."""
 
+S = TypeVar("S", bound=Section)
 VERSION = 1
 """Of the one adapter in an output folder."""
 
@@ -53,8 +57,8 @@ def train(
     objective: "str | Objective | type[Objective]" = "sft",
     student: str = "smollm2-135m-instruct",
     start: str | Path | None = None,
-    settings: FineTuneSettings | None = None,
-    lora: LoRASettings | None = None,
+    settings: FineTuneSettings | Mapping[str, Any] | None = None,
+    lora: LoRASettings | Mapping[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
     progress: Callable[[TrainingProgress], None] | None = None,
@@ -68,8 +72,8 @@ def train(
         objective: A name that ships, `module:attribute`, or an `Objective`.
         student: A hub id, a folder, or the name of packaged weights.
         start: An adapter's folder to go on from, which is also the reference of an objective that has one.
-        settings: Epochs, learning rate and the like. Default: `FineTuneSettings()`.
-        lora: The shape of a new adapter. Default: `LoRASettings()`.
+        settings: `epochs`, `learning_rate`, `batch_size` and the like, as under `training`. Default: as for imitation.
+        lora: `r`, `alpha` and the like of a new adapter, as under `training.lora`.
         seed: Fixes the new adapter's weights, the order of the examples, and dropout.
         device: `auto`, `cpu`, `cuda`, …
         progress: Called after every optimizer step.
@@ -93,7 +97,7 @@ def train(
         raise ConfigError(f"output {str(output)!r} holds an adapter, which never changes; name another folder")
     model = load_model(student, device=device)
     folder = None if start is None else verify_adapter(adapter_ref(start))
-    wrapped = adapted(model, lora or LoRASettings(), seed=seed, start=folder)
+    wrapped = adapted(model, _settings(LoRASettings, lora, "lora"), seed=seed, start=folder)
     name = objective if isinstance(objective, str) else type(loss).__qualname__
     metrics = fine_tune(
         model,
@@ -101,13 +105,29 @@ def train(
         records,
         objective=loss,
         name=name,
-        settings=settings or FineTuneSettings(),
+        settings=_settings(FineTuneSettings, settings, "settings"),
         seed=seed,
         on_progress=progress or (lambda _: None),
     )
     facts = {"base_model": student, "parent": None if start is None else str(start), "objective": name}
     ref = commit_adapter(wrapped, output, VERSION, facts)
     return TrainedAdapter(Path(str(ref.uri)), metrics)
+
+
+def _settings(kind: type[S], given: S | Mapping[str, Any] | None, where: str) -> S:
+    """Settings that were given as such, as a mapping, or not at all.
+
+    Raises:
+        ConfigError: there is no such key, or a value is wrong.
+    """
+    if isinstance(given, kind):
+        return given
+    try:
+        return kind.model_validate(dict(given or {}))
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        key = ".".join(str(part) for part in wrong["loc"])
+        raise ConfigError(f"{where}: {key}: {wrong['msg']}; it has {', '.join(kind.model_fields)}") from None
 
 
 class _Sampling(TypedDict, total=False):

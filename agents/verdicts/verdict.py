@@ -6,7 +6,7 @@ replies that were read; asking is in `pairwise`, reading in `labels` and `cloze`
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
@@ -62,7 +62,7 @@ class _Preference:
 class Opinion(_Preference):
     """One critic's preference between two texts A and B."""
 
-    ballots: tuple[Ballot, ...]
+    ballots: tuple[Ballot, ...] = field(repr=False)
     """Those of the forward order first."""
 
 
@@ -70,7 +70,7 @@ class Opinion(_Preference):
 class Verdict(_Preference):
     """A preference between two texts A and B: a critic's, or a jury's."""
 
-    opinions: tuple[Opinion, ...]
+    opinions: tuple[Opinion, ...] = field(repr=False)
     """Every member's, in the jury's order."""
 
     @property

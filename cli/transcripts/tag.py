@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
+from ...core.config import store_address
 from ...core.errors import ConfigError
 from ...store import Store
 from ...store.tags import tag_changes, tags_of
-from ..options import JsonOption, StoreOption, print_json, read_store, store_url
+from ..options import JsonOption, StoreOption, print_json, read_store
 from .choices import resolve_dialogue
 from .lines import one_line
 
@@ -33,7 +34,7 @@ def tag(
         raise ConfigError("a tag is a word or some: this one is empty")
     with read_store(store) as reader:
         found = resolve_dialogue(reader, dialogue)
-    with Store.open(store_url(store)) as opened:
+    with Store.open(store_address(store)) as opened:
         changes = tag_changes(opened, found, wanted, author=author or getpass.getuser(), remove=remove)
         opened.add(*changes)
         present = tags_of(opened, [found.id]).get(found.id, [])

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from ...agents.tasks.task import Task, load_task
+from ...agents.tasks.task import Task
 from ...core.config import RunConfig
 from ...core.errors import ConfigError
 from ...core.records import Example, Role
@@ -39,7 +39,7 @@ async def open_run_context(
         EndpointSetupError: the simulated cast does not start.
     """
     config = RunConfig.model_validate(run.config)
-    task, campaign = task_of(run, config), store.campaign_of(run)
+    task, campaign = task_of(run, config, plugs), store.campaign_of(run)
     async with AsyncExitStack() as stack:
         log = Path(run.home) / "simulated-cast.jsonl"
         clients = await stack.enter_async_context(open_models(config.cast, config.seed, log, roles=roles))
@@ -76,13 +76,13 @@ async def open_run_context(
         )
 
 
-def task_of(run: Run, config: RunConfig) -> Task:
+def task_of(run: Run, config: RunConfig, plugs: Plugs) -> Task:
     """The task of a run, as it was when the run began.
 
     Raises:
         ConfigError: its file was changed since.
     """
-    task = load_task(config.task)
+    task = plugs.task(config.task)
     if task.hash != run.task_hash:
         raise ConfigError(f"the task {config.task!r} was changed since run {run.id} began; restore it, or start anew")
     return task

@@ -6,6 +6,8 @@ Each is known by the configuration's key that it stands for, such as `cast.criti
 from collections.abc import Mapping
 from typing import Any
 
+from ...agents.tasks.task import Task, load_task
+from ...core.errors import ConfigError
 from ...core.plugs import Plug, describe_object, describe_plug, load_plug
 
 
@@ -40,6 +42,20 @@ class Plugs:
     def note(self, key: str, **facts: Any) -> None:
         """Record more of an object that was loaded; ready for JSON."""
         self._records[key] |= facts
+
+    def task(self, name: str) -> Task:
+        """The task that was given, or the one that the configuration names.
+
+        Raises:
+            TaskError: as `load_task`.
+        """
+        given = self._given.get("task")
+        if given is None:
+            return load_task(name)
+        if not isinstance(given, Task):
+            raise ConfigError(f"task: a {type(given).__name__} is no openmic.Task; make one with Task(…)")
+        self._records["task"] = describe_object(given)
+        return given
 
     @property
     def records(self) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from functools import partial
 from ...agents.cast import Critic
 from ...agents.endpoints.check import check_endpoint, check_scores_prompts
 from ...agents.llm import LLM
-from ...agents.tasks.task import Task, load_task
+from ...agents.tasks.task import Task
 from ...agents.verdicts.jury import Jury
 from ...agents.verdicts.pairwise import PURPOSES
 from ...core.concurrency import run_to_end
@@ -22,10 +22,10 @@ from ...training.objectives import phases
 from ...training.student.student import StudentInfo, inspect_student
 from ..context.cast import Casting
 from ..context.models import simulated_models
+from ..context.objective import objective_of
 from ..context.plugs import Plugs
 from ..context.scoring import scorer_key, scorers_of
 from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
-from ..training_data.objective import objective_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def check(config: RunConfig, plugs: Plugs | None = None) -> Checked:
     """
     plugs = plugs or Plugs()
     examples = read_inputs(config.inputs)
-    task = load_task(config.task)
+    task = plugs.task(config.task)
     task.check_inputs(config.inputs.field_names)
     task.functions.try_on(examples[0].value)
     check_writable(config.store_url)
@@ -111,7 +111,7 @@ def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES
         ConfigError: a jury has more simulated members than there are simulated critics.
         EndpointSetupError: an endpoint is not there, lacks the model, or cannot score prompts where that is needed.
     """
-    task = load_task(config.task)
+    task = plugs.task(config.task)
     asked = {seat: settings for seat, settings in seats(config.cast, roles).items() if settings.asked}
     for role, place in asked:
         style = config.verdict.style

@@ -51,7 +51,7 @@ def begin_derived(
     Raises:
         ConfigError: the source's task was changed since it began.
     """
-    task = task_of(source, config)
+    task = task_of(source, config, plugs)
     run_id = new_id()
     home = Path(source.home).parent / run_id
     home.mkdir(parents=True)

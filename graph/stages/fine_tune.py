@@ -17,6 +17,7 @@ from ...store.tables.training import TrainingStage
 from ...training.adapters.adapters import committed_adapter
 from ...training.loop.checkpoints import remove_checkpoint
 from ...training.trainer.actor import TrainingJob, TrainingProgress
+from ..context.objective import training_phase
 from ..context.run_context import RunContext
 from ..training_data.assemble import (
     PhaseData,
@@ -25,7 +26,6 @@ from ..training_data.assemble import (
     feedback_examples,
     new_data,
 )
-from ..training_data.objective import training_phase
 from ..training_data.staleness import histogram, staleness_of
 from .demonstrate import demonstrations
 

@@ -13,8 +13,8 @@ from ...core.config import RunConfig
 from ...core.records import Split, Stage, TrainingExample, TurnKind
 from ...store import Dialogue, ExampleRow, Preference, TrainingItem, Turn
 from ...training.objectives import Objective, phases
+from ..context.objective import max_staleness, objective_of
 from ..context.run_context import RunContext
-from .objective import max_staleness, objective_of
 from .rankings import rankings
 from .staleness import staleness_of
 

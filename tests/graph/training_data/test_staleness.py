@@ -5,10 +5,10 @@ import pytest
 from openmic.core.ids import content_hash
 from openmic.core.records import Agent, Stage, TurnKind
 from openmic.core.training_settings import STALENESS_TOLERANT, TrainingSettings
+from openmic.graph.context.objective import max_staleness
 from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.training_data.assemble import new_preferences
-from openmic.graph.training_data.objective import max_staleness
 from openmic.graph.training_data.staleness import histogram, lag, staleness_of
 from openmic.store import Adapter, Dialogue, Preference, Store, Turn
 from openmic.store.tables.training import AdapterStatus

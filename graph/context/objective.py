@@ -7,8 +7,8 @@ from ...core.records import TrainingExample
 from ...core.training_settings import TrainingSettings, staleness_limit
 from ...training.loop.job import TrainingPhase
 from ...training.objectives import OBJECTIVES, Objective, as_objective, phases
-from ..context.plugs import Plugs
-from ..context.run_context import RunContext
+from .plugs import Plugs
+from .run_context import RunContext
 
 KEY = "training.objective"
 

@@ -1,0 +1,365 @@
+"""openmic in Python: campaigns, runs that exist, and single comparisons, critiques and dialogues.
+
+Everything here works in a script and in a notebook, where an event loop runs already. The command line is made of it.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .core.concurrency import CANCELLABLE, run_to_end
+from .core.config import RunConfig, store_address
+from .core.config_file import config_from, load_config, override_config
+from .core.errors import ConfigError, OpenmicError
+from .core.ids import content_hash, new_id
+from .core.plugs import Plug, describe_object
+from .core.records import NO_ADAPTER, AdapterRef, Example, Input, Split, input_text
+from .run_handle import Dialogue, Run
+
+ConfigLike = str | Path | Mapping[str, Any] | RunConfig
+Overrides = Mapping[str, Any] | Sequence[str] | None
+
+
+def run(
+    config: ConfigLike,
+    overrides: Overrides = None,
+    *,
+    inputs: Sequence[str | Mapping[str, str]] | None = None,
+    task: Any = None,
+    teacher: Any = None,
+    critic: Any = None,
+    judge: Any = None,
+    scorers: Sequence[Any] = (),
+    objective: Any = None,
+    engine: Any = None,
+    progress: Any = True,
+    cluster: str | None = None,
+) -> Run:
+    """Carry out a campaign: demonstrations, imitation, rounds of dialogues and fine-tuning, evaluation.
+
+    Args:
+        config: A configuration file, the same as a mapping, or a `Config`.
+        overrides: Values laid over it: `{"rounds": 2, "training.beta": 0.2}`, or `["rounds=2"]`.
+        inputs: The inputs themselves in place of `inputs.path`: texts, or mappings of fields.
+        task: A `Task`, in place of the configuration's.
+        teacher: Who demonstrates: a function `(input, count) -> outputs`, a file of demonstrations (a path), a list of
+            `{"input": …, "output": …}`, or settings as under `cast.teacher`.
+        critic: Who compares: a scorer `(input, outputs) -> scores`, an object with `compare` (and `criticise`, for
+            revisions), or settings as under `cast.critic`.
+        judge: The same for evaluation alone.
+        scorers: Columns of the report: functions `(input, outputs) -> scores`, or names that ship.
+        objective: What a training minimises: a name, or an `Objective` of your own.
+        engine: What generates: a name, or a function that makes an `Engine`.
+        progress: True shows it on stderr, False nowhere; or an object with `bar` and `print`.
+        cluster: The Ray cluster to use, `auto` or an address. None: RAY_ADDRESS, else this machine alone.
+
+    Raises:
+        OpenmicError: what is wrong, in one line; its `run` is what was begun, and can be resumed.
+    """
+    from .graph.preflight.checks import check
+    from .graph.runs.start import start_run
+
+    resolved, plugs = _resolved(
+        config,
+        overrides,
+        {
+            "task": task,
+            "teacher": teacher,
+            "critic": critic,
+            "judge": judge,
+            "scorers": scorers,
+            "objective": objective,
+            "engine": engine,
+        },
+    )
+    if inputs is not None:
+        resolved = _with_inputs(resolved, inputs)
+    display = shown(progress)
+    checked = check(resolved, plugs)
+    counts = ", ".join(f"{sum(e.split is split for e in checked.examples)} {split}" for split in Split)
+    name = config if isinstance(config, str | Path) else resolved.name
+    display.print(f"openmic run {name} · task {checked.task.name} · {counts} inputs · {_cast_line(resolved, checked)}")
+    if checked.student.note:
+        display.print(f"student {checked.student.name}: {checked.student.note}")
+    if resolved.cast.judge_is_critic:
+        display.print("note: the judge is the critic itself, so figures overstate progress; set cast.judge")
+    identity = new_id()
+    try:
+        row = start_run(identity, resolved, checked, sys.argv[1:], display, cluster=cluster)
+    except OpenmicError as error:
+        error.run = _begun(identity, resolved.store_url)
+        raise
+    return Run(row, resolved.store_url)
+
+
+async def arun(config: ConfigLike, overrides: Overrides = None, **given: Any) -> Run:
+    """As `run`, for `await`: other coroutines go on meanwhile. Cancelling it interrupts the run."""
+    found: Run = await _in_thread(lambda: run(config, overrides, **given))
+    return found
+
+
+def open_run(name: str = "latest", store: str | Path | None = None) -> Run:
+    """A run that exists.
+
+    Args:
+        name: Its id, the beginning of it, or `latest`.
+        store: The store's file or address. Default: OPENMIC_STORE, else `openmic-data/openmic.db`.
+
+    Raises:
+        NotFoundError: there is no such run.
+        StoreError: there is no such store.
+    """
+    from .store import Store
+
+    url = store_address(None if store is None else str(store))
+    with Store.open_readonly(url) as reader:
+        return Run(reader.resolve_run(name), url)
+
+
+def compare(
+    source: Input, first: str, second: str, *, critic: Any = None, task: Any = "humor", config: ConfigLike | None = None
+) -> Any:
+    """The critic's verdict on two outputs for an input, asked in both orders; a `Verdict`.
+
+    Args:
+        source: The input that both answer.
+        first: One output.
+        second: The other.
+        critic: As for `run`; None takes the configuration's.
+        task: A `Task`, or its name or file.
+        config: Settings of the cast and of verdicts, as for `run`. None: the simulated cast.
+
+    Raises:
+        OpenmicError: the critic cannot be had, or gives no answer that can be read.
+    """
+    from .graph.runs.single import compare_once
+
+    resolved, plugs = _single(config, critic=critic, task=task)
+    found = plugs.task(resolved.task)
+    return run_to_end(lambda: compare_once(resolved, found, plugs, "critic", source, first, second))
+
+
+def criticise(
+    source: Input, text: str, *, critic: Any = None, task: Any = "humor", config: ConfigLike | None = None
+) -> Any:
+    """The critic's critique of one output; a `Critique` with `works`, `missing` and `suggestion`.
+
+    Arguments and errors are those of `compare`.
+    """
+    from .graph.runs.single import criticise_once
+
+    resolved, plugs = _single(config, critic=critic, task=task)
+    found = plugs.task(resolved.task)
+    return run_to_end(lambda: criticise_once(resolved, found, plugs, source, text))
+
+
+def dialogue(
+    source: Input,
+    *,
+    adapter: str | Path | None = None,
+    config: ConfigLike | None = None,
+    task: Any = "humor",
+    teacher: Any = None,
+    critic: Any = None,
+    engine: Any = None,
+    progress: Any = False,
+) -> Dialogue:
+    """Hold one dialogue about one input, and look at it: drafts, verdicts, critique, revision. Nothing is recorded.
+
+    Args:
+        source: The input: a text, or its fields.
+        adapter: The folder of an adapter that the student speaks with. None: the bare student.
+        config: As for `run`.
+        task: A `Task`, or its name or file.
+        teacher: As for `run`.
+        critic: As for `run`.
+        engine: As for `run`.
+        progress: As for `run`.
+
+    Raises:
+        OpenmicError: the student or somebody of the cast cannot be had.
+    """
+    from .graph.runs.single import hold_once
+
+    resolved, plugs = _single(config, critic=critic, teacher=teacher, engine=engine, task=task)
+    text = input_text(source)
+    example = Example(content_hash(text), text, Split.TRAIN, {} if isinstance(source, str) else dict(source))
+    ref = NO_ADAPTER if adapter is None else AdapterRef(1, str(Path(adapter).absolute()))
+    found, display = plugs.task(resolved.task), shown(progress)
+    return Dialogue(run_to_end(lambda: hold_once(resolved, found, plugs, example, ref, display)))
+
+
+def best_of(scorer: Any, source: Input, outputs: Sequence[str]) -> str:
+    """The best of several outputs by a scorer (best-of-k); the first of those that share the highest score.
+
+    Args:
+        scorer: A function `(input, outputs) -> scores`, or the name of one that ships.
+        source: The input.
+        outputs: At least one output for it.
+
+    Raises:
+        OpenmicError: the scorer cannot be had, or fails.
+    """
+    from .evaluation.scorers import best_of as place_of_best
+    from .evaluation.scorers import load_scorer
+
+    found = load_scorer(Plug(use=scorer), where="scorer") if isinstance(scorer, str) else scorer
+    return outputs[run_to_end(lambda: place_of_best(found, source, outputs))]
+
+
+def named(key: str, value: Any, home: Path = Path("openmic-data")) -> tuple[Any, dict[str, Any]]:
+    """What stands in the configuration under a key for something that was given, and the object, if it is one, by key.
+
+    Args:
+        key: The configuration's key, such as `cast.critic`.
+        value: What was given: settings, a name, a path, rows, or an object.
+        home: Where rows that were given are kept.
+
+    Raises:
+        ConfigError: it could mean two things.
+    """
+    if isinstance(value, Plug):
+        return value.model_dump(), {}
+    if key.startswith("cast."):
+        return _named_member(key, value, home)
+    if isinstance(value, str):
+        return value, {}
+    use = describe_object(value)["use"]
+    if key.startswith("evaluation.scorers."):
+        label = getattr(value, "name", None) or getattr(value, "__name__", type(value).__name__)
+        return {"use": use, "name": label}, {key: value}
+    return use, {key: value}
+
+
+def _named_member(key: str, value: Any, home: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`named` for a member of the cast."""
+    if isinstance(value, str):
+        raise ConfigError(
+            f"{key}: {value!r} could be a model or an object of yours; say {{'model': {value!r}}} or "
+            f"{{'use': {value!r}}}"
+        )
+    if isinstance(value, Mapping):
+        return dict(value), {}
+    if isinstance(value, Path):
+        return {"demonstrations": str(value.absolute())}, {}
+    if isinstance(value, Sequence) and key == "cast.teacher":
+        return {"demonstrations": str(_kept(home, [dict(row) for row in value]))}, {}
+    return {"use": describe_object(value)["use"]}, {key: value}
+
+
+def laid_over(overrides: Overrides) -> list[str]:
+    """Overrides as `a.b=value` each."""
+    if isinstance(overrides, Mapping):
+        return [f"{key}={json.dumps(value, default=str)}" for key, value in overrides.items()]
+    return list(overrides or ())
+
+
+def given_plugs(objects: Mapping[str, Any]) -> Any:
+    """Python objects by their configuration key, or by the name of `run`'s argument."""
+    from .graph.context.plugs import Plugs
+
+    return Plugs({_KEYS.get(name, name): given for name, given in objects.items()})
+
+
+def shown(progress: Any) -> Any:
+    """Where progress goes, as `run` takes it."""
+    from .graph.context.progress import Silent
+
+    if progress is False or progress is None:
+        return Silent()
+    if progress is not True:
+        return progress
+    from .cli.progress import progress_display
+
+    return progress_display()
+
+
+_KEYS = {
+    "teacher": "cast.teacher",
+    "critic": "cast.critic",
+    "judge": "cast.judge",
+    "objective": "training.objective",
+    "engine": "student.engine",
+}
+
+
+def _resolved(config: ConfigLike, overrides: Overrides, given: Mapping[str, Any]) -> tuple[RunConfig, Any]:
+    """The configuration with everything laid over it, and the Python objects that it was given."""
+    if isinstance(config, RunConfig):
+        resolved = config
+    else:
+        resolved = config_from(config) if isinstance(config, Mapping) else load_config(Path(config))
+    scorers = given.get("scorers", ())
+    wanted = {_KEYS.get(name, name): value for name, value in given.items() if value is not None and name != "scorers"}
+    objects: dict[str, Any] = {}
+    laid = laid_over(overrides)
+    for key, value in wanted.items():
+        section, seen = named(key, value, resolved.home)
+        objects |= seen
+        laid += laid_over({key: section})
+    found = [named(f"evaluation.scorers.{place}", scorer) for place, scorer in enumerate(scorers)]
+    if found:
+        laid += laid_over({"evaluation.scorers": [section for section, _ in found]})
+    for _, seen in found:
+        objects |= seen
+    return override_config(resolved, laid), given_plugs(objects)
+
+
+def _single(config: ConfigLike | None, **given: Any) -> tuple[RunConfig, Any]:
+    return _resolved({"inputs": {"path": "none.txt"}} if config is None else config, None, given)
+
+
+def _with_inputs(config: RunConfig, inputs: Sequence[str | Mapping[str, str]]) -> RunConfig:
+    """The configuration with inputs that were given in Python, kept as a file in its home."""
+    rows = [{"input": row} if isinstance(row, str) else dict(row) for row in inputs]
+    fields = list(rows[0]) if rows else ["input"]
+    settings = {"path": str(_kept(config.home, rows)), "fields": fields}
+    kept = {name: getattr(config.inputs, name) for name in ("dev_ratio", "test_ratio", "limit")}
+    return override_config(config, [f"inputs={json.dumps(settings | kept)}"])
+
+
+def _kept(home: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Rows as a .jsonl file in the home, named after what it holds."""
+    text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    path = home.absolute() / "given" / f"{content_hash(text)[:16]}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _begun(identity: str, store: str) -> Run | None:
+    """The run of this id if it was recorded."""
+    try:
+        return open_run(identity, store)
+    except OpenmicError:
+        return None
+
+
+def _cast_line(config: RunConfig, checked: Any) -> str:
+    from .graph.context.seats import seat_names
+
+    if checked.simulated and not checked.plugs.records:
+        return "simulated cast"
+    names = seat_names(config.cast)
+    return ", ".join(f"{role} {names[role]}" for role in ("teacher", "critic", "judge"))
+
+
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    """Blocking work in a thread; cancelling it cancels the event loops that run within."""
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+    token = CANCELLABLE.set(running)
+    try:
+        thread = asyncio.ensure_future(asyncio.to_thread(work))
+        try:
+            return await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            for loop, task in running:
+                loop.call_soon_threadsafe(task.cancel)
+            await asyncio.wait([thread])
+            thread.exception()
+            raise
+    finally:
+        CANCELLABLE.reset(token)

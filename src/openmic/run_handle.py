@@ -1,0 +1,418 @@
+"""What `openmic.run` and `openmic.open_run` return: a run, to be looked at, gone on with and learned from."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .core.config import RunConfig
+from .core.errors import ConfigError, NotFoundError
+from .core.records import TurnKind
+from .store import Adapter, Conversation, Store, Turn
+from .store import Run as RunRow
+from .store.search.filters import DialogueFilter
+
+
+class Table(Sequence[dict[str, Any]]):
+    """Rows of one kind, each a dictionary; `to_pandas` and `to_dataset` make other tables of them."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
+        self._rows = list(rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        return Table(self._rows[place]) if isinstance(place, slice) else self._rows[place]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        columns = ", ".join(self._rows[0]) if self._rows else "no columns"
+        return f"<Table of {len(self)} rows: {columns}>"
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame`.
+
+        Raises:
+            ConfigError: pandas is not installed.
+        """
+        try:
+            import pandas  # type: ignore[import-untyped]  # it ships no types
+        except ImportError:
+            raise ConfigError("to_pandas needs pandas: pip install 'openmic[datasets]'") from None
+        return pandas.DataFrame(self._rows)
+
+    def to_dataset(self) -> Any:
+        """A `datasets.Dataset`.
+
+        Raises:
+            ConfigError: datasets is not installed.
+        """
+        try:
+            from datasets import Dataset
+        except ImportError:
+            raise ConfigError("to_dataset needs datasets: pip install 'openmic[datasets]'") from None
+        return Dataset.from_list(self._rows)
+
+
+class Gain(NamedTuple):
+    """By how much the win-tie rate rose on test inputs, from the imitation version to the last one."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Dialogue:
+    """One dialogue: what was said about one input, in order."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self.conversation = conversation
+        """The rows behind it."""
+
+    @property
+    def input(self) -> str:
+        """What it is about."""
+        return self.conversation.example.text
+
+    @property
+    def status(self) -> str:
+        """`finished`, `failed` or `pending`."""
+        return self.conversation.dialogue.status
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why it is over, or what went wrong."""
+        return self.conversation.dialogue.stop_reason or self.conversation.dialogue.error
+
+    @property
+    def drafts(self) -> list[str]:
+        """The student's drafts."""
+        return self._texts(TurnKind.DRAFT)
+
+    @property
+    def revisions(self) -> list[str]:
+        """The student's revisions."""
+        return self._texts(TurnKind.REVISION)
+
+    @property
+    def demonstrations(self) -> list[str]:
+        """The teacher's texts."""
+        return self._texts(TurnKind.DEMONSTRATION)
+
+    @property
+    def critiques(self) -> list[dict[str, str]]:
+        """The critic's critiques: what works, what is missing, the suggestion."""
+        return [
+            {"works": row.works, "missing": row.missing, "suggestion": row.suggestion}
+            for row in self.conversation.critiques
+        ]
+
+    @property
+    def verdicts(self) -> list[dict[str, Any]]:
+        """The verdicts, each with both texts, the outcome for the first, p(first is better) and its method."""
+        texts = {turn.id: turn.content for turn in (*self.conversation.turns, *self.conversation.quoted)}
+        return [
+            {
+                "first": texts[row.first_turn_id],
+                "second": texts[row.second_turn_id],
+                "outcome": row.outcome,
+                "p_first": row.p_first,
+                "consistent": row.consistent,
+                "method": row.method,
+            }
+            for row in self.conversation.verdicts
+        ]
+
+    @property
+    def final(self) -> str | None:
+        """The text it arrived at."""
+        wanted = self.conversation.dialogue.final_turn_id
+        return next((turn.content for turn in self.conversation.turns if turn.id == wanted), None)
+
+    def __str__(self) -> str:
+        """The dialogue as a conversation, a line for each thing that was said."""
+        lines = [f"input      {self.input}"]
+        for turn in self.conversation.turns:
+            if turn.kind is not TurnKind.VERDICT:
+                note = f"  [{turn.note}]" if turn.note else ""
+                lines.append(f"{turn.kind.value:<10} {turn.content}{note}")
+        lines += [f"{'verdict':<10} {row['outcome']}: {row['first']} | {row['second']}" for row in self.verdicts]
+        return "\n".join([*lines, f"ended      {self.stop_reason}"])
+
+    def __repr__(self) -> str:
+        return f"<Dialogue {self.conversation.dialogue.id}: {self.status}, {len(self.conversation.turns)} turns>"
+
+    def _texts(self, kind: TurnKind) -> list[str]:
+        return [turn.content for turn in self.conversation.turns if turn.kind is kind]
+
+
+class Speaker:
+    """A run's student: answers inputs, with the task's prompt before it and its cleaning behind it."""
+
+    def __init__(self, student: Any, task: Any) -> None:
+        from .agents.cast import StudentAgent
+
+        self._student, self._task, self._agent = student, task, StudentAgent(task, 0)
+
+    def __call__(self, inputs: Any, *, n: int | None = None, **sampling: Any) -> Any:
+        """An output for one input, or a list of them for a list; with `n` each is a list of n samples.
+
+        Args:
+            inputs: A text, a mapping of fields, or a list of either.
+            n: How many samples of each. None: one, not in a list.
+            sampling: `temperature`, `top_p`, `max_tokens`, `seed`.
+        """
+        several = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+        answers = self._student([self._agent.prompt(one) for one in several], n=n, **sampling)
+        clean = self._task.clean
+        cleaned = [clean(said) if isinstance(said, str) else [clean(text) for text in said] for said in answers]
+        return cleaned if isinstance(inputs, list | tuple) else cleaned[0]
+
+    def close(self) -> None:
+        """Free the student's memory."""
+        self._student.close()
+
+    def __enter__(self) -> "Speaker":
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+
+class Run:
+    """A run in the store. Everything is read when it is asked for, so a run that goes on can be watched."""
+
+    def __init__(self, row: RunRow, store: str) -> None:
+        self.id = row.id
+        """Its id."""
+        self.store = store
+        """The address of the store it lies in."""
+        self.folder = Path(row.home)
+        """The folder of its files."""
+
+    @property
+    def row(self) -> RunRow:
+        """The run as the store has it."""
+        with self._open() as reader:
+            row: RunRow = reader.resolve_run(self.id)
+        return row
+
+    @property
+    def status(self) -> str:
+        """`running`, `finished`, `interrupted` or `failed`."""
+        return self.row.status
+
+    @property
+    def config(self) -> RunConfig:
+        """Its configuration as it was resolved."""
+        return RunConfig.model_validate(self.row.config)
+
+    @property
+    def plugs(self) -> dict[str, Any]:
+        """The Python objects it was given, by configuration key: import path, arguments, hash of the source."""
+        return dict(self.row.plugs)
+
+    def report(self) -> dict[str, Any]:
+        """Everything that `openmic status --json` prints."""
+        from .graph.report import run_status
+
+        with self._open() as reader:
+            return run_status(reader, reader.resolve_run(self.id))
+
+    def show(self) -> None:
+        """Print the closing table."""
+        from .cli.report import print_report
+
+        print_report(self.report())
+
+    @property
+    def versions(self) -> Table:
+        """The adapter versions, with their win-tie rates on test inputs where they were judged."""
+        return Table(self.report()["versions"])
+
+    @property
+    def gain(self) -> Gain | None:
+        """The gain of feedback over imitation on test inputs with its interval; None where it was not measured."""
+        found = self.report()["gain"]
+        return None if found is None else Gain(found["value"], *found["ci"])
+
+    def dialogues(self, **wanted: Any) -> Table:
+        """The dialogues at a glance: id, stage, round, input, status, stop reason, number of turns, final text.
+
+        Args:
+            wanted: Fields of `openmic.store.DialogueFilter`, such as `stage="collect"` or `round=1`.
+        """
+        with self._open() as reader:
+            lines = reader.dialogues(self.id, DialogueFilter(**wanted))
+        return Table(
+            [
+                {
+                    "dialogue": line.dialogue.id,
+                    "stage": line.dialogue.stage.value,
+                    "round": line.dialogue.round,
+                    "input": line.example_text,
+                    "status": line.dialogue.status,
+                    "stop_reason": line.dialogue.stop_reason,
+                    "error": line.dialogue.error,
+                    "turns": line.turns,
+                    "final": line.final_text,
+                }
+                for line in lines
+            ]
+        )
+
+    def dialogue(self, name: str) -> Dialogue:
+        """One dialogue, by its id or the beginning of it."""
+        with self._open() as reader:
+            return Dialogue(reader.conversation(reader.resolve_dialogue(name).id))
+
+    def preferences(self) -> Table:
+        """The preferences of all inputs, in the form that trainers read: prompt, chosen, rejected, and where from."""
+        from .store.export.rows import export_rows
+
+        with self._open() as reader:
+            return Table(list(export_rows(reader, reader.resolve_run(self.id), "preference")))
+
+    def verdicts(self) -> Table:
+        """The verdicts: who compared, both texts, the outcome for the first, p(first is better), the method."""
+        from .store import VerdictRow
+
+        with self._open() as reader:
+            rows = reader.select(VerdictRow, run_id=self.id, order_by="created_at")
+            ids = {turn for row in rows for turn in (row.first_turn_id, row.second_turn_id)}
+            texts = {turn.id: turn.content for turn in reader.select(Turn, id=list(ids))}
+        return Table(
+            [
+                {
+                    "verdict": row.id,
+                    "dialogue": row.dialogue_id,
+                    "by": row.agent,
+                    "first": texts[row.first_turn_id],
+                    "second": texts[row.second_turn_id],
+                    "outcome": row.outcome,
+                    "p_first": row.p_first,
+                    "consistent": row.consistent,
+                    "method": row.method,
+                    "source": row.source,
+                }
+                for row in rows
+            ]
+        )
+
+    def adapter(self, version: int | str = "promoted") -> Path:
+        """The folder of an adapter version: a number, `promoted` or `latest`.
+
+        Raises:
+            NotFoundError: there is no such version, or it is the bare student.
+        """
+        with self._open() as reader:
+            rows = reader.select(Adapter, run_id=self.id, order_by="version")
+        if version == "promoted":
+            found = [row for row in rows if row.status == "promoted"][-1:]
+        else:
+            found = rows[-1:] if version == "latest" else [row for row in rows if row.version == version]
+        if not found or found[0].uri is None:
+            raise NotFoundError(f"run {self.id} has no adapter {version!r}; it has {[row.version for row in rows]}")
+        return Path(found[0].uri)
+
+    def student(self, version: int | str = "promoted") -> "Speaker":
+        """The student with an adapter version, prompted as in the run; version 0 is the bare student."""
+        from .agents.tasks.task import load_task
+        from .training.standalone import load_student
+
+        config = self.config
+        adapter = None if version == 0 else self.adapter(version)
+        return Speaker(load_student(config.student.model, adapter, config.student.device), load_task(config.task))
+
+    def explain(self, name: int | str) -> dict[str, Any]:
+        """Where a text or an adapter comes from and what became of it: a version, or a turn's id."""
+        from .store.lineage.explain import explain_adapter, explain_turn
+        from .store.lineage.turn_names import resolve_turn
+
+        with self._open() as reader:
+            if isinstance(name, int):
+                return explain_adapter(reader, self.id, name).as_json()
+            return explain_turn(reader, resolve_turn(reader, name).id).as_json()
+
+    def resume(self, *, progress: Any = True, cluster: str | None = None, **objects: Any) -> "Run":
+        """Go on with the run; nothing that was done is done again.
+
+        Args:
+            progress: As for `openmic.run`.
+            cluster: As for `openmic.run`.
+            objects: The Python objects it was given that cannot be imported: `critic=…`, as for `openmic.run`.
+
+        Raises:
+            ConfigError: an object cannot be imported again, or the task was changed.
+        """
+        from .api import given_plugs, shown
+        from .graph.runs.resume import resume_any
+
+        with Store.open(self.store) as opened:
+            resume_any(opened, self.id, shown(progress), plugs=given_plugs(objects), cluster=cluster)
+        return self
+
+    def train(self, objective: Any = None, overrides: Any = None, *, progress: Any = True) -> "Run":
+        """Train an adapter from this run's stored preferences, as a run of its own; nobody is asked.
+
+        Args:
+            objective: A name, `module:attribute`, or an `Objective` of your own. None: as configured.
+            overrides: Of the sections `training` and `preferences`, as for `openmic.run`.
+            progress: As for `openmic.run`.
+
+        Raises:
+            TrainingError: there is nothing to train on.
+        """
+        from .api import given_plugs, laid_over, named, shown
+        from .graph.runs.retrain import start_training
+
+        name, seen = (None, {}) if objective is None else named("training.objective", objective)
+        with Store.open(self.store) as opened:
+            row = start_training(
+                opened,
+                opened.resolve_run(self.id),
+                objective=name,
+                overrides=laid_over(overrides),
+                start=None,
+                arguments=[],
+                progress=shown(progress),
+                plugs=given_plugs(seen),
+            )
+        return Run(row, self.store)
+
+    def evaluate(self, versions: Sequence[int] | None = None, *, progress: Any = True, **objects: Any) -> "Run":
+        """Judge adapter versions on the test inputs; those that were judged are left alone."""
+        from .api import given_plugs, shown
+        from .graph.runs.evaluate import evaluate_run
+
+        with Store.open(self.store) as opened:
+            evaluate_run(opened, opened.resolve_run(self.id), versions, shown(progress), plugs=given_plugs(objects))
+        return self
+
+    def rejudge(self, critic: Any = None, overrides: Any = None, *, progress: Any = True) -> "Run":
+        """Have another critic judge this run's comparisons again, as a run of its own; no text is generated."""
+        from .api import given_plugs, laid_over, named, shown
+        from .graph.runs.rejudge import start_rejudging
+
+        section, seen = (None, {}) if critic is None else named("cast.critic", critic)
+        laid = laid_over(overrides) + ([] if critic is None else laid_over({"cast.critic": section}))
+        with Store.open(self.store) as opened:
+            row = start_rejudging(
+                opened,
+                opened.resolve_run(self.id),
+                overrides=laid,
+                arguments=[],
+                progress=shown(progress),
+                plugs=given_plugs(seen),
+            )
+        return Run(row, self.store)
+
+    def __iter__(self) -> Iterator[Dialogue]:
+        """Its finished critique-and-revise dialogues, in the order they were begun."""
+        for line in self.dialogues(stage="collect", status="finished"):
+            yield self.dialogue(line["dialogue"])
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id}: {self.status}>"
+
+    def _open(self) -> Any:
+        return Store.open_readonly(self.store)

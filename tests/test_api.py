@@ -1,0 +1,207 @@
+"""The public face: a campaign from Python, and single comparisons, critiques and dialogues."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import openmic
+from openmic.core.errors import ConfigError, InterruptedRunError
+
+from .whole_run import clean_environment, write_config
+
+INPUT = "The bus left."
+
+
+def shorter(_input: Any, outputs: Sequence[str]) -> list[float]:
+    return [-float(len(output)) for output in outputs]
+
+
+class Brief:
+    """Likes short texts, and says so."""
+
+    def compare(self, _input: Any, first: str, second: str) -> bool:
+        return len(first) < len(second)
+
+    def criticise(self, _input: Any, _text: str) -> str:
+        return "Be brief."
+
+
+def test_importing_it_takes_no_time_and_everything_in_it_is_there() -> None:
+    code = "import sys, openmic; print([m for m in ('torch', 'ray', 'langgraph', 'pydantic') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert all(getattr(openmic, name) is not None for name in openmic.__all__)
+    assert set(openmic.__all__) <= set(dir(openmic))
+    with pytest.raises(AttributeError, match="has no attribute 'trane'"):
+        openmic.trane  # noqa: B018 - looking is what is tried
+
+
+# By itself
+
+
+def test_two_texts_are_compared_by_whoever_is_given() -> None:
+    by_function = openmic.compare(INPUT, "The bus left me.", INPUT, critic=shorter)
+    assert (by_function.outcome, by_function.method) == ("loss", "score")
+    assert openmic.compare(INPUT, "The bus left me.", INPUT, critic=Brief()).method == "function"
+    assert openmic.compare(INPUT, "The bus left me.", INPUT, critic={"use": "length"}).outcome == "win"
+
+
+def test_the_simulated_cast_is_the_critic_where_none_is_given() -> None:
+    verdict = openmic.compare(INPUT, "The bus left me for a younger bus stop that never asks where it has been.", INPUT)
+    assert verdict.method == "logprobs"
+    assert len(repr(verdict)) < 200
+
+
+def test_a_text_is_criticised() -> None:
+    assert openmic.criticise(INPUT, "The bus left me.", critic=Brief()).suggestion == "Be brief."
+    assert openmic.criticise(INPUT, INPUT).suggestion
+    with pytest.raises(ConfigError, match=r"test_api:shorter has no `criticise`"):
+        openmic.criticise(INPUT, INPUT, critic=shorter)
+
+
+def test_it_works_where_an_event_loop_runs() -> None:
+    async def cell() -> str:
+        return str(openmic.compare(INPUT, "The bus left me.", INPUT, critic=shorter).outcome)
+
+    assert asyncio.run(cell()) == "loss"
+
+
+def test_a_name_alone_could_mean_two_things() -> None:
+    with pytest.raises(ConfigError, match=r"cast\.critic: 'gpt-4\.1' could be a model or an object of yours"):
+        openmic.compare(INPUT, "a", "b", critic="gpt-4.1")
+
+
+def test_the_best_of_several_is_chosen() -> None:
+    assert openmic.best_of(shorter, INPUT, ["three", "one", "two"]) == "one"
+    assert openmic.best_of("length", INPUT, ["a b", "a b c", "a"]) == "a b c"
+
+
+@pytest.fixture(scope="module")
+def config(tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_config(tmp_path_factory.mktemp("api"), tiny_causal)
+
+
+def test_one_dialogue_is_held_without_a_run(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(config.parent)
+    held = openmic.dialogue(
+        INPUT, config=config, critic=Brief(), teacher=lambda source, _count: [f"{source} Ha."], task=str(_task(config))
+    )
+    assert held.input == INPUT
+    assert len(held.drafts) == 3
+    assert held.status == "finished"
+    assert str(held).startswith(f"input      {INPUT}\n")
+    assert not (config.parent / "openmic-data").exists()
+
+
+def _task(config: Path) -> Path:
+    return config.parent / "lenient.yaml"
+
+
+# A campaign whose critic is a function of five lines
+
+
+@pytest.fixture(scope="module")
+def campaign(config: Path) -> Iterator[openmic.Run]:
+    home = config.parent / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(config.parent)
+        texts = [f"Sentence {n} is about a kettle." for n in range(24)]
+        teacher = [{"input": text, "output": [f"{text} Ha.", f"Ha: {text}"]} for text in texts]
+        yield openmic.run(
+            config,
+            {"home": str(home), "dialogue.inputs": 4},
+            inputs=texts,
+            teacher=teacher,
+            critic=shorter,
+            judge=shorter,
+            progress=False,
+        )
+
+
+def test_it_asks_nobody_and_ends_with_versions_and_a_gain(campaign: openmic.Run) -> None:
+    assert campaign.status == "finished"
+    assert [row["stage"] for row in campaign.versions] == ["no adapter", "imitation", "round 1"]
+    assert campaign.gain is not None
+    assert campaign.gain.low <= campaign.gain.value <= campaign.gain.high
+    assert not list(campaign.folder.glob("simulated-cast.jsonl"))
+    assert campaign.report()["llm"] == {}
+    assert campaign.report()["cast"] != "simulated"
+
+
+def test_its_tables_hold_what_was_said(campaign: openmic.Run) -> None:
+    preferences = campaign.preferences()
+    assert len(preferences)
+    for row in preferences:
+        assert len(row["chosen"][0]["content"]) < len(row["rejected"][0]["content"])
+    assert len(preferences.to_pandas()) == preferences.to_dataset().num_rows == len(preferences)
+    assert {row["method"] for row in campaign.verdicts()} == {"score"}
+    assert {row["stage"] for row in campaign.dialogues()} == {"demonstrate", "collect", "evaluate"}
+    held = list(campaign)
+    assert len(held) == 4
+    assert all(dialogue.verdicts for dialogue in held if len(set(dialogue.drafts)) > 1)
+
+
+def test_explain_names_the_function_and_its_scores(campaign: openmic.Run) -> None:
+    text = json.dumps(campaign.explain(2))
+    assert f"{__name__}:shorter" in text
+    scores = {-float(len(turn.content)) for d in campaign for turn in d.conversation.turns if turn.kind == "draft"}
+    said = {turn.content for d in campaign for turn in d.conversation.turns if turn.kind == "verdict"}
+    assert {float(score) for score in said} <= scores
+    [record] = [campaign.plugs["cast.critic"]]
+    assert (record["use"], record["importable"]) == (f"{__name__}:shorter", True)
+    assert record["source_hash"]
+
+
+def test_a_run_that_exists_is_opened_by_its_name(campaign: openmic.Run) -> None:
+    again = openmic.open_run(campaign.id[:20].lower(), campaign.store)
+    assert again.id == campaign.id
+    assert again.adapter() in (again.adapter(1), again.adapter(2))
+    assert (again.adapter("latest") / "adapter_model.safetensors").is_file()
+    assert again.resume(progress=False).status == "finished"
+
+
+def test_the_store_is_no_other_for_being_looked_at_by_the_command(campaign: openmic.Run) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "openmic", "transcripts", "explain", f"{campaign.id}:v2", "--store", campaign.store],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=clean_environment(),
+    )
+    assert f"{__name__}:shorter" in done.stdout
+
+
+# Objects that cannot be imported again
+
+
+def test_a_run_that_was_interrupted_needs_its_object_again(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(config.parent)
+    calls: list[int] = []
+
+    def local(_input: Any, outputs: Sequence[str]) -> list[float]:
+        calls.append(len(outputs))
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return [float(len(output)) for output in outputs]
+
+    with pytest.raises(InterruptedRunError) as caught:
+        openmic.run(config, {"home": "other", "dialogue.inputs": 3}, critic=local, judge=local, progress=False)
+    begun = caught.value.run
+    assert begun.status == "interrupted"
+    with pytest.raises(ConfigError, match=r"cast\.critic: .*local was given as a Python object and cannot be imported"):
+        begun.resume(progress=False)
+    assert begun.resume(progress=False, critic=local, judge=local).status == "finished"
+
+
+def test_its_student_answers_as_it_was_taught(campaign: openmic.Run) -> None:
+    with campaign.student("latest") as student:
+        one = student("The bus left.", max_tokens=8)
+        two = student(["The bus left.", "A kettle."], n=2, max_tokens=8, temperature=1.0)
+    assert isinstance(one, str)
+    assert [len(samples) for samples in two] == [2, 2]
