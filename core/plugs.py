@@ -130,7 +130,9 @@ async def call_plug(function: Callable[..., Any], *given: Any, about: str, **off
     try:
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
             return await taken()
-        found = await asyncio.get_running_loop().run_in_executor(_thread(), taken)
+        found = await asyncio.get_running_loop().run_in_executor(
+            _thread(id(getattr(function, "__self__", function))), taken
+        )
         return await found if inspect.isawaitable(found) else found
     except OpenmicError:
         raise
@@ -149,8 +151,9 @@ def _names(function: Callable[..., Any]) -> frozenset[str]:
 
 
 @cache
-def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="openmic-plugs")
+def _thread(_owner: int) -> ThreadPoolExecutor:
+    """The thread of one object, so that a slow one holds nobody else up; it starts with the object's first call."""
+    return ThreadPoolExecutor(1, thread_name_prefix="openmic-plug")
 
 
 def _path_of(plug: Plug, where: str, shipped: Mapping[str, str]) -> str:

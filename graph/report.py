@@ -39,6 +39,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
         "cast": "simulated" if run.cast["simulated"] else models,
         "models": models,
+        "plugs": run.plugs,
         "student": run.config["student"]["model"],
         "confidence": settings.confidence,
         **overview(store, run),

@@ -15,7 +15,7 @@ from ...core.config import CastSettings, CriticSettings, RunConfig, TeacherSetti
 from ...core.demonstrations import read_demonstrations
 from ...core.errors import ConfigError
 from ...core.records import Role
-from ...evaluation.scorers import SHIPPED_SCORERS, as_scorer
+from ...evaluation.scorers import SHIPPED_SCORERS, NamedScorer, as_scorer
 from .plugs import Plugs
 from .seats import REFERENCES, ROLES, Seat, seat_model, seat_setting, seats
 
@@ -36,6 +36,7 @@ class Casting:
 
     def __init__(self, config: RunConfig, task: Task, llm: LLM, plugs: Plugs) -> None:
         self._config, self._task, self._llm, self._plugs = config, task, llm, plugs
+        self._scorers: list[NamedScorer] = []
 
     def cast(self, roles: Sequence[Role] = ROLES) -> Cast:
         """An agent for each of these roles.
@@ -55,6 +56,11 @@ class Casting:
         if "judge" in roles:
             judge = self._jury("judge", cast)
         return Cast(teacher, references, critic, judge)
+
+    async def close(self) -> None:
+        """Let go of what scorers hold that compare, such as a reward model's weights."""
+        for scorer in self._scorers:
+            await scorer.close()
 
     def _teacher(self, seat: Seat, settings: TeacherSettings) -> Teacher:
         name = seat_model(seat, settings)
@@ -85,7 +91,8 @@ class Casting:
             raise ConfigError(
                 f"{self._key(seat)}: {name} is neither a scorer (input, outputs) -> scores nor has `compare`"
             )
-        scorer = as_scorer(found, settings.plug.label)
+        scorer = as_scorer(found, settings.plug.label, where=self._key(seat))
+        self._scorers.append(scorer)
         return ScorerJuror(
             scorer.score,
             role,

@@ -45,7 +45,9 @@ async def open_run_context(
         clients = await stack.enter_async_context(open_models(config.cast, config.seed, log, roles=roles))
         llm = ReplyCache(store, run.id, clients)
         stack.push_async_callback(llm.drain)
-        cast = Casting(config, task, llm, plugs).cast(roles)
+        casting = Casting(config, task, llm, plugs)
+        stack.push_async_callback(casting.close)
+        cast = casting.cast(roles)
         for change in plugs.changes(run.plugs):
             progress.print(f"note: {change}")
 

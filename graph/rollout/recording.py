@@ -16,6 +16,7 @@ from ...agents.verdicts.verdict import Verdict as Comparison
 from ...core.ids import content_hash, derive_id
 from ...core.records import Agent, Example, GenerationRequest, Input, PreferenceSource, Stage, TurnKind
 from ...store import BallotRow, CritiqueRow, Dialogue, Store, Turn, VerdictRow
+from ...store.schema import now
 from ..context.run_context import RunContext
 from .preferences import preference_from
 
@@ -41,6 +42,26 @@ def open_dialogues(context: RunContext, stage: Stage, round_number: int, example
     context.store.add_new(*new)
     stored = {row.id: row for row in context.store.select(Dialogue, id=[row.id for row in new])}
     return [stored[row.id] for row in new]
+
+
+def finish_dialogue(
+    store: Store,
+    dialogue: Dialogue,
+    *,
+    stop_reason: str | None = None,
+    final: str | None = None,
+    error: Exception | None = None,
+) -> None:
+    """Record the end of a dialogue."""
+    store.update(
+        Dialogue,
+        dialogue.id,
+        status="failed" if error is not None else "finished",
+        stop_reason=stop_reason,
+        error=f"{type(error).__name__}: {error}" if error is not None else None,
+        final_turn_id=final,
+        finished_at=now(),
+    )
 
 
 def turn_id(dialogue_id: str, seq: int) -> str:

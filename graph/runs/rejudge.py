@@ -16,8 +16,7 @@ from ..context.progress import Progress
 from ..context.run_context import RunContext
 from ..preflight.checks import check_cast
 from ..rollout.overused import overused_before
-from ..rollout.recording import record_verdict
-from ..rollout.settle import finish_dialogue
+from ..rollout.recording import finish_dialogue, record_verdict
 from .derive import begin_derived, derived_config
 from .execution import execute
 from .provenance import template_rows

@@ -1,5 +1,6 @@
 """Going on with a run that was interrupted, whatever it does."""
 
+from ...core.errors import ConfigError
 from ...store import Run, Store
 from ..context.plugs import Plugs
 from ..context.progress import Progress
@@ -24,11 +25,26 @@ def resume_any(
         ConfigError: the task's file was changed since the run began, a Python object cannot be imported again, another
             process is at it, or the cluster cannot be joined or cannot carry out the run.
     """
-    run = store.resolve_run(run_id)
+    run, plugs = store.resolve_run(run_id), plugs or Plugs()
     if run.status == "finished":
         return run
+    _check_objects(run, plugs)
     if run.kind == "train":
         return resume_training(store, run, progress, plugs=plugs, cluster=cluster)
     if run.kind == "rejudge":
         return resume_rejudging(store, run, progress, plugs=plugs)
     return resume_run(run, store, progress, plugs=plugs, cluster=cluster)
+
+
+def _check_objects(run: Run, plugs: Plugs) -> None:
+    """Make sure that what was given in Python, and cannot be imported, is given again."""
+    missing = [
+        f"{key} ({record['use']})"
+        for key, record in run.plugs.items()
+        if record.get("importable") is False and plugs.given(key) is None
+    ]
+    if missing:
+        raise ConfigError(
+            f"run {run.id} was given Python objects that cannot be imported again: {', '.join(missing)}; go on from "
+            f"Python, where they are at hand: openmic.open_run({run.id!r}).resume(critic=…)"
+        )

@@ -11,9 +11,8 @@ from ..context.progress import live_note
 from ..context.run_context import RunContext
 from ..rollout.dialogue import DialogueGraph, build_dialogue_graph
 from ..rollout.overused import overused_before
-from ..rollout.recording import open_dialogues
+from ..rollout.recording import finish_dialogue, open_dialogues
 from ..rollout.session import DialogueSession
-from ..rollout.settle import finish_dialogue
 from ..training_data.staleness import promoted_versions
 from .periodic import PeriodicTraining
 

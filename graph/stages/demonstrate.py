@@ -8,9 +8,8 @@ from ...core.errors import ITEM_ERRORS, EndpointError, ReplyError
 from ...core.records import Example, Split, Stage, TurnKind
 from ...store import Dialogue, Turn
 from ..context.run_context import RunContext
-from ..rollout.recording import llm_turn, open_dialogue, record_verdict
+from ..rollout.recording import finish_dialogue, llm_turn, open_dialogue, record_verdict
 from ..rollout.selection import most_different_pair
-from ..rollout.settle import finish_dialogue
 from ..training_data.assemble import wants_teacher_pairs
 
 

@@ -14,8 +14,7 @@ from ..context.progress import live_note
 from ..context.run_context import RunContext
 from ..context.scoring import Scoring, open_scoring
 from ..report import judged_outputs
-from ..rollout.recording import open_dialogue, record_verdict, request_id, student_turn
-from ..rollout.settle import finish_dialogue
+from ..rollout.recording import finish_dialogue, open_dialogue, record_verdict, request_id, student_turn
 from .demonstrate import demonstrations
 
 
