@@ -28,7 +28,7 @@ LONGEST = (
 )
 """The files that take longest, longest first."""
 SLOW_FOLDERS = (HERE / "benchmarks", HERE / "browser")
-SLOW_FIXTURES = {"ray_running", "server", "run", "wheel"}
+SLOW_FIXTURES = {"ray_running", "server", "run", "campaign", "wheel"}
 """They start Ray, a database server, a whole run, a build."""
 
 

@@ -180,6 +180,7 @@ def test_the_store_is_no_other_for_being_looked_at_by_the_command(campaign: open
 # Objects that cannot be imported again
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_needs_its_object_again(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(config.parent)
     calls: list[int] = []
@@ -194,9 +195,7 @@ def test_a_run_that_was_interrupted_needs_its_object_again(config: Path, monkeyp
         openmic.run(config, {"home": "other", "dialogue.inputs": 3}, critic=local, judge=local, progress=False)
     begun = caught.value.run
     assert begun.status == "interrupted"
-    with pytest.raises(
-        ConfigError, match=r"cannot be imported again: cast\.critic \(.*local\).*resume\(critic=…\)"
-    ):
+    with pytest.raises(ConfigError, match=r"cannot be imported again: cast\.critic \(.*local\).*resume\(critic=…\)"):
         begun.resume(progress=False)
     assert begun.resume(progress=False, critic=local, judge=local).status == "finished"
 
