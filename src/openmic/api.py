@@ -196,7 +196,7 @@ def best_of(scorer: Any, source: Input, outputs: Sequence[str]) -> str:
     """The best of several outputs by a scorer (best-of-k); the first of those that share the highest score.
 
     Args:
-        scorer: A function `(input, outputs) -> scores`, or the name of one that ships.
+        scorer: A function `(input, outputs) -> scores`, the name of one that ships, or `{"use": …, "kwargs": …}`.
         source: The input.
         outputs: At least one output for it.
 
@@ -206,7 +206,8 @@ def best_of(scorer: Any, source: Input, outputs: Sequence[str]) -> str:
     from .evaluation.scorers import best_of as place_of_best
     from .evaluation.scorers import load_scorer
 
-    found = load_scorer(Plug(use=scorer), where="scorer") if isinstance(scorer, str) else scorer
+    plug = isinstance(scorer, str | Mapping | Plug)
+    found = load_scorer(Plug.model_validate(scorer), where="scorer") if plug else scorer
     return outputs[run_to_end(lambda: place_of_best(found, source, outputs))]
 
 
@@ -225,7 +226,7 @@ def named(key: str, value: Any, home: Path = Path("openmic-data")) -> tuple[Any,
         return value.model_dump(), {}
     if key.startswith("cast."):
         return _named_member(key, value, home)
-    if isinstance(value, str):
+    if isinstance(value, str | Mapping):
         return value, {}
     use = describe_object(value)["use"]
     if key.startswith("evaluation.scorers."):

@@ -3,18 +3,14 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import openmic
 
-from .blocks import NOTEBOOKS, PAGES, PROGRAMS, ROOT, Block, blocks_of
+from .blocks import NOTEBOOKS, PAGES, PROGRAMS, Block, blocks_of
 
 SHOWN = [path for path in (*PAGES, *PROGRAMS, *NOTEBOOKS) if blocks_of(path)]
-PRIVATE_YET = {
-    "docs/scorers.md": "Composite, best_of and the measures have no public names yet",
-}
 PUBLIC = {"openmic", "openmic.testing"}
 """The modules that anyone outside may import."""
 OPEN = {*openmic.__all__, "testing", "__version__"}
@@ -37,14 +33,7 @@ def wrong_names(block: Block) -> Iterator[str]:
             yield from {node.attr} - OPEN
 
 
-def shown(path: Path) -> Any:
-    """The document as a parameter; one that has to fail says why, and does not go on doing so unnoticed."""
-    name = str(path.relative_to(ROOT))
-    fails = pytest.mark.xfail(strict=True, reason=PRIVATE_YET.get(name, ""))
-    return pytest.param(path, id=name, marks=fails if name in PRIVATE_YET else ())
-
-
-@pytest.mark.parametrize("path", [shown(path) for path in SHOWN])
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.name)
 def test_only_public_names_are_shown(path: Path) -> None:
     assert [name for block in blocks_of(path) for name in wrong_names(block)] == []
 
