@@ -79,7 +79,7 @@ def parse_critique(text: str) -> Critique:
 
 
 def _from_json(text: str) -> dict[str, str]:
-    """The parts that stand under their names in JSON, or in what can be mended to JSON; a name may have no words."""
+    """Parts of a critique under their names in JSON, or in what can be mended to JSON."""
     parts: dict[str, str] = {}
     for value in _values(text):
         for record in _records(value):
@@ -127,7 +127,7 @@ def _records(value: Any) -> Iterator[dict[Any, Any]]:
 
 
 def _whole(suggestion: str, text: str) -> str:
-    """The suggestion with what mending cut off: quotes within a text end it too early for who reads by the rules."""
+    """The whole suggestion: mending JSON cuts a text at the first quote within it."""
     for name in _QUOTED_NAME.finditer(text):
         end = _END_OF_VALUE.search(text, name.end())
         written = _one_line(text[name.end() : end.start() if end else None])

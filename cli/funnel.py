@@ -1,4 +1,4 @@
-"""What the dialogues yielded, as a block of lines: each says how many there were and what became of the rest."""
+"""Funnel of the dialogues in lines: each says how many there were and what became of the rest."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -76,7 +76,7 @@ class TerminalProgress:
 
 
 class _Display(Progress):
-    """Bars, each with its note on a line of its own: beside the bar there is no room for one on most terminals."""
+    """Bars, each with its note on a line of its own, as most terminals are too narrow."""
 
     def get_renderables(self) -> Iterator[RenderableType]:
         for task in self.tasks:
@@ -153,7 +153,7 @@ class _PlainBar:
         self._now_and_then()
 
     def beat(self, over: Event) -> None:
-        """Print what is due until it is over, so that work which takes long does not look as if it hung."""
+        """Print what is due until it is over, so that long work does not seem to hang."""
         while not over.wait(max(0.0, self._due - time.monotonic())):
             self._now_and_then()
 

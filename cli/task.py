@@ -45,7 +45,7 @@ def list_tasks(as_json: JsonOption = False) -> None:
 
 @app.command()
 def show(task: TaskArgument) -> None:
-    """Print a task file as it is, to read it or to start one's own from it; a task made in Python as a file would be.
+    """Print a task file as it is, to start one's own from; a Python task as a file.
 
     \b
     Examples:
@@ -72,7 +72,7 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a task: its keys and functions, that prompts render and show what they are for, that texts stay in tags.
+    """Check a task: its keys, functions and prompts, and that texts stay in their tags.
 
     What makes the file unusable is an error (exit code 2). What is only unwise is a warning.
 

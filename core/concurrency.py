@@ -33,7 +33,7 @@ async def bounded(work: Callable[[T], Awaitable[None]], items: Iterable[T], limi
 
 
 def run_to_end(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """What a coroutine returns, run in an event loop of its own; works where a loop runs already, as in a notebook.
+    """Run a coroutine in an event loop of its own; works where a loop runs already, as in a notebook.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, once the work has come to rest; asyncio.CancelledError likewise for SIGTERM.

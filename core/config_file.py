@@ -147,7 +147,7 @@ def _explain(error: ValidationError, path: str, sources: Mapping[Key, str]) -> s
 
 
 def _source(key: Key, sources: Mapping[Key, str], about: str | None) -> str | None:
-    """Where the value at the key was set other than in the file: at it, above it or, if that can be, beneath it.
+    """Where a key's value was set other than in the file: at it, above it or beneath it.
 
     A complaint `about` a section as a whole comes of those keys beneath it that it names.
     """

@@ -43,7 +43,7 @@ def words(text: str) -> list[str]:
 
 
 def length(text: str) -> int:
-    """How long a text is: its words, or letters where its script has no spaces; both together in a mixed text."""
+    """Length of a text: words, or letters where its script has no spaces; their sum in a mixed text."""
     return len(words(text))
 
 

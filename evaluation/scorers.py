@@ -61,7 +61,7 @@ class NamedScorer:
         return scores
 
     async def check(self, source: Input) -> None:
-        """Try the scorer on an input: its own `check` where it has one, else a score of the input as an output.
+        """Try the scorer on an input by its own `check`, else by a score of the input itself.
 
         Raises:
             OpenmicError: it does not work.

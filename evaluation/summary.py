@@ -79,7 +79,7 @@ def summarize(outputs: Sequence[JudgedOutput], settings: EvaluationSettings, see
 
 
 def score_columns(summaries: Iterable[Mapping[str, Any]]) -> dict[str, bool]:
-    """The scorers of a table of versions in their order, each with whether its means are shares in all of them.
+    """Scorers of a table of versions in order, each with whether all its means are shares.
 
     Args:
         summaries: `VersionSummary.as_json` of each version; empty ones are passed over.

@@ -14,7 +14,7 @@ MODELS = ("teacher", "critic", "jury", "judge")
 
 
 def run_status(store: Store, run: Run) -> dict[str, Any]:
-    """All that is known of a run, ready for JSON; rates are between 0 and 1, `win`, `tie` and `loss` count inputs.
+    """Summarise a run, ready for JSON; rates are in [0, 1], `win`, `tie` and `loss` count inputs.
 
     `staleness` of a version counts the student's preferences it was trained on by their lag (see
     `graph.training_data.staleness`).

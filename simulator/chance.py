@@ -1,4 +1,4 @@
-"""Chance that can be repeated: every draw is a hash of what it is for, the same in any order, process and machine.
+"""Reproducible chance: every draw is a hash of its purpose, the same in any order, process and machine.
 
 Not for anything that must be hard to guess.
 """

@@ -1,4 +1,4 @@
-"""The simulated cast as a process of its own, which is how a run embeds it: over real HTTP like any other endpoint."""
+"""Process of the simulated cast, as a run embeds it: over real HTTP like any other endpoint."""
 
 import os
 import signal

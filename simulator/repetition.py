@@ -5,7 +5,7 @@ from itertools import pairwise
 
 
 def repetition(said: list[str], given: list[str]) -> float:
-    """How degenerate a text is, from 0 to 1: its share of word triples (pairs, in a short text) said more than once."""
+    """Repetition of a text, from 0 to 1: share of word triples (pairs, if short) said more than once."""
     size = 3 if len(said) > 6 else 2
     grams = Counter(tuple(said[index : index + size]) for index in range(len(said) - size + 1))
     source = Counter(tuple(given[index : index + size]) for index in range(len(given) - size + 1))

@@ -1,4 +1,4 @@
-"""What the simulated models say in a chat: from a request that was let in to the choices of its reply."""
+"""Chat replies of the simulated models: from a request that was let in to its reply's choices."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ _NEEDS_WORDS = "I need a sentence to work with."
 
 
 def understand(request: ChatRequest) -> tuple[Prompt, Kind | None]:
-    """The prompt of a request and what the model it is put to makes of it; None where it can make nothing of it."""
+    """Read a request's prompt as the model asked would; None where it can make nothing of it."""
     prompt = read_prompt(request.user_messages)
     if prompt.kind in ("compare", "critique"):
         return prompt, prompt.kind

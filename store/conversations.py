@@ -83,7 +83,7 @@ class ConversationReader(Reader):
     def neighbours(
         self, dialogue_id: str, wanted: DialogueFilter | None = None, order: DialogueOrder = "started"
     ) -> tuple[str | None, str | None]:
-        """The ids of the dialogues before and after one in its run, under a filter that it need not pass itself.
+        """Ids of the dialogues before and after one in its run, under a filter it need not pass.
 
         Raises:
             NotFoundError: There is no dialogue with this id.

@@ -1,4 +1,4 @@
-"""People's blind ratings of pairs of texts: which pairs, in what order and on which side, and what was said of them.
+"""Blind ratings of pairs of texts by people: which pairs, in what order, on which side, and the answers.
 
 A rating is an annotation of the verdict about the same pair, one of each person, and annotations never change. Who
 thinks better of it adds a correction; what was said last counts. The ids are made from what they are about, so that a
@@ -52,7 +52,7 @@ class Given:
 def pairs_to_rate(
     reader: Reader, run: Run, what: RatedPairs, *, versions: Collection[int] | None = None, number: int
 ) -> list[str]:
-    """The verdicts of a run about pairs that people are to rate, in the order in which all raters get them.
+    """Verdicts of a run whose pairs people rate, in the order in which all raters get them.
 
     The order is drawn by lot, by the run's seed. Every input comes once before any comes again, as a reference that was
     just read would be known again. Pairs of equal texts are left out.
@@ -110,7 +110,7 @@ def blind_pair(reader: Reader, verdict: VerdictRow, rater: str) -> BlindPair:
 
 
 def first_is_left(verdict_id: str, rater: str) -> bool:
-    """On which side a rater gets a pair's first text: drawn by lot once for all, even odds, for each rater anew."""
+    """Whether a rater sees a pair's first text on the left: even odds, fixed for each rater and pair."""
     return derive_seed("side", verdict_id, rater) % 2 == 0
 
 

@@ -96,7 +96,7 @@ class Reader:
             return session.execute(statement).all()
 
     def saved_reply(self, run_id: str, key: str) -> LLMReply | None:
-        """What a large model answered to the request with this key in this run; None where it was not asked yet."""
+        """Reply of a large model to the request with this key in this run; None before it is asked."""
         with self._failing_well(), self._snapshots.connect() as connection:
             reply = connection.scalar(_REPLY, {"run_id": run_id, "key": key})
         return None if reply is None else LLMReply.model_validate(reply)

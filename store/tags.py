@@ -57,7 +57,7 @@ def tag_changes(
     author_kind: AuthorKind = "human",
     remove: bool = False,
 ) -> list[Annotation]:
-    """The annotations to add so that a dialogue has these tags, or has none of them; nothing where it is so already."""
+    """Annotations to add so that a dialogue has these tags, or none of them; none where it does already."""
     present = set(tags_of(reader, [dialogue.id]).get(dialogue.id, []))
     wanted = [tag for tag in dict.fromkeys(tags) if (tag in present) is remove]
     return [

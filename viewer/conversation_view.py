@@ -66,7 +66,7 @@ def blocks(store: Store, conversation: Conversation) -> list[Block]:
 
 
 def names(conversation: Conversation) -> dict[str, str]:
-    """What to call every turn of a conversation: by its number, or by whose it is where it was said elsewhere."""
+    """Names of a conversation's turns: by number, or by author where a turn was said elsewhere."""
     own = {turn.id: f"#{turn.seq + 1}" for turn in conversation.turns}
     return own | {turn.id: f"the {turn.agent}’s {turn.kind}" for turn in conversation.quoted}
 

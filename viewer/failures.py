@@ -1,4 +1,4 @@
-"""Pages for what went wrong: nothing by that name, a question that cannot be meant, a store that cannot be read."""
+"""Error pages: nothing by that name, a query that cannot be meant, a store that cannot be read."""
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError

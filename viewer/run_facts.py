@@ -118,7 +118,7 @@ def now_of(store: Store, run: Run) -> Now | None:
 
 
 def counted(site: Site, run: Run) -> dict[str, Any] | None:
-    """What was said and spent, and the yield of every gate; None while that is being counted for the first time."""
+    """Turns, tokens and the funnel of a run; None while they are first being counted."""
 
     def count() -> dict[str, Any]:
         return {**overview(site.store, run), "spending": spending(site.store, run.id)}

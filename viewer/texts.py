@@ -42,7 +42,7 @@ def plain(text: str) -> str:
 
 
 def brief(text: str, width: int = 220) -> str:
-    """A text on one line that loses its middle where it is longer than the width: a joke is at its end."""
+    """Shorten a text to one line by its middle where it is too long: a joke is at its end."""
     # A text of megabytes is not gone through for the sake of a line.
     far = 4 * width
     head, tail = (text, "") if len(text) <= 2 * far else (text[:far], text[-far:])

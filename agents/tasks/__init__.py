@@ -1,1 +1,1 @@
-"""Tasks: what is to be learned, as files with the prompts of each role, and how outputs are read and checked."""
+"""Tasks: what is to be learned, with each role's prompts, and how outputs are read and checked."""

@@ -1,4 +1,4 @@
-"""What any task has to stand, its own functions included: a suite that whoever writes a task can run in their tests."""
+"""Conformance suite of tasks, their functions included, for the tests of whoever writes one."""
 
 from collections.abc import Mapping
 

@@ -67,7 +67,7 @@ class TaskFunctions:
         return text
 
     def problem(self, text: str, value: Input) -> str | None:
-        """Why an output is no answer to the input: what the first gate says that turns it away; None if none does.
+        """The reason of the first gate that turns an output away; None if it passes all.
 
         Raises:
             PlugError: one raised something, or returned neither None nor a reason.

@@ -22,7 +22,7 @@ REPETITION_FROM_WORDS = 8
 
 
 def first_problem(text: str, source: Input, validity: Validity, *, cut_off: bool = False) -> str | None:
-    """The first gate that an output for `source` does not pass, in the order of `PROBLEMS`; None if it passes all.
+    """First gate that an output for `source` fails, in the order of `PROBLEMS`; None if it passes all.
 
     Args:
         text: The output, cleaned.
@@ -45,7 +45,7 @@ def first_problem(text: str, source: Input, validity: Validity, *, cut_off: bool
 
 
 def repetition(text: str) -> float:
-    """The share of a text's word 3-grams that repeat an earlier one, in [0, 1); 0 for a text of fewer than 8 words.
+    """Share of a text's word 3-grams that repeat an earlier one, in [0, 1); 0 below 8 words.
 
     Letters of a script without spaces are words here, as in `core.text.words`.
     """

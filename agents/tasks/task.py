@@ -111,7 +111,7 @@ class Task:
     def from_file(
         cls, name: str | Path, *, clean: Clean | Sequence[Clean] = (), gates: Gate | Sequence[Gate] = ()
     ) -> Self:
-        """A task by the name of one that ships, or by its file; with functions after those that the file names.
+        """Load a task by its shipped name or its file, with functions after those the file names.
 
         Raises:
             TaskError: there is no such task, it is malformed, a prompt cannot do its work, or a function fails.
@@ -186,7 +186,7 @@ class Task:
         return self.prompts.render(role, purpose, **values)
 
     def clean(self, text: str) -> str:
-        """The output in a model's reply: a number or bullet before it and marks around it are no part of it.
+        """Extract the output from a model's reply: strip list markers and surrounding quotes.
 
         Raises:
             PlugError: a function of the task's fails.

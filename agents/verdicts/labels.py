@@ -68,13 +68,13 @@ def _named(text: str) -> re.Match[str] | None:
 
 
 def _answered(text: str) -> re.Match[str] | None:
-    """The label that a reply ends in: after the last "Answer:", alone on the last line, or the whole of it."""
+    """Label that ends a reply: after the last "Answer:", alone on the last line, or all of it."""
     answers = list(_ANSWER.finditer(text))
     return answers[-1] if answers else _ALONE.search(text)
 
 
 def _token_of(tokens: Sequence[TokenLogprob], text: str, label: re.Match[str]) -> TokenLogprob | None:
-    """The token in which a label of the text stands, or the last such token where tokens and text do not tally."""
+    """Token that holds the text's label, or the last such token where tokens and text differ."""
     if "".join(token.token for token in tokens) == text:
         end = 0
         for token in tokens:

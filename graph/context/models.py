@@ -1,4 +1,4 @@
-"""The large models for the time of a run: a client for each, and a simulated cast started where one is asked for.
+"""Large models for the time of a run: a client for each, and the simulated cast where asked for.
 
 The one place in production that knows the simulator.
 """
@@ -19,7 +19,7 @@ from .seats import ROLES, Seat, seat_model, seats
 async def open_models(
     cast: CastSettings, seed: int, log: Path, *, roles: Sequence[Role] = ROLES
 ) -> AsyncIterator[Mapping[Seat, OpenAIClient]]:
-    """A client for each endpoint of these roles; the simulated cast is a process of its own, ended with the block.
+    """Open a client for each endpoint of these roles; the simulated cast's process ends with the block.
 
     Raises:
         EndpointSetupError: the simulated cast does not start.

@@ -27,7 +27,7 @@ def objective_of(plugs: Plugs, settings: TrainingSettings, name: str) -> Objecti
 
 
 def max_staleness(plugs: Plugs, settings: TrainingSettings) -> int | None:
-    """By how many promoted versions a text's writer may be behind for the text to be trained on; None for any.
+    """Promoted versions a text's writer may be behind for it to be trained on; None for any.
 
     Raises:
         ConfigError: as `objective_of`.

@@ -35,7 +35,7 @@ class Progress(Protocol):
 
 @asynccontextmanager
 async def live_note(bar: Bar, line: Callable[[], object]) -> AsyncIterator[None]:
-    """Beside a bar, for the time of the block, a line that changes by itself: now, every second, and at the end."""
+    """Show a changing line beside a bar for the time of the block: now, every second, at the end."""
 
     async def keep() -> None:
         while True:

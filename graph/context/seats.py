@@ -1,4 +1,4 @@
-"""The seats of a cast: one for each role, one for held-out references, and for the critic's a jury beside it."""
+"""Seats of a cast: one for each role, one for held-out references, and the jury's beside the critic."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -41,7 +41,7 @@ def actor_demands(config: RunConfig, *, students: bool = True) -> list[ActorDema
 
 
 def autoscalable_nodes(plan: Path) -> list[Resources]:
-    """What nodes have that an autoscaler may start when they are needed, as the plan of a cluster on a cloud says.
+    """Resources of nodes that an autoscaler could still add, from the cluster's bootstrap file.
 
     Empty where there is no such plan, which is everywhere but on the head of a cluster that `ray up` made.
     """

@@ -70,7 +70,7 @@ def turn_id(dialogue_id: str, seq: int) -> str:
 
 
 def request_id(dialogue: Dialogue, seq: int) -> str:
-    """What a turn is asked of the student by: unique in a run, and the same in every run, as are the seeds it gives."""
+    """Generation request id of a turn. Unique within a run and equal across runs, so seeds are too."""
     return f"{dialogue.stage}:{dialogue.round}:{dialogue.example_id}:{seq}"
 
 
@@ -134,7 +134,7 @@ def llm_turn(
     text: str | None = None,
     parent: str | None = None,
 ) -> Turn:
-    """Record what a large model said; `text` is the part of the reply that the turn is about, by default all."""
+    """Record a large model's turn; `text` is the part of the reply it is about, by default all."""
     turn = _llm_turn(dialogue, seq, kind, origin, text=text, parent=parent)
     store.add_new(turn)
     return turn
@@ -150,7 +150,7 @@ def record_verdict(
     *,
     source: PreferenceSource | None = None,
 ) -> tuple[VerdictRow, int]:
-    """Record a comparison: a turn and a ballot for each reply from `seq` on, and the verdict they add up to.
+    """Record a comparison: a turn and a ballot for each reply from `seq` on, and their verdict.
 
     The turns are in the order of the jury's seats, each member's replies of the forward order first. With `source`,
     the preference that the verdict makes is recorded as from there. All of it is one transaction. Returns the verdict

@@ -1,4 +1,4 @@
-"""One dialogue while it is held: its rows are read once, when it begins, and kept for as long as it lasts.
+"""Session of one dialogue while it is held: its rows are read once, when it begins, and kept.
 
 The store stays the record. A turn is kept here once it is in the store, so that holding the dialogue again after an
 interruption finds the same.

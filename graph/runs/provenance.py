@@ -1,4 +1,4 @@
-"""The row of a run: everything it is started with, so that whoever reads its results knows what they are of."""
+"""Provenance of a run: everything it is started with, so that its results can be understood."""
 
 import os
 import subprocess

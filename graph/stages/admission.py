@@ -1,4 +1,4 @@
-"""Which dialogues may begin, and when a training may, so that nothing they yield is too stale to be trained on.
+"""Admission: which dialogues and trainings may begin, so that no text is too stale to be trained on.
 
 As others admit rollouts (SkyRL, AReaL), what is under way, what waits to be trained on and what is being trained on
 add up to no more than `max_staleness + 1` trainings' worth; a dialogue counts as one preference. That alone holds on

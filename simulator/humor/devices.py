@@ -1,4 +1,4 @@
-"""The comic devices of the teacher: patterns that keep a sentence whole and add a turn that comes back to it.
+"""Comic devices of the teacher: patterns that keep a sentence whole and add a turn to it.
 
 The patterns, and what their fields mean, are in `devices.yaml`; the fillers of the slots are in `lexicon.yaml`.
 """

@@ -123,7 +123,7 @@ def _meaning(said: list[str], sentence: str) -> float:
 
 
 def _brevity(said: int, given: int) -> float:
-    """1 up to 1.9 times the sentence's length, 0 from 3 times on; a short sentence has an allowance of words."""
+    """Brevity: 1 up to 1.9 times the sentence's length, 0 from 3 times on. A short sentence has an allowance."""
     full = max(1.9 * given, given + _FREE_WORDS)
     none = max(3.0 * given, given + 2.0 * _FREE_WORDS)
     return min(1.0, max(0.0, (none - said) / (none - full)))

@@ -1,4 +1,4 @@
-"""Taking a sentence apart as far as a joke needs it: its body, and which of its nouns can be talked about again.
+"""Parsing a sentence as far as a joke needs: its body, and the nouns that can come back.
 
 Heuristics: they may miss a noun, and then say so, rather than make one up.
 """

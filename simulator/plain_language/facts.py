@@ -34,7 +34,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a text keeps of its source, each a share from 0 to 1; 1 where there is nothing to keep."""
+    """Shares of its source that a text keeps, from 0 to 1; 1 where there is nothing to keep."""
 
     figures: float
     negations: float

@@ -30,7 +30,7 @@ class Entry:
 
     @cached_property
     def keepers(self) -> frozenset[str]:
-        """Stems of content words of which a text that keeps what the phrase says has one; none where it needs none."""
+        """Stems of content words, one of which a text that keeps the phrase's meaning has; may be none."""
         ways = [_content(words(wording)) for wording in self.plain]
         if not all(ways):
             return frozenset()

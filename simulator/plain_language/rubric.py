@@ -1,4 +1,4 @@
-"""How a simulated critic judges a plain version: six parts, each from 0 to 1, and a score drawn from them.
+"""Rubric of plain language: six parts, each from 0 to 1, and a score drawn from them.
 
 | part | 1 means |
 |---|---|
@@ -99,7 +99,7 @@ def _short(text: str) -> float:
 
 
 def _facts(source: str, text: str) -> float:
-    """The share of what it is about that is kept; a figure or a negation lost costs a third at least."""
+    """Share of the content that is kept; a lost figure or negation costs a third at least."""
     found = kept(source, text)
     figures = 1.0 if found.figures == 1 else 0.25 + 0.4 * found.figures
     negations = 1.0 if found.negations == 1 else 0.25 + 0.4 * found.negations
@@ -107,7 +107,7 @@ def _facts(source: str, text: str) -> float:
 
 
 def _brief(said: int, given: int) -> float:
-    """1 up to 1.2 times the notice's length, 0 from 2 times on; a short notice has an allowance of words."""
+    """Score of brevity: 1 up to 1.2 times the notice's length, 0 from 2 times on. A short notice has an allowance."""
     full, none = max(1.2 * given, given + 4.0), max(2.0 * given, given + 14.0)
     return min(1.0, max(0.0, (none - said) / (none - full)))
 

@@ -212,7 +212,7 @@ def best_of(scorer: Any, source: Input, outputs: Sequence[str]) -> str:
 
 
 def named(key: str, value: Any, home: Path = Path("openmic-data")) -> tuple[Any, dict[str, Any]]:
-    """What stands in the configuration under a key for something that was given, and the object, if it is one, by key.
+    """Translate what was given for a key into its configuration, and the object, if it is one, by key.
 
     Args:
         key: The configuration's key, such as `cast.critic`.

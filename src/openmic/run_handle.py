@@ -154,7 +154,7 @@ class Speaker:
         self._student, self._task, self._agent = student, task, StudentAgent(task, 0)
 
     def __call__(self, inputs: Any, *, n: int | None = None, **sampling: Any) -> Any:
-        """An output for one input, or a list of them for a list; with `n` each is a list of n samples.
+        """Generate an output for an input, or a list for a list; with `n`, each is n samples.
 
         Args:
             inputs: A text, a mapping of fields, or a list of either.

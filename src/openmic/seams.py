@@ -1,4 +1,4 @@
-"""What openmic asks of a teacher or a critic in Python; scorers, objectives, engines and tasks have files of their own.
+"""Protocols of a teacher and a critic in Python; scorers, objectives, engines and tasks have files of their own.
 
 Methods may be asynchronous. One that has a parameter `overused` is given the endings that are no longer to be rewarded.
 """

@@ -1,4 +1,4 @@
-"""Conformance suites: what a part of one's own has to stand in openmic's place, to be run in one's own tests.
+"""Conformance suites for parts of one's own, to be run in one's own tests.
 
 Each is a function that raises an `AssertionError` with what went wrong, or one of openmic's own errors.
 """

@@ -134,7 +134,7 @@ def _asked(reader: Reader) -> Iterator[Fault]:
 
 
 def _lineage() -> Iterator[tuple[str, Select[str, str], str]]:
-    """Checks between tables: a name, a SELECT of the rows at fault, each with another row, and what to say of both."""
+    """Checks between tables: a name, a SELECT of faulty rows each with another row, and what to say."""
     yield (
         "turn",
         select("turn " + col(Turn.id), col(Dialogue.id))

@@ -85,7 +85,7 @@ def check_server(url: str) -> None:
 
 @contextmanager
 def changing_schema(connection: Connection) -> Iterator[None]:
-    """A transaction of which there is one at a time in the database; text compares by code points when it ends."""
+    """Open the one schema-changing transaction a database may have; text compares by code points when it ends."""
     with connection.begin():
         connection.execute(select(func.pg_advisory_xact_lock(_lock_key("schema"))))
         yield
@@ -140,7 +140,7 @@ def _address(url: str) -> URL:
 
 
 def _compare_by_code_points(connection: Connection) -> None:
-    """Give every column of text that compares by a locale the order of its code points, as in SQLite and Python.
+    """Have every text column that compares by a locale compare by code points, as SQLite and Python do.
 
     It runs after every change of the schema, so that no migration has to think of it.
     """

@@ -1,4 +1,4 @@
-"""Transcripts as files that others read: the forms rows can have, and the kinds of files they can be written to."""
+"""Export of transcripts: the forms rows can have, and the kinds of files they can be written to."""
 
 from .forms import FORMS, ExportForm, ExportRow
 from .rows import export_rows

@@ -1,4 +1,4 @@
-"""CSV with a header: texts stand in quotes, what there is none of is empty and has none; messages are JSON."""
+"""CSV with a header: texts in quotes, missing values empty and without quotes, messages as JSON."""
 
 from collections.abc import Sequence
 from pathlib import Path

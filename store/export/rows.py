@@ -1,4 +1,4 @@
-"""The rows of an export, read a few dialogues at a time: however long a run is, little of it is in memory at once."""
+"""Rows of an export, read a few dialogues at a time, so that memory stays small in long runs."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any

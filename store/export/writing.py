@@ -1,4 +1,4 @@
-"""Writing an export: rows go to their files as they are read, and nothing appears in its place before it is whole."""
+"""Writing an export: rows are written as they are read; a file appears once it is whole."""
 
 import os
 import shutil

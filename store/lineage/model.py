@@ -1,4 +1,4 @@
-"""What is known of where a text or an adapter comes from and of what became of it; `explain` puts these together."""
+"""Lineage of a text or an adapter: where it comes from and what became of it."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any

@@ -17,7 +17,7 @@ _LAST = "z" * 64
 
 
 def resolve_adapter(reader: ConversationReader, name: str) -> tuple[str, int] | None:
-    """The run's id and the version that `v3` (of the latest run) or `RUN:v3` means; None for what is no such name.
+    """Run id and version that `v3` (of the latest run) or `RUN:v3` names; None for any other name.
 
     Raises:
         NotFoundError: There is no such run.

@@ -97,7 +97,7 @@ def in_order(statement: Select[*Columns], order: DialogueOrder, *, reverse: bool
 
 
 def beyond(order: DialogueOrder, place: Sequence[Any], *, reverse: bool = False) -> ColumnElement[bool]:
-    """That a dialogue comes after a place in the order, the sort key and id of a dialogue; or, reversed, before it."""
+    """Condition that a dialogue comes after a sort key and id in the order; reversed, before them."""
     columns = sort_key(order), column_of(Dialogue, "id")
     here, there = tuple_(*columns), tuple_(*place, types=[column.type for column in columns])
     return here < there if order.startswith("-") is not reverse else here > there
@@ -114,7 +114,7 @@ def _has_turn_by(agent: Agent, *more: ColumnElement[bool]) -> ColumnElement[bool
 
 
 class _HoldsWords(FunctionElement[bool]):
-    """Whether words are in a dialogue, asked of each dialogue or of all at once: what the database at hand is fast at.
+    """Condition that words are in a dialogue, asked of each or of all: whichever the database is fast at.
 
     SQLite is asked of one dialogue after the other: a page is full long before all that hold a common word were found.
     PostgreSQL would look the word up in its index anew for every dialogue, so it is asked of all if they are few.

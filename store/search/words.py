@@ -53,7 +53,7 @@ def tsquery(terms: Sequence[Term]) -> str:
 
 
 class _Matching(FunctionElement[bool]):
-    """Whether the words of a table's row match; of two ways to say it, that of the database at hand is used."""
+    """Condition that the words of a table's row match, as the database at hand says it."""
 
     type = Boolean()
     inherit_cache = True

@@ -73,7 +73,7 @@ class EndpointEngine:
 
     @property
     def stats(self) -> EngineStats:
-        """A copy of the counters; what waits and what runs is known to the server alone, and all of it runs here."""
+        """A copy of the counters; requests that wait count as running, as only the server knows."""
         return replace(self._stats, running=self._active.count, busy_s=self._active.busy_s)
 
     async def generate(self, request: GenerationRequest) -> Generation:

@@ -115,7 +115,7 @@ def paged_attention(
 
 
 def _add_one(tokens: Tensor, keys: Tensor, values: Tensor, own: Tensor, scaling: float | None) -> Tensor:
-    """[W, H, D]: what one token of each of W requests sees; `keys` and `values` begin with the W * K of them."""
+    """Attention [W, H, D] of one token of each request; `keys` and `values` begin with W * K rows."""
     count, width, groups = len(own), own.shape[-1], keys.shape[1]
 
     def by_request(each: Tensor) -> Tensor:

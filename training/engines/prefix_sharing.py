@@ -48,7 +48,7 @@ class PrefixScheduler(FIFOScheduler):
         _mark_lookups(cache, self._marks)
 
     def _get_waiting_candidates(self) -> list[RequestState]:
-        """Those that may begin now: as many as there is room for, and one of those that have the same to read."""
+        """Requests that may begin now: as many as fit, and one of those that share a prefix."""
         active = self.active_requests.values()
         room = self.max_requests_per_batch - len(active)
         reading = [state for state in active if state.status == RequestStatus.PREFILLING]
@@ -69,7 +69,7 @@ class PrefixScheduler(FIFOScheduler):
         return found
 
     def _unread_end(self, state: RequestState) -> int | None:
-        """The end of the first block of a prompt that is not in the cache; None if no other could be shared."""
+        """End of a prompt's first block that is not cached; None if no other could be shared."""
         if not self.cache.use_prefix_sharing:
             return None
         [allocator] = self.cache.cache_allocators.values()

@@ -81,7 +81,7 @@ def encode_examples(
 def hold_out(
     items: Sequence[EncodedExample], share: float, seed: int
 ) -> tuple[list[EncodedExample], list[EncodedExample]]:
-    """Split into what to train on and what to hold out; no prompt is in both, and a single prompt is trained on."""
+    """Split into training and holdout; no prompt is in both, and a single prompt is trained on."""
     prompts = list(dict.fromkeys(item.prompt for item in items))
     random.Random(seed).shuffle(prompts)  # noqa: S311 - a choice, not a secret
     wanted = max(1, round(share * len(prompts))) if share else 0

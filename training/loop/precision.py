@@ -1,4 +1,4 @@
-"""What a training computes in: the choice of a number format, and how a model is made to compute in it."""
+"""Precision of a training: the choice of a number format, and how a model computes in it."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal

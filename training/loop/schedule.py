@@ -9,6 +9,6 @@ def steps_of(epochs: float, examples: int, batch_size: int) -> int:
 
 
 def rate(step: int, steps: int, warmup_ratio: float) -> float:
-    """The share of the peak learning rate at a step (from 0): a linear rise, then a linear fall to nearly zero."""
+    """Share of the peak learning rate at a step (from 0): linear warmup, then linear decay to nearly zero."""
     warmup = max(1, round(steps * warmup_ratio))
     return (step + 1) / (warmup + 1) if step < warmup else (steps - step) / max(1, steps - warmup)

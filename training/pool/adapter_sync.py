@@ -1,4 +1,4 @@
-"""Which adapters the students are to have, and how a new one gets to all of them while they go on answering.
+"""Adapter sync: which adapters the students hold, and how a new one reaches all while they answer.
 
 An adapter is loaded on one student after the other, so that most of them answer meanwhile. A broken one is refused by
 the first that verifies it; requests name their version, so nothing asks for one that is not loaded everywhere.

@@ -1,4 +1,4 @@
-"""Which replica gets the next request: the least loaded by the driver's own count, and a queue where all are full.
+"""Routing: the replica with fewest requests by the driver's own count, and a queue where all are full.
 
 The driver is the only caller, so its count is right and nobody has to be asked. This file knows nothing of Ray.
 """

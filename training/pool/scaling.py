@@ -1,4 +1,4 @@
-"""When the pool should grow or shrink: by requests per actor, and only if it has been so for a while.
+"""Autoscaling of the pool by requests per actor, once they have stayed high or low for a while.
 
 Only decides; `training.pool.pool` starts and ends actors. It reads no clock, so that time can be told to it.
 """

@@ -152,7 +152,7 @@ class TrainerWorker:
 
 
 def concat_metrics(metrics: Sequence[TrainingMetrics], numbers: Sequence[int]) -> TrainingMetrics:
-    """The metrics of a training's phases as one; steps and tokens count on, and the last phase's losses are its own.
+    """Metrics of a training's phases as one: steps and tokens add up, losses are the last phase's.
 
     Args:
         metrics: Of each phase that was carried out.

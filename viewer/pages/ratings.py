@@ -1,4 +1,4 @@
-"""What the blind ratings of a run come to: people's view of the student, of the critic, and of each other."""
+"""Results of a run's blind ratings: people's view of the student, the critic and each other."""
 
 from functools import lru_cache
 from typing import Any

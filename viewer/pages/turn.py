@@ -1,4 +1,4 @@
-"""One turn: where it comes from and what became of it; its text, and its request and reply, as they are."""
+"""Page of one turn: its lineage, its text, and its request and reply as they are."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
