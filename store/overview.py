@@ -8,8 +8,8 @@ from sqlmodel import col
 from ..core.records import Stage, TurnKind
 from .funnel import funnel, verdict_facts
 from .reading import Reader
-from .schema import column_of
-from .tables.transcript import Dialogue, LLMCall, Preference, Run, Turn
+from .spending import llm_usage
+from .tables.transcript import Dialogue, Preference, Run, Turn
 
 
 def overview(store: Reader, run: Run) -> dict[str, Any]:
@@ -32,7 +32,10 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
         "stop_reasons": _tally(store, col(Dialogue.stop_reason), col(Dialogue.stop_reason).is_not(None), *collected),
         "turns": sum(kinds.values()),
         "turn_kinds": kinds,
-        "llm": _spent(store, run),
+        "llm": {
+            role: {"calls": used.requests, "input_tokens": used.input_tokens, "output_tokens": used.output_tokens}
+            for role, used in llm_usage(store, run.id).items()
+        },
         "preferences": _tally(store, col(Preference.source), col(Preference.run_id) == run.id),
         "revisions": store.rows(revised)[0][0],
         "funnel": funnel(store, run),
@@ -43,14 +46,3 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
 def _tally(store: Reader, column: Any, *conditions: Any) -> dict[str, int]:
     statement = select(column, func.count()).where(*conditions).group_by(column).order_by(column)
     return {str(value): number for value, number in store.rows(statement)}
-
-
-def _spent(store: Reader, run: Run) -> dict[str, dict[str, int]]:
-    usage = column_of(LLMCall, "reply")["usage"]
-    read, written = (func.coalesce(func.sum(usage[part].as_integer()), 0) for part in ("input", "output"))
-    role = col(LLMCall.role)
-    statement = select(role, func.count(), read, written).where(col(LLMCall.run_id) == run.id)
-    return {
-        name: {"calls": calls, "input_tokens": tokens_in, "output_tokens": tokens_out}
-        for name, calls, tokens_in, tokens_out in store.rows(statement.group_by(role).order_by(role))
-    }

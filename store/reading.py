@@ -18,11 +18,14 @@ from ..core.records import LLMReply
 from .dialects.engine import snapshots
 from .dialects.postgresql import reason
 from .schema import column_of, table_of
-from .tables.transcript import Dialogue, LLMCall, Run
+from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
 
 T = TypeVar("T", bound=SQLModel)
 R = TypeVar("R", Run, Dialogue)
 Columns = TypeVarTuple("Columns")
+
+Messages = list[dict[str, str]]
+"""Chat messages in order, each with its `role` and `content`."""
 
 _IN_CHUNK = 10_000
 """Values in one IN list. SQLite takes 32,766 in a statement, so three long lists fit in one."""
@@ -108,6 +111,11 @@ class Reader:
             assert source is not None
             run = source
         return run
+
+    def prompts(self, hashes: Iterable[str | None]) -> dict[str, Messages]:
+        """The messages behind these hashes, by hash; None stands for no prompt."""
+        rows = self.select(PromptRow, hash=[known for known in dict.fromkeys(hashes) if known is not None])
+        return {row.hash: row.messages for row in rows}
 
     def resolve_run(self, name: str) -> Run:
         """The run that `latest`, an id, or the unique beginning of one means; case does not matter.

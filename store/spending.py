@@ -1,36 +1,57 @@
-"""What a run's turns took: tokens and time, by who said them."""
+"""What a run took: tokens and time, by who said it. A reply is counted once, however many turns it became."""
 
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, cast, func, select
 from sqlmodel import col
 
 from ..core.records import Agent
 from .reading import Reader
-from .tables.transcript import Turn
+from .schema import column_of
+from .tables.transcript import LLMCall, Turn
 
 
 @dataclass(frozen=True, slots=True)
-class Spending:
-    """All of one agent's turns in a run."""
+class Usage:
+    """All that was asked of one agent in a run."""
 
-    turns: int
+    requests: int
     input_tokens: int
     cached_tokens: int
     """Those of the input tokens that the endpoint had cached."""
     output_tokens: int
     latency_ms: float
-    """The mean of a turn."""
+    """The mean of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What one agent said in a run, and what that took."""
+
+    turns: int
+    usage: Usage
 
 
 def spending(reader: Reader, run_id: str) -> dict[Agent, Spending]:
-    """What the turns took of each agent that said any. It looks at all turns of the run, which takes as long."""
-    total = (
-        # PostgreSQL sums integers up to a decimal number.
-        cast(func.sum(column), BigInteger)
-        for column in (col(Turn.input_tokens), col(Turn.cached_tokens), col(Turn.output_tokens))
-    )
+    """What was spent on each agent that said anything. It looks at all turns of the run, which takes as long."""
     agent = col(Turn.agent)
-    statement = select(agent, func.count(), *total, func.avg(col(Turn.latency_ms)))
+    counts = (_total(column_of(Turn, name)) for name in ("input_tokens", "cached_tokens", "output_tokens"))
+    statement = select(agent, func.count(), *counts, func.avg(col(Turn.latency_ms)))
     rows = reader.rows(statement.where(col(Turn.run_id) == run_id).group_by(agent).order_by(agent))
-    return {who: Spending(*numbers) for who, *numbers in rows}
+    calls = llm_usage(reader, run_id)
+    # One reply of the teacher's makes several demonstrations; the student is asked for every turn by itself.
+    return {who: Spending(turns, calls.get(who, Usage(turns, *rest))) for who, turns, *rest in rows}
+
+
+def llm_usage(reader: Reader, run_id: str) -> dict[str, Usage]:
+    """What was asked of large models, by role; also what became no turn, such as a reply that was no answer."""
+    role, reply = col(LLMCall.role), column_of(LLMCall, "reply")
+    counts = (_total(reply["usage"][part].as_integer()) for part in ("input", "cached", "output"))
+    latency = func.coalesce(func.avg(reply["latency_ms"].as_float()), 0.0)
+    statement = select(role, func.count(), *counts, latency).where(col(LLMCall.run_id) == run_id)
+    return {name: Usage(*numbers) for name, *numbers in reader.rows(statement.group_by(role).order_by(role))}
+
+
+def _total(number: ColumnElement[int]) -> ColumnElement[int]:
+    # PostgreSQL sums integers up to a decimal number.
+    return cast(func.coalesce(func.sum(number), 0), BigInteger)

@@ -32,7 +32,7 @@ from .inserting import Insertion, Parameters, insertion
 from .reading import lost
 from .schema import TableModel, column_of, table_of
 from .tables.training import Adapter, Evaluation, Training
-from .tables.transcript import Dialogue, LLMCall, Run
+from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
 from .writing import checked, finite, name_of
 
 _PLACES = {table: place for place, table in enumerate(TableModel.metadata.sorted_tables)}
@@ -196,7 +196,6 @@ class Store(ConversationReader):
             StoreError: There is no such run, or the store cannot be written.
         """
         asked = {
-            "messages": [message.model_dump() for message in request.messages],
             "sampling": request.sampling.model_dump(),
             "seed": request.seed,
             "member": request.member,
@@ -207,11 +206,17 @@ class Store(ConversationReader):
         }
         # A reply that was paid for is kept whatever numbers it holds.
         answered = finite(reply.model_dump())
-        self.add_new(
-            LLMCall(
-                run_id=run_id, key=request.key, role=request.role, model=request.model, request=asked, reply=answered
-            )
+        prompt = PromptRow.of(request.messages)
+        call = LLMCall(
+            run_id=run_id,
+            key=request.key,
+            role=request.role,
+            model=request.model,
+            prompt_hash=prompt.hash,
+            request=asked,
+            reply=answered,
         )
+        self.add_new(prompt, call)
 
     @property
     def engine(self) -> Engine:

@@ -4,29 +4,33 @@ The order is that in which things were said. A verdict is one block, whatever nu
 has beside it the text it criticises, a revision the words that changed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.records import TurnKind
 from ..core.word_diff import DiffPiece, word_diff
 from ..store import BallotRow, Conversation, CritiqueRow, LLMCall, Preference, Store, Turn, VerdictRow
+from ..store.reading import Messages
 from .texts import LONG
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """A turn with the request behind it, if it was a large model's."""
+class AskedTurn:
+    """A turn with the prompt and the reply behind it, where it has any."""
 
     turn: Turn
-    call: LLMCall | None
+    messages: Messages
+    """What was sent; empty where nobody was asked, as with a scorer."""
+    reply: dict[str, Any]
+    """The reply's body as it was received: a large model's, or the student's text with its tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
     """A draft, demonstration, critique or revision."""
 
-    exchange: Exchange
+    asked: AskedTurn
     number: int
     """Its place in the dialogue, from 1."""
     answers: Turn | None
@@ -49,7 +53,7 @@ class Judgement:
     second_name: str
     foreign: list[tuple[str, Turn]]
     """Those of the two texts that were said elsewhere, by name."""
-    exchanges: list[tuple[Exchange, BallotRow | None]]
+    replies: list[tuple[AskedTurn, BallotRow | None]]
     """The replies that went into it."""
     preference: Preference | None
     chosen_name: str = ""
@@ -84,6 +88,7 @@ class _Blocks:
         keys = {turn.request_key for turn in conversation.turns if turn.request_key is not None}
         found = store.select(LLMCall, run_id=conversation.run.id, key=list(keys))
         self._calls = {call.key: call for call in found}
+        self._prompts = store.prompts(turn.prompt_hash for turn in conversation.turns)
 
     def all(self) -> Iterator[Block]:
         for turn in self._conversation.turns:
@@ -92,8 +97,8 @@ class _Blocks:
             elif turn.id not in self._parts:
                 yield self._speech(turn)
 
-    def _exchange(self, turn: Turn) -> Exchange:
-        return Exchange(turn, self._calls.get(turn.request_key or ""))
+    def _asked(self, turn: Turn) -> AskedTurn:
+        return asked_turn(turn, self._calls.get(turn.request_key or ""), self._prompts)
 
     def _speech(self, turn: Turn) -> Speech:
         critique = self._critiques.get(turn.id)
@@ -103,7 +108,7 @@ class _Blocks:
         if turn.kind == TurnKind.REVISION and answers is not None and len(turn.content) + len(answers.content) < LONG:
             changes = word_diff(answers.content, turn.content)
         return Speech(
-            exchange=self._exchange(turn),
+            asked=self._asked(turn),
             number=turn.seq + 1,
             answers=answers,
             critique=critique if critique is not None and critique.parse_ok else None,
@@ -113,12 +118,12 @@ class _Blocks:
     def _judgement(self, turn: Turn, verdict: VerdictRow) -> Judgement:
         first, second = self._turns[verdict.first_turn_id], self._turns[verdict.second_turn_id]
         ballots = [ballot for ballot in self._conversation.ballots if ballot.verdict_id == verdict.id]
-        exchanges: list[tuple[Exchange, BallotRow | None]] = [
-            (self._exchange(self._turns[ballot.turn_id]), ballot) for ballot in ballots
+        replies: list[tuple[AskedTurn, BallotRow | None]] = [
+            (self._asked(self._turns[ballot.turn_id]), ballot) for ballot in ballots
         ]
-        if not exchanges:  # stores from before ballots were kept
+        if not replies:  # stores from before ballots were kept
             both = dict.fromkeys((verdict.forward_turn_id, verdict.reverse_turn_id))
-            exchanges = [(self._exchange(self._turns[identity]), None) for identity in both if identity in self._turns]
+            replies = [(self._asked(self._turns[identity]), None) for identity in both if identity in self._turns]
         own = {turn.id for turn in self._conversation.turns}
         preference = self._preferences.get(verdict.id)
         return Judgement(
@@ -129,14 +134,14 @@ class _Blocks:
             first_name=self._names[first.id],
             second_name=self._names[second.id],
             foreign=[(self._names[text.id], text) for text in (first, second) if text.id not in own],
-            exchanges=exchanges,
+            replies=replies,
             preference=preference,
             chosen_name=self._names.get(preference.chosen_turn_id, "") if preference is not None else "",
-            sampled=len(exchanges) > 2,
+            sampled=len(replies) > 2,
         )
 
 
-def messages_of(call: LLMCall) -> list[dict[str, Any]]:
-    """The messages of a request, each with its role and content."""
-    found = call.request.get("messages")
-    return [message for message in found if isinstance(message, dict)] if isinstance(found, list) else []
+def asked_turn(turn: Turn, call: LLMCall | None, prompts: Mapping[str, Messages]) -> AskedTurn:
+    """A turn with what was asked, of the prompts by their hashes, and what was answered."""
+    reply = turn.raw if call is None else call.reply["raw"]
+    return AskedTurn(turn, prompts.get(turn.prompt_hash or "", []), reply or {"text": turn.content})

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -13,6 +14,7 @@ from sqlmodel import SQLModel
 from ...core.records import TurnKind
 from ...core.text import printable
 from ...store import Conversation, LLMCall, Turn
+from ...store.reading import Messages, Reader
 from .colours import changes, colour_of
 from .lines import one_line
 from .verdict import VerdictPrinter
@@ -21,8 +23,26 @@ SIDE_BY_SIDE = 100
 """Columns from which on a critique stands beside what it criticises."""
 
 
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What models were asked in a conversation."""
+
+    calls: dict[str, LLMCall]
+    """Those to large models, with their replies, by their keys."""
+    prompts: dict[str, Messages]
+    """The messages that were sent, by their hashes."""
+
+    @classmethod
+    def of(cls, reader: Reader, conversation: Conversation) -> Self:
+        """Read what was asked in a conversation."""
+        keys = {turn.request_key for turn in conversation.turns if turn.request_key is not None}
+        calls = reader.select(LLMCall, run_id=conversation.run.id, key=list(keys))
+        prompts = reader.prompts(turn.prompt_hash for turn in conversation.turns)
+        return cls({call.key: call for call in calls}, prompts)
+
+
 def print_conversation(
-    console: Console, conversation: Conversation, *, tags: Sequence[str] = (), calls: Sequence[LLMCall] | None = None
+    console: Console, conversation: Conversation, *, tags: Sequence[str] = (), requests: Requests | None = None
 ) -> None:
     """The whole conversation, each turn with its number, its speaker and what came of it.
 
@@ -30,7 +50,7 @@ def print_conversation(
         console: Where to.
         conversation: What.
         tags: The dialogue's.
-        calls: What large models were asked in it, to print requests and raw replies too; None for neither.
+        requests: What was asked in it, to print requests and raw replies too; None for neither.
     """
     dialogue, run = conversation.dialogue, conversation.run
     console.print(Text(f"dialogue {dialogue.id}", style="bold"))
@@ -41,17 +61,17 @@ def print_conversation(
         console.print(Text.assemble(("tags ", "dim"), (one_line(", ".join(tags)), "cyan")))
     console.print()
     console.print(Text.assemble(("input  ", "bold"), printable(conversation.example.text)))
-    _Printer(console, conversation, calls).print_turns()
+    _Printer(console, conversation, requests).print_turns()
     console.print()
     ending = dialogue.stop_reason or dialogue.error or "still under way"
     console.print(Text.assemble(("ended  ", "bold"), printable(ending)))
 
 
 class _Printer:
-    def __init__(self, console: Console, conversation: Conversation, calls: Sequence[LLMCall] | None) -> None:
+    def __init__(self, console: Console, conversation: Conversation, requests: Requests | None) -> None:
         self._console = console
         self._conversation = conversation
-        self._calls = None if calls is None else {call.key: call for call in calls}
+        self._requests = requests
         self._turns = {turn.id: turn for turn in conversation.turns}
         self._verdicts = {verdict.forward_turn_id: verdict for verdict in conversation.verdicts}
         self._with_a_verdict = {ballot.turn_id for ballot in conversation.ballots}
@@ -68,8 +88,8 @@ class _Printer:
                     self._print_indented(line)
             elif turn.id not in self._with_a_verdict:
                 self._print_turn(turn)
-            if self._calls is not None:
-                self._print_raw(turn, self._calls)
+            if self._requests is not None:
+                self._print_raw(turn, self._requests)
 
     def _print_turn(self, turn: Turn) -> None:
         self._print_speaker(turn, turn.kind.value, self._about(turn))
@@ -112,12 +132,14 @@ class _Printer:
             label = Text(f"#{before.seq + 1} → #{after.seq + 1}  ", style="dim")
             self._print_indented(label + changes(self._console, before.content, after.content))
 
-    def _print_raw(self, turn: Turn, calls: dict[str, LLMCall]) -> None:
-        call = calls.get(turn.request_key or "")
-        asked = (
-            call.request if call is not None else {"id": turn.request_key, "sampling": turn.sampling, "seed": turn.seed}
-        )
-        for label, value in (("request", asked), ("reply", turn.raw)):
+    def _print_raw(self, turn: Turn, requests: Requests) -> None:
+        if turn.request_key is None:
+            self._print_indented(Text(f"no request: {one_line(turn.model)} is no model that is asked", style="dim"))
+            return
+        call = requests.calls.get(turn.request_key)
+        own = {"id": turn.request_key, "sampling": turn.sampling, "seed": turn.seed} if call is None else call.request
+        asked = {"messages": requests.prompts.get(turn.prompt_hash or ""), **own}
+        for label, value in (("request", asked), ("reply", turn.raw if call is None else call.reply["raw"])):
             text = json.dumps(value, ensure_ascii=False, indent=2)
             self._print_indented(Text(f"{label} {printable(text)}", style="dim"))
 
@@ -139,7 +161,7 @@ class _Printer:
 
 
 def conversation_json(
-    conversation: Conversation, *, tags: Sequence[str] = (), calls: Sequence[LLMCall] | None = None
+    conversation: Conversation, *, tags: Sequence[str] = (), requests: Requests | None = None
 ) -> dict[str, Any]:
     """Everything the store knows of a dialogue."""
     rows: dict[str, Sequence[SQLModel]] = {
@@ -149,12 +171,14 @@ def conversation_json(
         "quoted": conversation.quoted,
         "critiques": conversation.critiques,
         "preferences": conversation.preferences,
-        **({} if calls is None else {"calls": calls}),
+        **({} if requests is None else {"calls": list(requests.calls.values())}),
     }
+    prompts = {} if requests is None else {"prompts": requests.prompts}
     return {
         "run": conversation.run.id,
         "input": conversation.example.text,
         "tags": list(tags),
         "dialogue": conversation.dialogue.model_dump(mode="json"),
         **{name: [row.model_dump(mode="json") for row in found] for name, found in rows.items()},
+        **prompts,
     }

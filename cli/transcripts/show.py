@@ -4,12 +4,11 @@ from typing import Annotated
 
 import typer
 
-from ...store import LLMCall
 from ...store.tags import tags_of
 from ..options import JsonOption, StoreOption, print_json, read_store
 from ..report import report_console
 from .choices import DialogueArgument, resolve_dialogue
-from .conversation import conversation_json, print_conversation
+from .conversation import Requests, conversation_json, print_conversation
 
 
 def show(
@@ -32,11 +31,8 @@ def show(
     with read_store(store) as reader:
         conversation = reader.conversation(resolve_dialogue(reader, dialogue).id)
         tags = tags_of(reader, [conversation.dialogue.id]).get(conversation.dialogue.id, [])
-        calls = None
-        if raw:
-            keys = {turn.request_key for turn in conversation.turns if turn.request_key is not None}
-            calls = reader.select(LLMCall, run_id=conversation.run.id, key=list(keys))
+        requests = Requests.of(reader, conversation) if raw else None
     if as_json:
-        print_json(conversation_json(conversation, tags=tags, calls=calls))
+        print_json(conversation_json(conversation, tags=tags, requests=requests))
     else:
-        print_conversation(report_console(soft_wrap=False), conversation, tags=tags, calls=calls)
+        print_conversation(report_console(soft_wrap=False), conversation, tags=tags, requests=requests)

@@ -15,7 +15,7 @@ from ...agents.verdicts.verdict import Ballot as ReadBallot
 from ...agents.verdicts.verdict import Verdict as Comparison
 from ...core.ids import content_hash, derive_id
 from ...core.records import Agent, Example, GenerationRequest, Input, PreferenceSource, Stage, TurnKind
-from ...store import BallotRow, CritiqueRow, Dialogue, Store, Turn, VerdictRow
+from ...store import BallotRow, CritiqueRow, Dialogue, PromptRow, Store, Turn, VerdictRow
 from ...store.schema import now
 from ..context.run_context import RunContext
 from .preferences import preference_from
@@ -29,6 +29,7 @@ def open_dialogue(context: RunContext, stage: Stage, round_number: int, example:
 def open_dialogues(context: RunContext, stage: Stage, round_number: int, examples: Sequence[Example]) -> list[Dialogue]:
     """The dialogues about these inputs, each begun now or earlier."""
     run_id = context.run.id
+    prompts = [PromptRow.of(context.student.prompt(example.value)) for example in examples]
     new = [
         Dialogue(
             id=derive_id(run_id, stage, round_number, example.id),
@@ -36,10 +37,11 @@ def open_dialogues(context: RunContext, stage: Stage, round_number: int, example
             stage=stage,
             round=round_number,
             example_id=example.id,
+            prompt_hash=prompt.hash,
         )
-        for example in examples
+        for example, prompt in zip(examples, prompts, strict=True)
     ]
-    context.store.add_new(*new)
+    context.store.add_new(*prompts, *new)
     stored = {row.id: row for row in context.store.select(Dialogue, id=[row.id for row in new])}
     return [stored[row.id] for row in new]
 
@@ -96,6 +98,7 @@ async def student_turn(
         return known
     generation = await context.generate(request)
     text = context.task.clean(generation.text)
+    prompt = PromptRow.of(request.messages)
     turn = _turn(
         dialogue,
         seq,
@@ -103,7 +106,7 @@ async def student_turn(
         text,
         parent_turn_id=parent,
         agent=Agent.STUDENT,
-        prompt_hash=content_hash([message.model_dump() for message in request.messages]),
+        prompt_hash=prompt.hash,
         template_hash=template.hash,
         request_key=request.id,
         model=context.config.student.model,
@@ -120,7 +123,7 @@ async def student_turn(
         raw={"text": generation.text, "token_ids": list(generation.token_ids)},
         note=context.task.problem(text, source, cut_off=generation.finish_reason == "length"),
     )
-    context.store.add(turn)
+    context.store.add_new(prompt, turn)
     return turn
 
 
@@ -278,7 +281,6 @@ def _llm_turn(
         reasoning_tokens=reply.usage.reasoning,
         latency_ms=reply.latency_ms,
         retries=reply.retries,
-        raw=reply.raw,
         note=note,
     )
 

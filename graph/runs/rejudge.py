@@ -95,6 +95,7 @@ class _Rejudging:
                 stage=Stage.REJUDGE,
                 round=source.round,
                 example_id=source.example_id,
+                prompt_hash=source.prompt_hash,
             )
         )
         dialogue = self._store.get(Dialogue, identity)

@@ -20,7 +20,9 @@ from ..tables.transcript import (
     CritiqueRow,
     Dialogue,
     ExampleRow,
+    LLMCall,
     Preference,
+    PromptRow,
     PromptTemplateRow,
     Run,
     RunExample,
@@ -35,7 +37,7 @@ _THROUGH: dict[Table, tuple[str, type[SQLModel], str]] = {
     table_of(EvaluationItem): ("evaluation_id", Evaluation, "id"),
 }
 """How rows without a run of their own belong to one: by which column, of which table."""
-_SHARED = frozenset({table_of(ExampleRow), table_of(PromptTemplateRow)})
+_SHARED = frozenset({table_of(ExampleRow), table_of(PromptRow), table_of(PromptTemplateRow)})
 
 
 def prunable(
@@ -82,7 +84,7 @@ def belonging(reader: Reader, run_ids: Sequence[str]) -> dict[str, int]:
 
 
 def prune(store: Store, run_ids: Sequence[str]) -> dict[str, int]:
-    """Delete runs with all that belongs to them, and inputs and prompt templates that nothing uses any more.
+    """Delete runs with all that belongs to them, and inputs and prompts that nothing uses any more.
 
     All of it or nothing. The space is free for new rows afterwards; `compact` gives it back to the disk.
 
@@ -148,4 +150,10 @@ def _unused() -> list[tuple[Table, ColumnElement[bool]]]:
     used = or_(*(col(ExampleRow.id).in_(select(col(by.example_id))) for by in (RunExample, Dialogue, Preference)))
     said = select(col(Turn.template_hash)).where(col(Turn.template_hash).is_not(None))
     asked = or_(col(PromptTemplateRow.hash).in_(said), col(PromptTemplateRow.task).in_(select(col(Run.task))))
-    return [(table_of(ExampleRow), ~used), (table_of(PromptTemplateRow), ~asked)]
+    sent = or_(
+        *(
+            col(PromptRow.hash).in_(select(col(by.prompt_hash)).where(col(by.prompt_hash).is_not(None)))
+            for by in (Turn, Dialogue, LLMCall)
+        )
+    )
+    return [(table_of(ExampleRow), ~used), (table_of(PromptTemplateRow), ~asked), (table_of(PromptRow), ~sent)]

@@ -14,10 +14,19 @@ from sqlmodel import SQLModel, col
 from ...core.errors import StoreError
 from ...core.ids import content_hash
 from ...core.records import LLMRequest, Message, Sampling
-from ..reading import Reader
+from ..reading import Messages, Reader
 from ..schema import table_of
 from ..tables.training import Adapter, Training, TrainingItem
-from ..tables.transcript import Dialogue, ExampleRow, LLMCall, Preference, PromptTemplateRow, Turn, VerdictRow
+from ..tables.transcript import (
+    Dialogue,
+    ExampleRow,
+    LLMCall,
+    Preference,
+    PromptRow,
+    PromptTemplateRow,
+    Turn,
+    VerdictRow,
+)
 
 _PAGE = 2_000
 
@@ -35,11 +44,11 @@ class Fault:
 def verify(reader: Reader) -> Iterator[Fault]:
     """Every fault of a store, in the order of the checks.
 
-    Hashes: of each turn's content, of each input, prompt template and LLM request, and of the messages that a turn
-    answers. References: that each leads to a row (PostgreSQL enforces it, SQLite is asked), that a turn, its dialogue
-    and its run belong together, that a dialogue ends with a turn of its own, that a preference agrees with its verdict,
-    a training's items with the training, and an adapter with the training that made it. On SQLite also the file itself,
-    and nothing else where that is damaged.
+    Hashes: of each turn's content, of each input, prompt, prompt template and LLM request, and that a turn answers the
+    prompt of its request. References: that each leads to a row (PostgreSQL enforces it, SQLite is asked), that a turn,
+    its dialogue and its run belong together, that a dialogue ends with a turn of its own, that a preference agrees with
+    its verdict, a training's items with the training, and an adapter with the training that made it. On SQLite also the
+    file itself, and nothing else where that is damaged.
     """
     if reader.dialect == "sqlite":
         damage = list(_file(reader))
@@ -52,7 +61,8 @@ def verify(reader: Reader) -> Iterator[Fault]:
     yield from _hashes(
         reader, PromptTemplateRow, "template", lambda t: (t.hash, content_hash([t.role, t.purpose, t.text]))
     )
-    yield from _hashes(reader, LLMCall, "request", lambda call: (call.key, _request_key(call)))
+    yield from _hashes(reader, PromptRow, "prompt", lambda prompt: (prompt.hash, content_hash(prompt.messages)))
+    yield from _requests(reader)
     yield from _asked(reader)
     for check, statement, what in _lineage():
         for row, other in reader.rows(statement):
@@ -80,15 +90,21 @@ def _pragma(reader: Reader, name: str) -> list[list[Any]]:
 def _hashes(
     reader: Reader, table: type[SQLModel], check: str, hashes: Callable[[Any], tuple[str, str | None]]
 ) -> Iterator[Fault]:
-    for row in _pages(reader, table):
-        recorded, found = hashes(row)
-        if recorded != found:
-            key = "/".join(str(getattr(row, column.name)) for column in table_of(table).primary_key.columns)
-            what = "cannot be read" if found is None else f"has the hash {found[:12]}…, recorded is {recorded[:12]}…"
-            yield Fault(check, f"{table_of(table).name} {key}", what)
+    for rows in _pages(reader, table):
+        for row in rows:
+            recorded, found = hashes(row)
+            if recorded != found:
+                yield _unlike(check, row, recorded, found)
 
 
-def _pages(reader: Reader, table: type[SQLModel]) -> Iterator[Any]:
+def _unlike(check: str, row: SQLModel, recorded: str, found: str | None) -> Fault:
+    table = table_of(type(row))
+    key = "/".join(str(getattr(row, column.name)) for column in table.primary_key.columns)
+    what = "cannot be read" if found is None else f"has the hash {found[:12]}…, recorded is {recorded[:12]}…"
+    return Fault(check, f"{table.name} {key}", what)
+
+
+def _pages(reader: Reader, table: type[SQLModel]) -> Iterator[list[Any]]:
     keys = list(table_of(table).primary_key.columns)
     last: tuple[Any, ...] | None = None
     while True:
@@ -96,7 +112,7 @@ def _pages(reader: Reader, table: type[SQLModel]) -> Iterator[Any]:
         if last is not None:
             statement = statement.where(_after(keys, last))
         rows = [row for (row,) in reader.rows(statement)]
-        yield from rows
+        yield rows
         if len(rows) < _PAGE:
             return
         last = tuple(getattr(rows[-1], column.name) for column in keys)
@@ -110,11 +126,21 @@ def _after(keys: list[Any], last: tuple[Any, ...]) -> Any:
     return or_(first[0] > first[1], and_(first[0] == first[1], second[0] > second[1]))
 
 
-def _request_key(call: LLMCall) -> str | None:
+def _requests(reader: Reader) -> Iterator[Fault]:
+    """Requests whose key is not that of what was asked."""
+    for calls in _pages(reader, LLMCall):
+        prompts = reader.prompts(call.prompt_hash for call in calls)
+        for call in calls:
+            found = _request_key(call, prompts.get(call.prompt_hash, []))
+            if found != call.key:
+                yield _unlike("request", call, call.key, found)
+
+
+def _request_key(call: LLMCall, prompt: Messages) -> str | None:
     """The key of the request as it is stored; None where it is no request."""
     asked = dict(call.request)
     try:
-        messages = tuple(Message.model_validate(message) for message in asked.pop("messages"))
+        messages = tuple(Message.model_validate(message) for message in prompt)
         sampling = Sampling.model_validate(asked.pop("sampling"))
         return LLMRequest(role=call.role, model=call.model, messages=messages, sampling=sampling, **asked).key
     except (KeyError, TypeError, ValidationError):
@@ -125,11 +151,10 @@ def _asked(reader: Reader) -> Iterator[Fault]:
     """Turns whose prompt is not that of the request they answer."""
     last = ""
     call = and_(col(LLMCall.run_id) == col(Turn.run_id), col(LLMCall.key) == col(Turn.request_key))
-    pairs = select(col(Turn.id), col(Turn.prompt_hash), col(LLMCall.request)).join(LLMCall, call)
-    while rows := reader.rows(pairs.where(col(Turn.id) > last).order_by(col(Turn.id)).limit(_PAGE)):
-        for turn_id, recorded, request in rows:
-            if recorded != content_hash(request.get("messages")):
-                yield Fault("prompt", f"turn {turn_id}", "was not asked with the messages of its request")
+    differs = or_(col(Turn.prompt_hash).is_(None), col(Turn.prompt_hash) != col(LLMCall.prompt_hash))
+    turns = select(col(Turn.id)).join(LLMCall, call).where(differs)
+    while rows := reader.rows(turns.where(col(Turn.id) > last).order_by(col(Turn.id)).limit(_PAGE)):
+        yield from (Fault("asked", f"turn {turn}", "does not answer the prompt of its request") for (turn,) in rows)
         last = rows[-1][0]
 
 

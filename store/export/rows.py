@@ -3,12 +3,13 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from ...core.errors import StoreError
 from ...core.records import Split, TurnKind
 from ..conversations import ConversationReader, DialogueLine
+from ..reading import Messages
 from ..search.filters import DialogueFilter
 from ..tables.transcript import Preference, Run, RunExample, Turn
 from .forms import COLUMNS, ExportForm, ExportRow
-from .prompts import StudentPrompts, said
 from .transcript import transcript_rows
 
 _DIALOGUES = 100
@@ -38,7 +39,6 @@ def export_rows(
     Raises:
         StoreError: The store does not say how the student is asked, which all forms but `transcript` need.
     """
-    prompts = None if form == "transcript" else StudentPrompts(reader, run)
     origin = _origin(reader, run)
     told: set[str] = set()
     for lines in _pages(reader, run, wanted):
@@ -50,12 +50,12 @@ def export_rows(
             if row.split in splits
         }
         inside = [line for line in lines if line.dialogue.example_id in parts]
-        if prompts is None:
+        if form == "transcript":
             found = transcript_rows(reader, inside)
         elif form == "sft":
-            found = _texts(reader, inside, prompts, told)
+            found = _texts(reader, inside, told)
         else:
-            found = _preferences(reader, inside, prompts, form)
+            found = _preferences(reader, inside, form)
         for row in found:
             row["split"] = parts[row["example_id"]]
             yield {column.name: row.get(column.name) for column in COLUMNS[form]}
@@ -77,12 +77,11 @@ def _origin(reader: ConversationReader, run: Run) -> str:
     return run.id
 
 
-def _preferences(
-    reader: ConversationReader, lines: Sequence[DialogueLine], prompts: StudentPrompts, form: ExportForm
-) -> Iterator[ExportRow]:
+def _preferences(reader: ConversationReader, lines: Sequence[DialogueLine], form: ExportForm) -> Iterator[ExportRow]:
+    prompts = _prompts(reader, lines)
     for line, rows in _preferences_by_line(reader, lines):
         turns = _turns(reader, rows)
-        prompt = prompts.prompt(line.example_text)
+        prompt = prompts[line.dialogue.id]
         for row in rows:
             chosen, rejected = turns[row.chosen_turn_id], turns[row.rejected_turn_id]
             about: ExportRow = {
@@ -93,8 +92,8 @@ def _preferences(
             }
             if form == "preference":
                 yield about | {
-                    "chosen": said(chosen.content),
-                    "rejected": said(rejected.content),
+                    "chosen": _said(chosen.content),
+                    "rejected": _said(rejected.content),
                     "chosen_by": chosen.agent.value,
                     "rejected_by": rejected.agent.value,
                     "chosen_adapter": chosen.adapter_version,
@@ -102,12 +101,11 @@ def _preferences(
                 }
             else:
                 for turn in (chosen, rejected):
-                    yield about | {"completion": said(turn.content), "label": turn is chosen, **_spoken(turn)}
+                    yield about | {"completion": _said(turn.content), "label": turn is chosen, **_spoken(turn)}
 
 
-def _texts(
-    reader: ConversationReader, lines: Sequence[DialogueLine], prompts: StudentPrompts, told: set[str]
-) -> Iterator[ExportRow]:
+def _texts(reader: ConversationReader, lines: Sequence[DialogueLine], told: set[str]) -> Iterator[ExportRow]:
+    prompts = _prompts(reader, lines)
     demonstrated: dict[str, list[Turn]] = {}
     for turn in reader.select(
         Turn,
@@ -119,7 +117,7 @@ def _texts(
         demonstrated.setdefault(turn.dialogue_id, []).append(turn)
     for line, rows in _preferences_by_line(reader, lines):
         turns = _turns(reader, rows)
-        prompt = prompts.prompt(line.example_text)
+        prompt = prompts[line.dialogue.id]
         preferred = [turns[row.chosen_turn_id] for row in rows]
         for turn in {turn.id: turn for turn in (*demonstrated.get(line.dialogue.id, []), *preferred)}.values():
             if turn.id in told:
@@ -128,7 +126,7 @@ def _texts(
             if turn.kind is TurnKind.DEMONSTRATION or turn.dialogue_id != line.dialogue.id:
                 told.add(turn.id)
             yield {
-                "messages": [*prompt, *said(turn.content)],
+                "messages": [*prompt, *_said(turn.content)],
                 "input": line.example_text,
                 "example_id": line.dialogue.example_id,
                 "run_id": line.dialogue.run_id,
@@ -136,6 +134,18 @@ def _texts(
                 "round": line.dialogue.round,
                 **_spoken(turn),
             }
+
+
+def _prompts(reader: ConversationReader, lines: Sequence[DialogueLine]) -> dict[str, Messages]:
+    """What the student is asked, by dialogue."""
+    unknown = [line.dialogue.id for line in lines if line.dialogue.prompt_hash is None]
+    if unknown:
+        raise StoreError(
+            f"the store {reader.url!r} does not say what the student is asked in dialogue {unknown[0]}: "
+            "`--format transcript` needs no prompt of the student's"
+        )
+    known = reader.prompts(line.dialogue.prompt_hash for line in lines)
+    return {line.dialogue.id: known[line.dialogue.prompt_hash or ""] for line in lines}
 
 
 def _preferences_by_line(
@@ -154,6 +164,11 @@ def _turns(reader: ConversationReader, rows: Sequence[Preference]) -> dict[str, 
 
 def _columns_of(row: Preference) -> dict[str, Any]:
     return row.model_dump(mode="json", exclude={"id", "created_at"})
+
+
+def _said(text: str) -> Messages:
+    """An answer, as messages."""
+    return [{"role": "assistant", "content": text}]
 
 
 def _spoken(turn: Turn) -> dict[str, Any]:

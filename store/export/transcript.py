@@ -32,7 +32,7 @@ def transcript_rows(reader: ConversationReader, lines: Sequence[DialogueLine]) -
         }
         for turn in said[identity]:
             values = turn.model_dump(mode="json", include=set(_OWN))
-            values |= {name: as_text(values[name]) for name in ("sampling", "raw")}
+            values["sampling"] = as_text(values["sampling"])
             yield {**about, **values, "final": turn.id == dialogue.final_turn_id, **beside.of(turn)}
 
 
@@ -57,7 +57,8 @@ class _Beside:
             row.hash: row
             for row in reader.select(PromptTemplateRow, hash=list({t.template_hash for t in turns if t.template_hash}))
         }
-        self._asked = _messages(reader, turns)
+        self._prompts = reader.prompts(turn.prompt_hash for turn in turns)
+        self._raw = _raw_replies(reader, turns)
 
     def of(self, turn: Turn) -> ExportRow:
         """Columns for a turn; those that are not there are empty."""
@@ -65,7 +66,8 @@ class _Beside:
         found: ExportRow = {
             "template": None if template is None else f"{template.role}.{template.purpose}",
             "template_version": None if template is None else int(template.version),
-            "messages": self._asked.get((turn.run_id, turn.request_key or "")),
+            "messages": None if turn.prompt_hash is None else as_text(self._prompts[turn.prompt_hash]),
+            "raw": as_text(self._raw.get((turn.run_id, turn.request_key or ""), turn.raw)),
         }
         critique = self._critiques.get(turn.id)
         if critique is not None:
@@ -85,11 +87,11 @@ class _Beside:
         return found if ballot is None else found | {"member": ballot.member, "ballot_p_first": ballot.p_first}
 
 
-def _messages(reader: ConversationReader, turns: Sequence[Turn]) -> dict[tuple[str, str], str]:
-    """What large models were asked, by run and request key."""
+def _raw_replies(reader: ConversationReader, turns: Sequence[Turn]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The bodies of large models' replies as they were received, by run and request key."""
     found = {}
     for run_id in {turn.run_id for turn in turns}:
-        keys = [turn.request_key for turn in turns if turn.run_id == run_id and turn.request_key]
-        for call in reader.select(LLMCall, run_id=run_id, key=list(set(keys))):
-            found[run_id, call.key] = as_text(call.request["messages"])
+        keys = {turn.request_key for turn in turns if turn.run_id == run_id and turn.request_key}
+        for call in reader.select(LLMCall, run_id=run_id, key=list(keys)):
+            found[run_id, call.key] = call.reply["raw"]
     return found

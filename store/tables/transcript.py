@@ -5,14 +5,27 @@ a change inside a dict that was read is never noticed by the database. Only `Run
 `Store.update`. What was learned from the transcripts is in `lineage`.
 """
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime
 from sqlalchemy import JSON, CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlmodel import Field
 from sqlmodel.sql.sqltypes import AutoString
 
-from ...core.records import Agent, Input, Outcome, PreferenceSource, Role, Split, Stage, TurnKind, VerdictMethod
+from ...core.ids import content_hash
+from ...core.records import (
+    Agent,
+    Input,
+    Message,
+    Outcome,
+    PreferenceSource,
+    Role,
+    Split,
+    Stage,
+    TurnKind,
+    VerdictMethod,
+)
 from ..schema import TableModel, index_where_set, member_of, now
 
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
@@ -98,6 +111,22 @@ class PromptTemplateRow(TableModel, table=True):
     text: str
 
 
+class PromptRow(TableModel, table=True):
+    """The exact messages that a model was sent, kept once however often they were sent."""
+
+    __tablename__ = "prompt"
+
+    hash: str = Field(primary_key=True)
+    messages: list[dict[str, str]] = Field(sa_type=JSON)
+    """In order, each with its `role` and `content`."""
+
+    @classmethod
+    def of(cls, messages: Sequence[Message]) -> Self:
+        """The row of these messages; its hash is `LLMRequest.prompt_hash`."""
+        sent = [message.model_dump() for message in messages]
+        return cls(hash=content_hash(sent), messages=sent)
+
+
 class Dialogue(TableModel, table=True):
     """One input's conversation at one stage and round of a run."""
 
@@ -110,6 +139,7 @@ class Dialogue(TableModel, table=True):
         Index("ix_dialogue_run_id_started_at_id", "run_id", "started_at", "id"),
         Index("ix_dialogue_example_id_started_at", "example_id", "started_at"),
         index_where_set("dialogue", "final_turn_id"),
+        index_where_set("dialogue", "prompt_hash"),
     )
 
     id: str = Field(primary_key=True)
@@ -117,6 +147,8 @@ class Dialogue(TableModel, table=True):
     stage: Stage = Field(sa_type=member_of(Stage))
     round: int
     example_id: str = Field(foreign_key="example.id")
+    prompt_hash: str | None = Field(default=None, foreign_key="prompt.hash")
+    """What the student is asked about the input, and so what it learns the dialogue's texts as answers to."""
     status: DialogueStatus = Field(default="pending", sa_type=AutoString)
     stop_reason: str | None = None
     error: str | None = None
@@ -134,6 +166,7 @@ class Turn(TableModel, table=True):
         UniqueConstraint("dialogue_id", "seq"),
         Index("ix_turn_run_id_agent_dialogue_id_adapter_version", "run_id", "agent", "dialogue_id", "adapter_version"),
         index_where_set("turn", "parent_turn_id"),
+        index_where_set("turn", "prompt_hash"),
     )
 
     id: str = Field(primary_key=True)
@@ -148,8 +181,8 @@ class Turn(TableModel, table=True):
     content: str
     """What was said, as it was read; the score, as a number, where a verdict comes from a scorer."""
     content_hash: str
-    prompt_hash: str | None = None
-    """The hash of the exact messages that were sent; None where nobody was asked, as with a scorer."""
+    prompt_hash: str | None = Field(default=None, foreign_key="prompt.hash")
+    """The exact messages that were sent; None where nobody was asked, as with a scorer."""
     template_hash: str | None = Field(default=None, foreign_key="prompt_template.hash")
     request_key: str | None = None
     """The content key of the LLM call, or the id of the student's generation request; None for a critic or teacher
@@ -171,7 +204,7 @@ class Turn(TableModel, table=True):
     retries: int = 0
     worker: str | None = None
     raw: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
-    """The reply's body as it was received."""
+    """Of a student's turn, its text before it was cleaned and its tokens; a large model's reply is in `llm_call`."""
     note: str | None = None
     """What the turn's text does not say: why a gate rejected a draft, for instance."""
     created_at: AwareDatetime = Field(default_factory=now, index=True)
@@ -276,8 +309,10 @@ class LLMCall(TableModel, table=True):
     """`LLMRequest.key`."""
     role: Role = Field(sa_type=AutoString)
     model: str
+    prompt_hash: str = Field(foreign_key="prompt.hash", index=True)
+    """The exact messages that were sent."""
     request: dict[str, Any] = Field(sa_type=JSON)
-    """Messages, sampling, seed and all else that went into the key."""
+    """Sampling, seed and all else that went into the key."""
     reply: dict[str, Any] = Field(sa_type=JSON)
     """The `LLMReply`."""
     created_at: AwareDatetime = Field(default_factory=now)

@@ -1,22 +1,40 @@
-from openmic.core.records import Agent
+from openmic.core.records import Agent, LLMReply, LLMRequest, Message, Role, Sampling, TokenUsage
 from openmic.store import Store
-from openmic.store.spending import Spending, spending
+from openmic.store.spending import Spending, Usage, spending
 
 from .rows import dialogue, run, turn
 
 
+def ask(store: Store, role: Role, ordinal: int, usage: TokenUsage, latency_ms: float = 0.0) -> str:
+    """Keep a large model's reply; returns the key of its request."""
+    request = LLMRequest(role, "big", (Message(role="user", content="?"),), Sampling(), 1, ordinal=ordinal)
+    store.save_reply("RUN1", request, LLMReply(text="A", model="big", usage=usage, latency_ms=latency_ms))
+    return request.key
+
+
 def test_what_each_agent_took(store: Store) -> None:
+    ask(store, "critic", 0, TokenUsage(input=5, output=1), 10.0)
+    ask(store, "critic", 1, TokenUsage(input=7, cached=6), 20.0)
     store.add(
         dialogue(),
         turn(0, input_tokens=10, output_tokens=3, latency_ms=100.0),
         turn(1, input_tokens=20, cached_tokens=8, output_tokens=4, latency_ms=300.0),
         turn(2, agent=Agent.CRITIC, input_tokens=5, output_tokens=1),
-        turn(3, agent=Agent.CRITIC),
     )
     assert spending(store, "RUN1") == {
-        Agent.CRITIC: Spending(2, 5, 0, 1, 0.0),
-        Agent.STUDENT: Spending(2, 30, 8, 7, 200.0),
+        # A reply that became no turn was paid for too.
+        Agent.CRITIC: Spending(1, Usage(2, 12, 6, 1, 15.0)),
+        Agent.STUDENT: Spending(2, Usage(2, 30, 8, 7, 200.0)),
     }
+
+
+def test_a_reply_is_counted_once_however_many_turns_it_became(store: Store) -> None:
+    key = ask(store, "teacher", 0, TokenUsage(input=100, cached=40, output=60), 50.0)
+    common = {"agent": Agent.TEACHER, "kind": "demonstration", "request_key": key, "latency_ms": 50.0}
+    store.add(
+        dialogue(), *(turn(seq, input_tokens=100, cached_tokens=40, output_tokens=60, **common) for seq in range(3))
+    )
+    assert spending(store, "RUN1") == {Agent.TEACHER: Spending(3, Usage(1, 100, 40, 60, 50.0))}
 
 
 def test_other_runs_do_not_count(store: Store) -> None:

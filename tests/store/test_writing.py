@@ -235,7 +235,9 @@ def test_a_reply_is_kept_and_the_first_one_stays(store: Store) -> None:
     assert store.saved_reply("RUN1", request().key) == reply
     assert store.saved_reply("RUN1", request(1).key) is None
     (call,) = store.select(LLMCall)
-    assert call.request["messages"] == [{"role": "user", "content": "Which?"}]
+    assert call.prompt_hash == request().prompt_hash
+    assert store.prompts([call.prompt_hash, None]) == {call.prompt_hash: [{"role": "user", "content": "Which?"}]}
+    assert "messages" not in call.request
     assert (call.request["member"], call.request["ordinal"], call.request["score_prompt"]) == (2, 0, False)
     assert call.request["json_schema"] == {"type": "object"}
 

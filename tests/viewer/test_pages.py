@@ -140,8 +140,8 @@ def test_a_very_long_text_is_cut_and_the_whole_is_a_page_of_its_own(pages: TestC
 
 def test_what_a_turn_is_made_of_is_there_as_json(pages: TestClient) -> None:
     found = pages.get("/turns/t2/raw").json()
-    assert found["turn"]["raw"] == {"it": "raw"}
-    assert found["call"]["request"]["messages"] == [{"role": "user", "content": "request"}]
+    assert found["call"]["reply"]["raw"] == {"it": "raw"}
+    assert found["prompt"] == [{"role": "user", "content": "request"}]
     assert pages.get("/turns/t0/raw").json()["call"] is None
 
 

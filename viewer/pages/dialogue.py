@@ -7,7 +7,7 @@ from ...core.errors import ConfigError
 from ...store import Annotation
 from ...store.tables.annotation import CORRECTION, PREFERENCE, TAG
 from ...store.tags import UNTAG, tag_changes, tags_of
-from ..conversation_view import blocks, messages_of, names
+from ..conversation_view import blocks, names
 from ..form import SentForm
 from ..query import asked
 from ..site import AtSite
@@ -41,7 +41,6 @@ def dialogue(request: Request, site: AtSite, dialogue: str) -> Response:
         asked=wanted,
         before=before,
         following=following,
-        messages_of=messages_of,
     )
 
 

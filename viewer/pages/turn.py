@@ -6,7 +6,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from ...core.errors import NotFoundError
 from ...store import ExampleRow, LLMCall, Turn
 from ...store.lineage.explain import explain_turn
-from ..conversation_view import Exchange, messages_of
+from ..conversation_view import asked_turn
 from ..site import AtSite, Site
 
 LEARNED = 20
@@ -19,8 +19,9 @@ router = APIRouter()
 def turn(request: Request, site: AtSite, turn: str) -> Response:
     """The lineage, both ways."""
     lineage = explain_turn(site.store, turn, limit=LEARNED)
-    exchange = Exchange(lineage.said.turn, lineage.call)
-    return site.page(request, "turn.html", lineage=lineage, exchange=exchange, messages_of=messages_of)
+    said = lineage.said.turn
+    asked = asked_turn(said, lineage.call, site.store.prompts([said.prompt_hash]))
+    return site.page(request, "turn.html", lineage=lineage, asked=asked)
 
 
 @router.get("/turns/{turn}/text")
@@ -31,11 +32,12 @@ def text(site: AtSite, turn: str) -> Response:
 
 @router.get("/turns/{turn}/raw")
 def raw(site: AtSite, turn: str) -> Response:
-    """The row, and the request and reply behind it."""
+    """The row, and the prompt, request and reply behind it."""
     found = _turn(site, turn)
     call = site.store.get(LLMCall, (found.run_id, found.request_key)) if found.request_key else None
     asked = None if call is None else call.model_dump(mode="json")
-    return JSONResponse({"turn": found.model_dump(mode="json"), "call": asked})
+    prompt = site.store.prompts([found.prompt_hash]).get(found.prompt_hash or "")
+    return JSONResponse({"turn": found.model_dump(mode="json"), "prompt": prompt, "call": asked})
 
 
 @router.get("/examples/{example}/text")

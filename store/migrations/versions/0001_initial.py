@@ -15,24 +15,31 @@ depends_on = None
 
 MUTABLE = frozenset({"run", "dialogue", "adapter", "training", "evaluation"})
 TABLES = (
-    *("example", "prompt_template", "run", "dialogue", "evaluation", "llm_call", "run_example", "training"),
-    *("adapter", "training_metric", "turn", "critique", "verdict", "annotation", "ballot"),
-    *("evaluation_item", "preference", "training_item"),
+    *("example", "prompt", "prompt_template", "run", "dialogue", "evaluation", "llm_call", "run_example"),
+    *("training", "adapter", "training_metric", "turn", "critique", "verdict", "annotation"),
+    *("ballot", "evaluation_item", "preference", "training_item"),
 )
 """Those that others refer to first."""
 INDEXES = {
-    "dialogue": ("example_id started_at", "final_turn_id", "run_id started_at id"),
-    "turn": ("created_at", "parent_turn_id", "run_id agent dialogue_id adapter_version"),
+    "dialogue": ("example_id started_at", "run_id started_at id"),
+    "llm_call": ("prompt_hash",),
+    "turn": ("created_at", "run_id agent dialogue_id adapter_version"),
     "critique": ("target_turn_id",),
     "verdict": ("dialogue_id", "first_turn_id", "reverse_turn_id", "run_id", "second_turn_id"),
-    "annotation": ("dialogue_id", "run_id", "turn_id"),
+    "annotation": ("dialogue_id", "run_id"),
     "ballot": ("verdict_id",),
     "evaluation_item": ("output_turn_id", "reference_turn_id", "verdict_id"),
     "preference": ("chosen_turn_id", "dialogue_id", "rejected_turn_id", "run_id round", "verdict_id"),
-    "training_item": ("preference_id", "training_id", "turn_id"),
+    "training_item": ("preference_id", "training_id"),
 }
-PARTIAL = frozenset({"final_turn_id", "parent_turn_id", "turn_id"})
-"""Columns that are mostly null, and first in an index of the rows in which they are not."""
+"""Of each table, the columns of each index."""
+PARTIAL_INDEXES = {
+    "dialogue": ("final_turn_id", "prompt_hash"),
+    "turn": ("parent_turn_id", "prompt_hash"),
+    "annotation": ("turn_id",),
+    "training_item": ("turn_id",),
+}
+"""Of columns that are mostly null, over the rows in which they are not."""
 SEARCHED = (("turn", "content"), ("example", "text"))
 FOLDED = (
     # PostgreSQL's parser takes `late.Then` for a host and `and/or` for a path, so it is shown nothing but words.
@@ -49,6 +56,12 @@ def upgrade() -> None:
         sa.Column("text", sa.String(), nullable=False),
         sa.Column("fields", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_example")),
+    )
+    op.create_table(
+        "prompt",
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("messages", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_prompt")),
     )
     op.create_table(
         "prompt_template",
@@ -91,6 +104,7 @@ def upgrade() -> None:
         sa.Column("stage", sa.String(16), nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("example_id", sa.String(), nullable=False),
+        sa.Column("prompt_hash", sa.String(), nullable=True),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("stop_reason", sa.String(), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
@@ -106,6 +120,7 @@ def upgrade() -> None:
             deferrable=True,
             use_alter=True,
         ),
+        sa.ForeignKeyConstraint(["prompt_hash"], ["prompt.hash"], name=op.f("fk_dialogue_prompt_hash_prompt")),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_dialogue_run_id_run")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dialogue")),
         sa.UniqueConstraint(
@@ -134,9 +149,11 @@ def upgrade() -> None:
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),
         sa.Column("model", sa.String(), nullable=False),
+        sa.Column("prompt_hash", sa.String(), nullable=False),
         sa.Column("request", sa.JSON(), nullable=False),
         sa.Column("reply", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["prompt_hash"], ["prompt.hash"], name=op.f("fk_llm_call_prompt_hash_prompt")),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_llm_call_run_id_run")),
         sa.PrimaryKeyConstraint("run_id", "key", name=op.f("pk_llm_call")),
     )
@@ -233,6 +250,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["dialogue_id"], ["dialogue.id"], name=op.f("fk_turn_dialogue_id_dialogue")),
         sa.ForeignKeyConstraint(["parent_turn_id"], ["turn.id"], name=op.f("fk_turn_parent_turn_id_turn")),
+        sa.ForeignKeyConstraint(["prompt_hash"], ["prompt.hash"], name=op.f("fk_turn_prompt_hash_prompt")),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_turn_run_id_run")),
         sa.ForeignKeyConstraint(
             ["template_hash"], ["prompt_template.hash"], name=op.f("fk_turn_template_hash_prompt_template")
@@ -402,9 +420,11 @@ def upgrade() -> None:
     )
     for table, indexed in INDEXES.items():
         for columns in (names.split() for names in indexed):
-            there = sa.text(f"{columns[0]} IS NOT NULL") if columns[0] in PARTIAL else None
-            name = op.f(f"ix_{table}_{'_'.join(columns)}")
-            op.create_index(name, table, columns, sqlite_where=there, postgresql_where=there)
+            op.create_index(op.f(f"ix_{table}_{'_'.join(columns)}"), table, columns)
+    for table, partly in PARTIAL_INDEXES.items():
+        for column in partly:
+            there = sa.text(f"{column} IS NOT NULL")
+            op.create_index(op.f(f"ix_{table}_{column}"), table, [column], sqlite_where=there, postgresql_where=there)
     for table, column in SEARCHED:
         (_searchable_in_postgresql if _is_postgresql() else _searchable_in_sqlite)(table, column)
     if _is_postgresql():

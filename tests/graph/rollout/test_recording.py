@@ -154,6 +154,7 @@ def test_a_critiques_note_says_what_was_the_matter(
         target = draft(dialogue, 0, BLAND)
         stage.store.add_new(target)
         request = LLMRequest("critic", "m", (), Sampling(), 7, ordinal=ordinal)
+        stage.store.save_reply(context.run.id, request, LLMReply(text="{}", model="m"))
         exchange = Exchange(request, LLMReply(text="{}", model="m"), stage.task.template("critic", "critique"))
         return record_critique(stage.store, dialogue, 1, exchange, written, target)
 

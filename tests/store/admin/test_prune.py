@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from openmic.core.errors import ConfigError, StoreError
-from openmic.store import Dialogue, ExampleRow, PromptTemplateRow, Run, RunExample, Store, Turn
+from openmic.store import Dialogue, ExampleRow, PromptRow, PromptTemplateRow, Run, RunExample, Store, Turn
 from openmic.store.admin.prune import belonging, compact, prunable, prune
 from openmic.store.schema import TableModel
 from openmic.store.search.search import search
@@ -17,9 +17,12 @@ NOW = datetime.now(UTC)
 def other_run(store: Store) -> None:
     """A run that shares an input and a prompt with the first one."""
     store.add(
+        PromptRow(hash="n", messages=[]),
         run(id="OTHER", status="finished"),
         dialogue(id="o1", run_id="OTHER", final_turn_id="o2"),
-        turn(0, id="o2", run_id="OTHER", dialogue_id="o1", template_hash="h", content="the other joke"),
+        turn(
+            0, id="o2", run_id="OTHER", dialogue_id="o1", template_hash="h", prompt_hash="n", content="the other joke"
+        ),
     )
 
 
@@ -29,7 +32,7 @@ def test_a_run_goes_with_all_that_is_its_own_and_nothing_else(store: Store) -> N
     store.update(Run, "RUN1", status="finished")
     expected = belonging(store, ["RUN1", "RUN9"])
     deleted = prune(store, ["RUN1", "RUN9"])
-    assert deleted == {**expected, "example": 1}
+    assert deleted == {**expected, "example": 1, "prompt": 1}
     assert expected["turn"] == 5
     left = {table.__name__ for table in (Run, Dialogue, Turn, ExampleRow, PromptTemplateRow) if store.count(table) == 1}
     assert left == {"Run", "Dialogue", "Turn", "ExampleRow", "PromptTemplateRow"}
@@ -40,6 +43,7 @@ def test_a_run_goes_with_all_that_is_its_own_and_nothing_else(store: Store) -> N
         "dialogue",
         "turn",
         "example",
+        "prompt",
         "prompt_template",
     }
     compact(store)

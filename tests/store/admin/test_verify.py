@@ -14,6 +14,7 @@ from openmic.store import (
     ExampleRow,
     LLMCall,
     Preference,
+    PromptRow,
     PromptTemplateRow,
     Store,
     TrainingItem,
@@ -36,6 +37,7 @@ REQUEST = LLMRequest(
     seed=1,
     json_schema={"type": "object"},
 )
+OTHER = PromptRow.of([Message(role="user", content="Why?")])
 
 
 @pytest.fixture
@@ -53,6 +55,7 @@ def sound(store: Store) -> Store:
     asked = {"request_key": REQUEST.key, "prompt_hash": REQUEST.prompt_hash, "agent": "critic", "kind": "verdict"}
     store.add(dialogue(run_id="RUN2", example_id=INPUT), *(turn(seq, **of_run) for seq in range(2)))
     store.add(dialogue(id="d2", run_id="RUN2", example_id=INPUT, round=2))
+    store.add(PromptRow(hash=OTHER.hash, messages=OTHER.messages))
     store.add(turn(2, **of_run, **asked), turn(3, **of_run, **asked), verdict(**of_run))
     store.add(preference(**of_run, example_id=INPUT, verdict_id="v1"), training(run_id="RUN2"))
     store.add(
@@ -90,8 +93,11 @@ def test_a_sound_store_has_no_fault(sound: Store) -> None:
         (f"UPDATE example SET text = 'I am early' WHERE id = '{INPUT}'", "input", f"example {INPUT}"),
         ("UPDATE prompt_template SET text = 'Say how.'", "template", f"prompt_template {TEMPLATE}"),
         ("UPDATE llm_call SET model = 'small'", "request", f"llm_call RUN2/{REQUEST.key}"),
-        ("""UPDATE llm_call SET request = '{"messages": 7}'""", "request", f"llm_call RUN2/{REQUEST.key}"),
-        ("UPDATE turn SET prompt_hash = 'x' WHERE id = 't3'", "prompt", "turn t3"),
+        ("""UPDATE llm_call SET request = '{"sampling": 7}'""", "request", f"llm_call RUN2/{REQUEST.key}"),
+        (f"UPDATE llm_call SET prompt_hash = '{OTHER.hash}'", "request", f"llm_call RUN2/{REQUEST.key}"),
+        ("""UPDATE prompt SET messages = '[{"role": "user", "content": "Who?"}]'""", "prompt", f"prompt {OTHER.hash}"),
+        (f"UPDATE turn SET prompt_hash = '{OTHER.hash}' WHERE id = 't3'", "asked", "turn t3"),
+        ("UPDATE turn SET prompt_hash = NULL WHERE id = 't3'", "asked", "turn t3"),
         ("UPDATE turn SET run_id = 'RUN3' WHERE id = 't0'", "turn", "turn t0"),
         ("UPDATE dialogue SET final_turn_id = 't1' WHERE id = 'd2'", "dialogue", "dialogue d2"),
         ("UPDATE verdict SET first_turn_id = 't2'", "preference", "preference p1"),
