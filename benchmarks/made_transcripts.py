@@ -1,8 +1,8 @@
 """Transcripts that were never held, of any number of turns, for measuring the store. The same ones every time.
 
-A dialogue has five turns (two drafts, both replies of a verdict, a critique) with their raw replies, a verdict, its two
-ballots, a critique and, where the verdict is no tie, a preference that a training consumed. Texts have 40 to 300
-characters, and words that are as common, or as rare, as those of a language.
+A dialogue has five turns (two drafts, both replies of a verdict, a critique) with their prompts and replies, a verdict,
+its two ballots, a critique and, where the verdict is no tie, a preference that a training consumed. Texts have 40 to
+300 characters, and words that are as common, or as rare, as those of a language.
 """
 
 import itertools
@@ -11,15 +11,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlmodel import SQLModel
+
 from openmic.core.ids import content_hash, derive_id
-from openmic.core.records import Agent, Stage, TurnKind
+from openmic.core.records import Agent, Message, Outcome, Split, Stage, TurnKind
 from openmic.store import (
     Adapter,
     BallotRow,
     CritiqueRow,
     Dialogue,
     ExampleRow,
+    LLMCall,
     Preference,
+    PromptRow,
     PromptTemplateRow,
     Run,
     RunExample,
@@ -34,7 +38,7 @@ DIALOGUES_OF_A_RUN = 20_000
 ROUNDS = 4
 INPUTS = 6_000
 """Each has a dialogue in a run's round at most, as in a campaign."""
-Rows = list[tuple[type[Any], dict[str, Any]]]
+Rows = list[SQLModel]
 _BEGUN = datetime(2025, 1, 1, tzinfo=UTC)
 _SAID = (
     (Agent.STUDENT, TurnKind.DRAFT),
@@ -68,112 +72,116 @@ class Texts:
 
 def groups(turns: int, texts: Texts) -> Iterator[Rows]:
     """All rows, in groups that belong together, those that others refer to first."""
-    yield [(PromptTemplateRow, {"hash": "p", "task": "made", "role": "r", "purpose": "p", "version": "1", "text": "t"})]
+    yield [PromptTemplateRow(hash="p", task="made", role="r", purpose="p", version="1", text="t")]
     dialogues = turns // TURNS_OF_A_DIALOGUE
     inputs = [texts.text() for _ in range(min(INPUTS, dialogues // ROUNDS + 10))]
     examples = list(dict.fromkeys(content_hash(text) for text in inputs))
     by_id = {content_hash(text): text for text in inputs}
-    yield [(ExampleRow, {"id": example, "text": by_id[example]}) for example in examples]
+    yield [ExampleRow(id=example, text=by_id[example]) for example in examples]
+    yield [_prompt(by_id[example]) for example in examples]
     for number, first in enumerate(range(0, dialogues, DIALOGUES_OF_A_RUN)):
-        yield from _run(f"RUN{number}", min(DIALOGUES_OF_A_RUN, dialogues - first), examples, texts)
+        yield from _run(f"RUN{number}", min(DIALOGUES_OF_A_RUN, dialogues - first), by_id, texts)
 
 
-def _run(run_id: str, dialogues: int, examples: list[str], texts: Texts) -> Iterator[Rows]:
-    facts = {"name": "made", "task": "made", "task_hash": "t", "config_hash": "c", "seed": 1, "home": "nowhere"}
-    yield [(Run, {"id": run_id, "status": "finished", "created_at": _BEGUN, **facts})]
+def _run(run_id: str, dialogues: int, examples: dict[str, str], texts: Texts) -> Iterator[Rows]:
+    facts: dict[str, Any] = {"name": "made", "task": "made", "task_hash": "t", "config_hash": "c", "home": "nowhere"}
+    yield [Run(id=run_id, status="finished", created_at=_BEGUN, seed=1, **facts)]
     yield [
-        (RunExample, {"run_id": run_id, "example_id": example, "position": place, "split": "train"})
+        RunExample(run_id=run_id, example_id=example, position=place, split=Split.TRAIN)
         for place, example in enumerate(examples)
     ]
+    inputs = list(examples.items())
     for version in range(ROUNDS + 1):
         yield _adapter(run_id, version)
     for number in range(dialogues):
-        yield _dialogue(run_id, number, number * ROUNDS // dialogues + 1, examples, texts)
+        yield _dialogue(run_id, number, number * ROUNDS // dialogues + 1, inputs[number % len(inputs)], texts)
 
 
 def _adapter(run_id: str, version: int) -> Rows:
     training, stage = derive_id(run_id, "training", version), "round" if version else "base"
-    common = {"run_id": run_id, "stage": stage, "round": version, "parent_version": max(0, version - 1)}
+    common: dict[str, Any] = {"run_id": run_id, "stage": stage, "round": version, "parent_version": max(0, version - 1)}
     adapter = {"id": derive_id(run_id, "adapter", version), "version": version, "base_model": "made", **common}
     if not version:
-        return [(Adapter, adapter | {"status": "promoted"})]
-    trained = {"adapter_version": version, "objective": "dpo", "seed": 1, "examples": 1, "status": "finished"}
-    made = adapter | {"training_id": training, "status": "promoted"}
-    return [(Training, {"id": training, **common, **trained}), (Adapter, made)]
+        return [Adapter(**adapter, status="promoted")]
+    trained: dict[str, Any] = {"adapter_version": version, "objective": "dpo", "seed": 1, "examples": 1}
+    made = Adapter(**adapter, training_id=training, status="promoted")
+    return [Training(id=training, status="finished", **common, **trained), made]
 
 
-def _dialogue(run_id: str, number: int, round_number: int, examples: list[str], texts: Texts) -> Rows:
+def _dialogue(run_id: str, number: int, round_number: int, example: tuple[str, str], texts: Texts) -> Rows:
     dialogue = derive_id(run_id, number)
     ids = [derive_id(dialogue, seq) for seq in range(TURNS_OF_A_DIALOGUE)]
     moment = _BEGUN + timedelta(seconds=number)
     p = texts.random.random()
-    outcome = "win" if p > 0.55 else "loss" if p < 0.45 else "tie"
-    of_run = {"run_id": run_id, "dialogue_id": dialogue, "created_at": moment}
-    said = [texts.text() for _ in ids]
-    verdict = {
-        "id": derive_id(dialogue, "verdict"),
-        "agent": "critic",
-        "first_turn_id": ids[0],
-        "second_turn_id": ids[1],
-        "forward_turn_id": ids[2],
-        "reverse_turn_id": ids[3],
-        "p_forward": p,
-        "p_reverse": p,
-        "p_first": p,
-        "consistent": True,
-        "outcome": outcome,
-        "method": "logprobs",
-        "source": "candidates",
-    }
-    example = examples[number % len(examples)]
+    outcome: Outcome = "win" if p > 0.55 else "loss" if p < 0.45 else "tie"
+    of_run: dict[str, Any] = {"run_id": run_id, "dialogue_id": dialogue, "created_at": moment}
+    asked = _prompt(example[1])
     rows: Rows = [
-        (
-            Dialogue,
-            {
-                "id": dialogue,
-                "run_id": run_id,
-                "stage": Stage.COLLECT,
-                "round": round_number,
-                "example_id": example,
-                "status": "finished",
-                "stop_reason": ("accepted", "no difference", "turns used up")[number % 3],
-                "final_turn_id": ids[0],
-                "started_at": moment,
-                "finished_at": moment,
-            },
+        Dialogue(
+            id=dialogue,
+            run_id=run_id,
+            stage=Stage.COLLECT,
+            round=round_number,
+            example_id=example[0],
+            prompt_hash=asked.hash,
+            status="finished",
+            stop_reason=("accepted", "no difference", "turns used up")[number % 3],
+            final_turn_id=ids[0],
+            started_at=moment,
+            finished_at=moment,
         )
     ]
     for seq, (agent, kind) in enumerate(_SAID):
-        version = round_number - 1 if agent is Agent.STUDENT else None
-        rows.append((Turn, _turn(seq, agent, kind, said[seq], version) | {"id": ids[seq], **of_run}))
-    rows.append((VerdictRow, verdict | of_run))
+        said = texts.text()
+        if agent is Agent.STUDENT:
+            rows.append(Turn(id=ids[seq], **of_run, **_turn(seq, agent, kind, said), **_drafted(round_number, asked)))
+        else:
+            call = _call(run_id, ids[seq], said, texts.text())
+            answers: dict[str, Any] = {"request_key": ids[seq], "prompt_hash": call[0].hash}
+            rows += [*call, Turn(id=ids[seq], **of_run, **_turn(seq, agent, kind, said), **answers)]
+    verdict = VerdictRow(
+        id=derive_id(dialogue, "verdict"),
+        agent="critic",
+        first_turn_id=ids[0],
+        second_turn_id=ids[1],
+        forward_turn_id=ids[2],
+        reverse_turn_id=ids[3],
+        p_forward=p,
+        p_reverse=p,
+        p_first=p,
+        consistent=True,
+        outcome=outcome,
+        method="logprobs",
+        source="candidates",
+        **of_run,
+    )
+    rows.append(verdict)
     for place, forward in ((2, True), (3, False)):
-        ballot = {"turn_id": ids[place], "verdict_id": verdict["id"], "member": 0, "forward": forward}
-        rows.append((BallotRow, ballot | {"p_first": p, "method": "logprobs"}))
-    parts = {"works": said[4][:40], "missing": said[4][40:80], "suggestion": said[4][80:], "parse_ok": True}
-    rows.append((CritiqueRow, {"turn_id": ids[4], "target_turn_id": ids[0], **parts}))
+        ballot: dict[str, Any] = {"turn_id": ids[place], "verdict_id": verdict.id, "member": 0, "forward": forward}
+        rows.append(BallotRow(**ballot, p_first=p, method="logprobs"))
+    parts = {"works": said[:40], "missing": said[40:80], "suggestion": said[80:]}
+    rows.append(CritiqueRow(turn_id=ids[4], target_turn_id=ids[0], parse_ok=True, **parts))
     if outcome != "tie":
         chosen, rejected = (0, 1) if outcome == "win" else (1, 0)
-        preference = {
-            "id": derive_id(dialogue, "preference"),
-            "round": round_number,
-            "example_id": example,
-            "chosen_turn_id": ids[chosen],
-            "rejected_turn_id": ids[rejected],
-            "source": "candidates",
-            "margin": abs(2 * p - 1),
-            "length_ratio": 1.0,
-            "verdict_id": verdict["id"],
-        }
-        rows.append((Preference, preference | of_run))
-        item = {"id": derive_id(dialogue, "item"), "run_id": run_id, "position": number}
+        preference = Preference(
+            id=derive_id(dialogue, "preference"),
+            round=round_number,
+            example_id=example[0],
+            chosen_turn_id=ids[chosen],
+            rejected_turn_id=ids[rejected],
+            source="candidates",
+            margin=abs(2 * p - 1),
+            length_ratio=1.0,
+            verdict_id=verdict.id,
+            **of_run,
+        )
         training = derive_id(run_id, "training", round_number)
-        rows.append((TrainingItem, item | {"training_id": training, "preference_id": preference["id"]}))
+        item: dict[str, Any] = {"id": derive_id(dialogue, "item"), "run_id": run_id, "position": number}
+        rows += [preference, TrainingItem(**item, training_id=training, preference_id=preference.id)]
     return rows
 
 
-def _turn(seq: int, agent: Agent, kind: TurnKind, content: str, version: int | None) -> dict[str, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
+def _turn(seq: int, agent: Agent, kind: TurnKind, content: str) -> dict[str, Any]:
     return {
         "seq": seq,
         "agent": agent,
@@ -182,12 +190,29 @@ def _turn(seq: int, agent: Agent, kind: TurnKind, content: str, version: int | N
         "content_hash": content_hash(content),
         "template_hash": "p",
         "model": "made",
-        "adapter_version": version,
         "sampling": {"temperature": 0.9, "top_p": 0.95, "max_tokens": 128},
         "seed": seq,
         "finish_reason": "stop",
         "input_tokens": 80,
         "output_tokens": len(content) // 4,
         "latency_ms": 412.5,
-        "raw": {"id": "chatcmpl", "object": "chat.completion", "choices": [choice], "usage": {"total_tokens": 120}},
     }
+
+
+def _drafted(round_number: int, asked: PromptRow) -> dict[str, Any]:
+    raw = {"text": "as it was", "token_ids": list(range(40))}
+    return {"adapter_version": round_number - 1, "prompt_hash": asked.hash, "raw": raw}
+
+
+def _prompt(text: str) -> PromptRow:
+    return PromptRow.of([Message(role="system", content="Answer."), Message(role="user", content=text)])
+
+
+def _call(run_id: str, key: str, said: str, question: str) -> tuple[PromptRow, LLMCall]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+    raw = {"id": "chatcmpl", "object": "chat.completion", "choices": [choice], "usage": {"total_tokens": 120}}
+    prompt = _prompt(f"{key} {question}")
+    usage = {"input": 80, "cached": 0, "output": len(said) // 4, "reasoning": 0}
+    reply = {"text": said, "model": "made", "usage": usage, "latency_ms": 412.5, "raw": raw}
+    asked: dict[str, Any] = {"run_id": run_id, "key": key, "prompt_hash": prompt.hash}
+    return prompt, LLMCall(**asked, role="critic", model="made", request={"seed": 1}, reply=reply)

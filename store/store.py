@@ -4,13 +4,13 @@ One process writes, the driver; others open the store read-only. Every write is 
 when the call returns, and may come from any thread.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Table, and_, select, update
+from sqlalchemy import Connection, Engine, Insert, Table, and_, insert, select, update
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlmodel import SQLModel
 
@@ -28,21 +28,14 @@ from .dialects.engine import (
 )
 from .dialects.location import is_postgresql, normalize_url, shown_url, sqlite_path
 from .dialects.postgresql import reason
-from .inserting import Insertion, Parameters, insertion
 from .reading import lost
+from .row_values import checked, finite, named, values_by_table
 from .schema import TableModel, column_of, table_of
 from .tables.training import Adapter, Evaluation, Training
 from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
-from .writing import checked, finite, name_of
 
 _PLACES = {table: place for place, table in enumerate(TableModel.metadata.sorted_tables)}
 """The tables' order, those that others refer to first; sorting them takes longer than adding a row does."""
-
-RowValues = tuple[type[SQLModel], Mapping[str, Any]]
-"""A row's class and its values: what bulk writing takes too, since making a row takes longer than writing it."""
-
-Prepared = tuple[Insertion, list[Parameters]]
-"""An INSERT and its rows."""
 
 _MUTABLE: frozenset[type[SQLModel]] = frozenset({Run, Dialogue, Adapter, Training, Evaluation})
 
@@ -124,32 +117,7 @@ class Store(ConversationReader):
         Raises:
             StoreError: A row is malformed, exists already, breaks a constraint or refers to a row that is missing.
         """
-        values = [values_of(row) for row in rows]
-        self.add_prepared(self.prepared(values), named(values))
-
-    def prepared(self, rows: Sequence[RowValues]) -> list[Prepared]:
-        """Rows, checked and in the form the database takes, by their tables; for `add_prepared`. Writes nothing.
-
-        Raises:
-            StoreError: A row is malformed.
-        """
-        try:
-            return [
-                (made := insertion(table, self._engine.dialect), [made.parameters(values) for values in found])
-                for table, found in values_by_table(rows)
-            ]
-        except (TypeError, ValueError) as error:
-            raise StoreError(f"the store {self.url!r} refused adding {named(rows)}: {error}") from error
-
-    def add_prepared(self, tables: Iterable[Prepared], name: str) -> None:
-        """Like `add`, for what `prepared` returned; `name` is what to call it in an error.
-
-        Raises:
-            StoreError: As for `add`.
-        """
-        with self._transaction(f"adding {name}") as connection:
-            for made, parameters in sorted(tables, key=lambda item: _PLACES[item[0].table]):
-                made.execute(connection, parameters)
+        self._insert(rows, insert)
 
     def add_new(self, *rows: SQLModel) -> int:
         """Like `add`, but rows whose primary key exists are left as they are; returns how many were new.
@@ -157,12 +125,16 @@ class Store(ConversationReader):
         Raises:
             StoreError: As for `add`, save that a primary key may exist.
         """
-        new, given = 0, [values_of(row) for row in rows]
-        tables = sorted(values_by_table(given), key=lambda item: _PLACES[item[0]])
-        with self._transaction(f"adding {named(given)}") as connection:
+        dialect = self.dialect
+        return self._insert(rows, lambda table: insert_unless_present(table, dialect))
+
+    def _insert(self, rows: Sequence[SQLModel], statement: Callable[[Table], Insert]) -> int:
+        """Insert rows, those that others refer to first; returns how many were."""
+        new, tables = 0, sorted(values_by_table(rows), key=lambda item: _PLACES[item[0]])
+        with self._transaction(f"adding {named(rows)}") as connection:
             for table, values in tables:
-                statement = insert_unless_present(table, connection.dialect.name)
-                new += connection.execute(statement, values, execution_options={"preserve_rowcount": True}).rowcount
+                done = connection.execute(statement(table), values, execution_options={"preserve_rowcount": True})
+                new += done.rowcount
         return new
 
     def update(self, table: type[SQLModel], key: Any, **values: Any) -> None:
@@ -245,28 +217,6 @@ class Store(ConversationReader):
                 raise StoreError(lost(self.url, doing, error)) from error
             why = error.orig if isinstance(error, StatementError) else error
             raise StoreError(f"the store {self.url!r} refused {doing}: {why}") from error
-
-
-def values_of(row: SQLModel) -> RowValues:
-    """What a row is, and what it holds. Reading its attributes would turn a missing value into None."""
-    return type(row), vars(row)
-
-
-def values_by_table(rows: Iterable[RowValues]) -> list[tuple[Table, list[dict[str, Any]]]]:
-    """The checked values of rows by their tables; within a table in the order given.
-
-    Raises:
-        StoreError: A row is malformed.
-    """
-    values: dict[type[SQLModel], list[dict[str, Any]]] = {}
-    for model, given in rows:
-        values.setdefault(model, []).append(checked(model, given))
-    return [(table_of(model), found) for model, found in values.items()]
-
-
-def named(rows: Sequence[RowValues]) -> str:
-    """What to call rows in an error."""
-    return ", ".join(name_of(model, values) for model, values in rows[:3]) + (", …" if len(rows) > 3 else "")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ of the store throughout. Not for what all databases share: that is in `engine`.
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -13,7 +14,6 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make
 from sqlalchemy.exc import DBAPIError
 
 from ...core.errors import ConfigError, StoreError
-from ..json_values import postgresql_json
 from .location import shown_url
 
 _CONNECTIONS = 32
@@ -129,7 +129,7 @@ def _engine(url: str) -> Engine:
     return create_engine(
         address,
         connect_args={name: value for name, value in _DEFAULTS.items() if name not in address.query},
-        json_serializer=postgresql_json,
+        json_serializer=_searchable_json,
         max_overflow=_CONNECTIONS - 5,
         pool_pre_ping=True,  # a reply that was paid for is not lost to a connection that a firewall has dropped
     )
@@ -161,3 +161,24 @@ def _compare_by_code_points(connection: Connection) -> None:
 def _lock_key(name: str) -> int:
     """A key for PostgreSQL's advisory locks, which are numbers of 64 bits."""
     return int.from_bytes(hashlib.sha256(f"openmic {name}".encode()).digest()[:8], "big", signed=True)
+
+
+def _searchable_json(value: Any) -> str:
+    """JSON that PostgreSQL can look into: a NUL or half a surrogate pair, which are no text to it, becomes `?`.
+
+    It would take either, escaped, and then fail every query that reads any part of the value.
+    """
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    if r"\u0000" in text:
+        text = json.dumps(_without_nul(value), allow_nan=False, ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode()
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "?")
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nul(item) for item in value]
+    return value

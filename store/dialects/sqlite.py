@@ -4,6 +4,7 @@ In WAL mode: one writer at a time, and readers that neither wait for it nor hold
 what all of them share: that is in `engine`.
 """
 
+import json
 import os
 import re
 import sqlite3
@@ -17,7 +18,6 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from ...core.errors import StoreError
-from ..json_values import strict_json
 from .location import sqlite_path
 
 _MOUNTS = Path("/proc/mounts")
@@ -33,6 +33,8 @@ _CHECKPOINT_PAGES = 64_000
 times in the meantime is brought there once."""
 _BUSY_TIMEOUT_MS = 15_000
 """How long a write waits for another process that is writing."""
+_strict_json = json.JSONEncoder(allow_nan=False).encode
+"""PostgreSQL takes no NaN or Infinity in JSON, so neither does SQLite."""
 
 
 def check_file(path: Path) -> None:
@@ -82,7 +84,7 @@ def writing_engine(url: str) -> Engine:
         StoreError: It is not the address of a SQLite database; on connecting, where the file system has no WAL.
     """
     path = sqlite_path(url)
-    engine = create_engine(URL.create("sqlite", database=str(path)), max_overflow=-1, json_serializer=strict_json)
+    engine = create_engine(URL.create("sqlite", database=str(path)), max_overflow=-1, json_serializer=_strict_json)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -103,7 +105,7 @@ def reading_engine(url: str) -> Engine:
     """An engine over a file that cannot write, whatever is sent through it. The file must exist."""
     # The path is quoted as part of SQLite's own `file:` address, which lies inside SQLAlchemy's.
     address = URL.create("sqlite", database=f"file:{quote(str(sqlite_path(url)))}", query={"mode": "ro", "uri": "true"})
-    engine = create_engine(address, max_overflow=-1, json_serializer=strict_json)
+    engine = create_engine(address, max_overflow=-1, json_serializer=_strict_json)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:

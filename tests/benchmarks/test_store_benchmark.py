@@ -9,7 +9,6 @@ def test_what_was_written_is_read_in_every_way() -> None:
     result = quick("store", "--turns", "1000")
     parts = result["parts"]
     assert parts["turns"] == 1000
-    assert parts["turns_per_second"] > 0
     kinds = {name.partition(":")[0] for name in parts["p95_ms"]}
     assert kinds == {"list", "show", "search", "page"}
     assert result["value"] == pytest.approx(max(parts["p95_ms"].values()))

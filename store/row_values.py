@@ -1,11 +1,12 @@
 """What a row has to be before it is written. A SQLModel class with a table takes anything, so it is checked here."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from sqlalchemy import Table
 from sqlmodel import SQLModel
 
 from ..core.errors import StoreError
@@ -22,7 +23,7 @@ def checked(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
         return vars(_twin(model).model_validate(values))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise StoreError(f"{name_of(model, values)} cannot be stored: {faults}") from error
+        raise StoreError(f"{_name_of(model, values)} cannot be stored: {faults}") from error
 
 
 @cache
@@ -32,7 +33,25 @@ def _twin(model: type[SQLModel]) -> type[BaseModel]:
     return create_model(model.__name__, __config__=ConfigDict(protected_namespaces=()), **fields)
 
 
-def name_of(model: type[SQLModel], values: Mapping[str, Any]) -> str:
+def values_by_table(rows: Iterable[SQLModel]) -> list[tuple[Table, list[dict[str, Any]]]]:
+    """The checked values of rows by their tables; within a table in the order given.
+
+    Raises:
+        StoreError: A row is malformed.
+    """
+    values: dict[type[SQLModel], list[dict[str, Any]]] = {}
+    for row in rows:
+        # Reading a row's attributes would turn a missing value into None.
+        values.setdefault(type(row), []).append(checked(type(row), vars(row)))
+    return [(table_of(model), found) for model, found in values.items()]
+
+
+def named(rows: Sequence[SQLModel]) -> str:
+    """What to call rows in an error."""
+    return ", ".join(_name_of(type(row), vars(row)) for row in rows[:3]) + (", …" if len(rows) > 3 else "")
+
+
+def _name_of(model: type[SQLModel], values: Mapping[str, Any]) -> str:
     """What to call a row in an error: its class and its primary key."""
     key = ", ".join(repr(values.get(column.name)) for column in table_of(model).primary_key.columns)
     return f"{model.__name__.removesuffix('Row')} {key}"
