@@ -1,12 +1,12 @@
 """`openmic ratings`: what people's blind ratings of a run come to."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ..core.ratings import RatedPairs
 from ..core.text import printable
 from .options import JsonOption, RunArgument, StoreOption, print_json, read_store
 from .report import report_console
@@ -17,18 +17,11 @@ if TYPE_CHECKING:
     from ..evaluation.raters import RaterAgreement
 
 
-class What(StrEnum):
-    """Which pairs."""
-
-    TEST = "test"
-    DIALOGUES = "dialogues"
-
-
 def ratings(
     run: RunArgument = "latest",
     what: Annotated[
-        What, typer.Option("--of", help="Outputs on test inputs against the teacher's, or pairs of dialogues.")
-    ] = What.TEST,
+        RatedPairs, typer.Option("--of", help="Outputs on test inputs against the teacher's, or pairs of dialogues.")
+    ] = "test",
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -45,15 +38,15 @@ def ratings(
 
     with read_store(store) as reader:
         found = reader.resolve_run(run)
-        pairs = rated_pairs(reader, found, what.value)
+        pairs = rated_pairs(reader, found, what)
     settings = EvaluationSettings.model_validate(found.config.get("evaluation", {}))
     results = rating_results(pairs, settings, found.seed)
     if as_json:
-        print_json({"run": found.id, "of": what.value, "confidence": settings.confidence, **results.as_json()})
+        print_json({"run": found.id, "of": what, "confidence": settings.confidence, **results.as_json()})
     elif not results.pairs:
         typer.echo(f"nobody has rated any of these pairs yet: `openmic view {found.id}`, then Rate blind", err=True)
     else:
-        _print(results, "judge" if what is What.TEST else "critic", f"{settings.confidence * 100:g}%")
+        _print(results, "judge" if what == "test" else "critic", f"{settings.confidence * 100:g}%")
 
 
 def _print(results: "RatingResults", critic: str, confidence: str) -> None:

@@ -17,7 +17,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
     """Summarise a run, ready for JSON; rates are in [0, 1], `win`, `tie` and `loss` count inputs.
 
     `staleness` of a version counts the student's preferences it was trained on by their lag (see
-    `graph.training_data.staleness`).
+    `store.trainable`).
 
     Of the configuration it reads no more than it needs, so that runs of other versions of openmic can be shown.
     """

@@ -13,8 +13,9 @@ from ..core.config import PreferenceSettings
 from ..core.records import Agent, Stage, TurnKind
 from ..core.training_settings import STALENESS_TOLERANT, staleness_limit
 from .reading import Reader
-from .tables.training import Adapter, TrainingItem
+from .tables.training import TrainingItem
 from .tables.transcript import Dialogue, Preference, Run, Turn, VerdictRow
+from .trainable import of_similar_length, staleness, untrained
 
 
 def funnel(store: Reader, run: Run, round_number: int | None = None) -> dict[str, Any]:
@@ -184,10 +185,9 @@ def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str,
     own = run.plugs.get("training.objective", {})
     tolerant = own.get("staleness_tolerant", training.get("objective") in STALENESS_TOLERANT)
     max_staleness = staleness_limit(training.get("max_staleness"), tolerant=tolerant)
-    low, high = PreferenceSettings.model_validate(run.config.get("preferences", {})).length_ratio
-    source, ratio = col(Preference.source), col(Preference.length_ratio)
+    outside = ~of_similar_length(PreferenceSettings.model_validate(run.config.get("preferences", {})).length_ratio)
+    source = col(Preference.source)
     of_round = [] if round_number is None else [col(Preference.round) == round_number]
-    outside = or_(ratio < low, ratio > high)
     made = select(source, func.count(), _count(outside)).where(col(Preference.run_id) == run.id, *of_round)
     trained_on = (
         select(source, func.count())
@@ -200,37 +200,18 @@ def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str,
     for name, number, too_long in store.rows(made.group_by(source)):
         found[name] = {**nothing, "made": number, "outside_length": too_long}
     if max_staleness is not None:
-        stale = (
-            select(source, func.count()).where(*_too_stale(run, max_staleness), ~outside, *of_round).group_by(source)
+        stale = select(source, func.count()).where(
+            col(Preference.run_id) == run.id,
+            untrained(run.id),
+            staleness(run.id) > max_staleness,
+            ~outside,
+            *of_round,
         )
-        for name, number in store.rows(stale):
+        for name, number in store.rows(stale.group_by(source)):
             found[name]["too_stale"] = number
     for name, number in store.rows(trained_on):
         found.setdefault(name, {**nothing})["trained_on"] = number
     return dict(sorted(found.items()))
-
-
-def _too_stale(run: Run, max_staleness: int) -> list[ColumnElement[bool]]:
-    """Preferences left untrained until more than `max_staleness` versions were promoted after their writer."""
-    writer = aliased(Turn)
-    since = (
-        select(func.count(distinct(col(Adapter.version))))
-        .join(writer, col(Adapter.version) > col(writer.adapter_version))
-        .where(
-            col(Adapter.run_id) == run.id,
-            col(Adapter.status) == "promoted",
-            or_(
-                col(writer.id) == col(Preference.chosen_turn_id),
-                col(writer.id) == col(Preference.rejected_turn_id),
-            ),
-        )
-        .correlate(Preference)
-        .scalar_subquery()
-    )
-    used = select(col(TrainingItem.preference_id)).where(
-        col(TrainingItem.run_id) == run.id, col(TrainingItem.preference_id).is_not(None)
-    )
-    return [col(Preference.run_id) == run.id, col(Preference.id).not_in(used), since > max_staleness]
 
 
 def _for_one_place() -> tuple[ColumnElement[bool], ColumnElement[bool]]:

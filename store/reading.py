@@ -22,6 +22,7 @@ from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
 
 T = TypeVar("T", bound=SQLModel)
 R = TypeVar("R", Run, Dialogue)
+V = TypeVar("V")
 Columns = TypeVarTuple("Columns")
 
 Messages = list[dict[str, str]]
@@ -174,6 +175,11 @@ def lost(url: str, doing: str, error: DBAPIError) -> str:
     )
 
 
+def chunks(values: Sequence[V]) -> list[Sequence[V]]:
+    """The values in pieces, each short enough for an IN list."""
+    return [values[start : start + _IN_CHUNK] for start in range(0, len(values), _IN_CHUNK)]
+
+
 def _conditions(table: type[SQLModel], equal: dict[str, Any]) -> Iterable[tuple[ColumnElement[bool], ...]]:
     """The conditions of each statement needed: more than one where a list is too long for a single one."""
     alternatives: list[list[ColumnElement[bool]]] = []
@@ -181,14 +187,13 @@ def _conditions(table: type[SQLModel], equal: dict[str, Any]) -> Iterable[tuple[
         column = column_of(table, name)
         if isinstance(value, list | tuple | set | frozenset):
             distinct = list(dict.fromkeys(value))
-            chunks = [distinct[start : start + _IN_CHUNK] for start in range(0, len(distinct), _IN_CHUNK)]
-            alternatives.append([_among(column, chunk) for chunk in chunks])
+            alternatives.append([_among(column, chunk) for chunk in chunks(distinct)])
         else:
             alternatives.append([column == value])
     return product(*alternatives)
 
 
-def _among(column: Column[Any], values: list[Any]) -> ColumnElement[bool]:
+def _among(column: Column[Any], values: Sequence[Any]) -> ColumnElement[bool]:
     # In SQL no list holds null.
     return or_(column.in_(values), column.is_(None)) if None in values else column.in_(values)
 

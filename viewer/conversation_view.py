@@ -53,7 +53,7 @@ class Judgement:
     second_name: str
     foreign: list[tuple[str, Turn]]
     """Those of the two texts that were said elsewhere, by name."""
-    replies: list[tuple[AskedTurn, BallotRow | None]]
+    replies: list[tuple[AskedTurn, BallotRow]]
     """The replies that went into it."""
     preference: Preference | None
     chosen_name: str = ""
@@ -118,12 +118,9 @@ class _Blocks:
     def _judgement(self, turn: Turn, verdict: VerdictRow) -> Judgement:
         first, second = self._turns[verdict.first_turn_id], self._turns[verdict.second_turn_id]
         ballots = [ballot for ballot in self._conversation.ballots if ballot.verdict_id == verdict.id]
-        replies: list[tuple[AskedTurn, BallotRow | None]] = [
+        replies: list[tuple[AskedTurn, BallotRow]] = [
             (self._asked(self._turns[ballot.turn_id]), ballot) for ballot in ballots
         ]
-        if not replies:  # stores from before ballots were kept
-            both = dict.fromkeys((verdict.forward_turn_id, verdict.reverse_turn_id))
-            replies = [(self._asked(self._turns[identity]), None) for identity in both if identity in self._turns]
         own = {turn.id for turn in self._conversation.turns}
         preference = self._preferences.get(verdict.id)
         return Judgement(

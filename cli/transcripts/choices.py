@@ -7,29 +7,12 @@ import typer
 
 from ...core.records import Agent, Stage
 from ...store import Dialogue, Run, Store
-from ...store.search.filters import DialogueFilter
-from ...store.tables.transcript import RunKind
+from ...store.search.filters import DialogueFilter, VerdictFilter
+from ...store.tables.transcript import DialogueStatus, RunKind
 
 DialogueArgument = Annotated[
     str, typer.Argument(metavar="[DIALOGUE]", help="A dialogue's id, a unique beginning of it, or `latest`.")
 ]
-
-
-class Status(StrEnum):
-    """How a dialogue stands."""
-
-    FINISHED = "finished"
-    FAILED = "failed"
-    PENDING = "pending"
-
-
-class Result(StrEnum):
-    """How a verdict went."""
-
-    WIN = "win"
-    TIE = "tie"
-    LOSS = "loss"
-    INCONSISTENT = "inconsistent"
 
 
 class StageChoice(StrEnum):
@@ -47,14 +30,15 @@ StageOption = Annotated[
     typer.Option("--stage", help="What the dialogues were held for. Default: what the run is about."),
 ]
 RoundOption = Annotated[int | None, typer.Option("--round", help="Only this round.")]
-StatusOption = Annotated[Status | None, typer.Option("--status", help="Only dialogues that stand so.")]
+StatusOption = Annotated[DialogueStatus | None, typer.Option("--status", help="Only dialogues that stand so.")]
 StopOption = Annotated[str | None, typer.Option("--stop-reason", help="Only dialogues that ended for this reason.")]
 AgentOption = Annotated[Agent | None, typer.Option("--agent", help="Only dialogues in which this one said something.")]
 AdapterOption = Annotated[
     int | None, typer.Option("--adapter", min=0, help="Only dialogues in which this version of the student spoke.")
 ]
 VerdictOption = Annotated[
-    Result | None, typer.Option("--verdict", help="Only dialogues with such a verdict (win: for its first text).")
+    VerdictFilter | None,
+    typer.Option("--verdict", help="Only dialogues with such a verdict (win: for its first text)."),
 ]
 TagOption = Annotated[str | None, typer.Option("--tag", help="Only dialogues with this tag.")]
 TextOption = Annotated[
@@ -73,11 +57,11 @@ def filter_of(
     *,
     stage: Stage | None,
     round_number: int | None,
-    status: Status | None,
+    status: DialogueStatus | None,
     stop_reason: str | None,
     agent: Agent | None,
     adapter: int | None,
-    verdict: Result | None,
+    verdict: VerdictFilter | None,
     tag: str | None,
     text: str | None,
 ) -> DialogueFilter:
@@ -85,11 +69,11 @@ def filter_of(
     return DialogueFilter(
         stage=stage,
         round=round_number,
-        status=None if status is None else status.value,
+        status=status,
         stop_reason=stop_reason,
         agent=agent,
         adapter_version=adapter,
-        verdict=None if verdict is None else verdict.value,
+        verdict=verdict,
         tag=tag,
         text=text,
     )

@@ -8,7 +8,7 @@ import typer
 
 from ...core.errors import ConfigError
 from ...core.records import Split
-from ...store.export import FILE_KINDS, FileKind, export
+from ...store.export import FILE_KINDS, ExportForm, FileKind, export
 from ..options import JsonOption, StoreOption, print_json, read_store
 from .choices import (
     AdapterOption,
@@ -25,24 +25,6 @@ from .choices import (
 )
 
 
-class Form(StrEnum):
-    """What rows are."""
-
-    PREFERENCE = "preference"
-    SFT = "sft"
-    KTO = "kto"
-    TRANSCRIPT = "transcript"
-
-
-class Kind(StrEnum):
-    """What files are."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
-    PARQUET = "parquet"
-    DATASETS = "datasets"
-
-
 class SplitChoice(StrEnum):
     """Which inputs."""
 
@@ -55,9 +37,9 @@ class SplitChoice(StrEnum):
 def export_rows(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique beginning of it, or `latest`.")],
     target: Annotated[Path, typer.Argument(help="A folder, or a file if it has a suffix.")],
-    form: Annotated[Form, typer.Option("--format", help="What the rows are.")] = Form.PREFERENCE,
+    form: Annotated[ExportForm, typer.Option("--format", help="What the rows are.")] = "preference",
     to: Annotated[
-        Kind | None, typer.Option("--to", help="What the files are. Default: by the suffix, else jsonl.")
+        FileKind | None, typer.Option("--to", help="What the files are. Default: by the suffix, else jsonl.")
     ] = None,
     split: Annotated[
         list[SplitChoice] | None,
@@ -102,7 +84,7 @@ def export_rows(
         text=text,
     )
     with read_store(store) as reader:
-        summary = export(reader, reader.resolve_run(run), target, form.value, kind, wanted=wanted, splits=splits)
+        summary = export(reader, reader.resolve_run(run), target, form, kind, wanted=wanted, splits=splits)
     if as_json:
         print_json(summary.as_json())
         return
@@ -110,14 +92,14 @@ def export_rows(
     typer.echo(f"{summary.path}: {rows} rows; {summary.card} says what they are")
 
 
-def _kind(to: Kind | None, target: Path) -> FileKind:
+def _kind(to: FileKind | None, target: Path) -> FileKind:
     by_suffix = target.suffix.removeprefix(".").lower()
     if not by_suffix:
-        return "jsonl" if to is None else to.value
+        return "jsonl" if to is None else to
     for known in FILE_KINDS:
         if known == by_suffix and to in {None, known}:
             return known
     raise ConfigError(
-        f"{str(target)!r} has the suffix .{by_suffix}" + (f" and --to says {to.value}" if to is not None else "") + ": "
+        f"{str(target)!r} has the suffix .{by_suffix}" + (f" and --to says {to}" if to is not None else "") + ": "
         "name a file that ends in .jsonl, .csv or .parquet, or a folder without a suffix"
     )

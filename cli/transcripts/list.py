@@ -1,6 +1,5 @@
 """`openmic transcripts list`: the dialogues of a run, one line each."""
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -28,17 +27,6 @@ from .choices import (
 from .lines import LIST_WIDTH, BothEnds, one_line
 
 
-class Sort(StrEnum):
-    """What a list is sorted by."""
-
-    STARTED = "started"
-    STARTED_LAST = "-started"
-    INPUT = "input"
-    INPUT_LAST = "-input"
-    TURNS = "turns"
-    TURNS_LAST = "-turns"
-
-
 def list_dialogues(
     run: RunArgument = "latest",
     stage: StageOption = None,
@@ -50,7 +38,7 @@ def list_dialogues(
     verdict: VerdictOption = None,
     tag: TagOption = None,
     text: TextOption = None,
-    sort: Annotated[Sort, typer.Option(help="What to sort by; with - the other way round.")] = Sort.STARTED,
+    sort: Annotated[DialogueOrder, typer.Option(help="What to sort by; with - the other way round.")] = "started",
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many to list.")] = 20,
     after: Annotated[str | None, typer.Option(help="Go on after this dialogue: the next page.")] = None,
     store: StoreOption = None,
@@ -65,7 +53,6 @@ def list_dialogues(
       openmic transcripts list --stage evaluate --adapter 2 --verdict loss
       openmic transcripts list --agent teacher --text "burned toast" --sort -turns
     """
-    order: DialogueOrder = sort.value
     with read_store(store) as reader:
         found = reader.resolve_run(run)
         wanted = filter_of(
@@ -80,7 +67,7 @@ def list_dialogues(
             text=text,
         )
         last = reader.resolve_dialogue(after, found.id).id if after else None
-        lines = reader.dialogues(found.id, wanted, order=order, limit=number + 1, after=last)
+        lines = reader.dialogues(found.id, wanted, order=sort, limit=number + 1, after=last)
         page, more = lines[:number], len(lines) > number
         tags = tags_of(reader, [line.dialogue.id for line in page])
     if as_json:

@@ -7,10 +7,10 @@ from ...store import Adapter, Evaluation, Training, Turn
 from ...store.lineage.model import (
     AdapterLineage,
     CritiqueLineage,
-    Learned,
+    LearnedItem,
     PreferenceLineage,
-    Said,
     TurnLineage,
+    TurnWithPrompt,
     VerdictLineage,
 )
 from .colours import colour_of
@@ -49,18 +49,16 @@ def turn_tree(found: TurnLineage) -> Tree:
         _add_verdict(became, verdict)
     for preference in found.preferences:
         _add_preference(became, preference)
-    for lesson in found.lessons:
-        through = (
-            "as a text to imitate" if lesson.preference is None else f"by preference {lesson.preference.preference.id}"
-        )
-        branch = became.add(Text(f"{_training(lesson.training)} learned from it {through}"))
-        if lesson.adapter is not None:
-            branch.add(Text(f"adapter v{lesson.adapter.version}: {_state(lesson.adapter)}"))
-        for evaluation in lesson.evaluations:
+    for one in found.learned_by:
+        through = "as a text to imitate" if one.preference is None else f"by preference {one.preference.preference.id}"
+        branch = became.add(Text(f"{_training(one.training)} learned from it {through}"))
+        if one.adapter is not None:
+            branch.add(Text(f"adapter v{one.adapter.version}: {_state(one.adapter)}"))
+        for evaluation in one.evaluations:
             branch.add(_evaluation(evaluation))
-    if found.examined:
-        results = ", ".join(f"{item.outcome} for the output" for item in found.examined[:5])
-        became.add(Text(f"judged in {len(found.examined)} evaluation items: {results}"))
+    if found.evaluation_items:
+        results = ", ".join(f"{item.outcome} for the output" for item in found.evaluation_items[:5])
+        became.add(Text(f"judged in {len(found.evaluation_items)} evaluation items: {results}"))
     if not became.children:
         became.add(Text("nothing", style="dim"))
     return tree
@@ -106,7 +104,7 @@ def _add_origin(tree: Tree, found: AdapterLineage) -> None:
         learned.add(Text(f"… and {found.learned_total - len(found.learned)} more", style="dim"))
 
 
-def _add_learned(branch: Tree, learned: Learned) -> None:
+def _add_learned(branch: Tree, learned: LearnedItem) -> None:
     if learned.preference is not None:
         _add_preference(branch, learned.preference)
     elif learned.text is not None:
@@ -130,9 +128,8 @@ def _add_verdict(branch: Tree, found: VerdictLineage) -> None:
     line = f"verdict {row.id} of the {row.agent}: {row.outcome} for the first, p {row.p_first:.2f}{agreement}"
     of = branch.add(Text(line))
     for reply in found.replies:
-        place = "first" if reply.forward else "second"
-        p = reply.ballot.p_first if reply.ballot else row.p_forward if reply.forward else row.p_reverse
-        of.add(Text(f"shown {place}: p {p:.2f}  ") + _said(reply.said))
+        place = "first" if reply.ballot.forward else "second"
+        of.add(Text(f"shown {place}: p {reply.ballot.p_first:.2f}  ") + _said(reply.said))
 
 
 def _critique(found: CritiqueLineage) -> Text:
@@ -141,11 +138,11 @@ def _critique(found: CritiqueLineage) -> Text:
     return Text("critique ", style="bold") + _head(found.said) + Text(f": {_short(said)}")
 
 
-def _said(said: Said) -> Text:
+def _said(said: TurnWithPrompt) -> Text:
     return _head(said) + Text(f": {_short(said.turn.content)}")
 
 
-def _head(said: Said) -> Text:
+def _head(said: TurnWithPrompt) -> Text:
     """Whose turn it is, by which adapter or model and which prompt, and what to call it by."""
     turn, template = said.turn, said.template
     prompt = "" if template is None else f" · prompt {template.role}.{template.purpose} v{template.version}"

@@ -7,13 +7,13 @@ from ...core.concurrency import bounded
 from ...core.errors import ITEM_ERRORS, EndpointError
 from ...core.records import Agent, Example, Split, Stage
 from ...store import Dialogue, Turn
+from ...store.trainable import promoted_versions
 from ..context.progress import live_note
 from ..context.run_context import RunContext
 from ..rollout.dialogue import DialogueGraph, build_dialogue_graph
 from ..rollout.overused import overused_before
 from ..rollout.recording import finish_dialogue, open_dialogues
 from ..rollout.session import DialogueSession
-from ..training_data.staleness import promoted_versions
 from .periodic import PeriodicTraining
 
 

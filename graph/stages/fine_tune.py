@@ -14,6 +14,7 @@ from ...core.records import AdapterRef, Split
 from ...store import Adapter, Preference, Training, TrainingItem, TrainingMetric
 from ...store.schema import now
 from ...store.tables.training import TrainingStage
+from ...store.trainable import histogram, staleness_of
 from ...training.adapters.adapters import committed_adapter
 from ...training.loop.checkpoints import remove_checkpoint
 from ...training.trainer.actor import TrainingJob, TrainingProgress
@@ -26,7 +27,6 @@ from ..training_data.assemble import (
     feedback_examples,
     new_data,
 )
-from ..training_data.staleness import histogram, staleness_of
 from .demonstrate import demonstrations
 
 NOTHING_NEW = (

@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 
+from ...store.trainable import lag, promoted_versions
 from ..context.objective import max_staleness
 from ..context.run_context import RunContext
 from ..training_data.assemble import new_preferences
-from ..training_data.staleness import lag, promoted_versions
 from .admission import Admission
 from .promotion import improve
 

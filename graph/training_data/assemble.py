@@ -6,17 +6,17 @@ A lesson names the rows it is made of, so that every training says what it consu
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from ...core.config import RunConfig
 from ...core.records import Split, Stage, TrainingExample, TurnKind
 from ...store import Dialogue, ExampleRow, Preference, TrainingItem, Turn
+from ...store.trainable import of_similar_length, staleness, untrained
 from ...training.objectives import Objective, phases
 from ..context.objective import max_staleness, objective_of
 from ..context.run_context import RunContext
 from .rankings import rankings
-from .staleness import staleness_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +78,22 @@ def new_preferences(context: RunContext, source_run: str, promoted_version: int)
     In the order they were made, each with its staleness under `promoted_version`; None where the student wrote neither
     text. Those that are too stale (`training.max_staleness`) are left out for good.
     """
-    used = select(col(TrainingItem.preference_id)).where(
-        col(TrainingItem.run_id) == context.run.id, col(TrainingItem.preference_id).is_not(None)
-    )
-    low, high = context.config.preferences.length_ratio
+    most = max_staleness(context.plugs, context.config.training)
+    behind = staleness(context.campaign, promoted_version)
     statement = (
-        select(Preference)
+        select(Preference, behind)
         .join(Dialogue, col(Preference.dialogue_id) == col(Dialogue.id))
         .where(
             col(Preference.run_id) == source_run,
-            col(Preference.id).not_in(used),
+            untrained(context.run.id),
             col(Preference.source).in_(_wanted_sources(context)),
-            col(Preference.length_ratio).between(low, high),
+            of_similar_length(context.config.preferences.length_ratio),
             col(Dialogue.status) != "pending",
+            *([] if most is None else [func.coalesce(behind, 0) <= most]),
         )
         .order_by(col(Preference.created_at), col(Preference.id))
     )
-    rows = [row for (row,) in context.store.rows(statement)]
-    most = max_staleness(context.plugs, context.config.training)
-    stalenesses = staleness_of(context.store, context.campaign, rows, promoted_version)
-    return [(row, stalenesses.get(row.id)) for row in rows if most is None or stalenesses.get(row.id, 0) <= most]
+    return [(row, lag) for row, lag in context.store.rows(statement)]
 
 
 def consumed_data(context: RunContext, training_id: str) -> TrainingData:

@@ -39,7 +39,7 @@ def export_rows(
     Raises:
         StoreError: The store does not say how the student is asked, which all forms but `transcript` need.
     """
-    origin = _origin(reader, run)
+    origin = reader.campaign_of(run).id
     told: set[str] = set()
     for lines in _pages(reader, run, wanted):
         parts = {
@@ -66,15 +66,6 @@ def _pages(reader: ConversationReader, run: Run, wanted: DialogueFilter | None) 
     while lines := reader.dialogues(run.id, wanted, limit=_DIALOGUES, after=last):
         yield lines
         last = lines[-1].dialogue.id
-
-
-def _origin(reader: ConversationReader, run: Run) -> str:
-    """The campaign a run goes back to, which says what part each input plays."""
-    while run.source_run_id is not None:
-        source = reader.get(Run, run.source_run_id)
-        assert source is not None
-        run = source
-    return run.id
 
 
 def _preferences(reader: ConversationReader, lines: Sequence[DialogueLine], form: ExportForm) -> Iterator[ExportRow]:

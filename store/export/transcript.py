@@ -50,9 +50,6 @@ class _Beside:
         self._ballots = {row.turn_id: row for row in reader.select(BallotRow, turn_id=ids)}
         verdicts = reader.select(VerdictRow, dialogue_id=list({turn.dialogue_id for turn in turns}))
         self._verdicts = {row.id: row for row in verdicts}
-        # Of verdicts from before there were ballots.
-        self._halves = {row.forward_turn_id: (row, True) for row in verdicts}
-        self._halves |= {row.reverse_turn_id: (row, False) for row in verdicts}
         self._templates = {
             row.hash: row
             for row in reader.select(PromptTemplateRow, hash=list({t.template_hash for t in turns if t.template_hash}))
@@ -77,14 +74,15 @@ class _Beside:
 
     def _part_of(self, turn: Turn) -> ExportRow:
         ballot = self._ballots.get(turn.id)
-        if ballot is not None:
-            verdict, forward = self._verdicts[ballot.verdict_id], ballot.forward
-        elif turn.id in self._halves:
-            verdict, forward = self._halves[turn.id]
-        else:
+        if ballot is None:
             return {}
-        found = {"verdict_id": verdict.id, "forward": forward, **verdict.model_dump(include=set(_ABOUT_VERDICT))}
-        return found if ballot is None else found | {"member": ballot.member, "ballot_p_first": ballot.p_first}
+        verdict = self._verdicts[ballot.verdict_id]
+        return {
+            "verdict_id": verdict.id,
+            **verdict.model_dump(include=set(_ABOUT_VERDICT)),
+            **ballot.model_dump(include={"forward", "member"}),
+            "ballot_p_first": ballot.p_first,
+        }
 
 
 def _raw_replies(reader: ConversationReader, turns: Sequence[Turn]) -> dict[tuple[str, str], dict[str, Any]]:

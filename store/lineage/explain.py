@@ -29,13 +29,13 @@ from .model import (
     AdapterLineage,
     Ancestor,
     CritiqueLineage,
-    Learned,
+    LearnedBy,
+    LearnedItem,
     PreferenceLineage,
-    Reply,
-    Said,
-    SourcedExample,
     TurnLineage,
+    TurnWithPrompt,
     VerdictLineage,
+    VerdictReply,
 )
 
 T = TypeVar("T", bound=SQLModel)
@@ -82,8 +82,8 @@ def explain_turn(reader: Reader, turn_id: str, *, limit: int | None = None) -> T
         ),
         revisions=[said[revision.id] for revision in revisions],
         preferences=preferences,
-        lessons=_lessons(reader, turn, preferences),
-        examined=_either(reader, EvaluationItem, "output_turn_id", "reference_turn_id", turn.id),
+        learned_by=_learned_by(reader, turn, preferences),
+        evaluation_items=_either(reader, EvaluationItem, "output_turn_id", "reference_turn_id", turn.id),
     )
 
 
@@ -133,22 +133,22 @@ def _items(reader: Reader, adapter: Adapter, limit: int | None) -> list[Training
     return reader.select(TrainingItem, training_id=adapter.training_id, order_by="position", limit=limit)
 
 
-def _learned(reader: Reader, items: Sequence[TrainingItem]) -> list[Learned]:
+def _learned(reader: Reader, items: Sequence[TrainingItem]) -> list[LearnedItem]:
     texts = _said(reader, _set(item.turn_id for item in items))
     rows = reader.select(Preference, id=_set(item.preference_id for item in items))
     preferences = {found.preference.id: found for found in _preferences(reader, rows)}
     return [
-        Learned(item=item, preference=preferences.get(item.preference_id or ""), text=texts.get(item.turn_id or ""))
+        LearnedItem(item=item, preference=preferences.get(item.preference_id or ""), text=texts.get(item.turn_id or ""))
         for item in items
     ]
 
 
-def _said(reader: Reader, turn_ids: Iterable[str]) -> dict[str, Said]:
+def _said(reader: Reader, turn_ids: Iterable[str]) -> dict[str, TurnWithPrompt]:
     turns = reader.select(Turn, id=list(set(turn_ids)))
     templates = {
         row.hash: row for row in reader.select(PromptTemplateRow, hash=_set(turn.template_hash for turn in turns))
     }
-    return {turn.id: Said(turn=turn, template=templates.get(turn.template_hash or "")) for turn in turns}
+    return {turn.id: TurnWithPrompt(turn=turn, template=templates.get(turn.template_hash or "")) for turn in turns}
 
 
 def _verdicts(reader: Reader, verdicts: Sequence[VerdictRow]) -> dict[str, VerdictLineage]:
@@ -157,16 +157,10 @@ def _verdicts(reader: Reader, verdicts: Sequence[VerdictRow]) -> dict[str, Verdi
     for ballot in reader.select(BallotRow, verdict_id=list(ballots)):
         ballots[ballot.verdict_id].append(ballot)
     named = {turn for row in verdicts for turn in (row.first_turn_id, row.second_turn_id)}
-    named |= {turn for row in verdicts for turn in (row.forward_turn_id, row.reverse_turn_id)}
     said = _said(reader, named | {ballot.turn_id for cast in ballots.values() for ballot in cast})
     found = {}
     for verdict in sorted(verdicts, key=lambda row: (row.created_at, row.id)):
-        replies = [
-            Reply(said=said[ballot.turn_id], ballot=ballot, forward=ballot.forward) for ballot in ballots[verdict.id]
-        ] or [
-            Reply(said=said[verdict.forward_turn_id], ballot=None, forward=True),
-            Reply(said=said[verdict.reverse_turn_id], ballot=None, forward=False),
-        ]
+        replies = [VerdictReply(said=said[ballot.turn_id], ballot=ballot) for ballot in ballots[verdict.id]]
         replies.sort(key=lambda reply: reply.said.turn.seq)
         first, second = said[verdict.first_turn_id].turn, said[verdict.second_turn_id].turn
         found[verdict.id] = VerdictLineage(verdict=verdict, first=first, second=second, replies=replies)
@@ -201,13 +195,8 @@ def _preferences(reader: Reader, rows: Sequence[Preference]) -> list[PreferenceL
 
 def _verdict_of(reader: Reader, turn: Turn) -> VerdictRow | None:
     """The verdict that a turn is part of."""
-    if turn.kind is not TurnKind.VERDICT:
-        return None
-    ballot = reader.get(BallotRow, turn.id)
-    if ballot is not None:
-        return reader.get(VerdictRow, ballot.verdict_id)
-    found = _either(reader, VerdictRow, "forward_turn_id", "reverse_turn_id", turn.id)
-    return found[0] if found else None
+    ballot = reader.get(BallotRow, turn.id) if turn.kind is TurnKind.VERDICT else None
+    return None if ballot is None else reader.get(VerdictRow, ballot.verdict_id)
 
 
 def _revisions(reader: Reader, turn: Turn) -> list[Turn]:
@@ -229,7 +218,7 @@ def _preferences_of(
     return _either(reader, Preference, "chosen_turn_id", "rejected_turn_id", texts)
 
 
-def _lessons(reader: Reader, turn: Turn, preferences: Sequence[PreferenceLineage]) -> list[SourcedExample]:
+def _learned_by(reader: Reader, turn: Turn, preferences: Sequence[PreferenceLineage]) -> list[LearnedBy]:
     by_id = {found.preference.id: found for found in preferences}
     items = [
         *reader.select(TrainingItem, turn_id=turn.id),
@@ -240,7 +229,7 @@ def _lessons(reader: Reader, turn: Turn, preferences: Sequence[PreferenceLineage
     # A run that works on another's transcripts has copies of that run's adapters.
     adapters = {row.training_id: row for row in made if row.run_id == trainings[row.training_id or ""].run_id}
     found = [
-        SourcedExample(
+        LearnedBy(
             training=trainings[item.training_id],
             adapter=adapters.get(item.training_id),
             evaluations=_evaluations(reader, adapters.get(item.training_id)),
@@ -248,7 +237,7 @@ def _lessons(reader: Reader, turn: Turn, preferences: Sequence[PreferenceLineage
         )
         for item in items
     ]
-    return sorted(found, key=lambda lesson: (lesson.training.started_at, lesson.training.id))
+    return sorted(found, key=lambda one: (one.training.started_at, one.training.id))
 
 
 def _evaluations(reader: Reader, adapter: Adapter | None) -> list[Evaluation]:
@@ -269,10 +258,6 @@ def _set(ids: Iterable[str | None]) -> list[str]:
 
 
 def _split(reader: Reader, run: Run, example: ExampleRow) -> str | None:
-    """Which part an input plays: what a run works on belongs to the campaign it goes back to."""
-    place = reader.get(RunExample, (run.id, example.id))
-    if place is not None or run.source_run_id is None:
-        return None if place is None else place.split.value
-    source = reader.get(Run, run.source_run_id)
-    assert source is not None
-    return _split(reader, source, example)
+    """Which part an input plays, which is for the campaign to say that a run goes back to."""
+    place = reader.get(RunExample, (reader.campaign_of(run).id, example.id))
+    return None if place is None else place.split.value

@@ -43,7 +43,7 @@ def _as_json(value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said(Lineage):
+class TurnWithPrompt(Lineage):
     """A turn with the prompt behind it."""
 
     turn: Turn
@@ -51,14 +51,11 @@ class Said(Lineage):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply(Lineage):
+class VerdictReply(Lineage):
     """One of the replies that went into a verdict."""
 
-    said: Said
-    ballot: BallotRow | None
-    """None in stores from before ballots were kept."""
-    forward: bool
-    """Whether the verdict's first text was shown first."""
+    said: TurnWithPrompt
+    ballot: BallotRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +65,7 @@ class VerdictLineage(Lineage):
     verdict: VerdictRow
     first: Turn
     second: Turn
-    replies: list[Reply]
+    replies: list[VerdictReply]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +73,7 @@ class CritiqueLineage(Lineage):
     """A critique, taken apart, and the turn it was said in."""
 
     critique: CritiqueRow
-    said: Said
+    said: TurnWithPrompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,20 +81,20 @@ class PreferenceLineage(Lineage):
     """A preference, and all it was made of."""
 
     preference: Preference
-    chosen: Said
-    rejected: Said
+    chosen: TurnWithPrompt
+    rejected: TurnWithPrompt
     verdict: VerdictLineage | None
     critiques: list[CritiqueLineage]
     """What was criticised of either text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learned(Lineage):
+class LearnedItem(Lineage):
     """One thing a training learned from: a preference, or a text."""
 
     item: TrainingItem
     preference: PreferenceLineage | None = None
-    text: Said | None = None
+    text: TurnWithPrompt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +115,7 @@ class AdapterLineage(Lineage):
     """None for the base model."""
     ancestors: list[Ancestor]
     """The nearest first; the base model last."""
-    learned: list[Learned]
+    learned: list[LearnedItem]
     """In the order of the training; the first so many where a limit was given."""
     learned_total: int
     evaluations: list[Evaluation]
@@ -129,7 +126,7 @@ class AdapterLineage(Lineage):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourcedExample(Lineage):
+class LearnedBy(Lineage):
     """A training that learned from a turn, what it made, and how that did."""
 
     training: Training
@@ -144,7 +141,7 @@ class SourcedExample(Lineage):
 class TurnLineage(Lineage):
     """A turn, from what it was made of to what became of it."""
 
-    said: Said
+    said: TurnWithPrompt
     run: Run
     dialogue: Dialogue
     example: ExampleRow
@@ -152,7 +149,7 @@ class TurnLineage(Lineage):
     """Which part the input plays in the run."""
     call: LLMCall | None
     """The exact request and reply of a large model; None for the student's."""
-    answers: Said | None
+    answers: TurnWithPrompt | None
     """The turn that this one answers."""
     adapter: AdapterLineage | None
     """Of a student's turn, the adapter it spoke with."""
@@ -162,10 +159,10 @@ class TurnLineage(Lineage):
     """What was said about it."""
     verdicts: list[VerdictLineage] = field(default_factory=list)
     """Comparisons of it with other texts, of all runs."""
-    revisions: list[Said] = field(default_factory=list)
+    revisions: list[TurnWithPrompt] = field(default_factory=list)
     """What was made of it; of a critique, what was written after it."""
     preferences: list[PreferenceLineage] = field(default_factory=list)
     """Those it is in, of all runs; of a verdict's turn those it made, of a critique those of the revision after it."""
-    lessons: list[SourcedExample] = field(default_factory=list)
-    examined: list[EvaluationItem] = field(default_factory=list)
+    learned_by: list[LearnedBy] = field(default_factory=list)
+    evaluation_items: list[EvaluationItem] = field(default_factory=list)
     """Evaluations it was judged in, as output or as reference."""

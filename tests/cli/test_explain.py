@@ -53,7 +53,7 @@ def test_the_last_adapter_names_all_it_learned_from_and_on_each_both_verdicts_an
             assert {verdict.forward_turn_id, verdict.reverse_turn_id} <= set(replies)
             for ballot in store.select(BallotRow, verdict_id=verdict.id):
                 reply = replies.pop(ballot.turn_id)
-                assert (reply["forward"], reply["ballot"]["p_first"]) == (ballot.forward, ballot.p_first)
+                assert reply["ballot"] == ballot.model_dump(mode="json")
                 assert reply["said"]["template"]["version"] == _version(store, ballot.turn_id)
             assert not replies
         assert any(item["preference"]["verdict"] for item in found["learned"])
@@ -78,8 +78,8 @@ def test_a_text_goes_on_to_the_adapter_that_learned_from_it(of_run: Openmic, run
     for name in (turn.id, turn.id[:16], f"{turn.dialogue_id[:16]}#{turn.seq + 1}"):
         found = json.loads(of_run("transcripts", "explain", name, "--json").out)
         assert found["said"]["turn"]["id"] == turn.id
-        assert training.id in {lesson["training"]["id"] for lesson in found["lessons"]}
-        assert 2 in {lesson["adapter"]["version"] for lesson in found["lessons"]}
+        assert training.id in {one["training"]["id"] for one in found["learned_by"]}
+        assert 2 in {one["adapter"]["version"] for one in found["learned_by"]}
     shown = of_run("transcripts", "explain", turn.id)
     assert shown.code == 0
     assert f"learned from it by preference {row.id}" in " ".join(shown.out.split())

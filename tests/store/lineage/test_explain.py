@@ -19,6 +19,8 @@ def talk(store: Store) -> Store:
         *talk_rows(),
         ballot(verdict_id="w1"),
         ballot(turn_id="t3", verdict_id="w1", forward=False, p_first=0.6),
+        ballot(turn_id="t6", verdict_id="v2"),
+        ballot(turn_id="t7", verdict_id="v2", forward=False, p_first=0.6),
         PromptTemplateRow(hash="h", task="humor", role="student", purpose="draft", version="4", text="{{ input }}"),
         training(examples=2),
         TrainingItem(id="i1", training_id="x1", run_id="RUN1", position=0, preference_id="p2"),
@@ -52,10 +54,9 @@ def test_an_adapter_goes_back_to_what_it_learned(talk: Store) -> None:
     assert preference.preference is not None
     assert preference.preference.chosen.turn.id == "t5"
     assert preference.preference.verdict is not None
-    # This verdict is from before there were ballots.
-    assert [(r.said.turn.id, r.forward, r.ballot) for r in preference.preference.verdict.replies] == [
-        ("t6", True, None),
-        ("t7", False, None),
+    assert [(r.said.turn.id, r.ballot.forward, r.ballot.p_first) for r in preference.preference.verdict.replies] == [
+        ("t6", True, 0.8),
+        ("t7", False, 0.6),
     ]
     assert [one.said.turn.id for one in preference.preference.critiques] == ["t4"]
     assert text.text is not None
@@ -82,11 +83,11 @@ def test_a_text_goes_on_to_what_learned_from_it(talk: Store) -> None:
     assert [one.turn.id for one in found.revisions] == ["t5"]
     assert {one.verdict.id for one in found.verdicts} == {"w1", "v2"}
     assert {one.preference.id for one in found.preferences} == {"p1", "p2"}
-    [lesson] = found.lessons
-    assert lesson.adapter is not None
-    assert (lesson.training.id, lesson.adapter.id, [row.id for row in lesson.evaluations]) == ("x1", "A2", ["E"])
-    assert lesson.preference is not None
-    assert lesson.preference.preference.id == "p2"
+    [one] = found.learned_by
+    assert one.adapter is not None
+    assert (one.training.id, one.adapter.id, [row.id for row in one.evaluations]) == ("x1", "A2", ["E"])
+    assert one.preference is not None
+    assert one.preference.preference.id == "p2"
 
 
 def test_a_students_text_goes_back_to_prompt_and_adapter(talk: Store) -> None:
@@ -97,7 +98,7 @@ def test_a_students_text_goes_back_to_prompt_and_adapter(talk: Store) -> None:
     assert found.adapter.learned_total == 2
     assert found.answers is not None
     assert found.answers.turn.id == "t5"
-    assert (found.verdicts, found.preferences, found.lessons, found.call) == ([], [], [], None)
+    assert (found.verdicts, found.preferences, found.learned_by, found.call) == ([], [], [], None)
 
 
 @pytest.mark.parametrize(("name", "verdict", "preferences"), [("t3", "w1", []), ("t7", "v2", ["p2"])])

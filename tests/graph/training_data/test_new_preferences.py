@@ -1,4 +1,4 @@
-"""Lags: what is behind what, and which preferences are too far behind to be learned from."""
+"""Which preferences are too far behind to be learned from."""
 
 import pytest
 
@@ -9,7 +9,6 @@ from openmic.graph.context.objective import max_staleness
 from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.training_data.assemble import new_preferences
-from openmic.graph.training_data.staleness import histogram, lag, staleness_of
 from openmic.store import Adapter, Dialogue, Preference, Store, Turn
 from openmic.store.tables.training import AdapterStatus
 from openmic.training.objectives import (
@@ -52,18 +51,7 @@ def test_an_objective_of_one_s_own_says_itself_whether_old_texts_are_learned_fro
     assert plugs.records["training.objective"]["staleness_tolerant"] is True
 
 
-def test_a_lag_counts_the_versions_that_served_since() -> None:
-    served = [0, 1, 2, 5]  # 3 and 4 were rolled back
-    assert [lag(writer, 5, served) for writer in (0, 1, 2, 3, 4, 5)] == [3, 2, 1, 1, 1, 0]
-    assert lag(5, 2, served) == 0
-    assert lag(0, 2, served) == 2
-
-
-def test_a_histogram_is_in_the_order_of_the_lags() -> None:
-    assert list(histogram([10, 0, 2, 0]).items()) == [("0", 2), ("2", 1), ("10", 1)]
-
-
-def fill(store: Store) -> list[Preference]:
+def fill(store: Store) -> None:
     """Pairs of texts by versions 1 to 3 and by the teacher; version 2 was rolled back, versions 1 and 3 served."""
     statuses: list[AdapterStatus] = ["promoted", "rolled_back", "promoted", "candidate"]
     for number, status in enumerate(statuses, start=1):
@@ -118,17 +106,6 @@ def fill(store: Store) -> list[Preference]:
         for name, (chosen, rejected) in pairs.items()
     ]
     store.add(*rows)
-    return store.select(Preference)
-
-
-def test_a_preference_is_as_stale_as_the_older_of_its_texts_and_the_teachers_are_never(
-    prepare: Prepare, store: Store
-) -> None:
-    prepare([INPUT])
-    rows = fill(store)
-    assert staleness_of(store, "RUN1", rows, 3) == {"old": 2, "mixed": 1, "teacher_fallback": 0}
-    assert staleness_of(store, "RUN1", rows, 1) == {"old": 1, "mixed": 0, "teacher_fallback": 0}
-    assert staleness_of(store, "RUN1", [], 3) == {}
 
 
 @pytest.mark.parametrize(
