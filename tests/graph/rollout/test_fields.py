@@ -52,7 +52,7 @@ def test_everybody_is_asked_about_the_fields(prepare: Prepare, store: Store, tmp
     said = {turn.content: turn.note for turn in store.select(Turn, kind=TurnKind.DRAFT)}
     assert said[VALUE["context"]] == "copy of the input"
     assert said[DRAFTS[0]] is None
-    asked = [str(call.request) for call in store.select(LLMCall)]
+    asked = [str(messages) for messages in store.prompts(call.prompt_hash for call in store.select(LLMCall)).values()]
     assert asked
     assert all("question: What broke &lt;b&gt;?" in call and f"context: {VALUE['context']}" in call for call in asked)
     assert {row.stage for row in store.select(Dialogue)} == {Stage.DEMONSTRATE, Stage.COLLECT}
