@@ -2,8 +2,8 @@
 
     draft -> (tournament ->) compare -> critique -> revise -> compare -> (critique | demonstrate | end)
 
-The state holds ids and small numbers; texts live in the store. A dialogue has no checkpoints of its own: every turn is
-in the store the moment it is said, and holding the dialogue again finds it there (see `graph.rollout.recording`).
+The state holds ids and small numbers; texts live in the store. Every turn is in the
+store the moment it is said, and holding the dialogue again finds it there (see `graph.rollout.recording`).
 """
 
 import asyncio
@@ -224,6 +224,5 @@ def build_dialogue_graph() -> DialogueGraph:
     graph.add_edge("critique", "revise")
     graph.add_conditional_edges("revise", after_revise)
     graph.add_edge("demonstrate", END)
-    # By default it would use the campaign's checkpointer, where a dialogue is known by nothing but how many began
-    # before it: a resumed round would begin with others, and give each the state of another.
+    # The store alone says where a dialogue stands, whatever the tool that opens the graph would keep.
     return graph.compile(checkpointer=False, name="dialogue")
