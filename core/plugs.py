@@ -152,7 +152,7 @@ def _names(function: Callable[..., Any]) -> frozenset[str]:
 
 @cache
 def _thread(_owner: int) -> ThreadPoolExecutor:
-    """The thread of one object, so that a slow one holds nobody else up; it starts with the object's first call."""
+    """Thread of one object, so that a slow one holds nobody up; starts with the object's first call."""
     return ThreadPoolExecutor(1, thread_name_prefix="openmic-plug")
 
 

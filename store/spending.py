@@ -44,7 +44,7 @@ def spending(reader: Reader, run_id: str) -> dict[Agent, Spending]:
 
 
 def llm_usage(reader: Reader, run_id: str) -> dict[str, Usage]:
-    """What was asked of large models, by role; also what became no turn, such as a reply that was no answer."""
+    """Usage of large models by role, requests that became no turn included."""
     role, reply = col(LLMCall.role), column_of(LLMCall, "reply")
     counts = (_total(reply["usage"][part].as_integer()) for part in ("input", "cached", "output"))
     latency = func.coalesce(func.avg(reply["latency_ms"].as_float()), 0.0)

@@ -164,7 +164,7 @@ def _lock_key(name: str) -> int:
 
 
 def _searchable_json(value: Any) -> str:
-    """JSON that PostgreSQL can look into: a NUL or half a surrogate pair, which are no text to it, becomes `?`.
+    """JSON that PostgreSQL can look into: a NUL or half a surrogate pair becomes `?`.
 
     It would take either, escaped, and then fail every query that reads any part of the value.
     """
