@@ -9,10 +9,10 @@ from ..core.text import printable
 
 
 def print_funnel(status: dict[str, Any]) -> None:
-    """The yield of every gate and filter and how the critic judged, on stdout; nothing where nothing was said."""
+    """The funnel of every gate and filter and how the critic judged, on stdout; nothing where nothing was said."""
     lines = [*_lines(status["funnel"]), *_critic(status["verdicts"])]
     if lines:
-        typer.echo("yield:")
+        typer.echo("funnel:")
     for name, text in lines:
         typer.echo(printable(f"  {name:<12} {text}"))
 

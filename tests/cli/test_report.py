@@ -149,7 +149,7 @@ def test_the_funnel_is_one_line_for_each_step(capsys: pytest.CaptureFixture[str]
     verdicts = {"count": 27, "consistency": 0.8, "position_bias": {"first": 0.15, "second": 0.05}, "margin": 0.4567}
     print_funnel(status_of(funnel=found, verdicts=verdicts))
     assert capsys.readouterr().out.splitlines() == [
-        "yield:",
+        "funnel:",
         "  drafts       180 -> 168 valid (5 cut off, 4 copy of the input, 3 duplicate)",
         "  dialogues    30 -> 27 with a pair (1 no valid draft, 2 no two of similar length)",
         "  revisions    20 -> 8 accepted (2 unchanged)",
