@@ -11,8 +11,7 @@ from ...agents.critique import Critique
 from ...agents.llm import Origin, PlugReply, words_of
 from ...agents.tasks.task import PromptTemplate
 from ...agents.verdicts.cloze import text_score
-from ...agents.verdicts.verdict import Ballot as ReadBallot
-from ...agents.verdicts.verdict import Verdict as Comparison
+from ...agents.verdicts.verdict import Ballot, Verdict
 from ...core.ids import content_hash, derive_id
 from ...core.records import Agent, Example, GenerationRequest, Input, PreferenceSource, Stage, TurnKind
 from ...store import BallotRow, CritiqueRow, Dialogue, PromptRow, Store, Turn, VerdictRow
@@ -147,7 +146,7 @@ def record_verdict(
     store: Store,
     dialogue: Dialogue,
     seq: int,
-    comparison: Comparison,
+    comparison: Verdict,
     first: Turn,
     second: Turn,
     *,
@@ -207,7 +206,7 @@ def record_verdict(
     return verdict, seq + len(turns)
 
 
-def _score_note(ballot: ReadBallot) -> str | None:
+def _score_note(ballot: Ballot) -> str | None:
     """What a reply without words said."""
     if ballot.method != "cloze" or isinstance(ballot.origin, PlugReply):
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ...agents.tasks.task import PromptTemplate
-from ...agents.verdicts.verdict import Verdict as Comparison
+from ...agents.verdicts.verdict import Verdict
 from ...core.records import Example, GenerationRequest, PreferenceSource, TurnKind
 from ...store import Dialogue, Turn, VerdictRow
 from ..context.run_context import RunContext
@@ -61,12 +61,12 @@ class DialogueSession:
         )
         return self.turns.setdefault(turn.id, turn)
 
-    async def ask(self, first: Turn, second: Turn, overused: Sequence[str]) -> Comparison:
+    async def ask(self, first: Turn, second: Turn, overused: Sequence[str]) -> Verdict:
         """The critic's comparison of two turns."""
         return await self.run.critic.compare(self.example.value, first.content, second.content, overused=overused)
 
     def record(
-        self, seq: int, comparison: Comparison, first: Turn, second: Turn, source: PreferenceSource
+        self, seq: int, comparison: Verdict, first: Turn, second: Turn, source: PreferenceSource
     ) -> tuple[VerdictRow, int]:
         """Store a comparison, with the preference it makes; returns its verdict and the next free place."""
         return record_verdict(self.run.store, self.dialogue, seq, comparison, first, second, source=source)
