@@ -1,7 +1,7 @@
 """Which preferences a run may still learn from: of similar lengths, not learned from yet, and not too stale.
 
 The lag of a preference is the number of versions that came to serve after the one that wrote its texts, of two the
-older one; versions that were rolled back never served and do not count. The teacher's texts have none.
+older one; versions that were rolled back were never promoted and do not count. The teacher's texts have none.
 """
 
 from collections import Counter
@@ -67,13 +67,13 @@ def staleness_of(
 
 
 def promoted_versions(reader: Reader, run_id: str) -> list[int]:
-    """The versions of a run that serve or have served."""
+    """Versions of a run that are or were promoted."""
     return [row.version for row in reader.select(Adapter, run_id=run_id, status="promoted")]
 
 
-def lag(writer: int, promoted_version: int, served: Sequence[int]) -> int:
-    """By how many of the versions that served one is behind another."""
-    return sum(writer < version <= promoted_version for version in served)
+def lag(writer: int, promoted_version: int, promoted: Sequence[int]) -> int:
+    """Number of promoted versions by which one is behind another."""
+    return sum(writer < version <= promoted_version for version in promoted)
 
 
 def histogram(stalenesses: Iterable[int]) -> dict[str, int]:

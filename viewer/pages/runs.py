@@ -35,13 +35,13 @@ def _newest(site: Site) -> dict[str, Any]:
         (row.run_id, row.adapter_version): row.summary
         for row in site.store.select(Evaluation, run_id=ids, split=Split.TEST, status="finished")
     }
-    serving: dict[str, Adapter] = {}
+    promoted: dict[str, Adapter] = {}
     for adapter in site.store.select(Adapter, run_id=ids, status="promoted", order_by="version"):
-        serving[adapter.run_id] = adapter
+        promoted[adapter.run_id] = adapter
     return {
         "runs": page,
         "more": len(found) > MOST,
-        "serving": serving,
-        "rates": {run_id: rates.get((run_id, adapter.version)) for run_id, adapter in serving.items()},
+        "promoted": promoted,
+        "rates": {run_id: rates.get((run_id, adapter.version)) for run_id, adapter in promoted.items()},
         "live": any(run.status == "running" for run in page),
     }
