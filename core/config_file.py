@@ -34,11 +34,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
     """
     values = _read_yaml(path)
     sources: dict[Key, str] = {}
-    for name, text in sorted((os.environ if environment is None else environment).items()):
-        if name.startswith(ENV_PREFIX) and name not in ENV_RESERVED:
-            key = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
-            _lay(values, key, _parse_value(text, name), name)
-            sources[key] = f"environment variable {name}"
+    _lay_environment(values, environment, sources)
     _lay_overrides(values, overrides, sources)
     try:
         config = RunConfig.model_validate(values)
@@ -47,16 +43,21 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
     return _resolve_paths(config, path.parent)
 
 
-def config_from(values: Mapping[str, Any]) -> RunConfig:
-    """The configuration that nested values make; relative paths are from the working directory.
+def config_from(values: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> RunConfig:
+    """The configuration that nested values make, the environment's laid over them as over a file's.
+
+    Relative paths are from the working directory.
 
     Raises:
         ConfigError: as `load_config`.
     """
+    laid: dict[str, Any] = _copied(values)
+    sources: dict[Key, str] = {}
+    _lay_environment(laid, environment, sources)
     try:
-        return RunConfig.model_validate(dict(values))
+        return RunConfig.model_validate(laid)
     except ValidationError as error:
-        raise ConfigError(_explain(error, "the configuration", {})) from None
+        raise ConfigError(_explain(error, "the configuration", sources)) from None
 
 
 def override_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
@@ -72,6 +73,19 @@ def override_config(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
         return RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error, "the run's configuration", sources)) from None
+
+
+def _copied(value: Any) -> Any:
+    """Mappings copied, at every depth: what is laid over them must not reach what was given."""
+    return {str(key): _copied(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
+
+
+def _lay_environment(values: dict[str, Any], environment: Mapping[str, str] | None, sources: dict[Key, str]) -> None:
+    for name, text in sorted((os.environ if environment is None else environment).items()):
+        if name.startswith(ENV_PREFIX) and name not in ENV_RESERVED:
+            key = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
+            _lay(values, key, _parse_value(text, name), name)
+            sources[key] = f"environment variable {name}"
 
 
 def _lay_overrides(values: dict[str, Any], overrides: Sequence[str], sources: dict[Key, str]) -> None:

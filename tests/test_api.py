@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import openmic
-from openmic.core.errors import ConfigError, InterruptedRunError
+from openmic.api import named
+from openmic.core.errors import ConfigError, InputError, InterruptedRunError
 
 from .whole_run import clean_environment, write_config
 
@@ -77,6 +78,26 @@ def test_a_name_alone_could_mean_two_things() -> None:
         openmic.compare(INPUT, "a", "b", critic="gpt-4.1")
 
 
+def test_a_file_of_demonstrations_is_one_in_whatever_form_it_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "shown.jsonl"
+    for key in ("cast.teacher", "cast.references"):
+        for given in (path, str(path)):
+            assert named(key, given) == ({"demonstrations": str(path)}, {})
+    [row] = named("cast.references", [{"input": INPUT, "output": "Ha."}], tmp_path)[0].values()
+    assert json.loads(Path(row).read_text()) == {"input": INPUT, "output": "Ha."}
+
+
+def test_there_has_to_be_something_to_run_on() -> None:
+    with pytest.raises(ConfigError, match="there is nothing to run on; give a configuration"):
+        openmic.run()
+
+
+def test_inputs_that_are_given_need_no_path(tmp_path: Path) -> None:
+    for config in (None, {"name": "mine"}, {"inputs": {"limit": 2}}):
+        with pytest.raises(InputError, match="2 inputs leave fewer than 2 in the train split"):
+            openmic.run(config, {"home": str(tmp_path)}, inputs=[INPUT, "A kettle."])
+
+
 def test_the_best_of_several_is_chosen() -> None:
     assert openmic.best_of(shorter, INPUT, ["three", "one", "two"]) == "one"
     assert openmic.best_of("length", INPUT, ["a b", "a b c", "a"]) == "a b c"
@@ -95,7 +116,7 @@ def test_one_dialogue_is_held_without_a_run(config: Path, monkeypatch: pytest.Mo
     assert held.input == INPUT
     assert len(held.drafts) == 3
     assert held.status == "finished"
-    assert str(held).startswith(f"input      {INPUT}\n")
+    assert str(held).startswith(f"input         {INPUT}\n")
     assert not (config.parent / "openmic-data").exists()
 
 
@@ -137,6 +158,10 @@ def test_it_asks_nobody_and_ends_with_versions_and_a_gain(campaign: openmic.Run)
 def test_its_tables_hold_what_was_said(campaign: openmic.Run) -> None:
     preferences = campaign.preferences()
     assert len(preferences)
+    texts = campaign.preferences(texts=True)
+    assert [row["chosen"] for row in texts] == [row["chosen"][0]["content"] for row in preferences]
+    assert next(iter(texts[0])) == "input"
+    assert texts[0]["input"] in str(texts._repr_html_())
     for row in preferences:
         assert len(row["chosen"][0]["content"]) < len(row["rejected"][0]["content"])
     assert len(preferences.to_pandas()) == preferences.to_dataset().num_rows == len(preferences)
@@ -148,6 +173,10 @@ def test_its_tables_hold_what_was_said(campaign: openmic.Run) -> None:
 
 
 def test_explain_names_the_function_and_its_scores(campaign: openmic.Run) -> None:
+    found = campaign.explain(2, limit=1)
+    assert str(found).startswith(f"adapter v2 of run {campaign.id}\n")
+    assert f"{__name__}:shorter: -" in str(found)
+    assert len(found["learned"]) == 1
     text = json.dumps(campaign.explain(2))
     assert f"{__name__}:shorter" in text
     scores = {-float(len(turn.content)) for d in campaign for turn in d.conversation.turns if turn.kind == "draft"}

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import openmic
+
+from .docs.blocks import NOTEBOOKS, PAGES, PROGRAMS, blocks_of
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "openmic"
 MAY_IMPORT: dict[str, set[str]] = {
@@ -86,13 +90,18 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
     """Every import of a file, wherever it stands in it, as its line and its dotted absolute name."""
     parts = ["openmic", *path.relative_to(ROOT).with_suffix("").parts]
     package = parts[:-1]  # of a module its folder, of an __init__ the package itself
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    yield from imported_by(ast.parse(path.read_text(encoding="utf-8")), package)
+
+
+def imported_by(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, str]]:
+    """Every import of a module of a package."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name
         elif isinstance(node, ast.ImportFrom):
             base = [] if node.level == 0 else package[: len(package) - node.level + 1]
-            assert node.level == 0 or base, f"{path}, line {node.lineno}: climbs out of the package"
+            assert node.level == 0 or base, f"line {node.lineno}: climbs out of the package"
             start = [*base, *(node.module.split(".") if node.module else [])]
             for alias in node.names:
                 yield node.lineno, ".".join([*start, alias.name])
@@ -141,6 +150,20 @@ def test_imports_inside_the_package_are_relative(path: Path) -> None:
             continue
         assert not tops & set(MAY_IMPORT), f"line {node.lineno}: a bare {tops} is another project's package"
         assert "openmic" not in tops or path == BY_NAME, f"line {node.lineno}: import relatively"
+
+
+def test_what_documents_recipes_and_notebooks_show_of_it_is_public() -> None:
+    face = {"openmic", "openmic.testing", *(f"openmic.{name}" for name in (*openmic.__all__, "testing"))}
+    shown = [*PAGES, *PROGRAMS, *NOTEBOOKS]
+    assert {"recipes", "examples"} <= {path.relative_to(ROOT).parts[0] for path in shown}
+    assert {name_of(path): wrong for path in shown if (wrong := _seen_of(path) - face)} == {}
+
+
+def _seen_of(path: Path) -> set[str]:
+    """What a document imports of openmic."""
+    blocks = (block.text for block in blocks_of(path))
+    names = {name for text in blocks for _, name in imported_by(ast.parse(text), [])}
+    return {name for name in names if name.split(".")[0] == "openmic" and not name.startswith("openmic.testing.")}
 
 
 @pytest.mark.parametrize("path", sorted(AROUND), ids=name_of)

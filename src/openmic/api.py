@@ -24,12 +24,13 @@ Overrides = Mapping[str, Any] | Sequence[str] | None
 
 
 def run(
-    config: ConfigLike,
+    config: ConfigLike | None = None,
     overrides: Overrides = None,
     *,
     inputs: Sequence[str | Mapping[str, str]] | None = None,
     task: Any = None,
     teacher: Any = None,
+    references: Any = None,
     critic: Any = None,
     judge: Any = None,
     scorers: Sequence[Any] = (),
@@ -41,12 +42,14 @@ def run(
     """Carry out a campaign: demonstrations, imitation, rounds of dialogues and fine-tuning, evaluation.
 
     Args:
-        config: A configuration file, the same as a mapping, or a `Config`.
+        config: A configuration file, the same as a mapping, or a `Config`. None: the defaults, for `inputs` given here.
+            The environment (OPENMIC_A__B sets a.b) is laid over a file and a mapping.
         overrides: Values laid over it: `{"rounds": 2, "training.beta": 0.2}`, or `["rounds=2"]`.
         inputs: The inputs themselves in place of `inputs.path`: texts, or mappings of fields.
         task: A `Task`, in place of the configuration's.
         teacher: Who demonstrates: a function `(input, count) -> outputs`, a file of demonstrations (a path), a list of
             `{"input": …, "output": …}`, or settings as under `cast.teacher`.
+        references: The same for the outputs that evaluation compares with. None: the teacher.
         critic: Who compares: a scorer `(input, outputs) -> scores`, an object with `compare` (and `criticise`, for
             revisions), or settings as under `cast.critic`.
         judge: The same for evaluation alone.
@@ -63,11 +66,12 @@ def run(
     from .graph.runs.start import start_run
 
     resolved, plugs = _resolved(
-        config,
+        _with_place_for(config, inputs),
         overrides,
         {
             "task": task,
             "teacher": teacher,
+            "references": references,
             "critic": critic,
             "judge": judge,
             "scorers": scorers,
@@ -95,7 +99,7 @@ def run(
     return Run(row, resolved.store_url)
 
 
-async def arun(config: ConfigLike, overrides: Overrides = None, **given: Any) -> Run:
+async def arun(config: ConfigLike | None = None, overrides: Overrides = None, **given: Any) -> Run:
     """As `run`, for `await`: other coroutines go on meanwhile. Cancelling it interrupts the run."""
     found: Run = await _in_thread(lambda: run(config, overrides, **given))
     return found
@@ -237,16 +241,17 @@ def named(key: str, value: Any, home: Path = Path("openmic-data")) -> tuple[Any,
 
 def _named_member(key: str, value: Any, home: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """`named` for a member of the cast."""
-    if isinstance(value, str):
+    demonstrates = key in {"cast.teacher", "cast.references"}
+    if isinstance(value, str) and not (demonstrates and Path(value).suffix in _DEMONSTRATIONS):
         raise ConfigError(
             f"{key}: {value!r} could be a model or an object of yours; say {{'model': {value!r}}} or "
             f"{{'use': {value!r}}}"
         )
     if isinstance(value, Mapping):
         return dict(value), {}
-    if isinstance(value, Path):
-        return {"demonstrations": str(value.absolute())}, {}
-    if isinstance(value, Sequence) and key == "cast.teacher":
+    if isinstance(value, str | Path):
+        return {"demonstrations": str(Path(value).absolute())}, {}
+    if isinstance(value, Sequence) and demonstrates:
         return {"demonstrations": str(_kept(home, [dict(row) for row in value]))}, {}
     return {"use": describe_object(value)["use"]}, {key: value}
 
@@ -278,8 +283,10 @@ def shown(progress: Any) -> Any:
     return progress_display()
 
 
+_DEMONSTRATIONS = {".jsonl", ".csv", ".tsv", ".parquet"}
 _KEYS = {
     "teacher": "cast.teacher",
+    "references": "cast.references",
     "critic": "cast.critic",
     "judge": "cast.judge",
     "objective": "training.objective",
@@ -307,6 +314,16 @@ def _resolved(config: ConfigLike, overrides: Overrides, given: Mapping[str, Any]
     for _, seen in found:
         objects |= seen
     return override_config(resolved, laid), given_plugs(objects)
+
+
+def _with_place_for(config: ConfigLike | None, inputs: Any) -> ConfigLike:
+    """The configuration, with a path for the inputs where they are given in Python and it needs none."""
+    if config is None and inputs is None:
+        raise ConfigError("there is nothing to run on; give a configuration, such as examples/humor.yaml, or inputs")
+    values = {} if config is None else config
+    if inputs is None or not isinstance(values, Mapping):
+        return values
+    return {**values, "inputs": {"path": "none.txt", **values.get("inputs", {})}}
 
 
 def _single(config: ConfigLike | None, **given: Any) -> tuple[RunConfig, Any]:

@@ -1,6 +1,7 @@
 """What `openmic.run` and `openmic.open_run` return: a run, to be looked at, gone on with and learned from."""
 
 from collections.abc import Iterator, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,13 @@ class Table(Sequence[dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def _repr_html_(self) -> str | None:
+        """The table as notebooks show it; None where pandas is not installed."""
+        try:
+            return str(self.to_pandas()._repr_html_())
+        except ConfigError:
+            return None
 
     def __repr__(self) -> str:
         columns = ", ".join(self._rows[0]) if self._rows else "no columns"
@@ -51,6 +59,22 @@ class Table(Sequence[dict[str, Any]]):
         except ImportError:
             raise ConfigError("to_dataset needs datasets: pip install 'openmic[datasets]'") from None
         return Dataset.from_list(self._rows)
+
+
+class Explanation(dict[str, Any]):
+    """Where something comes from and what became of it, as JSON has it; printed, it is the tree of the command."""
+
+    def __init__(self, found: dict[str, Any], tree: Any) -> None:
+        super().__init__(found)
+        self._tree = tree
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        console = Console(file=StringIO(), width=160, color_system=None, force_jupyter=False)
+        with console.capture() as captured:
+            console.print(self._tree)
+        return captured.get().rstrip()
 
 
 class Gain(NamedTuple):
@@ -130,13 +154,13 @@ class Dialogue:
 
     def __str__(self) -> str:
         """The dialogue as a conversation, a line for each thing that was said."""
-        lines = [f"input      {self.input}"]
+        lines = [f"{'input':<14}{self.input}"]
         for turn in self.conversation.turns:
             if turn.kind is not TurnKind.VERDICT:
                 note = f"  [{turn.note}]" if turn.note else ""
-                lines.append(f"{turn.kind.value:<10} {turn.content}{note}")
-        lines += [f"{'verdict':<10} {row['outcome']}: {row['first']} | {row['second']}" for row in self.verdicts]
-        return "\n".join([*lines, f"ended      {self.stop_reason}"])
+                lines.append(f"{turn.kind.value:<14}{turn.content}{note}")
+        lines += [f"{'verdict':<14}{row['outcome']}: {row['first']} | {row['second']}" for row in self.verdicts]
+        return "\n".join([*lines, f"{'ended':<14}{self.stop_reason}"])
 
     def __repr__(self) -> str:
         return f"<Dialogue {self.conversation.dialogue.id}: {self.status}, {len(self.conversation.turns)} turns>"
@@ -265,12 +289,25 @@ class Run:
         with self._open() as reader:
             return Dialogue(reader.conversation(reader.resolve_dialogue(name).id))
 
-    def preferences(self) -> Table:
-        """The preferences of all inputs, in the form that trainers read: prompt, chosen, rejected, and where from."""
+    def preferences(self, *, texts: bool = False) -> Table:
+        """The preferences of all inputs, in the form that trainers read: prompt, chosen, rejected, and where from.
+
+        Args:
+            texts: Whether chosen and rejected are texts, for people, and not lists of messages.
+        """
         from .store.export.rows import export_rows
 
         with self._open() as reader:
-            return Table(list(export_rows(reader, reader.resolve_run(self.id), "preference")))
+            rows = list(export_rows(reader, reader.resolve_run(self.id), "preference"))
+        if texts:
+            sides = ("chosen", "rejected")
+            shown = ({"input": row["input"], **{side: row[side][-1]["content"] for side in sides}} for row in rows)
+            left_out = {"prompt", "input", *sides}
+            rows = [
+                first | {name: value for name, value in row.items() if name not in left_out}
+                for first, row in zip(shown, rows, strict=True)
+            ]
+        return Table(rows)
 
     def verdicts(self) -> Table:
         """The verdicts: who compared, both texts, the outcome for the first, p(first is better), the method."""
@@ -323,15 +360,23 @@ class Run:
         adapter = None if version == 0 else self.adapter(version)
         return Speaker(load_student(config.student.model, adapter, config.student.device), load_task(config.task))
 
-    def explain(self, name: int | str) -> dict[str, Any]:
-        """Where a text or an adapter comes from and what became of it: a version, or a turn's id."""
+    def explain(self, name: int | str, *, limit: int | None = None) -> Explanation:
+        """Where a text or an adapter comes from and what became of it. Print it, or look into it.
+
+        Args:
+            name: An adapter's version, or a turn's id.
+            limit: The most things to name that an adapter learned from. None: all.
+        """
+        from .cli.transcripts.trees import adapter_tree, turn_tree
         from .store.lineage.explain import explain_adapter, explain_turn
         from .store.lineage.turn_names import resolve_turn
 
         with self._open() as reader:
             if isinstance(name, int):
-                return explain_adapter(reader, self.id, name).as_json()
-            return explain_turn(reader, resolve_turn(reader, name).id).as_json()
+                adapter = explain_adapter(reader, self.id, name, limit=limit)
+                return Explanation(adapter.as_json(), adapter_tree(adapter))
+            turn = explain_turn(reader, resolve_turn(reader, name).id, limit=limit)
+            return Explanation(turn.as_json(), turn_tree(turn))
 
     def resume(self, *, progress: Any = True, cluster: str | None = None, **objects: Any) -> "Run":
         """Go on with the run; nothing that was done is done again.

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from openmic.core.config import RunConfig
-from openmic.core.config_file import load_config
+from openmic.core.config_file import config_from, load_config
 from openmic.core.errors import ConfigError
 
 INPUTS = "inputs: {path: inputs.txt}\n"
@@ -247,3 +247,12 @@ def test_malformed_yaml_is_reported_with_its_line(refuse: Refuse, path: Path, te
     said = refuse(INPUTS + text)
     assert said.startswith(str(path))
     assert message in said
+
+
+def test_the_environment_is_laid_over_values_from_python_and_leaves_them_as_they_are() -> None:
+    given = {"inputs": {"path": "inputs.txt"}, "training": {"beta": 0.3}}
+    config = config_from(given, {"OPENMIC_TRAINING__BETA": "0.5", "OPENMIC_CACHE": "elsewhere"})
+    assert config.training.beta == 0.5
+    assert given["training"] == {"beta": 0.3}
+    with pytest.raises(ConfigError, match="environment variable OPENMIC_ROUNDS: rounds: "):
+        config_from(given, {"OPENMIC_ROUNDS": "-1"})

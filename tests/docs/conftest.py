@@ -1,8 +1,8 @@
 """A folder in which what the documents show runs in seconds and without a network.
 
-It holds `examples/` and a finished run in `openmic-data/`, whose folder can also be found as `openmic-data/runs/RUN`. A
-tiny student takes the place of the packaged weights and of their hub id, and the environment makes every run small, as
-configuration reads it anyway (`OPENMIC_A__B` sets a.b).
+It holds `examples/`, `recipes/` and a finished run in `openmic-data/`, whose folder can also be found as
+`openmic-data/runs/RUN`. A tiny student takes the place of the packaged weights and of their hub id, and the environment
+makes every run small, as configuration reads it anyway (`OPENMIC_A__B` sets a.b).
 """
 
 import json
@@ -37,6 +37,7 @@ def small(folder: Path, student: Path) -> dict[str, str]:
     for section, settings in values.items():
         if isinstance(settings, dict) and section != "inputs":
             flat |= {f"OPENMIC_{section}__{key}".upper(): json.dumps(value) for key, value in settings.items()}
+    flat["OPENMIC_IMITATION__MAX_LENGTH"] = "512"  # the tiny tokenizer takes many tokens for a word
     return flat
 
 
@@ -56,7 +57,8 @@ def workplace(tiny_causal: Path, tmp_path: Path) -> Workplace:
     """A folder of one's own with a finished run in it."""
     folder = tmp_path / "work"
     shutil.copytree(finished_run(tiny_causal).home, folder / "openmic-data")
-    (folder / "examples").symlink_to(ROOT / "examples")
+    for shown in ("examples", "recipes"):
+        (folder / shown).symlink_to(ROOT / shown)
     [run] = (folder / "openmic-data" / "runs").iterdir()
     (run.parent / "RUN").symlink_to(run.name)
     paths = [str(ROOT / "src"), str(ROOT)]

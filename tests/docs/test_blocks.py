@@ -1,7 +1,6 @@
 """Every Python block of the documents runs, each page's in order, and so does every recipe and notebook."""
 
 import json
-import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -42,7 +41,7 @@ def test_what_a_page_shows_runs(page: Path, workplace: Workplace) -> None:
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=name_of)
 def test_a_recipe_runs(program: Path, workplace: Workplace) -> None:
-    run(workplace, str(shutil.copy(program, workplace.folder)))
+    run(workplace, name_of(program))
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)

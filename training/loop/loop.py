@@ -17,7 +17,7 @@ from ...core.config import FineTuneSettings
 from ...core.errors import TrainingError
 from ...core.records import TrainingMetrics
 from ..adapters.lora import adapter_weights, set_adapter_weights
-from ..objectives import Objective
+from ..objectives import Objective, as_loss
 from .batches import LogprobScorer, concat, endless_batches
 from .checkpoints import Snapshot
 from .early_stopping import EarlyStopping
@@ -138,7 +138,8 @@ class TrainLoop:
         totals: dict[str, float] = {}
         for part in parts:
             rows = self._scorer.score(part)
-            loss = self._loss_of(concat(rows, beside) if beside else rows, self._settings)
+            found = self._loss_of(concat(rows, beside) if beside else rows, self._settings)
+            loss = as_loss(found, type(self._loss_of).__qualname__)
             share = self._weight(part) / self._weight(batch)
             if backward:
                 self._scorer.precision.backward(loss.value * share)

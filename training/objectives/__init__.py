@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from ...core.errors import ConfigError
 from ...core.plugs import Plug, load_plug
-from .base import MISMATCHED, TARGET, Loss, Needs, Objective, ObjectiveSettings, RowLogprobs
+from .base import MISMATCHED, TARGET, Loss, Needs, Objective, ObjectiveSettings, RowLogprobs, as_loss
 from .brio import BringingOrder
 from .composed import COMPOSED, Phase
 from .dpo import DirectPreferenceOptimisation
@@ -99,6 +99,7 @@ __all__ = [
     "ObjectiveSettings",
     "Phase",
     "RowLogprobs",
+    "as_loss",
     "as_objective",
     "load_objective",
     "objective_names",

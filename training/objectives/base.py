@@ -1,12 +1,14 @@
 """What an objective is given, what it declares, and what it gives back."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ...core.errors import TrainingError
 from ...core.training_settings import ObjectiveSettings
 
 Needs = Literal["demonstrations", "chosen", "pairs", "rankings"]
@@ -141,8 +143,8 @@ class Objective(ABC):
     """Weight of the likelihood term where the configuration gives none."""
 
     @abstractmethod
-    def __call__(self, rows: RowLogprobs, settings: ObjectiveSettings) -> Loss:
-        """The mean loss of a batch, or of a part of it."""
+    def __call__(self, rows: RowLogprobs, settings: ObjectiveSettings) -> Any:
+        """The mean loss of a batch, or of a part of it: a scalar tensor, or one and a mapping of numbers to look at."""
 
     def beta(self, settings: ObjectiveSettings) -> float:
         """The configured beta, or the objective's own."""
@@ -151,6 +153,21 @@ class Objective(ABC):
     def nll_weight(self, settings: ObjectiveSettings) -> float:
         """The configured weight of the likelihood term, or the objective's own."""
         return self.default_nll_weight if settings.nll_weight is None else settings.nll_weight
+
+
+def as_loss(found: Any, objective: str) -> Loss:
+    """What an objective gave back as a `Loss`.
+
+    Raises:
+        TrainingError: it is no scalar that gradients can be taken of.
+    """
+    value, metrics = found if isinstance(found, tuple) and len(found) == 2 else (found, {})
+    if not isinstance(value, Tensor) or value.dim() or not isinstance(metrics, Mapping):
+        shape = f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else repr(found)[:80]
+        raise TrainingError(
+            f"objective {objective} returned {shape}; it is to return a scalar tensor, or one and a mapping of numbers"
+        )
+    return Loss(value, {name: float(number) for name, number in metrics.items()})
 
 
 def margin_metrics(margin: Tensor) -> dict[str, float]:
@@ -166,5 +183,6 @@ __all__ = [
     "Objective",
     "ObjectiveSettings",
     "RowLogprobs",
+    "as_loss",
     "margin_metrics",
 ]

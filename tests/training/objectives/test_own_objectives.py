@@ -1,9 +1,10 @@
 import re
 
 import pytest
+import torch
 
-from openmic.core.errors import ConfigError
-from openmic.training.objectives import OBJECTIVES, Phase, load_objective, phases
+from openmic.core.errors import ConfigError, TrainingError
+from openmic.training.objectives import OBJECTIVES, Loss, Phase, as_loss, load_objective, phases
 
 from . import own_objectives
 
@@ -35,3 +36,12 @@ def test_what_is_no_objective_is_refused_with_the_key_that_names_it(
 ) -> None:
     with pytest.raises(ConfigError, match=f"^training.objective.*{re.escape(why)}"):
         load_objective(name, kwargs)
+
+
+def test_a_loss_is_a_scalar_alone_or_with_numbers_worth_looking_at() -> None:
+    value = torch.tensor(2.0)
+    assert as_loss(value, "mine") == Loss(value, {})
+    assert as_loss((value, {"lead": torch.tensor(0.5)}), "mine") == Loss(value, {"lead": 0.5})
+    for wrong, shape in ((torch.zeros(3), r"a tensor of shape \[3\]"), (1.5, "1.5"), (None, "None")):
+        with pytest.raises(TrainingError, match=f"^objective mine returned {shape}; it is to return a scalar tensor"):
+            as_loss(wrong, "mine")
