@@ -341,6 +341,8 @@ class RunConfig(Section):
     def _evaluation_can_be_generated(self) -> Self:
         if self.evaluation.sampling.num_beams == 1 or self.student.engine == "static":
             return self
+        if self.student.own_engine is not None:
+            return self  # it says itself whether it has beams, once it is imported
         if self.student.engine != "auto":
             raise ValueError(
                 f"student.engine={self.student.engine} has no beam search, and evaluation.sampling.num_beams is "

@@ -65,6 +65,15 @@ class Plug(Section):
         return self.model_copy(update={"name": name})
 
 
+def import_plug(plug: Plug, *, where: str, shipped: Mapping[str, str] | None = None) -> Any:
+    """What a plug names, as it stands in its module: a class is not made, and `kwargs` are left alone.
+
+    Raises:
+        ConfigError: it is neither shipped nor importable, or fails while imported.
+    """
+    return _attribute(_path_of(plug, where, shipped or {}), where)
+
+
 def load_plug(plug: Plug, *, where: str, shipped: Mapping[str, str] | None = None) -> Any:
     """The object that a plug names, freshly made where `kwargs` are given or the attribute is a class.
 
@@ -76,7 +85,7 @@ def load_plug(plug: Plug, *, where: str, shipped: Mapping[str, str] | None = Non
     Raises:
         ConfigError: it is neither shipped nor importable, fails while imported or made, or does not take `kwargs`.
     """
-    found = _attribute(_path_of(plug, where, shipped or {}), where)
+    found = import_plug(plug, where=where, shipped=shipped)
     if not (plug.kwargs or inspect.isclass(found)):
         return found
     if not callable(found):

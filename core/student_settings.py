@@ -1,12 +1,16 @@
 """The student's part of the configuration: which model it is, and which engine generates with it."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from .plugs import Plug
 from .pool_settings import PoolSettings
 from .records import StudentSampling
 from .section import Section
+
+ENGINES = ("auto", "static", "continuous", "endpoint")
+"""The engines that ship."""
 
 
 class ContinuousSettings(Section):
@@ -40,10 +44,12 @@ class StudentSettings(Section):
 
     model: str = "smollm2-135m-instruct"
     """A hub id, a folder, or `smollm2-135m-instruct` (weights from a Python package)."""
-    engine: Literal["auto", "static", "continuous", "endpoint"] = "auto"
+    engine: str = "auto"
     """`static` generates batch by batch and can do everything, `continuous` lets requests join and leave at every token
     (causal students, no beams; not yet tried on a GPU), `endpoint` asks a server. `auto` is continuous on a CPU for
-    architectures that it is tested with, else static."""
+    architectures that it is tested with, else static. `module:attribute` is one of your own."""
+    engine_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """What an engine of your own is made with, besides these settings."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, …"""
     max_batch: int = Field(default=64, ge=1)
@@ -57,6 +63,13 @@ class StudentSettings(Section):
     """How drafts and revisions are sampled. With `num_beams` the candidates are the best beams of one search."""
     pool: PoolSettings = PoolSettings()
 
+    @field_validator("engine")
+    @classmethod
+    def _ships_or_is_a_path(cls, engine: str) -> str:
+        if engine not in ENGINES and ":" not in engine:
+            raise ValueError(f"{engine!r} is none of {', '.join(ENGINES)}; name your own as module:attribute")
+        return Plug(use=engine).use  # its form is checked before anything is imported
+
     @model_validator(mode="after")
     def _engine_can(self) -> Self:
         if self.engine == "endpoint" and self.endpoint is None:
@@ -65,4 +78,11 @@ class StudentSettings(Section):
             raise ValueError(
                 f"engine={self.engine} has no beam search; set sampling.num_beams to 1, or engine to static"
             )
+        if self.engine_kwargs and self.own_engine is None:
+            raise ValueError(f"engine_kwargs are for an engine of your own, not for {self.engine}; leave them out")
         return self
+
+    @property
+    def own_engine(self) -> Plug | None:
+        """The engine's plug where it is none of those that ship."""
+        return None if self.engine in ENGINES else Plug(use=self.engine, kwargs=self.engine_kwargs)

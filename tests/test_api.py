@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import openmic
 from openmic.api import named
 from openmic.core.errors import ConfigError, InputError, InterruptedRunError
 
+from .training.pool.own_engine import Echo
 from .whole_run import clean_environment, write_config
 
 INPUT = "The bus left."
@@ -111,10 +113,16 @@ def config(tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_one_dialogue_is_held_without_a_run(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(config.parent)
     held = openmic.dialogue(
-        INPUT, config=config, critic=Brief(), teacher=lambda source, _count: [f"{source} Ha."], task=str(_task(config))
+        INPUT,
+        config=config,
+        critic=Brief(),
+        teacher=lambda source, _count: [f"{source} Ha."],
+        task=str(_task(config)),
+        engine=partial(Echo, mark=" it said."),
     )
     assert held.input == INPUT
     assert len(held.drafts) == 3
+    assert all(draft.endswith(" it said.") for draft in held.drafts)
     assert held.status == "finished"
     assert str(held).startswith(f"input         {INPUT}\n")
     assert not (config.parent / "openmic-data").exists()

@@ -13,6 +13,7 @@ from ...training.pool.pool import StudentPool
 from ...training.student.packaged_weights import PACKAGED, packaged_folder
 from ...training.trainer.trainer import Trainer
 from .cast import Casting
+from .engine import engine_to_send
 from .models import open_models
 from .plugs import Plugs
 from .progress import Progress
@@ -53,7 +54,9 @@ async def open_run_context(
 
         def start_pool() -> StudentPool:
             prepare_weights(config, progress)
-            pool = StudentPool(config.student, threads=config.training.threads)
+            pool = StudentPool(
+                config.student, threads=config.training.threads, engine=engine_to_send(plugs, config.student)
+            )
             stack.callback(pool.close)
             return pool
 

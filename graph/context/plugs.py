@@ -8,7 +8,7 @@ from typing import Any
 
 from ...agents.tasks.task import Task, load_task
 from ...core.errors import ConfigError
-from ...core.plugs import Plug, describe_object, describe_plug, load_plug
+from ...core.plugs import Plug, describe_object, describe_plug, import_plug, load_plug
 
 
 class Plugs:
@@ -20,8 +20,8 @@ class Plugs:
         self._loaded: dict[str, Any] = {}
         self._records: dict[str, dict[str, Any]] = {}
 
-    def load(self, key: str, plug: Plug, shipped: Mapping[str, str] | None = None) -> Any:
-        """The object behind a configuration key.
+    def load(self, key: str, plug: Plug, shipped: Mapping[str, str] | None = None, *, make: bool = True) -> Any:
+        """The object behind a configuration key; with `make=False` the class or function itself that makes it.
 
         Raises:
             ConfigError: it was not given, and cannot be imported or made.
@@ -31,7 +31,7 @@ class Plugs:
                 self._loaded[key] = self._given[key]
                 self._records[key] = describe_object(self._given[key])
             else:
-                self._loaded[key] = load_plug(plug, where=key, shipped=shipped)
+                self._loaded[key] = (load_plug if make else import_plug)(plug, where=key, shipped=shipped)
                 self._records[key] = describe_plug(plug, shipped)
         return self._loaded[key]
 

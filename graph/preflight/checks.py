@@ -21,6 +21,7 @@ from ...training.engines.choose import engine_name
 from ...training.objectives import phases
 from ...training.student.student import StudentInfo, inspect_student
 from ..context.cast import Casting
+from ..context.engine import engine_of
 from ..context.models import simulated_models
 from ..context.objective import objective_of
 from ..context.plugs import Plugs
@@ -58,7 +59,7 @@ def check(config: RunConfig, plugs: Plugs | None = None) -> Checked:
     if config.home.exists() and not config.home.is_dir():
         raise StoreError(f"home {str(config.home)!r} is a file, not a folder; set home")
     check_objective(config, plugs)
-    engine_name(config.student)
+    check_engine(config, plugs)
     try_plugs(config, task, examples[0], plugs)
     student = inspect_student(config.student.model)
     return Checked(task, examples, student, check_cast(config, plugs), plugs)
@@ -75,6 +76,25 @@ def check_objective(config: RunConfig, plugs: Plugs) -> None:
     if settings.train_every is not None and needs == {"demonstrations"}:
         raise ConfigError(
             f"training.train_every counts preferences, which {settings.objective!r} does not learn from; leave it out"
+        )
+
+
+def check_engine(config: RunConfig, plugs: Plugs) -> None:
+    """Check that there is such an engine, and that it can generate as configured.
+
+    Raises:
+        ConfigError: it cannot be had, or cannot generate with this student or with beams.
+        StudentError: there is no such student.
+    """
+    own = engine_of(plugs, config.student)
+    if own is None:
+        engine_name(config.student)
+        return
+    beams = max(config.student.sampling.num_beams, config.evaluation.sampling.num_beams)
+    if beams > 1 and not getattr(own, "beams", False):
+        raise ConfigError(
+            f"student.engine: {config.student.engine} has no beam search, and num_beams is {beams}; set "
+            "student.sampling.num_beams and evaluation.sampling.num_beams to 1, or its attribute `beams` to True"
         )
 
 

@@ -10,7 +10,7 @@ from ...store import Adapter, Run, Store
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
-from ..preflight.checks import check_cast
+from ..preflight.checks import check_cast, check_engine
 from ..preflight.cluster import checked_session
 from ..stages.evaluate import evaluate
 from .execution import locked
@@ -38,6 +38,7 @@ def evaluate_run(
     if missing or not known:
         raise ConfigError(f"run {run.id} has no adapter version {missing or 'at all'}; it has {known}")
     config, plugs = RunConfig.model_validate(run.config), plugs or Plugs()
+    check_engine(config, plugs)
     check_cast(config, plugs, roles=("judge",))
 
     async def judge_all() -> None:

@@ -35,6 +35,7 @@ from ...training.engines.choose import make_engine
 from ...training.engines.engine import StudentEngine
 from ...training.pool.pool import StudentPool
 from ..context.cast import Cast, Casting
+from ..context.engine import engine_of
 from ..context.models import open_models
 from ..context.opening import open_run_context, prepare_weights
 from ..context.plugs import Plugs
@@ -98,7 +99,8 @@ async def hold_once(
         identity = run.id
         record_run(store, run, task, [example])
         prepare_weights(config, progress)
-        students = LocalStudents(make_engine(config.student, threads=config.training.threads or os.cpu_count() or 1))
+        threads = config.training.threads or os.cpu_count() or 1
+        students = LocalStudents(make_engine(config.student, threads=threads, engine=engine_of(plugs, config.student)))
         stack.push_async_callback(students.close)
         row = store.get(Run, identity)
         assert row is not None

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from openmic.core.errors import ConfigError
-from openmic.core.plugs import Plug, describe_object, describe_plug, load_plug
+from openmic.core.plugs import Plug, describe_object, describe_plug, import_plug, load_plug
 
 MODULE = '''
 """A module of a user's."""
@@ -43,6 +43,13 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     Path(f"{name}_broken.py").write_text("1 / 0", encoding="utf-8")
     Path(f"{name}_needs.py").write_text("import not_installed_anywhere", encoding="utf-8")
     return name
+
+
+def test_what_is_only_imported_is_not_made(module: str) -> None:
+    found = import_plug(Plug(use=f"{module}:Scaled", kwargs={"factor": 2}), where="here")
+    assert found(3.0).factor == 3.0
+    with pytest.raises(ConfigError, match="here: there is no 'long'; shipped are short"):
+        import_plug(Plug(use="long"), where="here", shipped={"short": f"{module}:shorter"})
 
 
 def test_a_function_is_returned_as_it_is_and_a_class_is_made(module: str) -> None:

@@ -8,7 +8,8 @@ import torch
 
 from openmic.core.records import AdapterRef
 from openmic.training.adapters.adapters import commit_adapter
-from openmic.training.student.student import LoadedStudent, StudentKind, load_student
+from openmic.training.engines.tiny_student import random_adapter
+from openmic.training.student.student import LoadedStudent, load_student
 
 from .. import tiny
 
@@ -47,27 +48,6 @@ def student(loaded: dict[str, LoadedStudent]) -> BuildStudent:
         return LoadedStudent(one.name, one.kind, copy.deepcopy(one.model), one.tokenizer, one.device)
 
     return build
-
-
-def random_adapter(model: Any, kind: StudentKind, seed: int, r: int = 4) -> Any:
-    """A PEFT model whose adapter says something else than the base model."""
-    from peft import LoraConfig, TaskType, get_peft_model
-
-    torch.manual_seed(seed)
-    task_type = TaskType.CAUSAL_LM if kind == "causal" else TaskType.SEQ_2_SEQ_LM
-    config = LoraConfig(
-        r=r,
-        lora_alpha=4 * r,
-        target_modules="all-linear",
-        task_type=task_type,
-        fan_in_fan_out=model.config.model_type == "gpt2",
-    )
-    adapted = get_peft_model(copy.deepcopy(model), config)
-    with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
-            if "lora_B" in name:
-                parameter.copy_(torch.randn(parameter.shape) * 0.3)  # the same numbers for a student in float64
-    return adapted.eval()
 
 
 @pytest.fixture(scope="session")

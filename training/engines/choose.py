@@ -1,14 +1,18 @@
 """Which engine a student gets, and making it."""
 
+import inspect
 import os
 from socket import gethostname
-from typing import Literal
+from typing import Any
 
 from ...core.config import StudentSettings
+from ...core.errors import ConfigError, OpenmicError
+from ...core.plugs import import_plug
 from ..student.student import inspect_student, load_student, resolve_device
-from .engine import StudentEngine, refuse_seq2seq
+from .engine import EngineFactory, StudentEngine, refuse_seq2seq
 
-EngineName = Literal["static", "continuous", "endpoint"]
+KEY = "student.engine"
+_METHODS = ("generate", "load", "unload", "close")
 
 SEEN_RIGHT = frozenset(
     {
@@ -27,7 +31,7 @@ SEEN_RIGHT = frozenset(
 """Architectures with which a test has seen `continuous` say, token for token, what `static` says."""
 
 
-def engine_name(settings: StudentSettings) -> EngineName:
+def engine_name(settings: StudentSettings) -> str:
     """The engine that the settings name, or that `auto` picks for the kind of student and its device.
 
     `auto` is `continuous` on a CPU, where it was measured to be the fastest, for architectures that a test has seen it
@@ -47,14 +51,49 @@ def engine_name(settings: StudentSettings) -> EngineName:
     return "static"
 
 
-def make_engine(settings: StudentSettings, *, threads: int) -> StudentEngine:
-    """Load the student and make its engine. Takes seconds; needs no event loop.
+def as_engine_factory(found: Any, settings: StudentSettings) -> EngineFactory:
+    """What was given or imported as an engine of one's own, seen to be something that makes one.
 
     Raises:
-        ConfigError: as `engine_name`.
+        ConfigError: it is no class or function, cannot be called as it will be, or is a class without an engine's
+            methods.
+    """
+    if not callable(found):
+        raise ConfigError(
+            f"{KEY}: {settings.engine} is a {type(found).__name__}, which makes no engine; every student's process "
+            "makes its own, so give a class or a function"
+        )
+    try:
+        inspect.signature(found).bind(settings, threads=1, worker="", **settings.engine_kwargs)
+    except TypeError as error:
+        named = "".join(f", {name}=…" for name in settings.engine_kwargs)
+        raise ConfigError(
+            f"{KEY}: {settings.engine} cannot be called as (settings, threads=…, worker=…{named}): {error}; give it "
+            "such parameters, and set student.engine_kwargs for those of its own"
+        ) from None
+    except ValueError:  # a builtin without a signature: calling it will tell
+        pass
+    if inspect.isclass(found):
+        _refuse_incomplete(settings.engine, [name for name in _METHODS if not callable(getattr(found, name, None))])
+    return found  # type: ignore[no-any-return]  # whatever it is, it can be called
+
+
+def make_engine(settings: StudentSettings, *, threads: int, engine: EngineFactory | None = None) -> StudentEngine:
+    """Load the student and make its engine. Takes seconds; needs no event loop.
+
+    Args:
+        settings: The student, and which engine.
+        threads: CPU threads that it may use.
+        engine: What makes the engine of one's own that the settings name. None: it is imported.
+
+    Raises:
+        ConfigError: as `engine_name`; or the engine of one's own cannot be imported or made, or is none.
         StudentError: as `load_student`.
     """
-    name, worker = engine_name(settings), f"{gethostname()}/pid-{os.getpid()}"
+    worker = f"{gethostname()}/pid-{os.getpid()}"
+    if settings.own_engine is not None:
+        return _make_own(engine or import_plug(settings.own_engine, where=KEY), settings, threads, worker)
+    name = engine_name(settings)
     if name == "endpoint":
         from .endpoint import EndpointEngine
 
@@ -72,3 +111,20 @@ def make_engine(settings: StudentSettings, *, threads: int) -> StudentEngine:
     return StaticEngine(
         student, max_batch=settings.max_batch, wait_ms=settings.batch_wait_ms, threads=threads, worker=worker
     )
+
+
+def _make_own(found: Any, settings: StudentSettings, threads: int, worker: str) -> StudentEngine:
+    factory = as_engine_factory(found, settings)
+    try:
+        engine = factory(settings, threads=threads, worker=worker, **settings.engine_kwargs)
+    except OpenmicError:
+        raise
+    except Exception as error:  # other people's code may raise anything
+        raise ConfigError(f"{KEY}: {settings.engine} could not be made: {type(error).__name__}: {error}") from error
+    _refuse_incomplete(settings.engine, [name for name in (*_METHODS, "loaded", "stats") if not hasattr(engine, name)])
+    return engine
+
+
+def _refuse_incomplete(name: str, missing: list[str]) -> None:
+    if missing:
+        raise ConfigError(f"{KEY}: what {name} makes is no engine: it has no {', '.join(missing)} (see openmic.Engine)")

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -76,7 +76,7 @@ class StudentEngine(Protocol):
         """Verify and load an adapter; no generation in progress is lost, nor changes its version.
 
         A version that is loaded, and version 0, are left alone. Beyond `ADAPTERS_KEPT` adapters the least recently used
-        one may be dropped.
+        one is dropped.
 
         Args:
             ref: The adapter.
@@ -95,6 +95,14 @@ class StudentEngine(Protocol):
 
     async def close(self) -> None:
         """End; what is in progress or waiting fails with GenerationError. May be called again."""
+
+
+EngineFactory = Callable[..., StudentEngine]
+"""Makes an engine in a student's process: `factory(settings, threads=…, worker=…, **engine_kwargs)`.
+
+`settings` are the `StudentSettings`, `threads` the CPU threads it may use, `worker` what its generations are to name.
+A class with such an `__init__` is one. An attribute `beams = True` says that its engines answer requests for beams.
+"""
 
 
 class ActiveRequests:

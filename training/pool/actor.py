@@ -12,7 +12,7 @@ from uuid import uuid4
 from ...core.config import StudentSettings
 from ...core.errors import GenerationError, OverloadError
 from ...core.records import AdapterRef, Generation, GenerationRequest
-from ..engines.engine import StudentEngine
+from ..engines.engine import EngineFactory, StudentEngine
 from .metrics import BATCH_SIZE, SWAP_PAUSE
 
 
@@ -90,8 +90,8 @@ class StudentActor:
             raise RestartedError("the student's process was restarted; it has to be given its adapters first")
 
 
-def configured_engine(settings: StudentSettings, threads: int) -> StudentEngine:
+def configured_engine(settings: StudentSettings, threads: int, engine: EngineFactory | None = None) -> StudentEngine:
     """The engine that the settings name; imports what it needs only here, in the actor's process."""
     from ..engines.choose import make_engine
 
-    return make_engine(settings, threads=threads)
+    return make_engine(settings, threads=threads, engine=engine)

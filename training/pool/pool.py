@@ -21,7 +21,7 @@ from typing import Any, cast
 from ...core.config import StudentSettings
 from ...core.errors import GenerationError, OpenmicError, OverloadError
 from ...core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest
-from ..engines.engine import StudentEngine
+from ..engines.engine import EngineFactory, StudentEngine
 from .actor import RestartedError, configured_engine
 from .adapter_sync import AdapterSync
 from .remote import ActorLostError
@@ -47,6 +47,7 @@ class StudentPool:
         settings: StudentSettings,
         *,
         threads: int | None,
+        engine: EngineFactory | None = None,
         build: Callable[[], StudentEngine] | None = None,
         tick_s: float = 1.0,
     ) -> None:
@@ -55,13 +56,15 @@ class StudentPool:
         Args:
             settings: The student, and in `pool` its actors.
             threads: CPU threads of each actor. None: the CPUs set aside for it, and for a lone actor all cores.
+            engine: What makes the engine of one's own that the settings name, where it was given in Python: Ray pickles
+                it by value where it cannot be imported. None: each actor imports it.
             build: Makes an actor's engine, in the actor's process. None: the engine that the settings name.
             tick_s: Seconds between two looks at the load.
         """
         self._settings = settings.pool
         alone = self._settings.most == 1
         self._threads = threads or (os.cpu_count() if alone else int(self._settings.cpus_per_actor)) or 1
-        self._build = build or partial(configured_engine, settings, self._threads)
+        self._build = build or partial(configured_engine, settings, self._threads, engine)
         self._tick_s = tick_s
         self._adapters = AdapterSync(self._on_death)
         self._replicas: list[Replica] = []

@@ -17,8 +17,9 @@ from openmic.training.adapters.adapters import (
     file_sha256,
     verify_adapter,
 )
+from openmic.training.engines.tiny_student import random_adapter
 
-from ..conftest import BuildStudent, random_adapter
+from ..conftest import BuildStudent
 from ..factories import messages
 
 WEIGHTS = "adapter_model.safetensors"

@@ -9,10 +9,11 @@ from openmic.core.errors import GenerationError
 from openmic.core.records import AdapterRef, GenerationRequest
 from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.engines.static import BatchGenerator
+from openmic.training.engines.tiny_student import random_adapter
 from openmic.training.student.student import LoadedStudent
 from openmic.training.student.tokenization import render_prompt
 
-from ..conftest import BuildStudent, random_adapter
+from ..conftest import BuildStudent
 from ..factories import TEXTS, request, tokens
 
 EVERY_STUDENT = pytest.mark.parametrize("name", ["llama", "gpt2", "t5", "bart"])

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,9 @@ import pytest
 
 from openmic.core.config import StudentSettings
 from openmic.core.errors import ConfigError
-from openmic.training.engines.choose import engine_name
+from openmic.training.engines.choose import engine_name, make_engine
+
+from ..pool.own_engine import Echo
 
 
 def named(folder: Path, **changes: Any) -> str:
@@ -37,9 +40,49 @@ def test_what_is_named_is_taken_or_refused(tiny_causal: Path, tiny_seq2seq: Path
     [
         ({"engine": "endpoint"}, "needs endpoint.base_url"),
         ({"engine": "continuous", "sampling": {"num_beams": 2}}, "has no beam search"),
-        ({"engine": "vllm"}, "'auto', 'static', 'continuous' or 'endpoint'"),
+        ({"engine": "vllm"}, "'vllm' is none of auto, static, continuous, endpoint; name your own as"),
+        ({"engine": "my engine:Mine"}, "neither a name that ships nor module:attribute"),
+        ({"engine_kwargs": {"mark": "?"}}, "engine_kwargs are for an engine of your own, not for auto"),
     ],
 )
 def test_settings_that_no_engine_can_mean_are_refused(changes: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         StudentSettings.model_validate(changes)
+
+
+# An engine of one's own
+
+OWN = "tests.training.pool.own_engine"
+
+
+def own(name: str, **kwargs: Any) -> StudentSettings:
+    sampling = {"num_beams": 2}  # which only the engine itself can know whether it searches
+    return StudentSettings.model_validate({"engine": f"{OWN}:{name}", "engine_kwargs": kwargs, "sampling": sampling})
+
+
+def test_one_of_ones_own_is_imported_and_made_with_its_kwargs() -> None:
+    engine = make_engine(own("Echo", mark="?"), threads=3)
+    assert isinstance(engine, Echo)
+    assert (engine.mark, engine.threads) == ("?", 3)
+    assert engine.worker.endswith(f"/pid-{os.getpid()}")
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "why"),
+    [
+        ("Nothing", {}, r"student.engine: module .*own_engine has no 'Nothing'; it has .*Echo"),
+        ("READY", {}, r"student.engine: .*:READY is a Echo, which makes no engine; every student's process makes"),
+        (
+            "Echo",
+            {"tone": 1},
+            r"cannot be called as \(settings, threads=…, worker=…, tone=…\): .*'tone'.*engine_kwargs",
+        ),
+        ("Half", {}, "student.engine: what .*:Half makes is no engine: it has no generate, load, unload"),
+        ("half", {}, "what .*:half makes is no engine: it has no generate, load, unload, loaded, stats"),
+        ("broken", {}, "student.engine: .*:broken could not be made: OSError: no memory"),
+    ],
+)
+def test_what_is_none_is_refused_in_one_line(name: str, kwargs: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why) as caught:
+        make_engine(own(name, **kwargs), threads=1)
+    assert "\n" not in str(caught.value)

@@ -10,24 +10,29 @@ import pytest
 from openmic.core.errors import AdapterError, ConfigError, GenerationError
 from openmic.core.records import AdapterRef
 from openmic.core.student_settings import ContinuousSettings
+from openmic.testing import EngineConformance
 from openmic.training.adapters.adapters import commit_adapter
+from openmic.training.engines.conformance import BuildEngine, ask, scenario
 from openmic.training.engines.continuous import ContinuousEngine
 from openmic.training.engines.engine import StudentEngine
 from openmic.training.engines.static import BatchGenerator
+from openmic.training.engines.tiny_student import TinyStudent, random_adapter
 from openmic.training.engines.token_routing import TokenRouter
 from openmic.training.student.student import LoadedStudent
 
 from ... import tiny
-from ..conftest import BuildStudent, random_adapter
+from ...whole_run import PATIENCE_S
+from ..conftest import BuildStudent
 from ..factories import TEXTS, request
-from .conformance import BuildEngine, Conformance, ask, scenario
 
 
 @pytest.mark.slow
-class TestContinuous(Conformance):
+class TestContinuous(EngineConformance):
+    samples_as_openmic = True
+
     @pytest.fixture
-    def build(self, student: BuildStudent) -> BuildEngine:
-        return lambda: engine_of(student("llama"))
+    def build(self, tiny: TinyStudent) -> BuildEngine:
+        return lambda: engine_of(tiny.fresh())
 
 
 def engine_of(student: LoadedStudent, **limits: int) -> ContinuousEngine:
@@ -115,5 +120,7 @@ from openmic.training.engines.choose import make_engine
 engine = make_engine(StudentSettings(model={str(tiny_causal)!r}, device="cpu", engine="continuous"), threads=1)
 print(engine.loaded)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "(0,)\n"), done.stderr

@@ -8,13 +8,14 @@ import pytest
 from openmic.core.errors import AdapterError, ConfigError, GenerationError
 from openmic.core.records import AdapterRef
 from openmic.core.student_settings import StudentEndpointSettings
+from openmic.testing import EngineConformance
+from openmic.training.engines.conformance import BuildEngine, ask, scenario
 from openmic.training.engines.endpoint import EndpointEngine, adapter_name
 from openmic.training.engines.engine import StudentEngine
 from openmic.training.student.tokenization import render_prompt
 
 from ..conftest import BuildStudent
 from ..factories import TEXTS, request
-from .conformance import BuildEngine, Conformance, ask, scenario
 from .student_server import StudentServer
 
 
@@ -29,13 +30,16 @@ def engine_of(running: StudentServer, folder: Path, **changes: Any) -> EndpointE
     return EndpointEngine(str(folder), StudentEndpointSettings.model_validate(values))
 
 
-class TestVLLM(Conformance):
+class TestVLLM(EngineConformance):
+    samples_as_openmic = True
+
     @pytest.fixture
     def build(self, server: StudentServer, tiny_causal: Path) -> BuildEngine:
         return lambda: engine_of(server, tiny_causal)
 
 
-class TestSGLang(Conformance):
+class TestSGLang(EngineConformance):
+    samples_as_openmic = True
     tells_tokens = False
 
     @pytest.fixture

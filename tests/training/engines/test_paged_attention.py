@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 from openmic.core.student_settings import ContinuousSettings
 from openmic.training.engines import paged_attention
 from openmic.training.engines.choose import SEEN_RIGHT
+from openmic.training.engines.conformance import ask, scenario
 from openmic.training.engines.continuous import ContinuousEngine
 from openmic.training.engines.engine import StudentEngine
 from openmic.training.engines.static import BatchGenerator
@@ -17,7 +18,6 @@ from openmic.training.student.student import LoadedStudent
 
 from ..conftest import BuildStudent
 from ..factories import TEXTS, request
-from .conformance import ask, scenario
 
 SHAPE = {
     "hidden_size": 32,

@@ -11,16 +11,17 @@ import pytest
 from openmic.core.records import AdapterRef, Generation, GenerationRequest
 from openmic.core.student_settings import ContinuousSettings
 from openmic.training.adapters.adapters import commit_adapter
+from openmic.training.engines.conformance import ask, scenario
 from openmic.training.engines.continuous import PAGE, ContinuousEngine
 from openmic.training.engines.engine import StudentEngine
 from openmic.training.engines.prefix_sharing import Marks, request_key
 from openmic.training.engines.static import BatchGenerator
+from openmic.training.engines.tiny_student import random_adapter
 from openmic.training.student.student import LoadedStudent
 from openmic.training.student.tokenization import render_prompt
 
-from ..conftest import BuildStudent, random_adapter
+from ..conftest import BuildStudent
 from ..factories import TEXTS, request
-from .conformance import ask, scenario
 
 LONG = TEXTS[1] * 3
 

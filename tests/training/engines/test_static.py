@@ -7,18 +7,22 @@ import pytest
 
 from openmic.core.errors import GenerationError
 from openmic.core.records import AdapterRef, Generation, GenerationRequest
+from openmic.testing import EngineConformance
+from openmic.training.engines.conformance import BuildEngine, ask, scenario
 from openmic.training.engines.engine import StudentEngine
 from openmic.training.engines.static import BatchGenerator, StaticEngine
+from openmic.training.engines.tiny_student import TinyStudent
 
 from ..conftest import BuildStudent
 from ..factories import request
-from .conformance import BuildEngine, Conformance, ask, scenario
 
 
-class TestStatic(Conformance):
+class TestStatic(EngineConformance):
+    samples_as_openmic = True
+
     @pytest.fixture
-    def build(self, student: BuildStudent) -> BuildEngine:
-        return lambda: engine_of(student, max_batch=16, wait_ms=2.0)
+    def build(self, tiny: TinyStudent) -> BuildEngine:
+        return lambda: StaticEngine(tiny.fresh(), max_batch=16, wait_ms=2.0, threads=1)
 
 
 def engine_of(student: BuildStudent, *, max_batch: int = 8, wait_ms: float = 200.0) -> StaticEngine:

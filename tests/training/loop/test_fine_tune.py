@@ -11,6 +11,7 @@ from openmic.core.records import TrainingExample
 from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.adapters.lora import adapted
 from openmic.training.engines.static import BatchGenerator
+from openmic.training.engines.tiny_student import random_adapter
 from openmic.training.loop.fine_tune import fine_tune
 from openmic.training.loop.job import TrainingProgress
 from openmic.training.loop.logprobs import completion_logprobs
@@ -18,7 +19,7 @@ from openmic.training.objectives import OBJECTIVES
 from openmic.training.student.student import LoadedStudent
 from openmic.training.student.tokenization import collate, encode_pair
 
-from ..conftest import BuildStudent, random_adapter
+from ..conftest import BuildStudent
 from ..factories import TEXTS, demonstration, preference, request
 
 LORA = LoRASettings(r=4, alpha=16)

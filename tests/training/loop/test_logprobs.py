@@ -4,11 +4,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from openmic.training.engines.tiny_student import random_adapter
 from openmic.training.loop.logprobs import completion_logprobs
 from openmic.training.student.student import LoadedStudent
 from openmic.training.student.tokenization import CompletionBatch, EncodedPair, collate, encode_pair
 
-from ..conftest import BuildStudent, random_adapter
+from ..conftest import BuildStudent
 from ..factories import TEXTS, messages
 
 EVERY_STUDENT = pytest.mark.parametrize("name", ["llama", "gpt2", "t5", "bart"])

@@ -15,9 +15,10 @@ from openmic.core.errors import AdapterError, GenerationError
 from openmic.core.records import AdapterRef
 from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.engines.static import BatchGenerator
+from openmic.training.engines.tiny_student import random_adapter
 from openmic.training.pool.pool import StudentPool
 
-from ..conftest import BuildStudent, random_adapter
+from ..conftest import BuildStudent
 from ..factories import TEXTS, request
 
 pytestmark = pytest.mark.usefixtures("ray_running")

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from openmic.core.errors import StudentError
+from openmic.training.engines.tiny_student import random_adapter
 from openmic.training.student import student as student_module
 from openmic.training.student.student import accepted_inputs, inspect_student, load_student, resolve_device
 
-from ..conftest import BuildStudent, random_adapter
+from ..conftest import BuildStudent
 
 
 def config_folder(folder: Path, config: Any, architecture: str) -> str:
