@@ -54,7 +54,7 @@ def _pickled(factory: EngineFactory, name: str) -> bytes:
     package = sys.modules.get((getattr(factory, "__module__", None) or type(factory).__module__).partition(".")[0])
     own = package is not None and not _is_installed(package)
     if own:
-        cloudpickle.register_pickle_by_value(package)
+        cloudpickle.register_pickle_by_value(package)  # type: ignore[no-untyped-call]  # as below
     try:
         pickled: bytes = cloudpickle.dumps(factory)  # type: ignore[no-untyped-call]  # Ray leaves it untyped
     except Exception as error:  # what stands in the way is anybody's
@@ -64,7 +64,7 @@ def _pickled(factory: EngineFactory, name: str) -> bytes:
         ) from error
     finally:
         if own:
-            cloudpickle.unregister_pickle_by_value(package)
+            cloudpickle.unregister_pickle_by_value(package)  # type: ignore[no-untyped-call]  # as above
     return pickled
 
 
