@@ -13,10 +13,6 @@ from pathlib import Path
 
 import pytest
 
-import openmic
-
-from .docs.blocks import NOTEBOOKS, PAGES, PROGRAMS, blocks_of
-
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "openmic"
 MAY_IMPORT: dict[str, set[str]] = {
@@ -128,7 +124,8 @@ def test_the_package_holds_one_relative_link_for_each_room_and_nothing_else_but_
     links = {path.name: str(path.readlink()) for path in PACKAGE.iterdir() if path.is_symlink()}
     assert links == {room: f"../../{room}" for room in ROOMS}
     own = {path.name for path in PACKAGE.iterdir() if not path.is_symlink()} - {"__pycache__"}
-    assert own == {"__init__.py", "__main__.py", "api.py", "py.typed", "run_handle.py", "seams.py", "testing.py"}
+    face = {"api.py", "run_handle.py", "seams.py", "testing.py", "types.py"}
+    assert own == {"__init__.py", "__main__.py", "py.typed"} | face
 
 
 @pytest.mark.parametrize("path", ALL_FILES, ids=name_of)
@@ -150,20 +147,6 @@ def test_imports_inside_the_package_are_relative(path: Path) -> None:
             continue
         assert not tops & set(MAY_IMPORT), f"line {node.lineno}: a bare {tops} is another project's package"
         assert "openmic" not in tops or path == BY_NAME, f"line {node.lineno}: import relatively"
-
-
-def test_what_documents_recipes_and_notebooks_show_of_it_is_public() -> None:
-    face = {"openmic", "openmic.testing", *(f"openmic.{name}" for name in (*openmic.__all__, "testing"))}
-    shown = [*PAGES, *PROGRAMS, *NOTEBOOKS]
-    assert {"recipes", "examples"} <= {path.relative_to(ROOT).parts[0] for path in shown}
-    assert {name_of(path): wrong for path in shown if (wrong := _seen_of(path) - face)} == {}
-
-
-def _seen_of(path: Path) -> set[str]:
-    """What a document imports of openmic."""
-    blocks = (block.text for block in blocks_of(path))
-    names = {name for text in blocks for _, name in imported_by(ast.parse(text), [])}
-    return {name for name in names if name.split(".")[0] == "openmic" and not name.startswith("openmic.testing.")}
 
 
 @pytest.mark.parametrize("path", sorted(AROUND), ids=name_of)

@@ -2,7 +2,8 @@
 
 A large language model teaches a small one a skill that imitation alone does not transfer, by also being its critic.
 
-These names are all that anyone outside may use; every other module is private, and may change without notice.
+These names, and the modules `openmic.testing` and `openmic.types`, are all that anyone outside may use; everything else
+is private, and may change without notice.
 """
 
 from importlib import import_module

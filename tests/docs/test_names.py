@@ -11,9 +11,9 @@ import openmic
 from .blocks import NOTEBOOKS, PAGES, PROGRAMS, Block, blocks_of
 
 SHOWN = [path for path in (*PAGES, *PROGRAMS, *NOTEBOOKS) if blocks_of(path)]
-PUBLIC = {"openmic", "openmic.testing"}
+PUBLIC = {"openmic", "openmic.testing", "openmic.types"}
 """The modules that anyone outside may import."""
-OPEN = {*openmic.__all__, "testing", "__version__"}
+OPEN = {*openmic.__all__, "testing", "types", "__version__"}
 """What may be taken from `openmic` itself."""
 
 
