@@ -42,17 +42,26 @@ class PlugTeacher:
 class KnownDemonstrations:
     """Demonstrations that exist already, by input: nobody is asked."""
 
-    def __init__(self, outputs: Mapping[str, Sequence[str]], use: str, task: Task) -> None:
-        """The outputs by the folded text of their input (`core.text.fold`); `use` says where they are from."""
-        self._outputs, self._use, self._task = outputs, use, task
+    def __init__(self, outputs: Mapping[str, Sequence[str]], use: str, task: Task, *, taken: int) -> None:
+        """Outputs that are known.
+
+        Args:
+            outputs: They, by the folded text of their input (`core.text.fold`).
+            use: Where they are from.
+            task: Cleans them.
+            taken: How many of each input imitation takes; a round's fallback begins behind them.
+        """
+        self._outputs, self._use, self._task, self._taken = outputs, use, task, taken
 
     async def demonstrate(
         self, source: Input, count: int, *, overused: Sequence[str] = (), ordinal: int = 0
     ) -> Demonstrations:
-        """The input's first `count` outputs; with an `ordinal` the ones from that place on, none beyond the last."""
+        """The input's first `count` outputs; in round `ordinal - 1` one not taken yet, while there is any."""
         known = self._outputs.get(fold(input_text(source)), ())
-        texts = tuple(dict.fromkeys(self._task.clean(text) for text in known[ordinal : ordinal + count]))
-        said = "\n".join(texts) or f"there is no demonstration number {ordinal + 1} for this input"
+        begin = self._taken + ordinal - 2 if ordinal else 0
+        cleaned = dict.fromkeys(self._task.clean(text) for text in known[begin : begin + count])
+        texts = tuple(text for text in cleaned if not self._task.refused(text))
+        said = "\n".join(texts) or f"there is no demonstration number {begin + 1} for this input"
         return Demonstrations(PlugReply("teacher", self._use, said), texts)
 
 

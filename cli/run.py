@@ -1,5 +1,6 @@
 """`openmic run` and `openmic resume`."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +61,9 @@ def run(
     from .. import run as carry_out
 
     with _resumable(None):
-        finished = carry_out(config, overrides or [], progress=progress_display(), cluster=cluster)
+        finished = carry_out(
+            config, overrides or [], progress=progress_display(), cluster=cluster, arguments=sys.argv[1:]
+        )
     _conclude(finished, as_json=as_json)
 
 

@@ -8,8 +8,34 @@ from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-Running = list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]]
-CANCELLABLE: ContextVar[Running | None] = ContextVar("CANCELLABLE", default=None)
+
+
+class Cancellable:
+    """Work of `run_to_end` in other threads' loops, to be cancelled from here; what begins later is cancelled too."""
+
+    def __init__(self) -> None:
+        self._running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+        self._cancelled = False
+
+    def begin(self, task: asyncio.Task[Any]) -> None:
+        """Know of a task that begins in the running loop."""
+        self._running.append((asyncio.get_running_loop(), task))
+        if self._cancelled:
+            task.cancel()
+
+    def end(self, task: asyncio.Task[Any]) -> None:
+        """Forget it."""
+        self._running = [(loop, one) for loop, one in self._running if one is not task]
+
+    def cancel(self) -> None:
+        """Cancel all of it."""
+        self._cancelled = True
+        for loop, task in list(self._running):
+            with suppress(RuntimeError):  # the loop has just come to its end
+                loop.call_soon_threadsafe(task.cancel)
+
+
+CANCELLABLE: ContextVar[Cancellable | None] = ContextVar("CANCELLABLE", default=None)
 """Where work that `run_to_end` runs is put down, by whoever wants to be able to cancel it."""
 
 
@@ -49,13 +75,17 @@ async def _cancellable(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """The work, known to whoever may want to cancel it from another thread."""
     running, task = CANCELLABLE.get(), asyncio.current_task()
     assert task is not None
-    if running is not None:
-        running.append((asyncio.get_running_loop(), task))
-    return await work()
+    if running is None:
+        return await work()
+    running.begin(task)
+    try:
+        return await work()
+    finally:
+        running.end(task)
 
 
 def _in_a_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    begun: Running = []
+    begun = Cancellable()
     context = copy_context()
     context.run(CANCELLABLE.set, begun)
     with ThreadPoolExecutor(1, thread_name_prefix="openmic-run") as thread:
@@ -63,8 +93,7 @@ def _in_a_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         try:
             return future.result()
         except KeyboardInterrupt:
-            for loop, task in begun:
-                loop.call_soon_threadsafe(task.cancel)
+            begun.cancel()
             with suppress(BaseException):
                 future.result()
             raise

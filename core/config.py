@@ -123,8 +123,8 @@ class TeacherSettings(PlugOrEndpoint):
     demonstrations: Path | None = None
     """A .jsonl, .csv, .tsv or .parquet file with inputs and outputs, from which demonstrations are taken instead of
     asking anybody. A relative path is looked up from the configuration file's folder."""
-    input_field: str = "input"
-    """The key or column of `demonstrations` that holds the input."""
+    input_field: str | tuple[str, ...] = "input"
+    """The key or column of `demonstrations` that holds the input, or those of its fields, as in `inputs.fields`."""
     output_field: str = "output"
     """The key or column that holds the output: a text, or a list of texts. An input may stand in several rows."""
 
@@ -202,7 +202,12 @@ class CastSettings(Section):
     def judge_is_critic(self) -> bool:
         """Whether what judges is what the student was trained against, the simulated cast apart."""
         judge, critic = self.judge or self.critic, self.critic
-        same = (judge.model, judge.base_url, judge.use) == (critic.model, critic.base_url, critic.use)
+        same = (judge.model, judge.base_url, judge.use, judge.kwargs) == (
+            critic.model,
+            critic.base_url,
+            critic.use,
+            critic.kwargs,
+        )
         return not judge.simulated and same
 
 

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .records import input_text
 from .text import fold
 
 
-def read_demonstrations(path: Path, input_field: str, output_field: str) -> dict[str, tuple[str, ...]]:
+def read_demonstrations(path: Path, input_field: str | Sequence[str], output_field: str) -> dict[str, tuple[str, ...]]:
     """The outputs for each input, by the input's folded text (`core.text.fold`), in the file's order.
 
     Args:
         path: A .jsonl, .csv, .tsv or .parquet file.
-        input_field: The key or column of the input.
+        input_field: The key or column of the input, or those of its fields.
         output_field: The key or column of the output: a text, or a list of texts.
 
     Raises:
@@ -24,8 +25,8 @@ def read_demonstrations(path: Path, input_field: str, output_field: str) -> dict
     found: dict[str, dict[str, None]] = {}
     for number, row in _rows(path):
         where = f"{path}, row {number}"
-        source, outputs = row.get(input_field), row.get(output_field)
-        if not isinstance(source, str) or not source.strip():
+        source, outputs = _input(row, input_field), row.get(output_field)
+        if source is None:
             raise InputError(f"{where}: no text under {input_field!r} (it has {sorted(row)}); set input_field")
         texts = [outputs] if isinstance(outputs, str) else outputs
         if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
@@ -37,6 +38,15 @@ def read_demonstrations(path: Path, input_field: str, output_field: str) -> dict
     if not known:
         raise InputError(f"{path} holds no demonstration; give it rows with {input_field!r} and {output_field!r}")
     return known
+
+
+def _input(row: Mapping[str, Any], fields: str | Sequence[str]) -> str | None:
+    """The input of a row as one text; None where it is not there."""
+    names = [fields] if isinstance(fields, str) else list(fields)
+    texts = {name: row.get(name) for name in names}
+    if not all(isinstance(text, str) for text in texts.values()) or not "".join(map(str, texts.values())).strip():
+        return None
+    return str(texts[names[0]]) if isinstance(fields, str) else input_text({k: str(v) for k, v in texts.items()})
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

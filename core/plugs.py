@@ -12,9 +12,11 @@ import inspect
 import os
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache, partial
 from typing import Any, Self
 
@@ -138,16 +140,46 @@ async def call_plug(function: Callable[..., Any], *given: Any, about: str, **off
     taken = partial(function, *given, **{name: value for name, value in offered.items() if name in _names(function)})
     try:
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
-            return await taken()
-        found = await asyncio.get_running_loop().run_in_executor(
-            _thread(id(getattr(function, "__self__", function))), taken
-        )
-        return await found if inspect.isawaitable(found) else found
+            return await _on_plug_loop(taken())
+        thread, context = _thread(id(getattr(function, "__self__", function))), copy_context()
+        found = await asyncio.get_running_loop().run_in_executor(thread, context.run, _guarded, taken)
+        return await _on_plug_loop(_awaited(found)) if inspect.isawaitable(found) else found
     except OpenmicError:
         raise
     except Exception as error:  # other people's code may raise anything
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise PlugError(f"{about} failed: {_words(error)} ({last.filename}, line {last.lineno})") from error
+
+
+def _guarded(taken: Callable[[], Any]) -> Any:
+    """Call; a StopIteration, which no future can carry, becomes something that one can."""
+    try:
+        return taken()
+    except StopIteration as error:
+        raise RuntimeError("it raised StopIteration; has an iterator run out?") from error
+
+
+async def _awaited(found: Any) -> Any:
+    return await found
+
+
+async def _on_plug_loop(work: Any) -> Any:
+    """Await in the one loop of all plugs, so that what an object holds on to, as a client, outlives a run's."""
+
+    async def guarded() -> Any:
+        try:
+            return await work
+        except (KeyboardInterrupt, SystemExit) as error:  # either would end the loop, for every plug
+            raise RuntimeError(f"it raised {type(error).__name__}") from error
+
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(guarded(), _plug_loop()))
+
+
+@cache
+def _plug_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="openmic-plugs", daemon=True).start()
+    return loop
 
 
 def _names(function: Callable[..., Any]) -> frozenset[str]:

@@ -81,6 +81,11 @@ class Example:
         return self.fields or self.text
 
 
+def input_words(value: Input) -> str:
+    """What an input says, for counting: its text, or its fields without their names."""
+    return value if isinstance(value, str) else "\n".join(value.values())
+
+
 def input_text(value: Input) -> str:
     """All of an input as one text: itself, or a line `name: text` for each field that holds any."""
     if isinstance(value, str):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..core.english import content_stems, stem
-from ..core.records import Input
+from ..core.records import Input, input_words
 from ..core.text import length as length_of
 from ..core.text import words
 from . import text_metrics
@@ -17,7 +17,7 @@ def length(_source: Input, outputs: Sequence[str]) -> list[float]:
 
 def length_ratio(source: Input, outputs: Sequence[str]) -> list[float]:
     """Words of each output over words of the input, all its fields together."""
-    text = _text(source)
+    text = input_words(source)
     return [text_metrics.length_ratio(output, text) for output in outputs]
 
 
@@ -32,13 +32,8 @@ def faithfulness(source: Input, outputs: Sequence[str]) -> list[float]:
     A word counts as often as the input says it; endings do not matter (`core.english`). It sees what an output leaves
     out, and neither what it makes up nor what it says in other words.
     """
-    wanted = Counter(content_stems(_text(source)))
+    wanted = Counter(content_stems(input_words(source)))
     if not wanted:
         return [1.0] * len(outputs)
     said = [Counter(stem(word) for word in words(output)) for output in outputs]
     return [(wanted & found).total() / wanted.total() for found in said]
-
-
-def _text(source: Input) -> str:
-    # Not `input_text`: the names of fields are no words of the input.
-    return source if isinstance(source, str) else "\n".join(source.values())

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.errors import ConfigError, PlugError
 from ..core.plugs import Plug, call_plug, load_plug
-from ..core.records import Input
+from ..core.records import Input, input_words
 
 Scorer = Callable[[Input, Sequence[str]], Sequence[float] | Awaitable[Sequence[float]]]
 """One input and several outputs for it, to one score for each output. Asynchronous or not.
@@ -70,7 +70,7 @@ class NamedScorer:
         if callable(check):
             await call_plug(check, about=f"scorer {self.name}", source=source)
         else:
-            text = source if isinstance(source, str) else "\n".join(source.values())
+            text = input_words(source)
             await self.score(source, [text, f"{text} {text}"])
 
     async def close(self) -> None:

@@ -23,7 +23,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
     """
     settings = EvaluationSettings.model_validate(run.config.get("evaluation", {}))
     adapters = store.select(Adapter, run_id=run.id, order_by="version")
-    promoted_version = [row for row in adapters if row.status == "promoted" and row.uri is not None]
+    promoted = [row for row in adapters if row.status == "promoted" and row.uri is not None]
     models = {name: run.cast[name] for name in MODELS if name in run.cast}
     stages = stage_names(adapters)
     trainings = {training.id: training for training in store.select(Training, run_id=run.id)}
@@ -45,7 +45,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         **overview(store, run),
         "store": store.url,
         "home": run.home,
-        "adapter_path": promoted_version[-1].uri if promoted_version else None,
+        "adapter_path": promoted[-1].uri if promoted else None,
         "versions": [
             _version(store, row, stage, trainings.get(row.training_id or ""))
             for row, stage in zip(adapters, stages, strict=True)

@@ -199,7 +199,7 @@ def test_a_run_that_exists_is_opened_by_its_name(campaign: openmic.Run) -> None:
     again = openmic.open_run(campaign.id[:20].lower(), campaign.store)
     assert again.id == campaign.id
     assert again.adapter() in (again.adapter(1), again.adapter(2))
-    assert (again.adapter("latest") / "adapter_model.safetensors").is_file()
+    assert (Path(again.adapter("latest")) / "adapter_model.safetensors").is_file()
     assert again.resume(progress=False).status == "finished"
 
 

@@ -13,11 +13,11 @@ from ...agents.verdicts.pairwise import EndpointJuror
 from ...agents.verdicts.plug_jurors import CompareJuror, ScorerJuror
 from ...core.config import CastSettings, CriticSettings, RunConfig, TeacherSettings
 from ...core.demonstrations import read_demonstrations
-from ...core.errors import ConfigError
-from ...core.records import Role
+from ...core.errors import ConfigError, PlugError
+from ...core.records import Input, Role
 from ...evaluation.scorers import SHIPPED_SCORERS, NamedScorer, as_scorer
 from .plugs import Plugs
-from .seats import REFERENCES, ROLES, Seat, seat_model, seat_setting, seats
+from .seats import REFERENCES, ROLES, Seat, SeatSettings, seat_model, seat_setting, seats
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,35 @@ class Casting:
             judge = self._jury("judge", cast)
         return Cast(teacher, references, critic, judge)
 
+    async def try_on(self, source: Input, texts: tuple[str, str]) -> None:
+        """Have every Python object of the cast do once, on one input, what it is there for.
+
+        Raises:
+            ConfigError: one cannot be had, failed, or answered what it may not.
+        """
+        try:
+            for seat, settings in seats(self._config.cast).items():
+                try:
+                    await self._try(seat, settings, source, texts)
+                except PlugError as error:
+                    raise ConfigError(f"{self._key(seat)}, tried on the first input: {error}") from error
+        finally:
+            await self.close()
+
+    async def _try(self, seat: Seat, settings: SeatSettings, source: Input, texts: tuple[str, str]) -> None:
+        if isinstance(settings, TeacherSettings):
+            teacher = self._teacher(seat, settings)  # reads a file of demonstrations
+            if settings.plug is not None:
+                await teacher.demonstrate(source, 1)
+        elif settings.plug is not None:
+            juror = self._juror(seat, settings)
+            if isinstance(juror, ScorerJuror):
+                await as_scorer(self._object(seat, settings), settings.plug.label).check(source)
+            else:
+                await juror.opinion(source, *texts)
+            if seat == ("critic", 0) and (writer := self._writer(settings)) is not None:
+                await writer.criticise(source, texts[0])
+
     async def close(self) -> None:
         """Let go of what scorers hold that compare, such as a reward model's weights."""
         for scorer in self._scorers:
@@ -66,7 +95,7 @@ class Casting:
         name = seat_model(seat, settings)
         if settings.demonstrations is not None:
             known = read_demonstrations(settings.demonstrations, settings.input_field, settings.output_field)
-            return KnownDemonstrations(known, name, self._task)
+            return KnownDemonstrations(known, name, self._task, taken=self._config.imitation.demonstrations)
         if settings.plug is None:
             return EndpointTeacher(self._task, self._llm, name, self._config.seed, place=seat[1])
         key = f"cast.{seat_setting(seat)}"
@@ -92,7 +121,8 @@ class Casting:
                 f"{self._key(seat)}: {name} is neither a scorer (input, outputs) -> scores nor has `compare`"
             )
         scorer = as_scorer(found, settings.plug.label, where=self._key(seat))
-        self._scorers.append(scorer)
+        if self._plugs.given(self._key(seat)) is None:  # what was given is its owner's to close
+            self._scorers.append(scorer)
         return ScorerJuror(
             scorer.score,
             role,

@@ -1,6 +1,6 @@
 """Large models for the time of a run: a client for each, and the simulated cast where asked for.
 
-The one place in production that knows the simulator.
+The one place in production that imports the simulator.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

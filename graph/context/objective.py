@@ -26,6 +26,16 @@ def objective_of(plugs: Plugs, settings: TrainingSettings, name: str) -> Objecti
     return found
 
 
+def learns_from_demonstrations(plugs: Plugs, settings: TrainingSettings) -> bool:
+    """Whether the objective learns from the teacher's texts alone, and so from what was learned from before.
+
+    Raises:
+        ConfigError: as `objective_of`.
+    """
+    needs = {objective_of(plugs, settings, phase.objective).needs for phase in phases(settings.objective)}
+    return needs == {"demonstrations"}
+
+
 def max_staleness(plugs: Plugs, settings: TrainingSettings) -> int | None:
     """Promoted versions a text's writer may be behind for it to be trained on; None for any.
 

@@ -4,7 +4,7 @@ Each is known by the configuration's key that it stands for, such as `cast.criti
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from ...agents.tasks.task import Task, load_task
 from ...core.errors import ConfigError
@@ -17,6 +17,7 @@ class Plugs:
     def __init__(self, given: Mapping[str, Any] | None = None) -> None:
         """Objects that were given in Python, by their configuration key."""
         self._given = dict(given or {})
+        self._recorded: dict[str, Mapping[str, Any]] = {}
         self._loaded: dict[str, Any] = {}
         self._records: dict[str, dict[str, Any]] = {}
 
@@ -30,10 +31,28 @@ class Plugs:
             if key in self._given:
                 self._loaded[key] = self._given[key]
                 self._records[key] = describe_object(self._given[key])
+            elif not self._recorded.get(key, {}).get("importable", True):
+                raise ConfigError(
+                    f"{key}: the run was given {plug.use} as a Python object, which cannot be imported again; give it "
+                    "again in Python, as the argument of the same name"
+                )
             else:
                 self._loaded[key] = (load_plug if make else import_plug)(plug, where=key, shipped=shipped)
                 self._records[key] = describe_plug(plug, shipped)
         return self._loaded[key]
+
+    def recall(self, recorded: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Know what a stored run was given, so that what cannot be imported again is refused and never made anew."""
+        self._recorded = dict(recorded)
+        return self
+
+    def missing(self) -> list[str]:
+        """What the stored run was given in Python, cannot be imported, and was not given again."""
+        return [
+            f"{key} ({record['use']})"
+            for key, record in self._recorded.items()
+            if not record.get("importable", True) and not {key, key.partition(".")[0]} & self._given.keys()
+        ]
 
     def given(self, key: str) -> Any:
         """The object that was given in Python for a key; None where none was."""
@@ -51,6 +70,10 @@ class Plugs:
         """
         given = self._given.get("task")
         if given is None:
+            if not self._recorded.get("task", {}).get("importable", True):
+                raise ConfigError(
+                    "task: the run was given a Task in Python, which cannot be imported again: give it again"
+                )
             return load_task(name)
         if not isinstance(given, Task):
             raise ConfigError(f"task: a {type(given).__name__} is no openmic.Task; make one with Task(…)")
@@ -59,8 +82,8 @@ class Plugs:
 
     @property
     def records(self) -> dict[str, dict[str, Any]]:
-        """What was loaded, by key, ready for JSON: `use`, `kwargs`, `source_hash`, `importable`."""
-        return dict(sorted(self._records.items()))
+        """What was loaded or is recalled, by key, ready for JSON: `use`, `kwargs`, `source_hash`, `importable`."""
+        return {key: dict(record) for key, record in sorted((self._recorded | self._records).items())}
 
     def changes(self, recorded: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """One line for each object whose source is no longer what a run recorded."""

@@ -64,5 +64,6 @@ async def open_scoring(settings: EvaluationSettings, plugs: Plugs) -> AsyncItera
     try:
         yield Scoring(scorers)
     finally:
-        for scorer in scorers:
-            await scorer.close()
+        for place, scorer in enumerate(scorers):
+            if plugs.given(scorer_key(place)) is None:  # what was given is its owner's to close
+                await scorer.close()

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from ...agents.cast import Critic
 from ...agents.endpoints.check import check_endpoint, check_scores_prompts
 from ...agents.llm import LLM
 from ...agents.tasks.task import Task
-from ...agents.verdicts.jury import Jury
 from ...agents.verdicts.pairwise import PURPOSES
 from ...core.concurrency import run_to_end
 from ...core.config import RunConfig
-from ...core.errors import ConfigError, OpenmicError, PlugError, StoreError
+from ...core.errors import ConfigError, OpenmicError, StoreError
 from ...core.inputs import read_inputs
 from ...core.records import Example, LLMReply, LLMRequest, Role
 from ...store import check_writable
@@ -104,16 +102,8 @@ def try_plugs(config: RunConfig, task: Task, example: Example, plugs: Plugs) -> 
     Raises:
         ConfigError: one cannot be had, failed, or answered what it may not.
     """
-    cast = Casting(config, task, _NobodyAsked(), plugs).cast()
-    texts = (f"{example.text} Ha.", f"{example.text} So it goes.")
-    comparing: tuple[tuple[Role, Critic | Jury | None], ...] = (("critic", cast.critic), ("judge", cast.judge))
-    for role, jury in comparing:
-        if jury is None or any(settings.asked for settings in seats(config.cast, (role,)).values()):
-            continue
-        try:
-            run_to_end(partial(jury.compare, example.value, *texts))
-        except PlugError as error:
-            raise ConfigError(f"cast.{role}, tried on the first input: {error}") from error
+    casting = Casting(config, task, _NobodyAsked(), plugs)
+    run_to_end(partial(casting.try_on, example.value, (f"{example.text} Ha.", f"{example.text} So it goes.")))
     for place, scorer in enumerate(scorers_of(config.evaluation, plugs)):
         try:
             run_to_end(partial(scorer.check, example.value))
@@ -124,7 +114,7 @@ def try_plugs(config: RunConfig, task: Task, example: Example, plugs: Plugs) -> 
 def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES) -> bool:
     """Check the models of these roles, and that they can be asked for verdicts as configured.
 
-    Returns whether all that are asked at all are simulated casts; False where nobody is.
+    Returns whether all that are asked are simulated casts; False where nobody is, or the judge is a Python object.
 
     Raises:
         TaskError: the task has no prompt for the style of verdict.
@@ -139,7 +129,8 @@ def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES
         if (role, place) == ("critic", 0) and config.dialogue.max_revisions:
             task.template(role, "critique")
     found = [_check_seat(config, *seat, settings) for seat, settings in asked.items()]
-    return bool(found) and all(found)
+    judged = "judge" not in roles or ("judge", 0) in asked
+    return bool(found) and all(found) and judged
 
 
 def _check_seat(config: RunConfig, role: Role, place: int, settings: SeatSettings) -> bool:

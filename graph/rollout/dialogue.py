@@ -25,7 +25,7 @@ from .tournament import Match, best_and_worst
 
 
 class DialogueState(TypedDict, total=False):
-    """Where a dialogue stands. TrainGate are named by their ids."""
+    """Where a dialogue stands. Turns are named by their ids."""
 
     adapter_version: int
     overused: list[str]

@@ -37,7 +37,7 @@ def evaluate_run(
     missing = [version for version in wanted if version not in known]
     if missing or not known:
         raise ConfigError(f"run {run.id} has no adapter version {missing or 'at all'}; it has {known}")
-    config, plugs = RunConfig.model_validate(run.config), plugs or Plugs()
+    config, plugs = RunConfig.model_validate(run.config), (plugs or Plugs()).recall(run.plugs)
     check_engine(config, plugs)
     check_cast(config, plugs, roles=("judge",))
 

@@ -40,7 +40,7 @@ def start_rejudging(
     campaign = store.campaign_of(source)
     if not store.count(VerdictRow, run_id=campaign.id, agent="critic"):
         raise ConfigError(f"run {campaign.id} holds no verdict of a critic to judge again")
-    config, plugs = derived_config("rejudge", campaign, overrides), plugs or Plugs()
+    config, plugs = derived_config("rejudge", campaign, overrides), _recalled(campaign, overrides, plugs)
     simulated = check_cast(config, plugs, roles=("critic",))
     run = begin_derived(store, "rejudge", campaign, config, plugs=plugs, simulated=simulated, arguments=arguments)
     return _carry_out(store, run, plugs, progress)
@@ -48,7 +48,7 @@ def start_rejudging(
 
 def resume_rejudging(store: Store, run: Run, progress: Progress, *, plugs: Plugs | None = None) -> Run:
     """Go on with a rejudging that was interrupted; what was answered is not asked again."""
-    plugs = plugs or Plugs()
+    plugs = (plugs or Plugs()).recall(run.plugs)
     check_cast(RunConfig.model_validate(run.config), plugs, roles=("critic",))
     return _carry_out(store, run, plugs, progress)
 
@@ -135,3 +135,10 @@ def verdict_pairs(store: Store, run: Run) -> list[tuple[VerdictRow, VerdictRow]]
     old = store.select(VerdictRow, run_id=run.source_run_id, agent="critic", order_by="created_at")
     keyed = ((verdict, new.get((verdict.first_turn_id, verdict.second_turn_id))) for verdict in old)
     return [(before, after) for before, after in keyed if after is not None]
+
+
+def _recalled(campaign: Run, overrides: list[str], plugs: Plugs | None) -> Plugs:
+    """What the campaign was given, but for a cast that is set anew."""
+    anew = any(override.startswith("cast") for override in overrides)
+    kept = {key: record for key, record in campaign.plugs.items() if not (anew and key.startswith("cast."))}
+    return (plugs or Plugs()).recall(kept)

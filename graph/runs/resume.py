@@ -38,12 +38,7 @@ def resume_any(
 
 def _check_objects(run: Run, plugs: Plugs) -> None:
     """Make sure that what was given in Python, and cannot be imported, is given again."""
-    missing = [
-        f"{key} ({record['use']})"
-        for key, record in run.plugs.items()
-        if record.get("importable") is False and plugs.given(key) is None
-    ]
-    if missing:
+    if missing := plugs.recall(run.plugs).missing():
         raise ConfigError(
             f"run {run.id} was given Python objects that cannot be imported again: {', '.join(missing)}; go on from "
             f"Python, where they are at hand: openmic.open_run({run.id!r}).resume(critic=…)"

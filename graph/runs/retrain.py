@@ -48,7 +48,7 @@ def start_training(
         TrainingError: the run holds nothing to train on.
     """
     chosen = [f"training.objective={objective}"] if objective is not None else []
-    config, plugs = derived_config("train", source, [*overrides, *chosen]), plugs or Plugs()
+    config, plugs = derived_config("train", source, [*overrides, *chosen]), _recalled(source, objective, plugs)
     check_objective(config, plugs)
     campaign = store.campaign_of(source)
     parent = _parent(store, campaign, start)
@@ -106,3 +106,9 @@ def _inherited(run: Run, row: Adapter) -> Adapter:
     """A campaign's adapter as a version of a run that goes back to it; its files stay where they are."""
     values = row.model_dump() | {"id": derive_id(run.id, "adapter", row.version), "run_id": run.id}
     return Adapter(**values)
+
+
+def _recalled(source: Run, objective: str | None, plugs: Plugs | None) -> Plugs:
+    """What the source was given, but for an objective that is named anew."""
+    kept = {key: record for key, record in source.plugs.items() if objective is None or key != "training.objective"}
+    return (plugs or Plugs()).recall(kept)

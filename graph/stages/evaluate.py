@@ -5,7 +5,7 @@ from dataclasses import replace
 from ...core.concurrency import bounded
 from ...core.errors import ITEM_ERRORS, EndpointError
 from ...core.ids import derive_id, derive_seed
-from ...core.records import Example, Split, Stage, TurnKind
+from ...core.records import Example, Split, Stage, TurnKind, input_words
 from ...evaluation.summary import JudgedOutput, summarize
 from ...evaluation.text_metrics import length_ratio
 from ...store import Evaluation, EvaluationItem, Turn
@@ -86,7 +86,7 @@ async def judge_one(
             verdict_id=verdict.id,
             outcome=verdict.outcome,
             scores=await scoring.score(example.value, output.content),
-            length_ratio=length_ratio(output.content, example.text),
+            length_ratio=length_ratio(output.content, input_words(example.value)),
         )
     )
     finish_dialogue(context.store, dialogue, stop_reason="judged", final=output.id)

@@ -1,4 +1,4 @@
-"""Fine-tuning: lessons out of the store, a training on record, a committed adapter registered.
+"""Fine-tuning: training data out of the store, a training on record, a committed adapter registered.
 
 A run makes one adapter at a time, so a training that has no decided adapter is the one to go on with after an
 interruption. Nothing here loads an adapter into the student: who serves it does.
@@ -18,7 +18,7 @@ from ...store.trainable import histogram, staleness_of
 from ...training.adapters.adapters import committed_adapter
 from ...training.loop.checkpoints import remove_checkpoint
 from ...training.trainer.actor import TrainingJob, TrainingProgress
-from ..context.objective import training_phase
+from ..context.objective import learns_from_demonstrations, training_phase
 from ..context.run_context import RunContext
 from ..training_data.assemble import (
     PhaseData,
@@ -37,15 +37,15 @@ NOTHING_NEW = (
 
 async def imitate(context: RunContext) -> int:
     """Fine-tune on the teacher's demonstrations; returns the version of the new adapter."""
-    turns = [turn for _, told in demonstrations(context, Split.TRAIN) for turn in told]
+    turns = [turn for _, shown in demonstrations(context, Split.TRAIN) for turn in shown]
     made = context.store.select(Adapter, run_id=context.run.id, stage="imitation")
     if made and made[0].status != "candidate":
         return made[0].version
     begun = _unfinished(context, "imitation", 0)
     if begun is not None:
         turns = list(consumed_data(context, begun.id).demonstrations)
-    lessons = PhaseData("sft", tuple(demonstration_examples(context, turns)))
-    return await _carry_out(context, begun, "imitation", 0, "sft", context.config.imitation, [lessons], parent=0)
+    data = PhaseData("sft", tuple(demonstration_examples(context, turns)))
+    return await _carry_out(context, begun, "imitation", 0, "sft", context.config.imitation, [data], parent=0)
 
 
 async def fine_tune_on_feedback(
@@ -57,17 +57,17 @@ async def fine_tune_on_feedback(
     """
     settings = context.config.training
     begun = _unfinished(context, "round", round_number)
-    material = (
+    data = (
         consumed_data(context, begun.id)
         if begun is not None
         else new_data(context, source_run or context.run.id, parent)
     )
-    if not material.preferences and settings.objective != "sft":
+    if not (data.preferences or learns_from_demonstrations(context.plugs, settings)):
         return None
-    lessons = feedback_examples(context, settings.objective, material)
-    if not lessons:
+    phases = feedback_examples(context, settings.objective, data)
+    if not phases:
         return None
-    return await _carry_out(context, begun, "round", round_number, settings.objective, settings, lessons, parent=parent)
+    return await _carry_out(context, begun, "round", round_number, settings.objective, settings, phases, parent=parent)
 
 
 def _unfinished(context: RunContext, stage: TrainingStage, round_number: int) -> Training | None:
@@ -84,7 +84,7 @@ async def _carry_out(
     round_number: int,
     objective: str,
     settings: FineTuneSettings,
-    lessons: Sequence[PhaseData],
+    phases: Sequence[PhaseData],
     *,
     parent: int,
 ) -> int:
@@ -92,13 +92,13 @@ async def _carry_out(
 
     The training and its items are stored before it starts, so what it consumes is settled whatever happens to it.
     """
-    training = begun or _begin(context, stage, round_number, objective, settings, lessons, parent)
+    training = begun or _begin(context, stage, round_number, objective, settings, phases, parent)
     version = training.adapter_version
     if context.store.count(Adapter, run_id=context.run.id, version=version):
         return version
     ref = committed_adapter(context.adapters_root, version)
     if ref is None:
-        ref = await _train(context, training, settings, lessons)
+        ref = await _train(context, training, settings, phases)
     elif training.status != "finished":  # the process ended between the commit and its record
         context.store.update(Training, training.id, status="finished", finished_at=now())
         remove_checkpoint(context.adapters_root, version)
@@ -126,13 +126,13 @@ def _begin(
     round_number: int,
     objective: str,
     settings: FineTuneSettings,
-    lessons: Sequence[PhaseData],
+    phases: Sequence[PhaseData],
     parent: int,
 ) -> Training:
     run_id = context.run.id
     known = context.store.select(Adapter, run_id=run_id) + context.store.select(Training, run_id=run_id)
     version = 1 + max(row.version if isinstance(row, Adapter) else row.adapter_version for row in known)
-    preferences = [name for phase in lessons for lesson in phase.lessons for name in lesson.preference_ids]
+    preferences = [name for phase in phases for example in phase.examples for name in example.preference_ids]
     rows = context.store.select(Preference, id=preferences)
     stalenesses = staleness_of(context.store, context.campaign, rows, parent)
     training = Training(
@@ -145,18 +145,18 @@ def _begin(
         adapter_version=version,
         config=settings.model_dump(mode="json"),
         seed=derive_seed(context.config.seed, "training", version),
-        examples=sum(len(phase.lessons) for phase in lessons),
+        examples=sum(len(phase.examples) for phase in phases),
         metrics={"staleness": histogram(stalenesses.values())},
     )
-    context.store.add(training, *_items(training, lessons))
+    context.store.add(training, *_items(training, phases))
     return training
 
 
-def _items(training: Training, lessons: Sequence[PhaseData]) -> list[TrainingItem]:
+def _items(training: Training, phases: Sequence[PhaseData]) -> list[TrainingItem]:
     sources: list[tuple[str | None, str | None]] = []
-    for phase in lessons:
-        for lesson in phase.lessons:
-            sources += [(None, preference) for preference in lesson.preference_ids] or [(lesson.turn_id, None)]
+    for phase in phases:
+        for example in phase.examples:
+            sources += [(None, preference) for preference in example.preference_ids] or [(example.turn_id, None)]
     return [
         TrainingItem(
             id=derive_id(training.id, position),
@@ -171,13 +171,13 @@ def _items(training: Training, lessons: Sequence[PhaseData]) -> list[TrainingIte
 
 
 async def _train(
-    context: RunContext, training: Training, settings: FineTuneSettings, lessons: Sequence[PhaseData]
+    context: RunContext, training: Training, settings: FineTuneSettings, phases: Sequence[PhaseData]
 ) -> AdapterRef:
     job = TrainingJob(
         student=context.config.student.model,
         device=context.config.student.device,
         phases=tuple(
-            training_phase(context, phase.objective, [each.example for each in phase.lessons]) for phase in lessons
+            training_phase(context, phase.objective, [each.example for each in phase.examples]) for phase in phases
         ),
         settings=settings,
         lora=context.config.training.lora,

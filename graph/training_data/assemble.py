@@ -1,6 +1,6 @@
 """Transcripts become training examples: which preferences and demonstrations a training learns from, and in what form.
 
-A lesson names the rows it is made of, so that every training says what it consumed and nothing is consumed twice.
+An example names the rows it is made of, so that every training says what it consumed and nothing is consumed twice.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class PhaseData:
     """What one phase of a training learns from, with the name of its objective."""
 
     objective: str
-    lessons: tuple[SourcedExample, ...]
+    examples: tuple[SourcedExample, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +54,15 @@ def demonstration_examples(context: RunContext, turns: Sequence[Turn]) -> list[S
     ]
 
 
-def feedback_examples(context: RunContext, objective: str, material: TrainingData) -> list[PhaseData]:
-    """The material in the form that the objective's phases learn from; phases without any are left out."""
+def feedback_examples(context: RunContext, objective: str, data: TrainingData) -> list[PhaseData]:
+    """The data in the form that the objective's phases learn from; phases without any are left out."""
     found = []
     for phase in phases(objective):
-        preferences = [p for p in material.preferences if phase.sources is None or p.source in phase.sources]
+        preferences = [p for p in data.preferences if phase.sources is None or p.source in phase.sources]
         learned = objective_of(context.plugs, context.config.training, phase.objective)
-        lessons = _examples(context, learned, material.demonstrations, preferences)
-        if lessons:
-            found.append(PhaseData(phase.objective, tuple(lessons)))
+        examples = _examples(context, learned, data.demonstrations, preferences)
+        if examples:
+            found.append(PhaseData(phase.objective, tuple(examples)))
     return found
 
 
@@ -101,9 +101,9 @@ def consumed_data(context: RunContext, training_id: str) -> TrainingData:
     items = context.store.select(TrainingItem, training_id=training_id, order_by="position")
     turns = {row.id: row for row in context.store.select(Turn, id=[i.turn_id for i in items if i.turn_id])}
     rows = {row.id: row for row in context.store.select(Preference, id=[i.preference_id for i in items])}
-    told = [turns[item.turn_id] for item in items if item.turn_id is not None]
+    shown = [turns[item.turn_id] for item in items if item.turn_id is not None]
     return TrainingData(
-        tuple(told or teacher_texts(context)),
+        tuple(shown or teacher_texts(context)),
         tuple(rows[item.preference_id] for item in items if item.preference_id is not None),
     )
 
@@ -147,21 +147,21 @@ def _examples(
     texts = _texts(context, [turn for chain in chains for turn in chain.turns])
     inputs = {row.id: row.value for row in context.store.select(ExampleRow, id=[p.example_id for p in preferences])}
     targets = _targets(context, demonstrations) if objective.uses_target else {}
-    lessons = []
+    made = []
     for chain in chains:
         example_id = chain.preferences[0].example_id
         prompt, target = context.student.prompt(inputs[example_id]), targets.get(example_id)
         if objective.needs == "pairs":
             for row in chain.preferences:
                 pair = texts[row.chosen_turn_id], texts[row.rejected_turn_id]
-                lessons.append(SourcedExample(TrainingExample(row.id, prompt, pair, target, row.margin), (row.id,)))
+                made.append(SourcedExample(TrainingExample(row.id, prompt, pair, target, row.margin), (row.id,)))
             continue
         ranked = tuple(texts[turn] for turn in chain.turns)
         completions = ranked[:1] if objective.needs == "chosen" else ranked
         margin = min(row.margin for row in chain.preferences)
         ids = tuple(row.id for row in chain.preferences)
-        lessons.append(SourcedExample(TrainingExample(ids[0], prompt, completions, target, margin), ids))
-    return lessons
+        made.append(SourcedExample(TrainingExample(ids[0], prompt, completions, target, margin), ids))
+    return made
 
 
 def _targets(context: RunContext, demonstrations: Sequence[Turn]) -> dict[str, str]:

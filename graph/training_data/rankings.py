@@ -10,7 +10,7 @@ from ...store import Preference
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """TrainGate of one dialogue, the best first, and the preferences that say so."""
+    """Turns of one dialogue, the best first, and the preferences that say so."""
 
     turns: tuple[str, ...]
     preferences: tuple[Preference, ...]

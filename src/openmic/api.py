@@ -5,19 +5,25 @@ Everything here works in a script and in a notebook, where an event loop runs al
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .core.concurrency import CANCELLABLE, run_to_end
-from .core.config import RunConfig, store_address
+from .core.concurrency import CANCELLABLE, Cancellable, run_to_end
+from .core.config import SIMULATED, RunConfig, store_address
 from .core.config_file import config_from, load_config, override_config
 from .core.errors import ConfigError, OpenmicError
 from .core.ids import content_hash, new_id
+from .core.inputs import example_of
 from .core.plugs import Plug, describe_object
-from .core.records import NO_ADAPTER, AdapterRef, Example, Input, Split, input_text
+from .core.records import NO_ADAPTER, Input, Split
 from .run_handle import Dialogue, Run
+
+if TYPE_CHECKING:
+    from .agents.critique import Critique
+    from .agents.verdicts.verdict import Verdict
+    from .graph.context.plugs import Plugs
 
 ConfigLike = str | Path | Mapping[str, Any] | RunConfig
 Overrides = Mapping[str, Any] | Sequence[str] | None
@@ -38,6 +44,7 @@ def run(
     engine: Any = None,
     progress: Any = True,
     cluster: str | None = None,
+    arguments: Sequence[str] = (),
 ) -> Run:
     """Carry out a campaign: demonstrations, imitation, rounds of dialogues and fine-tuning, evaluation.
 
@@ -58,6 +65,7 @@ def run(
         engine: What generates: a name, or a function that makes an `Engine`.
         progress: True shows it on stderr, False nowhere; or an object with `bar` and `print`.
         cluster: The Ray cluster to use, `auto` or an address. None: RAY_ADDRESS, else this machine alone.
+        arguments: The command line, to be recorded with the run.
 
     Raises:
         OpenmicError: what is wrong, in one line; its `run` is what was begun, and can be resumed.
@@ -92,7 +100,7 @@ def run(
         display.print("note: the judge is the critic itself, so figures overstate progress; set cast.judge")
     identity = new_id()
     try:
-        row = start_run(identity, resolved, checked, sys.argv[1:], display, cluster=cluster)
+        row = start_run(identity, resolved, checked, arguments, display, cluster=cluster)
     except OpenmicError as error:
         error.run = _begun(identity, resolved.store_url)
         raise
@@ -124,8 +132,8 @@ def open_run(name: str = "latest", store: str | Path | None = None) -> Run:
 
 
 def compare(
-    source: Input, first: str, second: str, *, critic: Any = None, task: Any = "humor", config: ConfigLike | None = None
-) -> Any:
+    source: Input, first: str, second: str, *, critic: Any = None, task: Any = None, config: ConfigLike | None = None
+) -> "Verdict":
     """The critic's verdict on two outputs for an input, asked in both orders; a `Verdict`.
 
     Args:
@@ -133,7 +141,7 @@ def compare(
         first: One output.
         second: The other.
         critic: As for `run`; None takes the configuration's.
-        task: A `Task`, or its name or file.
+        task: A `Task`, or its name or file. None: the configuration's, else humor.
         config: Settings of the cast and of verdicts, as for `run`. None: the simulated cast.
 
     Raises:
@@ -147,8 +155,8 @@ def compare(
 
 
 def criticise(
-    source: Input, text: str, *, critic: Any = None, task: Any = "humor", config: ConfigLike | None = None
-) -> Any:
+    source: Input, text: str, *, critic: Any = None, task: Any = None, config: ConfigLike | None = None
+) -> "Critique":
     """The critic's critique of one output; a `Critique` with `works`, `missing` and `suggestion`.
 
     Arguments and errors are those of `compare`.
@@ -165,7 +173,7 @@ def dialogue(
     *,
     adapter: str | Path | None = None,
     config: ConfigLike | None = None,
-    task: Any = "humor",
+    task: Any = None,
     teacher: Any = None,
     critic: Any = None,
     engine: Any = None,
@@ -177,7 +185,7 @@ def dialogue(
         source: The input: a text, or its fields.
         adapter: The folder of an adapter that the student speaks with. None: the bare student.
         config: As for `run`.
-        task: A `Task`, or its name or file.
+        task: A `Task`, or its name or file. None: the configuration's, else humor.
         teacher: As for `run`.
         critic: As for `run`.
         engine: As for `run`.
@@ -187,11 +195,11 @@ def dialogue(
         OpenmicError: the student or somebody of the cast cannot be had.
     """
     from .graph.runs.single import hold_once
+    from .training.standalone import adapter_ref
 
     resolved, plugs = _single(config, critic=critic, teacher=teacher, engine=engine, task=task)
-    text = input_text(source)
-    example = Example(content_hash(text), text, Split.TRAIN, {} if isinstance(source, str) else dict(source))
-    ref = NO_ADAPTER if adapter is None else AdapterRef(1, str(Path(adapter).absolute()))
+    ref = NO_ADAPTER if adapter is None else adapter_ref(adapter)
+    example = replace(example_of(source, 0.0, 0.0), split=Split.TRAIN)
     found, display = plugs.task(resolved.task), shown(progress)
     return Dialogue(run_to_end(lambda: hold_once(resolved, found, plugs, example, ref, display)))
 
@@ -263,11 +271,32 @@ def laid_over(overrides: Overrides) -> list[str]:
     return list(overrides or ())
 
 
-def given_plugs(objects: Mapping[str, Any]) -> Any:
-    """Python objects by their configuration key, or by the name of `run`'s argument."""
+def member_laid(key: str, section: Mapping[str, Any]) -> list[str]:
+    """Put an object in place of a member of the cast; what else is set of the member, such as its margin, stays."""
+    rest = {"demonstrations": None} if key in {"cast.teacher", "cast.references"} else {}
+    settings = {"model": SIMULATED, "kwargs": {}, **rest, **section}
+    return laid_over({f"{key}.{name}": value for name, value in settings.items()})
+
+
+def given_plugs(objects: Mapping[str, Any]) -> "Plugs":
+    """Collect Python objects that are given by their configuration key, or by the name of `run`'s argument.
+
+    Raises:
+        ConfigError: there is no such argument.
+    """
     from .graph.context.plugs import Plugs
 
-    return Plugs({_KEYS.get(name, name): given for name, given in objects.items()})
+    found: dict[str, Any] = {}
+    for name, given in objects.items():
+        if name == "scorers":
+            found |= {f"evaluation.scorers.{place}": scorer for place, scorer in enumerate(given)}
+        elif name in _KEYS or "." in name or name == "task":
+            found[_KEYS.get(name, name)] = given
+        else:
+            raise ConfigError(
+                f"there is no object {name!r} to be given; there are {', '.join([*_KEYS, 'scorers', 'task'])}"
+            )
+    return Plugs(found)
 
 
 def shown(progress: Any) -> Any:
@@ -294,7 +323,7 @@ _KEYS = {
 }
 
 
-def _resolved(config: ConfigLike, overrides: Overrides, given: Mapping[str, Any]) -> tuple[RunConfig, Any]:
+def _resolved(config: ConfigLike, overrides: Overrides, given: Mapping[str, Any]) -> tuple[RunConfig, "Plugs"]:
     """The configuration with everything laid over it, and the Python objects that it was given."""
     if isinstance(config, RunConfig):
         resolved = config
@@ -303,17 +332,17 @@ def _resolved(config: ConfigLike, overrides: Overrides, given: Mapping[str, Any]
     scorers = given.get("scorers", ())
     wanted = {_KEYS.get(name, name): value for name, value in given.items() if value is not None and name != "scorers"}
     objects: dict[str, Any] = {}
-    laid = laid_over(overrides)
+    laid: list[str] = []
     for key, value in wanted.items():
         section, seen = named(key, value, resolved.home)
         objects |= seen
-        laid += laid_over({key: section})
+        laid += member_laid(key, section) if seen and key.startswith("cast.") else laid_over({key: section})
     found = [named(f"evaluation.scorers.{place}", scorer) for place, scorer in enumerate(scorers)]
     if found:
         laid += laid_over({"evaluation.scorers": [section for section, _ in found]})
     for _, seen in found:
         objects |= seen
-    return override_config(resolved, laid), given_plugs(objects)
+    return override_config(resolved, [*laid, *laid_over(overrides)]), given_plugs(objects)
 
 
 def _with_place_for(config: ConfigLike | None, inputs: Any) -> ConfigLike:
@@ -326,7 +355,7 @@ def _with_place_for(config: ConfigLike | None, inputs: Any) -> ConfigLike:
     return {**values, "inputs": {"path": "none.txt", **values.get("inputs", {})}}
 
 
-def _single(config: ConfigLike | None, **given: Any) -> tuple[RunConfig, Any]:
+def _single(config: ConfigLike | None, **given: Any) -> tuple[RunConfig, "Plugs"]:
     return _resolved({"inputs": {"path": "none.txt"}} if config is None else config, None, given)
 
 
@@ -367,15 +396,14 @@ def _cast_line(config: RunConfig, checked: Any) -> str:
 
 async def _in_thread(work: Callable[[], Any]) -> Any:
     """Blocking work in a thread; cancelling it cancels the event loops that run within."""
-    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+    running = Cancellable()
     token = CANCELLABLE.set(running)
     try:
         thread = asyncio.ensure_future(asyncio.to_thread(work))
         try:
             return await asyncio.shield(thread)
         except asyncio.CancelledError:
-            for loop, task in running:
-                loop.call_soon_threadsafe(task.cancel)
+            running.cancel()
             await asyncio.wait([thread])
             thread.exception()
             raise

@@ -335,8 +335,8 @@ class Run:
             ]
         )
 
-    def adapter(self, version: int | str = "promoted") -> Path:
-        """The folder of an adapter version: a number, `promoted` or `latest`.
+    def adapter(self, version: int | str = "promoted") -> str:
+        """The folder of an adapter version, or its address in remote storage: a number, `promoted` or `latest`.
 
         Raises:
             NotFoundError: there is no such version, or it is the bare student.
@@ -349,16 +349,23 @@ class Run:
             found = rows[-1:] if version == "latest" else [row for row in rows if row.version == version]
         if not found or found[0].uri is None:
             raise NotFoundError(f"run {self.id} has no adapter {version!r}; it has {[row.version for row in rows]}")
-        return Path(found[0].uri)
+        uri: str = found[0].uri
+        return uri
 
-    def student(self, version: int | str = "promoted") -> "Speaker":
-        """The student with an adapter version, prompted as in the run; version 0 is the bare student."""
-        from .agents.tasks.task import load_task
+    def student(self, version: int | str = "promoted", *, task: Any = None) -> "Speaker":
+        """The student with an adapter version, prompted as in the run.
+
+        Args:
+            version: A number (0 is the bare student), `promoted` or `latest`.
+            task: The run's `Task`, where it was given in Python.
+        """
+        from .api import given_plugs
         from .training.standalone import load_student
 
         config = self.config
         adapter = None if version == 0 else self.adapter(version)
-        return Speaker(load_student(config.student.model, adapter, config.student.device), load_task(config.task))
+        found = given_plugs({} if task is None else {"task": task}).recall(self.plugs).task(config.task)
+        return Speaker(load_student(config.student.model, adapter, config.student.device), found)
 
     def explain(self, name: int | str, *, limit: int | None = None) -> Explanation:
         """Where a text or an adapter comes from and what became of it. Print it, or look into it.
@@ -396,13 +403,14 @@ class Run:
             resume_any(opened, self.id, shown(progress), plugs=given_plugs(objects), cluster=cluster)
         return self
 
-    def train(self, objective: Any = None, overrides: Any = None, *, progress: Any = True) -> "Run":
+    def train(self, objective: Any = None, overrides: Any = None, *, progress: Any = True, **objects: Any) -> "Run":
         """Train an adapter from this run's stored preferences, as a run of its own; nobody is asked.
 
         Args:
             objective: A name, `module:attribute`, or an `Objective` of your own. None: as configured.
             overrides: Of the sections `training` and `preferences`, as for `openmic.run`.
             progress: As for `openmic.run`.
+            objects: As for `resume`.
 
         Raises:
             TrainingError: there is nothing to train on.
@@ -420,7 +428,7 @@ class Run:
                 start=None,
                 arguments=[],
                 progress=shown(progress),
-                plugs=given_plugs(seen),
+                plugs=given_plugs({**objects, **seen}),
             )
         return Run(row, self.store)
 
@@ -433,21 +441,25 @@ class Run:
             evaluate_run(opened, opened.resolve_run(self.id), versions, shown(progress), plugs=given_plugs(objects))
         return self
 
-    def rejudge(self, critic: Any = None, overrides: Any = None, *, progress: Any = True) -> "Run":
+    def rejudge(self, critic: Any = None, overrides: Any = None, *, progress: Any = True, **objects: Any) -> "Run":
         """Have another critic judge this run's comparisons again, as a run of its own; no text is generated."""
-        from .api import given_plugs, laid_over, named, shown
+        from .api import given_plugs, laid_over, member_laid, named, shown
         from .graph.runs.rejudge import start_rejudging
 
-        section, seen = (None, {}) if critic is None else named("cast.critic", critic)
-        laid = laid_over(overrides) + ([] if critic is None else laid_over({"cast.critic": section}))
+        section, seen = ({}, {}) if critic is None else named("cast.critic", critic)
+        laid = (
+            member_laid("cast.critic", section)
+            if seen
+            else laid_over({} if critic is None else {"cast.critic": section})
+        )
         with Store.open(self.store) as opened:
             row = start_rejudging(
                 opened,
                 opened.resolve_run(self.id),
-                overrides=laid,
+                overrides=laid + laid_over(overrides),
                 arguments=[],
                 progress=shown(progress),
-                plugs=given_plugs(seen),
+                plugs=given_plugs({**objects, **seen}),
             )
         return Run(row, self.store)
 

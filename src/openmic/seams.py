@@ -3,7 +3,7 @@
 Methods may be asynchronous. One that has a parameter `overused` is given the endings that are no longer to be rewarded.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 from .core.records import Input
@@ -26,12 +26,4 @@ class Critic(Protocol):
 
     def compare(self, source: Input, first: str, second: str, /) -> float | bool | str | Awaitable[float | bool | str]:
         """p(first is better) in [0, 1], whether it is, or "first", "second" or "tie". Asked in both orders."""
-        ...
-
-
-class Critiques(Protocol):
-    """What a critic may have besides."""
-
-    def criticise(self, source: Input, text: str, /) -> str | Mapping[str, str] | Awaitable[str | Mapping[str, str]]:
-        """What works in a text, what it lacks, and a suggestion."""
         ...

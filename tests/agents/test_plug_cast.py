@@ -41,14 +41,15 @@ def test_what_is_no_text_is_refused(task: Task) -> None:
 
 
 def test_known_demonstrations_are_looked_up_and_run_out(task: Task) -> None:
-    known = KnownDemonstrations({fold("The bus left."): ("One.", "Two.", "Three.")}, "file.jsonl", task)
+    known = KnownDemonstrations({fold("The bus left."): ("One.", "Two.", "Three.")}, "file.jsonl", task, taken=1)
 
     def shown(source: str, count: int, ordinal: int = 0) -> tuple[str, ...]:
         return asyncio.run(known.demonstrate(source, count, ordinal=ordinal)).texts
 
     assert shown("the bus left", 2) == ("One.", "Two.")
-    assert shown("The bus left.", 1, ordinal=2) == ("Three.",)
-    assert shown("The bus left.", 1, ordinal=3) == ()
+    assert shown("The bus left.", 1, ordinal=2) == ("Two.",)
+    assert shown("The bus left.", 1, ordinal=3) == ("Three.",)
+    assert shown("The bus left.", 1, ordinal=4) == ()
     assert shown("Another.", 1) == ()
 
 

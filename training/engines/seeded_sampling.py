@@ -46,9 +46,9 @@ def draw(scores: Tensor, uniform: Tensor, temperature: Tensor, top_p: Tensor) ->
     probabilities = probabilities.masked_fill(before >= top_p, 0.0)  # the first is always kept
     cumulative = probabilities.cumsum(dim=-1)
     target = uniform * cumulative[:, -1:]
-    rank = (cumulative <= target).sum(dim=-1, keepdim=True).clamp(max=values.shape[-1] - 1)
-    rank = torch.where(temperature == 0, torch.zeros_like(rank), rank)
-    return tokens.gather(-1, rank)
+    place = (cumulative <= target).sum(dim=-1, keepdim=True).clamp(max=values.shape[-1] - 1)
+    place = torch.where(temperature == 0, torch.zeros_like(place), place)
+    return tokens.gather(-1, place)
 
 
 class PerRowLength(StoppingCriteria):

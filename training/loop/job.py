@@ -81,8 +81,13 @@ class PeerLostError(TrainingError):
 
 
 def _phase_contents(phase: TrainingPhase) -> list[object]:
-    source = None if phase.given is None else describe_object(phase.given)["source_hash"]
+    source = None if phase.given is None else [describe_object(phase.given)["source_hash"], _state(phase.given)]
     return [phase.objective, dict(phase.kwargs or {}), source, [_contents(one) for one in phase.examples]]
+
+
+def _state(given: object) -> str:
+    """What tells one object of a class from another, as with another temperature; its attributes in words."""
+    return repr(sorted(getattr(given, "__dict__", {}).items()))
 
 
 def _contents(example: TrainingExample) -> list[object]:

@@ -43,7 +43,7 @@ def test_everybody_is_asked_about_the_fields(prepare: Prepare, store: Store, tmp
         promotion.record_base(context)
         await collect(context, 1)
         shown = demonstration_examples(context, store.select(Turn, kind=TurnKind.DEMONSTRATION))
-        assert {lesson.example.messages[-1].content for lesson in shown} == {drafted}
+        assert {one.example.messages[-1].content for one in shown} == {drafted}
 
     drafted = f"{VALUE['context']} | {VALUE['question']}"
     bench.play(pool, act)

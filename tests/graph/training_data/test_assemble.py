@@ -92,13 +92,13 @@ def ask(stage: Bench, question: Any) -> Any:
     return stage.play(ScriptedPool([]), act)
 
 
-def taught(stage: Bench, objective: str) -> dict[str, list[tuple[tuple[str, ...], str | None]]]:
-    """By phase the texts of each lesson, the best first, and its target."""
+def learned(stage: Bench, objective: str) -> dict[str, list[tuple[tuple[str, ...], str | None]]]:
+    """By phase the texts of each example, the best first, and its target."""
     found: list[PhaseData] = ask(stage, lambda c: feedback_examples(c, objective, new_data(c, "RUN1", 1)))
     return {
         phase.objective: [
-            (tuple(text.removeprefix("text ") for text in lesson.example.completions), lesson.example.target)
-            for lesson in phase.lessons
+            (tuple(text.removeprefix("text ") for text in one.example.completions), one.example.target)
+            for one in phase.examples
         ]
         for phase in found
     }
@@ -161,19 +161,19 @@ def test_what_was_learned_from_is_not_learned_from_again_and_is_found_as_it_was(
 
 
 def test_pairs_rankings_and_chosen_texts(stage: Bench) -> None:
-    assert taught(stage, "dpo") == {"dpo": [(("a", "b"), None), (("r", "a"), None)]}
-    assert taught(stage, "brio") == {"brio": [(("r", "a", "b"), "text t1")]}
-    assert taught(stage, "sd") == {"sd": [(("r",), None)]}
+    assert learned(stage, "dpo") == {"dpo": [(("a", "b"), None), (("r", "a"), None)]}
+    assert learned(stage, "brio") == {"brio": [(("r", "a", "b"), "text t1")]}
+    assert learned(stage, "sd") == {"sd": [(("r",), None)]}
 
 
 def test_imitation_goes_on_with_every_text_of_the_teachers(stage: Bench) -> None:
-    assert taught(stage, "sft") == {"sft": [(("t1",), None), (("t2",), None), (("t3",), None)]}
+    assert learned(stage, "sft") == {"sft": [(("t1",), None), (("t2",), None), (("t3",), None)]}
 
 
 def test_the_teachers_pairs_come_before_the_students(prepare: Prepare, store: Store) -> None:
     stage = filled(prepare, store, training={"objective": "brio-dpo"})
     assert ask(stage, lambda context: wants_teacher_pairs(context.config))
-    assert taught(stage, "brio-dpo") == {
+    assert learned(stage, "brio-dpo") == {
         "brio": [(("t2", "t1"), "text t1")],
         "dpo": [(("a", "b"), None), (("r", "a"), None)],
     }
