@@ -180,15 +180,15 @@ def test_closing_reaches_those_that_hold_something() -> None:
 
 
 def test_a_plug_is_a_scorer_under_its_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_measures.py").write_text(
+    (tmp_path / "my_counts.py").write_text(
         "class Counted:\n"
         "    def __init__(self, letter='e'):\n        self.letter = letter\n"
         "    def __call__(self, source, outputs):\n        return [output.count(self.letter) for output in outputs]\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    plain = load_scorer(Plug(use="my_measures:Counted"), where="evaluation.scorers.0")
+    plain = load_scorer(Plug(use="my_counts:Counted"), where="evaluation.scorers.0")
     other = load_scorer(
-        Plug(use="my_measures:Counted", kwargs={"letter": "o"}, name="o's"), where="evaluation.scorers.1"
+        Plug(use="my_counts:Counted", kwargs={"letter": "o"}, name="o's"), where="evaluation.scorers.1"
     )
     assert (plain.name, scores(plain)) == ("Counted", [1.0, 0.0, 2.0])
     assert (other.name, scores(other)) == ("o's", [1.0, 2.0, 1.0])
