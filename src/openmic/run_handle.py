@@ -62,7 +62,7 @@ class Table(Sequence[dict[str, Any]]):
 
 
 class Explanation(dict[str, Any]):
-    """Where something comes from and what became of it, as JSON has it; printed, it is the tree of the command."""
+    """Where something comes from and what became of it. As JSON has it; printed, it is the tree of the command."""
 
     def __init__(self, found: dict[str, Any], tree: Any) -> None:
         super().__init__(found)

@@ -32,8 +32,8 @@ def test_swaps_under_load_lose_and_mix_up_nothing(tiny_causal: Path) -> None:
     assert parts["mix-ups"] == []
     assert parts["lost"] == parts["wrong adapter"] == 0
     assert parts["answers"] > parts["versions"] >= 2
-    assert {kind: len(found) for kind, found in parts["pauses"].items()} == {"from storage": 10, "still loaded": 10}
-    assert min(parts["pauses"]["from storage"]) > 0
+    assert len(parts["pauses"]) == 10
+    assert min(parts["pauses"]) > 0
 
 
 def test_sleeping_students_answer_more_the_more_there_are() -> None:

@@ -187,9 +187,7 @@ def test_a_plug_is_a_scorer_under_its_label(tmp_path: Path, monkeypatch: pytest.
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     plain = load_scorer(Plug(use="my_counts:Counted"), where="evaluation.scorers.0")
-    other = load_scorer(
-        Plug(use="my_counts:Counted", kwargs={"letter": "o"}, name="o's"), where="evaluation.scorers.1"
-    )
+    other = load_scorer(Plug(use="my_counts:Counted", kwargs={"letter": "o"}, name="o's"), where="evaluation.scorers.1")
     assert (plain.name, scores(plain)) == ("Counted", [1.0, 0.0, 2.0])
     assert (other.name, scores(other)) == ("o's", [1.0, 2.0, 1.0])
     with pytest.raises(ConfigError, match=r"evaluation\.scorers\.0: there is no 'leng'; shipped are composite, "):

@@ -109,7 +109,7 @@ class Alone:
 
 
 class EngineConformance:
-    """What an engine has to stand in openmic's place; inherit it in a test file, and say how the engine is made.
+    """Tests that every engine has to pass. Inherit it in a test file, and say how the engine is made.
 
         class TestMyEngine(EngineConformance):
             def make(self, settings):

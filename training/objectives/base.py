@@ -144,7 +144,10 @@ class Objective(ABC):
 
     @abstractmethod
     def __call__(self, rows: RowLogprobs, settings: ObjectiveSettings) -> Any:
-        """The mean loss of a batch, or of a part of it: a scalar tensor, or one and a mapping of numbers to look at."""
+        """The mean loss of a batch, or of a part of it.
+
+        A scalar tensor, or one and a mapping of numbers to look at.
+        """
 
     def beta(self, settings: ObjectiveSettings) -> float:
         """The configured beta, or the objective's own."""
