@@ -164,7 +164,7 @@ async def _awaited(found: Any) -> Any:
 
 
 async def _on_plug_loop(work: Any) -> Any:
-    """Await in the one loop of all plugs, so that what an object holds on to, as a client, outlives a run's."""
+    """Await in the one loop of all plugs: a client that an object holds on to outlives a run's loop."""
 
     async def guarded() -> Any:
         try:

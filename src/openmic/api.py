@@ -272,7 +272,7 @@ def laid_over(overrides: Overrides) -> list[str]:
 
 
 def member_laid(key: str, section: Mapping[str, Any]) -> list[str]:
-    """Put an object in place of a member of the cast; what else is set of the member, such as its margin, stays."""
+    """Put an object in place of a member of the cast; its other settings, such as a margin, stay."""
     rest = {"demonstrations": None} if key in {"cast.teacher", "cast.references"} else {}
     settings = {"model": SIMULATED, "kwargs": {}, **rest, **section}
     return laid_over({f"{key}.{name}": value for name, value in settings.items()})

@@ -82,12 +82,14 @@ async def settled() -> tuple[dict[str, float], list[float]]:
 @pytest.mark.usefixtures("ray_running")
 def test_what_a_pool_does_can_be_read_where_ray_shows_it_to_prometheus(tmp_path: Path) -> None:
     async def scenario() -> None:
-        before, stale_before = await settled()
-
-        def risen(name: str) -> float:
-            return exported().get(name, 0.0) - before.get(name, 0.0)
-
         async with pool_of(tmp_path / "diary") as pool:
+            await pool.generate(asked("warm-up"))
+            await until(lambda: "openmic_adapter_staleness" in exported())  # so Ray shows what this process counts
+            before, stale_before = await settled()
+
+            def risen(name: str) -> float:
+                return exported().get(name, 0.0) - before.get(name, 0.0)
+
             await pool.load_adapter(AdapterRef(1, "one"))
             await pool.load_adapter(AdapterRef(2, "two"))
             for version in (1, 2):
