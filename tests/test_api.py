@@ -35,6 +35,15 @@ class Brief:
         return "Be brief."
 
 
+def my_engine(settings: Any, *, threads: int, worker: str) -> openmic.Engine:
+    """An engine that says that it is mine."""
+    from openmic.training.engines.static import StaticEngine
+    from openmic.training.student.student import load_student
+
+    student = load_student(settings.model, device="cpu")
+    return StaticEngine(student, max_batch=settings.max_batch, wait_ms=5.0, threads=threads, worker=f"mine/{worker}")
+
+
 def test_importing_it_takes_no_time_and_everything_in_it_is_there() -> None:
     code = "import sys, openmic; print([m for m in ('torch', 'ray', 'langgraph', 'pydantic') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -149,8 +158,16 @@ def campaign(config: Path) -> Iterator[openmic.Run]:
             teacher=teacher,
             critic=shorter,
             judge=shorter,
+            engine=my_engine,
             progress=False,
         )
+
+
+def test_its_students_have_the_engine_that_was_given(campaign: openmic.Run) -> None:
+    workers = {turn.worker for dialogue in campaign for turn in dialogue.conversation.turns if turn.kind == "draft"}
+    assert workers
+    assert all(worker is not None and worker.startswith("mine/") for worker in workers)
+    assert campaign.plugs["student.engine"]["use"] == f"{__name__}:my_engine"
 
 
 def test_it_asks_nobody_and_ends_with_versions_and_a_gain(campaign: openmic.Run) -> None:

@@ -92,20 +92,28 @@ def test_a_scorer_that_fails_costs_its_own_scores_alone_and_is_named_once(prepar
     assert "ValueError: no kettle, no score" in line
 
 
-def test_what_a_scorer_holds_is_let_go_after_each_evaluation(prepare: Prepare) -> None:
-    class Held:
-        closed = 0
+class Held:
+    """A scorer that holds something; counts how often it was let go, over all of its kind."""
 
-        def __call__(self, source: Input, outputs: Sequence[str]) -> list[float]:
-            return [0.5 for _ in outputs]
+    closed = 0
 
-        def close(self) -> None:
-            self.closed += 1
+    def __call__(self, source: Input, outputs: Sequence[str]) -> list[float]:
+        return [0.5 for _ in outputs]
 
-    bench = prepare(INPUTS, evaluation={"scorers": [{"use": "mine:Held"}]})
-    held = bench.objects["evaluation.scorers.0"] = Held()
+    def close(self) -> None:
+        type(self).closed += 1
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_what_a_scorer_holds_is_let_go_after_each_evaluation_but_not_what_is_somebody_else_s(
+    prepare: Prepare, monkeypatch: pytest.MonkeyPatch, given: bool
+) -> None:
+    monkeypatch.setattr(Held, "closed", 0)
+    bench = prepare(INPUTS, evaluation={"scorers": [{"use": f"{__name__}:Held"}]})
+    if given:
+        bench.objects["evaluation.scorers.0"] = Held()
     evaluated(bench)
-    assert held.closed == 1
+    assert Held.closed == (0 if given else 1)
 
 
 @pytest.mark.parametrize(
