@@ -19,6 +19,18 @@ def view(
         str, typer.Option(help="Address to listen on; elsewhere than here a token is needed.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8190,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            metavar="NAME[:PORT]",
+            help="A name under which a proxy shows the pages to whom it lets in, with its port unless it is 80 or 443. "
+            "May be repeated.",
+        ),
+    ] = None,
+    root_path: Annotated[
+        str, typer.Option("--root-path", metavar="PATH", help="The path under which a proxy shows them, as /openmic.")
+    ] = "",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
     store: StoreOption = None,
 ) -> None:
@@ -29,6 +41,7 @@ def view(
       openmic view
       openmic view latest --no-browser
       openmic view --host 0.0.0.0 --port 8190
+      openmic view --allowed-host research.example.org --root-path /openmic
     """
     # Here, as the web framework takes longer to import than other commands take to run.
     from ..viewer.serving import serve
@@ -44,4 +57,12 @@ def view(
             # In a thread, as a browser without windows stays until it is left, and the server must answer it.
             Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
-    serve(store_address(store), host=host, port=port, path=path, on_ready=announce)
+    serve(
+        store_address(store),
+        host=host,
+        port=port,
+        path=path,
+        proxied_as=allowed_host or (),
+        root_path=root_path,
+        on_ready=announce,
+    )

@@ -1,8 +1,10 @@
 """The viewer as an ASGI application. Whoever serves it chooses where it listens; see `serving`."""
 
+import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
@@ -10,10 +12,11 @@ from fastapi.staticfiles import StaticFiles
 
 from ..store import Store
 from .failures import add_failures
-from .guard import LOOPBACK, Guard
+from .guard import LOOPBACK, Guard, UnderPath
 from .pages import adapter, compare, dialogue, dialogues, export, help_page, rating, ratings, run, runs, search, turn
 from .site import Site
 
+_ROOT_PATH = re.compile(r"(/[\w.~-]+)+")
 STATIC = Path(__file__).parent / "static"
 ROUTERS = (
     runs.router,
@@ -29,10 +32,19 @@ ROUTERS = (
     ratings.router,
     help_page.router,
 )
+PAGES = {"static", "favicon.ico"} | {
+    str(getattr(route, "path", "/")).split("/")[1] for router in ROUTERS for route in router.routes
+}
+"""What the addresses of pages begin with."""
 
 
 def create_app(
-    store_url: str, *, token: str | None = None, allowed_hosts: Collection[str] | None = LOOPBACK
+    store_url: str,
+    *,
+    token: str | None = None,
+    allowed_hosts: Collection[str] | None = LOOPBACK,
+    proxied_as: Collection[str] = (),
+    root_path: str = "",
 ) -> FastAPI:
     """The pages over a store.
 
@@ -43,12 +55,18 @@ def create_app(
         store_url: As for `Store.open_readonly`.
         token: A secret without which nothing is shown: it is taken from `?token=` once, and kept in a cookie.
         allowed_hosts: The host names that a request may be addressed to; None for any, which is safe with a token only.
+        proxied_as: Names, each with its port where that is not the usual one, under which a proxy shows the pages.
+        root_path: The path under which a proxy shows them, such as `/openmic`. Requests may come with it or without.
 
     Raises:
         StoreError: The store cannot be opened.
-        ValueError: Any host is allowed and no token is asked for.
+        ValueError: Any host is allowed and no token is asked for; or the path is none, or begins like a page's.
     """
-    site = Site(Store.open_readonly(store_url), store_url)
+    if root_path and not _ROOT_PATH.fullmatch(root_path):
+        raise ValueError(f"{root_path!r} is no path such as /openmic")
+    if root_path and root_path.split("/")[1] in PAGES:
+        raise ValueError(f"{root_path!r} begins as a page of the viewer does; take another, such as /openmic")
+    site = Site(Store.open_readonly(store_url), store_url, root_path)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -57,8 +75,13 @@ def create_app(
 
     # FastAPI's own documentation pages load scripts from elsewhere.
     app = FastAPI(title="openmic", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    # Its redirects to a page's address without a last slash would name the proxied host.
+    app.router.redirect_slashes = False
     app.state.site = site
-    app.add_middleware(Guard, token=token, allowed_hosts=allowed_hosts)
+    known = {urlsplit(f"//{name}").hostname or "" for name in proxied_as}
+    names = None if allowed_hosts is None else known.union(allowed_hosts)
+    app.add_middleware(Guard, token=token, allowed_hosts=names, origins=proxied_as, root_path=root_path)
+    app.add_middleware(UnderPath, root_path=root_path)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for router in ROUTERS:
         app.include_router(router)

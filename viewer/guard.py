@@ -1,5 +1,7 @@
 """Who may see the pages, and what the pages may do in a browser.
 
+- Behind a proxy that shows it under a path of its own, requests come with that path or without, and answers lead back
+  there. The names under which a proxy shows it have to be given.
 - The Host header must name this server, so that no other site's name can be made to point here (DNS rebinding).
 - A request that changes something must come from one of these pages (its Origin is the Host).
 - Where a token is set, every request needs it: from `?token=`, once, then from a cookie.
@@ -9,7 +11,7 @@
 import secrets
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -38,7 +40,15 @@ _HEADERS: Final = {
 class Guard:
     """The middleware that does what this module says."""
 
-    def __init__(self, app: ASGIApp, *, token: str | None, allowed_hosts: Collection[str] | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str | None,
+        allowed_hosts: Collection[str] | None,
+        origins: Collection[str] = (),
+        root_path: str = "",
+    ) -> None:
         if allowed_hosts is None and token is None:
             raise ValueError("the pages are open to any host name only with a token")
         self._app = app
@@ -46,6 +56,8 @@ class Guard:
         # Cookies know no ports: two viewers on one machine must not overwrite each other's.
         self._cookie = f"openmic-{content_hash(token or '')[:12]}"
         self._hosts = None if allowed_hosts is None else {host.lower().strip("[]") for host in allowed_hosts}
+        self._origins = {f"{scheme}://{origin.lower()}" for origin in origins for scheme in ("http", "https")}
+        self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer in place of the application what may not get to it, and put the headers on whatever is answered."""
@@ -71,7 +83,7 @@ class Guard:
                 return self._admitted(request)
             if not self._is_token(request.cookies.get(self._cookie, "")):
                 return _refused("A token is needed. Open the address that `openmic view` printed.", 403)
-        if request.method not in _SAFE_METHODS and not _from_here(request.headers):
+        if request.method not in _SAFE_METHODS and not self._from_here(request.headers):
             return _refused("This can be sent from the viewer's own pages only.", 403)
         return None
 
@@ -86,8 +98,41 @@ class Guard:
         # A path that begins with two slashes would be read as another server's address.
         path = "/" + request.url.path.lstrip("/")
         answer = RedirectResponse(path + (f"?{urlencode(rest)}" if rest else ""), 303)
-        answer.set_cookie(self._cookie, self._token, httponly=True, samesite="strict")
+        path = self._root_path or "/"
+        answer.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path=path)
         return answer
+
+    def _from_here(self, headers: Headers) -> bool:
+        origin = headers.get("origin", "")
+        return origin in {f"http://{headers.get('host')}", f"https://{headers.get('host')}"} | self._origins
+
+
+class UnderPath:
+    """The middleware for a proxy that shows the pages under a path, whether or not it takes that path away again."""
+
+    def __init__(self, app: ASGIApp, *, root_path: str) -> None:
+        self._app = app
+        self._root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on what is asked for without the path; what an answer leads on to has it."""
+        root = self._root_path
+        if scope["type"] != "http" or not root:
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_path(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if (target := headers.get("location", "")).startswith("/"):
+                    headers["location"] = root + target
+            await send(message)
+
+        path = scope["path"]
+        if path == root or path.startswith(f"{root}/"):
+            shown = path.removeprefix(root) or "/"
+            scope = {**scope, "path": shown, "raw_path": quote(shown).encode()}
+        await self._app(scope, receive, send_with_path)
 
 
 def _name(host: str) -> str | None:
@@ -96,11 +141,6 @@ def _name(host: str) -> str | None:
         return urlsplit(f"//{host}").hostname
     except ValueError:
         return None
-
-
-def _from_here(headers: Headers) -> bool:
-    origin = headers.get("origin", "")
-    return origin in {f"http://{headers.get('host')}", f"https://{headers.get('host')}"}
 
 
 def _refused(why: str, status: int) -> Response:

@@ -1,5 +1,6 @@
 """What all pages share: the store, the templates, and figures that take long to count."""
 
+import re
 from threading import Lock
 from typing import Annotated, Any
 
@@ -11,15 +12,19 @@ from ..store import Dialogue, Run, Store
 from .slow import SlowValues
 from .templating import environment
 
+_OWN_ADDRESS = re.compile(r'( (?:href|src|action|hx-get|hx-post)=")(?=/(?!/))')
+"""Where one of our own pages is addressed. Texts cannot look so: their quotation marks are escaped."""
+
 
 class Site:
     """One per application. Everything in it may be used from any thread."""
 
-    def __init__(self, store: Store, address: str) -> None:
+    def __init__(self, store: Store, address: str, root_path: str = "") -> None:
         self.store = store
         """Opened for reading: it holds up no run that is under way."""
         self.slow = SlowValues()
         self._address = address
+        self._root_path = root_path
         self._templates = environment()
         self._writer: Store | None = None
         self._lock = Lock()
@@ -91,7 +96,8 @@ class Site:
         return content_hash(self._render(request, template, {**values, "digest": ""}))[:16]
 
     def _render(self, request: Request, template: str, values: dict[str, Any]) -> str:
-        return self._templates.get_template(template).render(request=request, store_name=self.store.url, **values)
+        page = self._templates.get_template(template).render(request=request, store_name=self.store.url, **values)
+        return _OWN_ADDRESS.sub(rf"\g<1>{self._root_path}", page) if self._root_path else page
 
 
 def _site(request: Request) -> Site:
