@@ -55,7 +55,7 @@ def requests_of(options: Namespace) -> list[GenerationRequest]:
     """Drafts for the example's inputs, of lengths drawn evenly."""
     count, longest = (6, 12) if options.quick else (REQUESTS, LONGEST)
     agent, draw = StudentAgent(load_task("humor"), 7), random.Random(1)  # noqa: S311 - no secret
-    texts = [example.text for example in read_inputs(InputSettings(path=INPUTS))]
+    texts = [example.text for example in read_inputs(InputSettings(path=INPUTS)).examples]
     samplings = [StudentSampling(temperature=0.0, max_tokens=draw.randint(SHORTEST, longest)) for _ in range(count)]
     return [agent.draft(f"r{i}", texts[i // CANDIDATES], each, 0) for i, each in enumerate(samplings)]
 

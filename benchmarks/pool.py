@@ -201,7 +201,7 @@ def main(arguments_: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=threads, help="of the engine, either way")
     options = parser.parse_args(arguments_)
     torch.set_num_threads(options.threads)
-    inputs = [example for example in read_inputs(InputSettings(path=INPUTS)) if example.split is Split.TRAIN]
+    inputs = [example for example in read_inputs(InputSettings(path=INPUTS)).examples if example.split is Split.TRAIN]
     examples = inputs[: 4 if options.quick else DIALOGUES]
     with tempfile.TemporaryDirectory() as folder:
         config = settings(options, Path(folder))

@@ -13,14 +13,16 @@ from ..core.errors import AdapterError, ConfigError
 from ..core.records import AdapterRef
 from ..core.text import printable
 from ..store import Adapter, Run, Store, normalize_url, shown_url
-from .options import JsonOption, StoreOption, print_json, read_store
+from .options import JsonOption, StoreOption, home_expanded, print_json, read_store
 
 app = typer.Typer(
     help="Look after the store: where it is, backups, checks.", no_args_is_help=True, rich_markup_mode=None
 )
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; it must not exist.")]
+FileArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", callback=home_expanded, help="The file to write; it must not exist.")
+]
 
 
 @app.command()
@@ -65,7 +67,10 @@ def status(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def migrate(
-    backup: Annotated[Path | None, typer.Option(metavar="FILE", help="Back the store up into this file first.")] = None,
+    backup: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", callback=home_expanded, help="Back the store up into this file first."),
+    ] = None,
     no_backup: Annotated[
         bool, typer.Option("--no-backup", help="PostgreSQL: migrate without a backup; you have your own.")
     ] = False,

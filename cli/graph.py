@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import ConfigError
+from .options import home_expanded
 
 app = typer.Typer(help="Draw the state machines.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -27,7 +28,8 @@ def _graph() -> None:
 def draw(
     machine: Annotated[Machine, typer.Argument(help="Which state machine.")] = Machine.CAMPAIGN,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write it to this file instead of printing it.")
+        Path | None,
+        typer.Option("--output", "-o", callback=home_expanded, help="Write it to this file instead of printing it."),
     ] = None,
 ) -> None:
     """Draw a state machine as Mermaid, which GitHub, GitLab and many editors show as a picture.

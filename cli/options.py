@@ -1,11 +1,13 @@
 """Options that several commands share, and opening the store they name."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..core.config import store_address
+from ..core.section import from_home
 from ..store import Store, normalize_url, without_passwords
 
 StoreOption = Annotated[
@@ -18,6 +20,11 @@ OverridesOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as --set rounds=2. May be repeated."),
 ]
 RunArgument = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, a unique beginning of it, or `latest`.")]
+
+
+def home_expanded(path: Path | None) -> Path | None:
+    """A path that was given to a command, with a `~` that the shell left in it, as in `--log=~/x`, replaced."""
+    return None if path is None else Path(from_home(path))
 
 
 def store_flag(url: str) -> str:

@@ -29,6 +29,7 @@ def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
     return {
         "task": checked.task.name,
         "inputs": counts,
+        "duplicate_inputs": checked.duplicates,
         "cast": {role: _who(config, (role, 0)) for role in ROLES},
         "jury": [_who(config, ("critic", place)) for place in range(1, 1 + len(config.cast.jury))],
         "student": {"model": checked.student.name, "kind": checked.student.kind, "note": checked.student.note},
@@ -93,10 +94,12 @@ def print_plan(planned: dict[str, Any]) -> None:
     """The plan for a person, on stdout."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
     inputs, calls = planned["inputs"], planned["calls_at_most"]
+    left_out = planned["duplicate_inputs"]
+    duplicates = f"; {left_out} left out that stood there before" if left_out else ""
     console.print("Everything checks out; nothing was started. The run would do:")
     for name, value in (
         ("task", planned["task"]),
-        ("inputs", ", ".join(f"{count} {split}" for split, count in inputs.items())),
+        ("inputs", ", ".join(f"{count} {split}" for split, count in inputs.items()) + duplicates),
         ("cast", ", ".join(f"{role}: {model}" for role, model in planned["cast"].items())),
         *([("jury", ", ".join(planned["jury"]))] if planned["jury"] else []),
         ("student", f"{planned['student']['model']} ({planned['student']['kind']})"),

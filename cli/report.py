@@ -26,6 +26,8 @@ def print_report(status: dict[str, Any]) -> None:
     console = report_console()
     if status["source_run"] is not None:
         console.print(f"from run {escape(status['source_run'])}")
+    if left_out := status["duplicate_inputs"]:
+        console.print(f"inputs: {left_out} left out that stood in the file before")
     if status["versions"]:
         _print_versions(console, status)
     _print_gain(console, status)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from ..core.errors import ConfigError
 from ..simulator.settings import SimulatorSettings
+from .options import home_expanded
 
 
 def simulate(
@@ -35,7 +36,9 @@ def simulate(
     flip_rate: Annotated[float, typer.Option(min=0, max=1, help="How often a verdict is turned round.")] = 0.0,
     no_logprobs: Annotated[bool, typer.Option("--no-logprobs", help="Never answer with log-probabilities.")] = False,
     api_key: Annotated[str | None, typer.Option(help="The only key that is let in; everybody is, without one.")] = None,
-    log: Annotated[Path | None, typer.Option(help="Append one line of JSON per request to this file.")] = None,
+    log: Annotated[
+        Path | None, typer.Option(callback=home_expanded, help="Append one line of JSON per request to this file.")
+    ] = None,
     ready_file: Annotated[Path | None, typer.Option(hidden=True)] = None,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
     settings_json: Annotated[str | None, typer.Option(hidden=True)] = None,

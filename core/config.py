@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from .plugs import Plug
 from .records import Role, StudentSampling
 from .section import Section as Section  # noqa: PLC0414 - imported from here elsewhere
+from .section import from_home
 from .student_settings import StudentSettings as StudentSettings  # noqa: PLC0414 - as above
 from .training_settings import FineTuneSettings as FineTuneSettings  # noqa: PLC0414 - as above
 from .training_settings import ImitationSettings as ImitationSettings  # noqa: PLC0414 - as above
@@ -27,9 +28,18 @@ class InputSettings(Section):
     """The literal texts to learn from."""
 
     path: Path
-    """A .jsonl, .csv or .txt file; a relative path is looked up from the configuration file's folder."""
+    """A .jsonl, .json, .csv, .tsv, .parquet or .txt file; a relative path is looked up from the configuration file's
+    folder."""
     fields: str | Annotated[tuple[str, ...], Field(min_length=1)] = "input"
-    """The key (.jsonl) or column (.csv) that holds the text, or a list of them for inputs of several fields."""
+    """The key (.jsonl, .json) or column (.csv, .tsv, .parquet) that holds the text, or a list of them for inputs of
+    several fields."""
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """What stands between the columns of a .csv or .tsv file. None: commas, or tabs in a .tsv file; where those do not
+    give the columns, semicolons, tabs or bars do if every line agrees."""
+    encoding: str | None = None
+    """How the file was saved, such as cp1252. None: what its byte order mark says, else UTF-8."""
+    drop_duplicates: bool = False
+    """Whether an input that stands there again is left out, and counted, instead of being refused."""
     dev_ratio: float = Field(default=0.1, ge=0, lt=1)
     """Share of the inputs that the promotion gate looks at. Fixed by the hash of each text."""
     test_ratio: float = Field(default=0.25, gt=0, lt=1)
@@ -42,6 +52,15 @@ class InputSettings(Section):
         if self.dev_ratio + self.test_ratio >= 1:
             raise ValueError("dev_ratio and test_ratio together leave nothing to train on; make them smaller")
         return self
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_an_encoding(cls, name: str | None) -> str | None:
+        try:
+            "".encode(name or "utf-8")
+        except LookupError:
+            raise ValueError(f"there is no encoding {name!r}; utf-8, utf-16, cp1252 and gbk are some") from None
+        return name
 
     @field_validator("fields")
     @classmethod
@@ -121,8 +140,8 @@ class TeacherSettings(PlugOrEndpoint):
     """Who demonstrates: an endpoint's model, demonstrations that exist already, or a function of input and count."""
 
     demonstrations: Path | None = None
-    """A .jsonl, .csv, .tsv or .parquet file with inputs and outputs, from which demonstrations are taken instead of
-    asking anybody. A relative path is looked up from the configuration file's folder."""
+    """A .jsonl, .json, .csv, .tsv or .parquet file with inputs and outputs, from which demonstrations are taken instead
+    of asking anybody. A relative path is looked up from the configuration file's folder."""
     input_field: str | tuple[str, ...] = "input"
     """The key or column of `demonstrations` that holds the input, or those of its fields, as in `inputs.fields`."""
     output_field: str = "output"
@@ -367,5 +386,5 @@ def store_address(named: str | None) -> str:
     """The store that is meant: the one that is named, else OPENMIC_STORE, else where a run puts it by default."""
     if named or os.environ.get("OPENMIC_STORE"):
         return named or os.environ["OPENMIC_STORE"]
-    home = Path(os.environ.get("OPENMIC_HOME") or RunConfig.model_fields["home"].default)
+    home = Path(from_home(os.environ.get("OPENMIC_HOME") or RunConfig.model_fields["home"].default))
     return str(home / "openmic.db")

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from .config import RunConfig
 from .errors import ConfigError
 from .nearest_key import Key, nearest_key
+from .section import from_home
 
 ENV_PREFIX = "OPENMIC_"
 ENV_RESERVED = frozenset({"OPENMIC_CACHE"})
@@ -32,6 +33,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
     Raises:
         ConfigError: names every key that is unknown or has a wrong value, and where it came from.
     """
+    path = Path(from_home(path))
     values = _read_yaml(path)
     sources: dict[Key, str] = {}
     _lay_environment(values, environment, sources)

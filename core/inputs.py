@@ -1,59 +1,68 @@
 """Reading the literal inputs, and giving each its split by the hash of its content.
 
-Every line is checked before anything else happens; the first thing wrong is reported with its line.
+Everything is checked before anything else happens, and everything that is wrong is reported at once, with its place.
 """
 
-import csv
-import io
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from .config import InputSettings
 from .errors import InputError
 from .ids import content_hash
 from .records import Example, Input, Split, input_text
+from .row_files import KINDS, FileRow, Reading, read_rows, read_text, unread_kind, unstorable
 from .text import fold
 
 MAX_CHARACTERS = 4000
 """A longer input, or field of one, is taken for a mistake, such as a whole file on one line."""
+_MOST_TOLD = 50
+"""Problems, and places of each, that one message names; of more it gives the number."""
+_TWICE = (
+    "; remove one of the two, or set inputs.drop_duplicates to true (an input that stands twice could be trained on "
+    "and tested with)"
+)
 
 
-def read_inputs(settings: InputSettings) -> list[Example]:
+class ReadInputs(NamedTuple):
+    """What an input file holds."""
+
+    examples: list[Example]
+    duplicates: int
+    """Inputs that were left out since they stood there before (`inputs.drop_duplicates`)."""
+
+
+def read_inputs(settings: InputSettings) -> ReadInputs:
     """All inputs in the file's order.
 
     Raises:
-        InputError: the file is missing, empty, not UTF-8 or malformed, an input is blank or stands there twice, or a
-            split that is needed came out empty.
+        InputError: the file is missing, empty, malformed or in another encoding, inputs are blank or stand there twice,
+            or a split that is needed came out empty.
     """
     path = settings.path
-    first_seen: dict[str, int] = {}
-    examples = []
-    for number, record in _read_records(path, settings.field_names):
-        value: Input = record if len(record) > 1 else next(iter(record.values()))
-        text = input_text(value)
-        if not any(fold(field) for field in record.values()):
-            raise InputError(
-                f"{path}, line {number}: the input is blank or has no word in it: {text[:60]!r}; remove the line"
-            )
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise InputError(
-                f"{path}, line {number}: half of a surrogate pair (\\ud800 to \\udfff) in {text[:60]!r}; "
-                "write the character itself, in UTF-8"
-            )
-        longest = max(len(field) for field in record.values())
-        if longest > MAX_CHARACTERS:
-            raise InputError(
-                f"{path}, line {number}: the input has {longest} characters, over {MAX_CHARACTERS}; split it"
-            )
+    first_seen: dict[str, str] = {}
+    examples: list[Example] = []
+    problems: dict[str, list[str]] = {}
+    duplicates = 0
+    for place, record in _read_records(path, settings):
+        texts = {field: record.get(field) for field in settings.field_names}
+        fields = {field: text.strip() for field, text in texts.items() if isinstance(text, str)}
+        problem = _problem(fields, record, settings.field_names)
+        if problem is not None:
+            problems.setdefault(problem, []).append(place)
+            continue
+        value: Input = fields if len(fields) > 1 else next(iter(fields.values()))
         folded = _folded(value)
         if folded in first_seen:
-            raise InputError(
-                f"{path}, line {number}: the same input as on line {first_seen[folded]}: {text[:60]!r}; remove one "
-                "(an input that stands twice could be trained on and tested with)"
-            )
-        first_seen[folded] = number
+            duplicates += 1
+            if not settings.drop_duplicates:
+                text = f"the same input as on {first_seen[folded]}: {input_text(value)[:60]!r}"
+                problems.setdefault(text, []).append(place)
+            continue
+        first_seen[folded] = place
         examples.append(example_of(value, settings.dev_ratio, settings.test_ratio))
+    if problems:
+        raise InputError(_told(path, problems) + (_TWICE if duplicates and not settings.drop_duplicates else ""))
     if settings.limit is not None:
         examples = examples[: settings.limit]
     if not examples:
@@ -64,7 +73,41 @@ def read_inputs(settings: InputSettings) -> list[Example]:
                 f"{path}: {len(examples)} inputs leave fewer than 2 in the {split} split; give more inputs, "
                 "or change inputs.dev_ratio and inputs.test_ratio"
             )
-    return examples
+    return ReadInputs(examples, duplicates)
+
+
+def _problem(fields: Mapping[str, str], record: Mapping[str, object], wanted: Sequence[str]) -> str | None:
+    """What is wrong with one input, and what to do; None where nothing is."""
+    missing = next((field for field in wanted if field not in fields), None)
+    if missing is not None:
+        found = f"{record[missing]!r:.60}" if missing in record else f"its keys are {sorted(map(str, record))}"
+        return f"no text under the key {missing!r} ({found}); set inputs.fields, or mend the line"
+    text = " ".join(fields.values())
+    if (spoilt := unstorable(text)) is not None:
+        return spoilt
+    if not any(fold(field) for field in fields.values()):
+        return f"the input is blank or has no word in it: {text[:60]!r}; remove the line"
+    longest = max(len(field) for field in fields.values())
+    if longest > MAX_CHARACTERS:
+        return f"the input has {longest} characters, over {MAX_CHARACTERS}; split it"
+    return None
+
+
+def _told(path: Path, problems: Mapping[str, Sequence[str]]) -> str:
+    """Every problem with its places: one line where it is one, else a line for each."""
+    told = [_with_places(problem, places) for problem, places in problems.items()]
+    if len(told) == 1:
+        return f"{path}, {told[0]}"
+    left = len(told) - _MOST_TOLD
+    lines = [*told[:_MOST_TOLD], *([f"and {left} more"] if left > 0 else [])]
+    return f"{path}, {len(told)} problems:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _with_places(problem: str, places: Sequence[str]) -> str:
+    first, *more = places
+    left = len(more) - _MOST_TOLD
+    others = [*more[:_MOST_TOLD], *([f"{left} more"] if left > 0 else [])]
+    return f"{first}: {problem}" + (f" (also {', '.join(others)})" if others else "")
 
 
 def example_of(value: Input, dev_ratio: float, test_ratio: float) -> Example:
@@ -90,73 +133,26 @@ def _folded(value: Input) -> str:
     return "\n".join(f"{name}: {fold(text)}" for name, text in sorted(value.items()))
 
 
-def _read_records(path: Path, fields: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """Line number and fields of each input."""
-    readers = {".jsonl": _from_jsonl, ".csv": _from_csv, ".txt": _from_txt}
-    if path.suffix.lower() not in readers:
+def _read_records(path: Path, settings: InputSettings) -> list[FileRow]:
+    """The rows of the file, each with its place."""
+    reading = Reading(
+        columns=settings.field_names,
+        kind="inputs",
+        path_key="inputs.path",
+        columns_key="inputs.fields",
+        encoding_key="inputs.encoding",
+        delimiter=settings.delimiter,
+        encoding=settings.encoding,
+    )
+    ending = path.suffix.lower()
+    if ending in KINDS:
+        return read_rows(path, reading)
+    if ending != ".txt":
+        raise unread_kind(path, reading, (*KINDS, ".txt"))
+    if len(settings.field_names) > 1:
         raise InputError(
-            f"{path}: inputs are read from .jsonl, .csv or .txt, not from {path.suffix or 'a file without ending'!r}"
+            f"{path}: a .txt file holds one text on each line, and inputs.fields names "
+            f"{', '.join(settings.field_names)}; give a .jsonl or .csv file"
         )
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"there is no input file {str(path)!r}; set inputs.path") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    try:
-        content = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}, line {line}: not UTF-8 (byte {data[error.start]:#04x}); save the file as UTF-8"
-        ) from None
-    if not content.strip():
-        raise InputError(f"{path} is empty; give it one input per line")
-    return readers[path.suffix.lower()](path, content, fields)
-
-
-def _from_jsonl(path: Path, content: str, fields: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    records = []
-    for number, line in enumerate(content.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}, column {error.colno}: not valid JSON: {error.msg}") from None
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, or nested as deep
-            raise InputError(f"{path}, line {number}: not JSON that can be read: {error}") from None
-        for field in fields:
-            if not isinstance(row, dict) or not isinstance(row.get(field), str):
-                found = f"its keys are {sorted(row)}" if isinstance(row, dict) else f"it is a {type(row).__name__}"
-                raise InputError(f"{path}, line {number}: no text under the key {field!r} ({found}); set inputs.fields")
-        records.append((number, {field: row[field].strip() for field in fields}))
-    return records
-
-
-def _from_csv(path: Path, content: str, fields: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
-    records = []
-    try:
-        for field in fields:
-            if field not in (reader.fieldnames or []):
-                raise InputError(
-                    f"{path}, line 1: no column {field!r}; the columns are {reader.fieldnames}; set inputs.fields"
-                )
-        for row in reader:
-            if None in row or None in row.values():
-                raise InputError(f"{path}, line {reader.line_num}: more or fewer fields than the header has")
-            records.append((reader.line_num, {field: row[field].strip() for field in fields}))
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.reader.line_num}: not valid CSV: {error}") from None
-    return records
-
-
-def _from_txt(path: Path, content: str, fields: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    if len(fields) > 1:
-        raise InputError(
-            f"{path}: a .txt file holds one text on each line, and inputs.fields names {', '.join(fields)}; "
-            "give a .jsonl or .csv file"
-        )
-    lines = enumerate(content.replace("\r\n", "\n").split("\n"), start=1)
-    return [(number, {fields[0]: line.strip()}) for number, line in lines if line.strip()]
+    lines = enumerate(read_text(path, reading).replace("\r\n", "\n").split("\n"), start=1)
+    return [FileRow(f"line {number}", {settings.field_names[0]: line}) for number, line in lines if line.strip()]

@@ -45,6 +45,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         **overview(store, run),
         "store": store.url,
         "home": run.home,
+        "duplicate_inputs": run.duplicate_inputs,
         "adapter_path": promoted[-1].uri if promoted else None,
         "versions": [
             _version(store, row, stage, trainings.get(row.training_id or ""))

@@ -24,7 +24,7 @@ from ..core.records import (
     TrainingExample,
     TrainingMetrics,
 )
-from ..core.section import Section
+from ..core.section import Section, from_home
 from .loop.job import TrainingProgress
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -93,8 +93,9 @@ def train(
     learned = load_objective(objective, where="objective") if isinstance(objective, str) else objective
     loss = as_objective(learned, where="objective")
     records = [as_example(one, place) for place, one in enumerate(examples)]
+    output = from_home(output)
     if committed_adapter(output, VERSION) is not None:
-        raise ConfigError(f"output {str(output)!r} holds an adapter, which never changes; name another folder")
+        raise ConfigError(f"output {output!r} holds an adapter, which never changes; name another folder")
     model = load_model(student, device=device)
     folder = None if start is None else verify_adapter(adapter_ref(start))
     wrapped = adapted(model, _settings(LoRASettings, lora, "lora"), seed=seed, start=folder)
@@ -235,7 +236,8 @@ def adapter_ref(folder: str | Path) -> AdapterRef:
     """
     from .adapters.adapters import adapter_version
 
-    return AdapterRef(adapter_version(folder), str(folder))
+    folder = from_home(folder)
+    return AdapterRef(adapter_version(folder), folder)
 
 
 def as_example(given: TrainingExample | Sequence[Any], place: int) -> TrainingExample:

@@ -18,6 +18,7 @@ from ...core.errors import TaskError
 from ...core.nearest_key import nearest_key
 from ...core.plugs import Plug
 from ...core.records import Sampling
+from ...core.section import from_home
 
 RESERVED = frozenset({"first", "second", "draft", "suggestion", "text", "count", "overused", "loop", "self"})
 """What a prompt may show besides the input, so no field of an input is called so."""
@@ -155,7 +156,7 @@ def task_source(name: str) -> TaskSource:
     Raises:
         TaskError: there is no such task or file, or it is not UTF-8.
     """
-    path = Path(name)
+    path = Path(from_home(name))
     if path.suffix in {".yaml", ".yml"}:
         try:
             return TaskSource(str(path), path.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ import typer
 from ...core.errors import ConfigError
 from ...core.records import Split
 from ...store.export import FILE_KINDS, ExportForm, FileKind, export
-from ..options import JsonOption, StoreOption, print_json, read_store
+from ..options import JsonOption, StoreOption, home_expanded, print_json, read_store
 from .choices import (
     AdapterOption,
     AgentOption,
@@ -36,7 +36,7 @@ class SplitChoice(StrEnum):
 
 def export_rows(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique beginning of it, or `latest`.")],
-    target: Annotated[Path, typer.Argument(help="A folder, or a file if it has a suffix.")],
+    target: Annotated[Path, typer.Argument(callback=home_expanded, help="A folder, or a file if it has a suffix.")],
     form: Annotated[ExportForm, typer.Option("--format", help="What the rows are.")] = "preference",
     to: Annotated[
         FileKind | None, typer.Option("--to", help="What the files are. Default: by the suffix, else jsonl.")

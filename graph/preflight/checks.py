@@ -38,6 +38,8 @@ class Checked:
     """Whether every large model that is asked is the simulated cast, embedded or served elsewhere."""
     plugs: Plugs = field(default_factory=Plugs)
     """The run's Python objects, loaded and tried."""
+    duplicates: int = 0
+    """Inputs that were left out since they stood there before."""
 
 
 def check(config: RunConfig, plugs: Plugs | None = None) -> Checked:
@@ -47,7 +49,7 @@ def check(config: RunConfig, plugs: Plugs | None = None) -> Checked:
         OpenmicError: the first thing that is wrong, with exit code 2.
     """
     plugs = plugs or Plugs()
-    examples = read_inputs(config.inputs)
+    examples, duplicates = read_inputs(config.inputs)
     task = plugs.task(config.task)
     task.check_inputs(config.inputs.field_names)
     task.functions.try_on(examples[0].value)
@@ -60,7 +62,7 @@ def check(config: RunConfig, plugs: Plugs | None = None) -> Checked:
     check_engine(config, plugs)
     try_plugs(config, task, examples[0], plugs)
     student = inspect_student(config.student.model)
-    return Checked(task, examples, student, check_cast(config, plugs), plugs)
+    return Checked(task, examples, student, check_cast(config, plugs), plugs, duplicates)
 
 
 def check_objective(config: RunConfig, plugs: Plugs) -> None:

@@ -28,6 +28,7 @@ def run_record(
     plugs: dict[str, Any],
     home: Path,
     arguments: Sequence[str],
+    duplicates: int = 0,
     kind: RunKind = "campaign",
     source: str | None = None,
 ) -> Run:
@@ -41,6 +42,7 @@ def run_record(
         plugs: Its Python objects, as `Plugs.records` gives them; the task's functions are added.
         home: The folder of the run's files.
         arguments: The command line as it was typed.
+        duplicates: Inputs that were left out since they stood in the file before.
         kind: What the run does.
         source: The run whose transcripts it works on.
     """
@@ -60,6 +62,7 @@ def run_record(
         git_commit=_git_commit(),
         packages={"openmic": __version__} | {name: version(name) for name in PACKAGES},
         home=str(home),
+        duplicate_inputs=duplicates,
         kind=kind,
         plugs=plugs | {f"task.{key}": record for key, record in task.functions.records.items()},
         source_run_id=source,

@@ -47,6 +47,7 @@ def start_run(
             plugs=checked.plugs.records,
             home=home,
             arguments=arguments,
+            duplicates=checked.duplicates,
         )
         record_run(store, run, checked.task, checked.examples)
         return _carry_out(store, run_id, checked.plugs, progress)

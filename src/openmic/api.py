@@ -18,6 +18,8 @@ from .core.ids import content_hash, new_id
 from .core.inputs import example_of
 from .core.plugs import Plug, describe_object
 from .core.records import NO_ADAPTER, Input, Split
+from .core.row_files import KINDS
+from .core.section import from_home
 from .run_handle import Dialogue, Run
 
 if TYPE_CHECKING:
@@ -94,6 +96,8 @@ def run(
     counts = ", ".join(f"{sum(e.split is split for e in checked.examples)} {split}" for split in Split)
     name = config if isinstance(config, str | Path) else resolved.name
     display.print(f"openmic run {name} · task {checked.task.name} · {counts} inputs · {_cast_line(resolved, checked)}")
+    if checked.duplicates:
+        display.print(f"note: {checked.duplicates} inputs were left out that stood in the file before")
     if checked.student.note:
         display.print(f"student {checked.student.name}: {checked.student.note}")
     if resolved.cast.judge_is_critic:
@@ -250,7 +254,7 @@ def named(key: str, value: Any, home: Path = Path("openmic-data")) -> tuple[Any,
 def _named_member(key: str, value: Any, home: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """`named` for a member of the cast."""
     demonstrates = key in {"cast.teacher", "cast.references"}
-    if isinstance(value, str) and not (demonstrates and Path(value).suffix in _DEMONSTRATIONS):
+    if isinstance(value, str) and not (demonstrates and Path(value).suffix.lower() in KINDS):
         raise ConfigError(
             f"{key}: {value!r} could be a model or an object of yours; say {{'model': {value!r}}} or "
             f"{{'use': {value!r}}}"
@@ -258,7 +262,7 @@ def _named_member(key: str, value: Any, home: Path) -> tuple[dict[str, Any], dic
     if isinstance(value, Mapping):
         return dict(value), {}
     if isinstance(value, str | Path):
-        return {"demonstrations": str(Path(value).absolute())}, {}
+        return {"demonstrations": str(Path(from_home(value)).absolute())}, {}
     if isinstance(value, Sequence) and demonstrates:
         return {"demonstrations": str(_kept(home, [dict(row) for row in value]))}, {}
     return {"use": describe_object(value)["use"]}, {key: value}
@@ -312,7 +316,6 @@ def shown(progress: Any) -> Any:
     return progress_display()
 
 
-_DEMONSTRATIONS = {".jsonl", ".csv", ".tsv", ".parquet"}
 _KEYS = {
     "teacher": "cast.teacher",
     "references": "cast.references",
@@ -364,7 +367,7 @@ def _with_inputs(config: RunConfig, inputs: Sequence[str | Mapping[str, str]]) -
     rows = [{"input": row} if isinstance(row, str) else dict(row) for row in inputs]
     fields = list(rows[0]) if rows else ["input"]
     settings = {"path": str(_kept(config.home, rows)), "fields": fields}
-    kept = {name: getattr(config.inputs, name) for name in ("dev_ratio", "test_ratio", "limit")}
+    kept = {name: getattr(config.inputs, name) for name in ("dev_ratio", "test_ratio", "limit", "drop_duplicates")}
     return override_config(config, [f"inputs={json.dumps(settings | kept)}"])
 
 

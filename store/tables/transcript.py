@@ -61,6 +61,8 @@ class Run(TableModel, table=True):
     """Versions of the packages that decide the outcome, by name."""
     home: str
     """The folder of the run's files."""
+    duplicate_inputs: int = 0
+    """Inputs that the file held again, and that were left out."""
     kind: RunKind = Field(default="campaign", sa_type=AutoString)
     source_run_id: str | None = Field(default=None, foreign_key="run.id")
     """The run whose transcripts this one works on; None for a campaign."""

@@ -14,21 +14,21 @@ def jsonl(*lines: str) -> bytes:
 
 
 INPUTS = [
-    ("missing.txt", None, ["there is no input file", "missing.txt", "inputs.path"]),
+    ("missing.txt", None, ["there is no file of inputs", "missing.txt", "inputs.path"]),
     ("empty.txt", b"", ["empty.txt is empty"]),
     ("blank.jsonl", b"\n \n", ["blank.jsonl is empty"]),
     ("latin.txt", "\n".join([*LINES[:4], "The café was shut."]).encode("latin-1"), ["line 5", "not UTF-8", "0xe9"]),
     ("broken.jsonl", jsonl('{"input": "cut of'), ["line 31", "column 11", "not valid JSON"]),
     ("other.jsonl", jsonl('{"text": "wrong key"}'), ["line 31", "'input'", "['text']", "inputs.field"]),
     ("number.jsonl", jsonl('{"input": 3}'), ["line 31", "no text under the key 'input'"]),
-    ("list.jsonl", jsonl("[1]"), ["line 31", "it is a list"]),
+    ("list.jsonl", jsonl("[1]"), ["line 31", "a list where an object was expected"]),
     ("nothing.jsonl", jsonl('{"input": "..."}'), ["line 31", "no word"]),
     ("columns.csv", b"text\nHello there.\n", ["line 1", "no column 'input'", "['text']", "inputs.field"]),
     ("ragged.csv", b"input,n\nA cat sat.,1\nA dog ran.\n", ["line 3", "fewer fields"]),
     ("quote.csv", b'input\n"never closed\n', ["line 2", "not valid CSV"]),
     ("twice.txt", "\n".join([*LINES, "i lost UMBRELLA number 3, on the train"]).encode(), ["line 31", "line 4"]),
     ("few.txt", b"One sentence alone.\n", ["fewer than 2"]),
-    ("inputs.docx", b"x", [".jsonl, .csv or .txt", ".docx"]),
+    ("inputs.docx", b"x", [".tsv, .parquet or .txt", ".docx"]),
     ("long.txt", ("word " * 2000).encode(), ["line 1", "over 4000"]),
 ]
 

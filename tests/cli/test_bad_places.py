@@ -92,3 +92,26 @@ def test_a_task_that_is_none(openmic: Openmic, config: Path, tmp_path: Path, tas
     error = refused(openmic, tmp_path, "run", str(config), "--set", f"task={task}")
     for words in said:
         assert words in error
+
+
+def test_a_tilde_that_the_shell_left_alone_is_the_home_folder(
+    openmic: Openmic, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "me"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    assert openmic("graph", "draw", "dialogue", "--output=~/dialogue.mmd").code == 0
+    assert (home / "dialogue.mmd").exists()
+    text = config.read_text(encoding="utf-8")
+    (home / "mine.yaml").write_text(text, encoding="utf-8")
+    (home / "inputs.txt").write_bytes((tmp_path / "inputs.txt").read_bytes())
+    task = f"task={tmp_path / 'lenient.yaml'}"
+    settings = ["--set", task, "--set", "inputs.path=~/inputs.txt", "--set", "home=~/data", "--dry-run", "--json"]
+    outcome = openmic("run", "~/mine.yaml", *settings)
+    assert outcome.code == 0, outcome
+    planned = json.loads(outcome.out)
+    assert planned["home"] == str(home / "data")
+    assert planned["store"] == str(home / "data" / "openmic.db")
+    error = refused(openmic, tmp_path, "run", str(config), "--set", "student.model=~/small")
+    assert f"student.model '{home / 'small'}' is not a folder" in error
+    assert str(home / "none.db") in refused(openmic, tmp_path, "status", "--store=~/none.db")

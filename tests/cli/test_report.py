@@ -47,6 +47,7 @@ def status_of(**more: Any) -> dict[str, Any]:
         "cast": {"judge": "large"},
         "models": {"judge": "large"},
         "source_run": None,
+        "duplicate_inputs": 0,
         "confidence": 0.95,
         "dialogues": {"finished": 6, "failed": 0, "pending": 0},
         "revisions": 2,

@@ -177,3 +177,42 @@ def test_scorers_are_plugs_each_with_a_name_of_its_own() -> None:
     assert [scorer.label for scorer in config.evaluation.scorers] == ["length", "reward", "words"]
     with pytest.raises(ValidationError, match=r"two scorers are called 'length'; give one of them another name"):
         RunConfig.model_validate(SMALLEST | {"evaluation": {"scorers": ["length", "mine:length"]}})
+
+
+def test_a_path_may_begin_in_the_home_folder_wherever_one_may_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    values: dict[str, Any] = {
+        "inputs": {"path": "~/in.txt"},
+        "home": "~/data",
+        "store": "~/x.db",
+        "storage_uri": "~/adapters",
+        "task": "~/task.yaml",
+        "student": {"model": "~/models/small"},
+        "cast": {"teacher": {"demonstrations": "~/d.jsonl"}},
+        "evaluation": {"scorers": [{"use": "reward_model", "kwargs": {"model": "~/rm", "more": ["~/a", 1, "~b"]}}]},
+    }
+    config = RunConfig.model_validate(values)
+    assert str(config.inputs.path) == "/home/me/in.txt"
+    assert (str(config.home), config.store, config.storage_uri) == (
+        "/home/me/data",
+        "/home/me/x.db",
+        "/home/me/adapters",
+    )
+    assert (config.task, config.student.model) == ("/home/me/task.yaml", "/home/me/models/small")
+    assert str(config.cast.teacher.demonstrations) == "/home/me/d.jsonl"
+    assert config.evaluation.scorers[0].kwargs == {"model": "/home/me/rm", "more": ["/home/me/a", 1, "~b"]}
+    assert str(RunConfig.model_validate({"inputs": {"path": "x"}, "home": "~"}).home) == "/home/me"
+    with pytest.raises(ValidationError, match="nobody here has the home folder '~nobody-at-all'; give the whole path"):
+        RunConfig.model_validate({"inputs": {"path": "~nobody-at-all/in.txt"}})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({"name": "a\0b"}, {"inputs": {"path": "a\0b"}}, {"home": "a\0b"}, {"task": "a\0b"}),
+        {"evaluation": {"scorers": [{"use": "length", "kwargs": {"a": ["b\0"]}}]}},
+    ],
+)
+def test_a_nul_character_is_refused_wherever_it_stands(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="there is a NUL character in it"):
+        RunConfig.model_validate({"inputs": {"path": "in.txt"}} | values)

@@ -21,6 +21,11 @@ EXPECTED = {"the bus left": ("One.", "Two."), "a kettle": ("Three.",)}
             '{"input": "The bus left.", "output": ["One.", "Two."]}\n\n{"input": "A kettle.", "output": "Three."}\n',
         ),
         ("d.csv", "input,output\nThe bus left.,One.\nA kettle.,Three.\nThe bus left!,Two.\n"),
+        ("d.csv", "output;input\nOne.;The bus left.\nTwo.;The bus left.\nThree.;A kettle.\n"),
+        (
+            "d.json",
+            '[{"input": "The bus left.", "output": ["One.", "Two."]}, {"input": "A kettle.", "output": ["Three."]}]',
+        ),
         ("d.tsv", "input\toutput\nThe bus left.\tOne.\nThe bus left.\tTwo.\nA kettle.\tThree.\n"),
     ],
 )
@@ -38,12 +43,14 @@ def test_parquet_with_columns_of_other_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("d.jsonl", '{"text": "x"}', "d.jsonl, row 1: no text under 'input' (it has ['text']); set input_field"),
-        ("d.jsonl", '{"input": "x"}', "d.jsonl, row 1: no text or list of texts under 'output'"),
+        ("d.jsonl", '{"text": "x"}', "d.jsonl, line 1: no text under 'input' (it has ['text']); set input_field"),
+        ("d.jsonl", '{"input": "x"}', "d.jsonl, line 1: no text or list of texts under 'output'"),
         ("d.jsonl", '{"input": "x", "output": "y"}\n[1]', "line 2: a list where an object was expected"),
-        ("d.jsonl", "{", "line 1: not valid JSON"),
-        ("d.jsonl", "", "holds no demonstration"),
-        ("d.xlsx", "", "read from .jsonl, .csv, .tsv or .parquet"),
+        ("d.jsonl", "{", "line 1, column 2: not valid JSON"),
+        ("d.jsonl", "", "is empty; give it demonstrations"),
+        ("d.csv", "input,output\n", "holds no demonstration"),
+        ("d.jsonl", '{"input": "x", "output": "a\\u0000b"}', "line 1: there is a NUL character"),
+        ("d.xlsx", "", "read from .jsonl, .json, .csv, .tsv or .parquet"),
         ("d.parquet", "no parquet", "cannot be read"),
     ],
 )

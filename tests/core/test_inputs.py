@@ -29,7 +29,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def texts_of(path: Path, **settings: object) -> list[str]:
-    return [example.text for example in read_inputs(InputSettings.model_validate({"path": path, **settings}))]
+    return [example.text for example in read_inputs(InputSettings.model_validate({"path": path, **settings})).examples]
 
 
 def refusal(path: Path, **settings: object) -> str:
@@ -77,7 +77,7 @@ def test_limit_takes_the_first_inputs(write: Write) -> None:
 
 
 def test_an_example_is_known_by_the_hash_of_its_text(write: Write) -> None:
-    for example in read_inputs(InputSettings(path=write("a.txt", "\n".join(TEXTS)))):
+    for example in read_inputs(InputSettings(path=write("a.txt", "\n".join(TEXTS)))).examples:
         assert example.id == content_hash(example.text)
         assert example.split is split_of(example.text, 0.1, 0.25)
 
@@ -88,20 +88,20 @@ ASKED = {"fields": ["question", "context"]}
 
 def test_an_input_may_have_several_fields(write: Write) -> None:
     lines = "".join(json.dumps(row | {"other": 1}) + "\n" for row in QUESTIONS)
-    examples = read_inputs(InputSettings.model_validate({"path": write("a.jsonl", lines), **ASKED}))
+    examples = read_inputs(InputSettings.model_validate({"path": write("a.jsonl", lines), **ASKED})).examples
     first = examples[0]
     assert first.value == first.fields == QUESTIONS[0]
     assert first.text == "question: Why did the kettle broke on day 0.\ncontext: Nobody knows; ask again."
     assert first.id == content_hash([["question", QUESTIONS[0]["question"]], ["context", QUESTIONS[0]["context"]]])
     rows = "".join(f'"{row["context"]}","{row["question"]}"\n' for row in QUESTIONS)
     table = InputSettings.model_validate({"path": write("a.csv", "context,question\n" + rows), **ASKED})
-    assert read_inputs(table) == examples
+    assert read_inputs(table).examples == examples
 
 
 def test_a_single_field_is_one_text_however_it_is_named(write: Write) -> None:
     path = write("a.jsonl", as_jsonl(TEXTS, "sentence"))
     alone, listed = (
-        read_inputs(InputSettings.model_validate({"path": path, "fields": fields}))
+        read_inputs(InputSettings.model_validate({"path": path, "fields": fields})).examples
         for fields in ("sentence", ["sentence"])
     )
     assert alone == listed
@@ -118,7 +118,7 @@ def test_the_order_of_fields_and_a_comma_move_no_split() -> None:
 def test_a_field_may_be_empty_but_not_all(write: Write) -> None:
     rows = [*QUESTIONS, {"question": "Why?", "context": ""}]
     path = write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    assert read_inputs(InputSettings.model_validate({"path": path, **ASKED}))[-1].text == "question: Why?"
+    assert read_inputs(InputSettings.model_validate({"path": path, **ASKED})).examples[-1].text == "question: Why?"
     rows.append({"question": " ", "context": "?"})
     path = write("b.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     assert "line 42: the input is blank" in refusal(path, **ASKED)
@@ -146,8 +146,9 @@ def test_the_whole_of_an_input_is_its_text_or_its_fields() -> None:
 
 
 def test_adding_inputs_and_changing_their_order_moves_no_split(write: Write) -> None:
-    few = read_inputs(InputSettings(path=write("few.txt", "\n".join(TEXTS[:25]))))
-    many = read_inputs(InputSettings(path=write("many.txt", "\n".join([*reversed(TEXTS), "A new one came along."]))))
+    few = read_inputs(InputSettings(path=write("few.txt", "\n".join(TEXTS[:25])))).examples
+    more = "\n".join([*reversed(TEXTS), "A new one came along."])
+    many = read_inputs(InputSettings(path=write("many.txt", more))).examples
     splits = {example.id: example.split for example in many}
     assert len({example.split for example in few}) == 3
     assert [splits[example.id] for example in few] == [example.split for example in few]
@@ -171,7 +172,7 @@ def test_a_larger_dev_share_takes_from_training_alone() -> None:
 
 
 def test_the_inputs_that_ship_are_read() -> None:
-    examples = read_inputs(InputSettings(path=SHIPPED))
+    examples = read_inputs(InputSettings(path=SHIPPED)).examples
     assert len(examples) >= 400
     assert {example.split for example in examples} == set(Split)
     lengths = [len(example.text.split()) for example in examples]
@@ -181,7 +182,7 @@ def test_the_inputs_that_ship_are_read() -> None:
 
 def test_a_missing_file(tmp_path: Path) -> None:
     message = refusal(tmp_path / "nowhere.jsonl")
-    assert "there is no input file" in message
+    assert "there is no file of inputs" in message
     assert "inputs.path" in message
 
 
@@ -190,9 +191,9 @@ def test_a_folder(tmp_path: Path) -> None:
     assert "cannot be read: Is a directory" in refusal(tmp_path / "folder.txt")
 
 
-@pytest.mark.parametrize("name", ["a.xml", "a", "a.json"])
+@pytest.mark.parametrize("name", ["a.xml", "a", "a.xlsx"])
 def test_a_format_that_is_not_read(write: Write, name: str) -> None:
-    assert ".jsonl, .csv or .txt" in refusal(write(name, "\n".join(TEXTS)))
+    assert ".jsonl, .json, .csv, .tsv, .parquet or .txt" in refusal(write(name, "\n".join(TEXTS)))
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt"])
@@ -214,7 +215,7 @@ def test_a_file_that_is_not_utf_8(write: Write, name: str) -> None:
 MALFORMED = [
     ("a.jsonl", '{"input": "a b"}\n\n{"input": "c d"\n', "line 3, column 16: not valid JSON"),
     ("a.jsonl", '{"input": "a b"}\n{"input": \'c d\'}\n', "line 2, column 11: not valid JSON"),
-    ("a.jsonl", '{"input": "a b"}\n["c d"]\n', "line 2: no text under the key 'input' (it is a list)"),
+    ("a.jsonl", '{"input": "a b"}\n["c d"]\n', "line 2: a list where an object was expected"),
     ("a.jsonl", '{"text": "a b", "n": 1}\n', "line 1: no text under the key 'input' (its keys are ['n', 'text'])"),
     ("a.jsonl", '{"input": 7}\n', "line 1: no text under the key 'input'"),
     ("a.jsonl", '{"input": null}\n', "line 1: no text under the key 'input'"),
@@ -222,7 +223,11 @@ MALFORMED = [
     ("a.jsonl", '{"input": "a b"}\n{"input": "half \\ud83d"}\n', "line 2: half of a surrogate pair"),
     ("a.jsonl", '{"input": "a b"}\n' + "[" * 100_000, "line 2: not JSON that can be read"),
     ("a.jsonl", '{"input": "a b", "n": ' + "1" * 5000 + "}", "line 1: not JSON that can be read"),
-    ("a.csv", "text;n\na b;1\n", "line 1: no column 'input'; the columns are ['text;n']"),
+    (
+        "a.csv",
+        "text;n\na b;1\n",
+        "line 1: no column 'input' in its first line, 'text;n'; the first line has to name the columns",
+    ),
     ("a.csv", 'n,"input\na b\n', "not valid CSV"),
     ("a.csv", 'input\na b\n"c d\n', "line 3: not valid CSV"),
     ("a.csv", 'input\na b\n"c" d\n', "line 3: not valid CSV"),
@@ -251,6 +256,48 @@ def test_duplicates_are_reported_with_both_lines(write: Write, name: str, conten
     first = 2 if name == "a.csv" else 1
     message = refusal(write(name, content))
     assert re.search(rf"line {first + 2}: the same input as on line {first}\b", message)
+    assert "set inputs.drop_duplicates" in message
+    assert "\n" not in message
+
+
+def test_every_duplicate_is_named_at_once(write: Write) -> None:
+    message = refusal(write("a.txt", "\n".join([*TEXTS, TEXTS[3], "A new one.", TEXTS[5].upper(), TEXTS[3]])))
+    assert "line 41: the same input as on line 4: 'The door broke on day 0.' (also line 44)" in message
+    assert "line 43: the same input as on line 6:" in message
+    many = refusal(write("b.txt", "\n".join([f"Number {n}." for n in range(200)] * 2)))
+    assert "200 problems" in many
+    assert "and 150 more" in many
+    assert len(many.splitlines()) < 60
+
+
+def test_everything_that_is_wrong_is_told_at_once(write: Write) -> None:
+    rows = [*TEXTS, "?", "with\0a NUL", TEXTS[0], "half \ud83d", "x" * (MAX_CHARACTERS + 1)]
+    lines = [json.dumps({"input": text}) for text in rows] + ['{"text": "x y"}', '{"input": 3}', '{"input": 4}']
+    message = refusal(write("a.jsonl", "\n".join(lines)))
+    for place, problem in {
+        41: "the input is blank",
+        42: "there is a NUL character",
+        43: "the same input as on line 1",
+        44: "half of a surrogate pair",
+        45: "the input has 4001 characters",
+        46: "no text under the key 'input' (its keys are ['text'])",
+        47: "no text under the key 'input' (3)",
+        48: "no text under the key 'input' (4)",
+    }.items():
+        assert f"line {place}: {problem}" in message
+
+
+def test_a_wrong_key_in_all_rows_is_one_problem(write: Write) -> None:
+    message = refusal(write("a.jsonl", as_jsonl(TEXTS, "text")))
+    assert "line 1: no text under the key 'input' (its keys are ['id', 'text']); set inputs.fields" in message
+    assert "\n" not in message
+
+
+def test_duplicates_are_left_out_where_that_is_said_and_counted(write: Write) -> None:
+    path = write("a.txt", "\n".join([TEXTS[0], *TEXTS, TEXTS[5].upper(), "A new one."]))
+    found = read_inputs(InputSettings(path=path, drop_duplicates=True))
+    assert [example.text for example in found.examples] == [*TEXTS, "A new one."]
+    assert found.duplicates == 2
 
 
 def test_too_few_inputs_for_a_split(write: Write) -> None:

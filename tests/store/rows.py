@@ -43,6 +43,7 @@ def run(**values: Any) -> Run:
         "arguments": ["run", "--set", "a=b"],
         "seed": 7,
         "home": "somewhere",
+        "duplicate_inputs": 3,
     }
     return Run(**defaults | values)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ...core.errors import ConfigError, OpenmicError, PlugError
 from ...core.records import Input
+from ...core.section import from_home
 from .classifier import ClassifierSettings, Given, SequenceClassifier, fill, inspect_classifier
 
 
@@ -61,6 +62,7 @@ class RewardModel:
             raise ConfigError(f"reward_model: batch_size={batch_size} and max_length={max_length} are too small")
         if template is not None:
             _check_template(template)
+        model = from_home(model)
         self._settings = ClassifierSettings(model, device, batch_size, max_length, label, probability, template)
         self._wants_actor, self._options = actor, {"num_cpus": num_cpus, "num_gpus": num_gpus}
         self._waiting: deque[_Waiting] = deque()

@@ -17,6 +17,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from ...core.errors import StudentError
+from ...core.section import from_home
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ PACKAGED = {
 def cache_folder() -> Path:
     """Where converted weights are kept: OPENMIC_CACHE, or the user's cache folder."""
     override = os.environ.get("OPENMIC_CACHE")
-    return Path(override) if override else user_cache_path("openmic")
+    return Path(from_home(override)) if override else user_cache_path("openmic")
 
 
 def packaged_folder(name: str, announce: Callable[[str], None] = lambda _: None) -> Path:

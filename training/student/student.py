@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...core.errors import StudentError
+from ...core.section import from_home
 from .packaged_weights import PACKAGED, packaged_file, packaged_folder
 
 StudentKind = Literal["causal", "seq2seq"]
@@ -47,6 +48,7 @@ def inspect_student(name: str) -> StudentInfo:
     Raises:
         StudentError: there is no such model, or its architecture generates no text.
     """
+    name = from_home(name)
     if name in PACKAGED:
         packaged_file(name)
         return StudentInfo(name, "causal", "LlamaForCausalLM", PACKAGED[name].note)
@@ -79,6 +81,7 @@ def load_student(name: str, *, device: str = "auto", announce: Callable[[str], N
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
+    name = from_home(name)
     info = inspect_student(name)
     quieten_transformers()
     source = str(packaged_folder(name, announce)) if name in PACKAGED else name
@@ -99,6 +102,7 @@ def load_tokenizer(name: str) -> Any:
     Raises:
         StudentError: as `inspect_student`, or the tokenizer does not load.
     """
+    name = from_home(name)
     inspect_student(name)
     try:
         return _tokenizer(str(packaged_folder(name)) if name in PACKAGED else name)

@@ -89,6 +89,7 @@ def upgrade() -> None:
         sa.Column("git_commit", sa.String(), nullable=True),
         sa.Column("packages", sa.JSON(), nullable=False),
         sa.Column("home", sa.String(), nullable=False),
+        sa.Column("duplicate_inputs", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("source_run_id", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

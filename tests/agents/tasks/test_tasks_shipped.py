@@ -70,7 +70,7 @@ def test_what_is_written_in_a_task_file_is_short_enough_to_be_paid_for_often(shi
 def test_an_example_configuration_and_inputs_come_with_it(shipped: Task) -> None:
     config = load_config(EXAMPLES / f"{shipped.name}.yaml", environment={})
     assert config.task == shipped.name
-    examples = read_inputs(config.inputs)
+    examples = read_inputs(config.inputs).examples
     splits = [example.split for example in examples]
     assert splits.count(Split.TRAIN) >= max(config.imitation.inputs or 0, config.dialogue.inputs or 0)
     assert splits.count(Split.TEST) >= (config.evaluation.test_inputs or 0)
