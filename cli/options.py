@@ -23,7 +23,7 @@ RunArgument = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, a
 
 
 def home_expanded(path: Path | None) -> Path | None:
-    """A path that was given to a command, with a `~` that the shell left in it, as in `--log=~/x`, replaced."""
+    """A path given to a command, a `~` replaced that the shell left in it, as in `--log=~/x`."""
     return None if path is None else Path(from_home(path))
 
 

@@ -108,7 +108,7 @@ class Guard:
 
 
 class UnderPath:
-    """The middleware for a proxy that shows the pages under a path, whether or not it takes that path away again."""
+    """The middleware for a proxy that shows the pages under a path, which it takes off or not."""
 
     def __init__(self, app: ASGIApp, *, root_path: str) -> None:
         self._app = app

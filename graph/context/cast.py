@@ -12,8 +12,8 @@ from ...agents.verdicts.jury import Juror, Jury
 from ...agents.verdicts.pairwise import EndpointJuror
 from ...agents.verdicts.plug_jurors import CompareJuror, ScorerJuror
 from ...core.config import CastSettings, CriticSettings, RunConfig, TeacherSettings
-from ...core.demonstrations import read_demonstrations
 from ...core.errors import ConfigError, PlugError
+from ...core.inputs import read_demonstrations
 from ...core.records import Input, Role
 from ...evaluation.scorers import SHIPPED_SCORERS, NamedScorer, as_scorer
 from .plugs import Plugs

@@ -7,8 +7,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from openmic.core.demonstrations import read_demonstrations
 from openmic.core.errors import InputError
+from openmic.core.inputs import read_demonstrations
 
 EXPECTED = {"the bus left": ("One.", "Two."), "a kettle": ("Three.",)}
 

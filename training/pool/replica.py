@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from ...core.errors import GenerationError
-from ...core.pool_settings import PoolSettings
 from ...core.records import AdapterRef, Generation, GenerationRequest
+from ...core.student_settings import PoolSettings
 from ..engines.engine import StudentEngine
 from .actor import RestartedError, StudentActor
 from .remote import ActorLostError, call, end

@@ -5,7 +5,7 @@ Only decides; `training.pool.pool` starts and ends actors. It reads no clock, so
 
 from typing import Literal
 
-from ...core.pool_settings import PoolSettings
+from ...core.student_settings import PoolSettings
 
 
 class Scaling:

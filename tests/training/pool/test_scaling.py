@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from openmic.core.pool_settings import PoolSettings
+from openmic.core.student_settings import PoolSettings
 from openmic.training.pool.scaling import Scaling
 
 SETTINGS = PoolSettings(
