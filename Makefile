@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights postgresql chromium screenshots hosts run test test-fast test-cluster lint format lock clean
+.PHONY: help setup weights postgresql chromium screenshots hosts servers run test test-fast test-cluster test-servers lint format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -67,6 +67,14 @@ hosts: $(STAMP)
 
 test-cluster: postgresql hosts ## Run a campaign on three hosts that this machine pretends to be (root, Linux)
 	$(BIN)/python -m pytest tests/cluster
+
+# Servers that nobody here wrote, each in an environment of its own in the user's cache, made once.
+SERVERS ?= llama.cpp vllm transformers
+servers: $(STAMP)
+	$(BIN)/python -m tests.servers.environments $(SERVERS)
+
+test-servers: weights servers ## Run campaigns on real servers of models (5 GB the first time; SERVERS names them)
+	OMP_NUM_THREADS=1 SERVERS='$(SERVERS)' $(BIN)/python -m pytest tests/servers
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .
