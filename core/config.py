@@ -5,6 +5,7 @@ This file says what may be configured; `core.config_file` reads it from files, f
 
 import os
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -22,6 +23,12 @@ from .training_settings import TrainingSettings as TrainingSettings  # noqa: PLC
 
 SIMULATED = "simulated"
 """The model name that stands for openmic's own simulated cast, served on loopback for the time of the run."""
+
+Word = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float | date) else value)]
+"""A text that YAML may take for a number or a date."""
+_SOUNDS_SECRET = re.compile(
+    r"authori[sz]ation|cookie|secret|password|(?:^|[-_])(?:key|token|sig)$|apikey", re.IGNORECASE
+)
 
 
 class InputSettings(Section):
@@ -95,6 +102,33 @@ class EndpointSettings(Section):
     """None: no limit of our own."""
     tokens_per_minute: int | None = Field(default=None, ge=1)
     """Prompt and reply together. None: no limit of our own."""
+    headers: dict[str, Word] = Field(default_factory=dict)
+    """Sent with every request, such as `api-key: ${AZURE_KEY}`. `${NAME}` is the environment variable of that name,
+    read when it is sent: what it holds is never stored or printed."""
+    query: dict[str, Word] = Field(default_factory=dict)
+    """Laid after the address of every request, such as `api-version: 2024-10-21`; `${NAME}` as in headers."""
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """Laid over the body of every chat completion, for what an endpoint has of its own; `${NAME}` as in headers."""
+    reasoning_effort: str | None = None
+    """How long a reasoning model may think: `low`, `medium`, … None: nothing is said about it."""
+
+    @field_validator("headers", "query")
+    @classmethod
+    def _secrets_stay_outside(cls, given: dict[str, str]) -> dict[str, str]:
+        for name, value in given.items():
+            if _SOUNDS_SECRET.search(name) and "${" not in value:
+                raise ValueError(
+                    f"{name} would be stored with the run; put it into an environment variable and write "
+                    f"{name}: ${{NAME_OF_THE_VARIABLE}}"
+                )
+        return given
+
+    @field_validator("extra_body")
+    @classmethod
+    def _what_openmic_says_itself(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(given.keys() & {"messages", "model", "stream", "n"}):
+            raise ValueError(f"{', '.join(taken)} is openmic's to say; leave it out")
+        return given
 
     @property
     def simulated(self) -> bool:

@@ -7,6 +7,7 @@ beside that (callbacks and tracing, headers, errors) is left to them. Not for st
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
@@ -14,10 +15,18 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 from langchain_openai import ChatOpenAI
+from pydantic import PrivateAttr
 
 
 class DirectChat(ChatOpenAI):
     """Asks for a chat completion; any option may be given to `ainvoke`, and is sent as it is."""
+
+    _sent_always: dict[str, Any] = PrivateAttr(default_factory=dict)
+    """Private to keep it out of traces: it may hold secrets."""
+
+    def always_send(self, extra: Mapping[str, Any]) -> None:
+        """From now on lay this over the body of every request."""
+        self._sent_always = dict(extra)
 
     async def _agenerate(
         self,
@@ -27,7 +36,7 @@ class DirectChat(ChatOpenAI):
         **kwargs: Any,
     ) -> ChatResult:
         """Raises openai's errors for what an endpoint refuses, ValueError and the like for a body that is no reply."""
-        body = self._get_request_payload(messages, stop=stop) | kwargs
+        body = self._get_request_payload(messages, stop=stop) | kwargs | self._sent_always
         del body["stream"]
         response = await self.root_async_client.post("/chat/completions", body=body, cast_to=httpx2.Response)
         answer = json.loads(response.content)

@@ -7,7 +7,7 @@ import httpx2
 
 from ...core.config import EndpointSettings
 from ...core.errors import EndpointSetupError
-from .client import LOOPBACK, OPENAI_URL, endpoint_key, endpoint_url
+from .access import LOOPBACK, OPENAI_URL, endpoint_key, endpoint_url
 
 CHECK_SECONDS = 10.0
 SIMULATED_OWNER = "openmic-simulated"

@@ -6,7 +6,6 @@ completions endpoint, with `echo`: chat completions give no log-probabilities of
 """
 
 import asyncio
-import os
 import random
 import time
 
@@ -20,13 +19,11 @@ from pydantic import SecretStr
 from ...core.config import EndpointSettings
 from ...core.errors import EndpointError
 from ...core.records import LLMReply, LLMRequest, Message
+from .access import Access
 from .chat import DirectChat
 from .options import REFUSALS, RequestOptions
 from .replies import chat_reply, scored_prompt
 
-OPENAI_URL = "https://api.openai.com/v1"
-LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-"""Never reached through a proxy, whatever HTTP_PROXY says: the proxy's own loopback is another machine's."""
 BACKOFF_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
 CHARACTERS_PER_TOKEN = 4
@@ -40,42 +37,35 @@ _CANNOT_SCORE = frozenset({400, 404, 405, 422, 501})
 """How a server answers that has no completions endpoint, or one without `echo`."""
 
 
-def endpoint_url(settings: EndpointSettings) -> str:
-    """Where the role's endpoint is: its own base_url, else OPENAI_BASE_URL, else OpenAI."""
-    return (settings.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
-
-
-def endpoint_key(settings: EndpointSettings) -> str | None:
-    """The key from the environment, or None. Space around it, such as a copied line's end, is no part of it."""
-    return os.environ.get(settings.api_key_env, "").strip() or None
-
-
 class OpenAIClient:
     """One role's endpoint. Use from one event loop; close when done."""
 
     def __init__(self, settings: EndpointSettings, *, base_url: str | None = None) -> None:
         self._settings = settings
+        access = Access.of(settings, base_url)
         # aiohttp below, since what a call costs httpx2's own transport grows with the number in flight.
         self._connections = openai.DefaultAioHttpClient(
             timeout=settings.timeout_s,
             limits=httpx2.Limits(max_connections=settings.max_concurrency),
-            mounts=dict.fromkeys(LOOPBACK),
+            event_hooks={"request": [access.sign]},
+            **access.connecting,
         )
         self._chat = DirectChat(
             model=settings.model,
-            base_url=base_url or endpoint_url(settings),
-            api_key=SecretStr(endpoint_key(settings) or "none"),
+            base_url=access.url,
+            api_key=SecretStr(access.key or "none"),
             timeout=settings.timeout_s,
             max_retries=0,
             use_responses_api=False,
             disable_streaming=True,
             http_async_client=self._connections,
         )
+        self._chat.always_send(access.extra_body)
         self._url = self._chat.openai_api_base
         self._in_flight = asyncio.Semaphore(settings.max_concurrency)
         self._requests = _per_minute(settings.requests_per_minute)
         self._tokens = _per_minute(settings.tokens_per_minute)
-        self._options = RequestOptions()
+        self._options = RequestOptions(settings.reasoning_effort)
         self._stopped = False
 
     def stop_asking(self) -> None:

@@ -15,7 +15,7 @@ from ...core.records import LLMRequest
 REFUSALS = (openai.BadRequestError, openai.UnprocessableEntityError)
 """How an endpoint says that it does not take an option."""
 
-_LUXURIES = ("top_logprobs", "logprobs", "response_format", "seed")
+_LUXURIES = ("top_logprobs", "logprobs", "response_format", "seed", "reasoning_effort")
 """A request is as good a question without these: any complaint about one is reason enough to leave it out."""
 _ESSENTIALS = ("temperature", "top_p", "max_completion_tokens", "max_tokens")
 """These are given up only where the endpoint says that it does not know them; a value out of range is an error."""
@@ -30,7 +30,8 @@ _TOO_LARGE = re.compile(r"too large|too long|context length|at most|less than or
 class RequestOptions:
     """The options of requests to one endpoint; learns which of them it takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, reasoning_effort: str | None = None) -> None:
+        self._reasoning_effort = reasoning_effort
         self._refused: set[str] = set()
 
     @property
@@ -48,6 +49,8 @@ class RequestOptions:
         }
         if request.top_logprobs is not None:
             wanted |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+        if self._reasoning_effort is not None:
+            wanted["reasoning_effort"] = self._reasoning_effort
         if request.json_schema is not None:
             schema = {"name": "reply", "schema": request.json_schema, "strict": True}
             wanted["response_format"] = {"type": "json_schema", "json_schema": schema}

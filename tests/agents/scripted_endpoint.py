@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,12 @@ class Asked:
     method: str
     path: str
     body: dict[str, Any]
-    authorization: str | None
+    headers: Mapping[str, str]
     at: float
+
+    @property
+    def authorization(self) -> str | None:
+        return self.headers.get("Authorization")
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class ScriptedEndpoint:
             self.asked.append(asked)
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
-        answer = (self.models if asked.path.endswith("/models") else self.chat)(asked, number)
+        answer = (self.models if asked.path.partition("?")[0].endswith("/models") else self.chat)(asked, number)
         time.sleep(answer.delay_s)
         with self._lock:
             self._at_once -= 1
@@ -124,8 +128,8 @@ class ScriptedEndpoint:
                 self._do(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
             def _do(self, body: dict[str, Any]) -> None:
-                key = self.headers.get("Authorization")
-                answer = endpoint._answer(Asked(self.command, self.path, body, key, time.monotonic()))
+                headers = cast(Mapping[str, str], self.headers)
+                answer = endpoint._answer(Asked(self.command, self.path, body, headers, time.monotonic()))
                 if answer.close:
                     self.close_connection = True
                     return

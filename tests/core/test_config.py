@@ -1,3 +1,4 @@
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
@@ -8,6 +9,7 @@ from openmic.core.config import (
     SIMULATED,
     CastSettings,
     CriticSettings,
+    EndpointSettings,
     InputSettings,
     PreferenceSettings,
     RunConfig,
@@ -216,3 +218,20 @@ def test_a_path_may_begin_in_the_home_folder_wherever_one_may_stand(monkeypatch:
 def test_a_nul_character_is_refused_wherever_it_stands(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="there is a NUL character in it"):
         RunConfig.model_validate({"inputs": {"path": "in.txt"}} | values)
+
+
+def test_what_an_endpoint_is_sent_takes_numbers_and_dates_for_words() -> None:
+    query = {"api-version": date(2024, 10, 21), "v": 2}
+    assert EndpointSettings.model_validate({"query": query}).query == {"api-version": "2024-10-21", "v": "2"}
+
+
+@pytest.mark.parametrize("name", ["api-key", "Authorization", "X-Auth-Token", "cookie", "Ocp-Apim-Subscription-Key"])
+def test_a_secret_is_named_by_its_variable_and_never_stored(name: str) -> None:
+    assert EndpointSettings(headers={name: "Bearer ${KEY}"}).headers == {name: "Bearer ${KEY}"}
+    with pytest.raises(ValidationError, match="put it into an environment variable"):
+        EndpointSettings(headers={name: "sk-1"})
+
+
+def test_a_body_of_ones_own_leaves_the_question_alone() -> None:
+    with pytest.raises(ValidationError, match="messages, stream is openmic's to say"):
+        EndpointSettings(extra_body={"stream": True, "messages": [], "top_k": 4})

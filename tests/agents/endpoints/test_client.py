@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from openmic.agents.endpoints.client import endpoint_key, endpoint_url
+from openmic.agents.endpoints.access import endpoint_key, endpoint_url
 from openmic.agents.tasks.task import Task
 from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointError

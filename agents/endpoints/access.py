@@ -1,0 +1,98 @@
+"""How an endpoint is reached: its address and key, and what its settings send along with every request."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx2
+
+from ...core.config import EndpointSettings
+from ...core.errors import EndpointSetupError
+
+OPENAI_URL = "https://api.openai.com/v1"
+LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+"""Never reached through a proxy, whatever HTTP_PROXY says: the proxy's own loopback is another machine's."""
+SHORTEST_SECRET = 6
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+def endpoint_url(settings: EndpointSettings) -> str:
+    """Where the role's endpoint is: its own base_url, else OPENAI_BASE_URL, else OpenAI."""
+    return _address(settings)[0]
+
+
+def endpoint_key(settings: EndpointSettings) -> str | None:
+    """The key from the environment, or None. Space around it, such as a copied line's end, is no part of it."""
+    return os.environ.get(settings.api_key_env, "").strip() or None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What an endpoint's settings come to in this process's environment. Holds secrets: never stored or printed."""
+
+    url: str
+    key: str | None
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    extra_body: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, settings: EndpointSettings, base_url: str | None = None) -> Self:
+        """How the endpoint is reached that the settings name; `base_url` stands for another address.
+
+        Raises:
+            EndpointSetupError: an environment variable is not set that the settings name.
+        """
+        url, query = _address(settings, base_url)
+        return cls(
+            url=url,
+            key=endpoint_key(settings),
+            headers=_filled(settings.headers, "headers"),
+            query=query | _filled(settings.query, "query"),
+            extra_body=_filled(settings.extra_body, "extra_body"),
+        )
+
+    @property
+    def connecting(self) -> dict[str, Any]:
+        """What an HTTP client is made with so that every request carries headers and query; for httpx2's keywords."""
+        return {"params": dict(self.query), "mounts": dict.fromkeys(LOOPBACK)}
+
+    def redacted(self, text: str) -> str:
+        """The text without what is secret: endpoints quote the keys they turn away."""
+        secret = [self.key, *self.headers.values(), *self.query.values()]
+        for word in secret:
+            if word is not None and len(word) >= SHORTEST_SECRET:
+                text = text.replace(word, "…")
+        return text
+
+    async def sign(self, request: httpx2.Request) -> None:
+        """Put the headers into a request that is about to be sent; a hook for HTTP clients."""
+        request.headers.update(self.headers)
+        own = any(name.lower() == "authorization" for name in self.headers)
+        if self.key is None and self.headers and not own:
+            request.headers.pop("Authorization", None)  # whoever brings another header wants no key made up beside it
+
+
+def _address(settings: EndpointSettings, base_url: str | None = None) -> tuple[str, dict[str, str]]:
+    """The address without its query, as paths are laid after it, and the query."""
+    given = base_url or settings.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+    bare, _, query = given.strip().partition("?")
+    return bare.rstrip("/"), dict(httpx2.QueryParams(query))
+
+
+def _filled(given: Any, key: str) -> Any:
+    """The same with the environment's values in place of `${NAME}`, at every depth."""
+    if isinstance(given, Mapping):
+        return {name: _filled(value, f"{key}.{name}") for name, value in given.items()}
+    if isinstance(given, list):
+        return [_filled(value, key) for value in given]
+    return _VARIABLE.sub(lambda found: _environment(found.group(1), key), given) if isinstance(given, str) else given
+
+
+def _environment(name: str, key: str) -> str:
+    value = os.environ.get(name, "").strip()
+    if not value:
+        raise EndpointSetupError(f"{key} names the environment variable {name}, which is not set; set it")
+    return value
