@@ -7,7 +7,7 @@ import typer
 import yaml
 
 from ..core.config import RunConfig
-from ..core.config_file import load_config
+from ..core.config_file import load_config, stray_variables
 from ..store import without_passwords
 from .options import JsonOption, print_json
 
@@ -28,6 +28,8 @@ def show(
     Example:
       openmic config show examples/humor.yaml --set rounds=2
     """
+    for line in stray_variables():
+        typer.echo(f"note: {line}", err=True)
     resolved = load_config(config, overrides or []).model_dump(mode="json")
     if resolved["store"] is not None:
         resolved["store"] = without_passwords(resolved["store"])

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .. import open_run
-from ..core.config_file import load_config
+from ..core.config_file import load_config, stray_variables
 from ..core.errors import ConfigError, OpenmicError
 from ..run_handle import Run
 from .options import JsonOption, OverridesOption, RunArgument, StoreOption, print_json, store_flag
@@ -50,6 +50,8 @@ def run(
       OPENAI_API_KEY=... openmic run examples/humor.yaml \\
           --set cast.teacher.model=gpt-4.1 --set cast.critic.model=gpt-4.1-mini
     """
+    for line in stray_variables():
+        typer.echo(f"note: {line}", err=True)
     if dry_run:
         from ..graph.preflight.checks import check
         from .plan import plan, print_plan

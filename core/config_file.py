@@ -5,6 +5,7 @@ Whatever is wrong is reported at once, each with the place it came from and, for
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from pydantic import ValidationError
 
 from .config import RunConfig
 from .errors import ConfigError
-from .nearest_key import Key, nearest_key
+from .nearest_key import Key, nearest_key, nearest_variable
 from .section import from_home
 
 ENV_PREFIX = "OPENMIC_"
-ENV_RESERVED = frozenset({"OPENMIC_CACHE"})
-"""Variables with the prefix that are not configuration keys."""
+_ENV_NESTED = re.compile(r"[A-Z0-9]+(?:_[A-Z0-9]+)*(?:__[A-Z0-9]+(?:_[A-Z0-9]+)*)+")
+"""What follows the prefix in a variable that names a key within a section."""
+_ENV_OF_A_SERVICE = re.compile(r"\w*[^_]_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_\w+)?)")
+"""What follows it where a cluster tells of a service whose name begins with `openmic-`."""
 
 
 def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> RunConfig:
@@ -28,7 +31,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
     Args:
         path: A YAML file. Relative paths inside it (inputs, task files) are resolved against its folder.
         overrides: `a.b=value` each, the value in YAML.
-        environment: Defaults to the process's own; OPENMIC_A__B sets a.b.
+        environment: Defaults to the process's own; OPENMIC_A__B sets a.b. See `stray_variables` for what is passed over.
 
     Raises:
         ConfigError: names every key that is unknown or has a wrong value, and where it came from.
@@ -36,7 +39,9 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
     path = Path(from_home(path))
     values = _read_yaml(path)
     sources: dict[Key, str] = {}
-    _lay_environment(values, environment, sources)
+    overridden = _copied(values)
+    _lay_overrides(overridden, overrides, {})
+    _lay_environment(values, environment, sources, _names_of_keys(overridden))
     _lay_overrides(values, overrides, sources)
     try:
         config = RunConfig.model_validate(values)
@@ -55,7 +60,7 @@ def config_from(values: Mapping[str, Any], environment: Mapping[str, str] | None
     """
     laid: dict[str, Any] = _copied(values)
     sources: dict[Key, str] = {}
-    _lay_environment(laid, environment, sources)
+    _lay_environment(laid, environment, sources, _names_of_keys(laid))
     try:
         return RunConfig.model_validate(laid)
     except ValidationError as error:
@@ -82,12 +87,52 @@ def _copied(value: Any) -> Any:
     return {str(key): _copied(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
 
 
-def _lay_environment(values: dict[str, Any], environment: Mapping[str, str] | None, sources: dict[Key, str]) -> None:
+def _lay_environment(
+    values: dict[str, Any], environment: Mapping[str, str] | None, sources: dict[Key, str], secrets: set[str]
+) -> None:
+    """`secrets` are the variables that hold endpoints' keys, whatever they are called."""
     for name, text in sorted((os.environ if environment is None else environment).items()):
-        if name.startswith(ENV_PREFIX) and name not in ENV_RESERVED:
+        if _is_configuration(name) and name not in secrets:
             key = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
             _lay(values, key, _parse_value(text, name), name)
             sources[key] = f"environment variable {name}"
+
+
+def _is_configuration(name: str) -> bool:
+    """Whether a variable sets a key: OPENMIC_A__B always, OPENMIC_A where `a` is one.
+
+    What else begins so belongs to somebody: keys of endpoints, and what a cluster sets for services named `openmic`.
+    """
+    if not name.startswith(ENV_PREFIX):
+        return False
+    rest = name.removeprefix(ENV_PREFIX)
+    if rest.lower() in RunConfig.model_fields:
+        return True
+    return _ENV_NESTED.fullmatch(rest) is not None and _ENV_OF_A_SERVICE.fullmatch(rest) is None
+
+
+def _names_of_keys(values: Any) -> set[str]:
+    """The variables that hold endpoints' keys, by every `api_key_env` in nested values."""
+    if isinstance(values, Mapping):
+        own = {str(values["api_key_env"])} if "api_key_env" in values else set()
+        return own.union(*map(_names_of_keys, values.values()))
+    return set().union(*map(_names_of_keys, values)) if isinstance(values, (list, tuple)) else set()
+
+
+def stray_variables(environment: Mapping[str, str] | None = None) -> list[str]:
+    """A line for each variable that sets nothing, and looks as if it was meant to.
+
+    Args:
+        environment: Defaults to the process's own.
+    """
+    names = sorted(os.environ if environment is None else environment)
+    prefixed = [name.removeprefix(ENV_PREFIX) for name in names if name.startswith(ENV_PREFIX)]
+    meant = {name: nearest_variable(RunConfig, name) for name in prefixed if not _is_configuration(ENV_PREFIX + name)}
+    return [
+        f"the environment variable {ENV_PREFIX}{name} sets nothing; did you mean {ENV_PREFIX}{near}?"
+        for name, near in meant.items()
+        if near is not None
+    ]
 
 
 def _lay_overrides(values: dict[str, Any], overrides: Sequence[str], sources: dict[Key, str]) -> None:

@@ -31,6 +31,19 @@ def nearest_key(model: type[BaseModel], key: Key) -> str:
     return f"; valid {'keys' if not section else f'keys of {section}'} are {', '.join(valid)}"
 
 
+def nearest_variable(model: type[BaseModel], name: str) -> str | None:
+    """The variable that was most likely meant by one that sets no key, both without their prefix.
+
+    That is one with `_` for `__`, or a key of no section that is spelled almost alike; else None.
+    """
+    nested = {"_".join(key): key for key in _all_keys(model)}
+    key = nested.get(name.lower())
+    if key is None:
+        close = difflib.get_close_matches(name.lower(), model.model_fields, n=1, cutoff=0.8)
+        key = (close[0],) if close else None
+    return None if key is None else "__".join(key).upper()
+
+
 def _fields_at(root: type[BaseModel], key: Key) -> list[str]:
     model: type[BaseModel] | None = root
     for part in key:

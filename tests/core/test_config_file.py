@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from openmic.core.config import RunConfig
-from openmic.core.config_file import config_from, load_config
+from openmic.core.config_file import config_from, load_config, stray_variables
 from openmic.core.errors import ConfigError
 
 INPUTS = "inputs: {path: inputs.txt}\n"
@@ -87,6 +87,47 @@ def test_values_are_yaml(load: Load) -> None:
 
 def test_reserved_and_foreign_variables_are_no_keys(load: Load) -> None:
     assert load("", OPENMIC_CACHE="/tmp/x", OPENAI_API_KEY="k", openmic_rounds="no") == load("")
+
+
+OF_OTHERS = [
+    "OPENMIC_STUDENT_API_KEY",
+    "OPENMIC_TOKEN",
+    "OPENMIC_",
+    "OPENMIC__",
+    "OPENMIC_VERSION",
+    "OPENMIC_PORT",
+    "OPENMIC_SERVICE_HOST",
+    "OPENMIC_SERVICE_PORT",
+    "OPENMIC_SERVICE_PORT_HTTP",
+    "OPENMIC_PORT_80_TCP",
+    "OPENMIC_PORT_80_TCP_ADDR",
+    "OPENMIC_PORT_80_TCP_PORT",
+    "OPENMIC_PORT_80_TCP_PROTO",
+    "OPENMIC_STORE_SERVICE_HOST",
+    "OPENMIC_A__B_SERVICE_HOST",
+    "OPENMIC_A__B_PORT_53_UDP_ADDR",
+    "OPENMIC_TEACHER__1_PORT",
+]
+
+
+@pytest.mark.parametrize("name", OF_OTHERS)
+def test_variables_that_belong_to_somebody_else_end_no_run(load: Load, name: str) -> None:
+    assert load("", **{name: "tcp://10.0.0.1:80"}) == load("")
+
+
+def test_a_key_may_be_held_by_a_variable_of_any_name(load: Load) -> None:
+    held = {"OPENMIC_CRITIC__KEY": "sk: [x"}
+    assert load("cast: {critic: {model: m, api_key_env: OPENMIC_CRITIC__KEY}}", **held).cast.critic.model == "m"
+    assert load("cast: {jury: [{model: m, api_key_env: OPENMIC_CRITIC__KEY}]}", **held).cast.jury[0].model == "m"
+    assert load("", "cast.critic.api_key_env=OPENMIC_CRITIC__KEY", **held).cast.critic.asked
+
+
+def test_a_variable_that_sets_nothing_and_was_meant_to_is_told() -> None:
+    names = ["OPENMIC_TRAINING_OBJECTIVE", "OPENMIC_ROUNDZ", "OPENMIC_SEED", "OPENMIC_PORT", "OPENMIC_STUDENT_API_KEY"]
+    assert stray_variables(dict.fromkeys(names, "x")) == [
+        "the environment variable OPENMIC_ROUNDZ sets nothing; did you mean OPENMIC_ROUNDS?",
+        "the environment variable OPENMIC_TRAINING_OBJECTIVE sets nothing; did you mean OPENMIC_TRAINING__OBJECTIVE?",
+    ]
 
 
 def test_paths_are_found_from_the_files_folder(load: Load, path: Path) -> None:
@@ -197,11 +238,12 @@ def test_a_wrong_flag_is_named(refuse: Refuse, flag: str, message: str) -> None:
 
 
 BAD_VARIABLES = [
-    ("OPENMIC_ROUNDZ", "2", "unknown key 'roundz'; did you mean 'rounds'?"),
     ("OPENMIC_ROUNDS", "x", "rounds: input should be a valid integer"),
     ("OPENMIC_ROUNDS", "[1", "the value is not valid YAML"),
     ("OPENMIC_VERDICT__STYLE", "loud", "verdict.style: input should be 'label', 'reason' or 'cloze'"),
-    ("OPENMIC_TRAINING_OBJECTIVE", "dpo", "unknown key 'training_objective'"),
+    ("OPENMIC_TRAINING__OBJECTIV", "dpo", "unknown key 'training.objectiv'; did you mean 'training.objective'?"),
+    ("OPENMIC_TRIANING__OBJECTIVE", "dpo", "unknown key 'trianing'; did you mean 'training'?"),
+    ("OPENMIC_CAST__TEACHER__PORT", "1", "unknown key 'cast.teacher.port'"),
 ]
 
 
