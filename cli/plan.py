@@ -33,6 +33,7 @@ def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
         "cast": {role: _who(config, (role, 0)) for role in ROLES},
         "jury": [_who(config, ("critic", place)) for place in range(1, 1 + len(config.cast.jury))],
         "student": {"model": checked.student.name, "kind": checked.student.kind, "note": checked.student.note},
+        "notes": checked.notes,
         "rounds": config.rounds,
         "objective": config.training.objective,
         "calls_at_most": {
@@ -109,3 +110,5 @@ def print_plan(planned: dict[str, Any]) -> None:
         ("store", planned["store"]),
     ):
         console.print(f"  {name:<12} {value}")
+    for note in planned["notes"]:
+        console.print(f"note: {note}")

@@ -31,7 +31,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
     Args:
         path: A YAML file. Relative paths inside it (inputs, task files) are resolved against its folder.
         overrides: `a.b=value` each, the value in YAML.
-        environment: Defaults to the process's own; OPENMIC_A__B sets a.b. See `stray_variables` for what is passed over.
+        environment: Defaults to the process's own; OPENMIC_A__B sets a.b; `stray_variables` names what does not.
 
     Raises:
         ConfigError: names every key that is unknown or has a wrong value, and where it came from.

@@ -109,6 +109,9 @@ class StudentSettings(Section):
     architectures that it is tested with, else static. `module:attribute` is one of your own."""
     engine_kwargs: dict[str, Any] = Field(default_factory=dict)
     """What an engine of your own is made with, besides these settings."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """What the student's chat template is given. By default a model that thinks is told not to (`enable_thinking` and
+    `thinking` are false), since a draft has no room for thoughts; {enable_thinking: true} lets it."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, …"""
     max_batch: int = Field(default=64, ge=1)

@@ -61,6 +61,7 @@ def train(
     lora: LoRASettings | Mapping[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
+    chat_template_kwargs: Mapping[str, Any] | None = None,
     progress: Callable[[TrainingProgress], None] | None = None,
 ) -> TrainedAdapter:
     """Fine-tune an adapter of a student on examples, and write it to a folder.
@@ -76,6 +77,7 @@ def train(
         lora: `r`, `alpha` and the like of a new adapter, as under `training.lora`.
         seed: Fixes the new adapter's weights, the order of the examples, and dropout.
         device: `auto`, `cpu`, `cuda`, …
+        chat_template_kwargs: What the student's chat template is given.
         progress: Called after every optimizer step.
 
     Raises:
@@ -96,7 +98,7 @@ def train(
     output = from_home(output)
     if committed_adapter(output, VERSION) is not None:
         raise ConfigError(f"output {output!r} holds an adapter, which never changes; name another folder")
-    model = load_model(student, device=device)
+    model = load_model(student, device=device, template_kwargs=chat_template_kwargs)
     folder = None if start is None else verify_adapter(adapter_ref(start))
     wrapped = adapted(model, _settings(LoRASettings, lora, "lora"), seed=seed, start=folder)
     name = objective if isinstance(objective, str) else type(loss).__qualname__
@@ -141,12 +143,19 @@ class _Sampling(TypedDict, total=False):
 class Student:
     """A student in this process. Call it; close it, or use it as a context manager, to free its memory."""
 
-    def __init__(self, model: str, adapter: str | Path | None = None, device: str = "auto") -> None:
+    def __init__(
+        self,
+        model: str,
+        adapter: str | Path | None = None,
+        device: str = "auto",
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
         """See `load_student`."""
         from .engines.static import BatchGenerator
         from .student.student import load_student as load_model
 
-        self._generator: BatchGenerator | None = BatchGenerator(load_model(model, device=device), max_batch=64)
+        student = load_model(model, device=device, template_kwargs=chat_template_kwargs)
+        self._generator: BatchGenerator | None = BatchGenerator(student, max_batch=64)
         self._version = NO_ADAPTER.version
         if adapter is not None:
             ref = adapter_ref(adapter)
@@ -213,19 +222,25 @@ class Student:
         self.close()
 
 
-def load_student(model: str, adapter: str | Path | None = None, device: str = "auto") -> Student:
+def load_student(
+    model: str,
+    adapter: str | Path | None = None,
+    device: str = "auto",
+    chat_template_kwargs: Mapping[str, Any] | None = None,
+) -> Student:
     """Load a student to be called: `student("text")`, `student(["a", "b"], n=4, temperature=0.7)`.
 
     Args:
         model: A hub id, a folder, or the name of packaged weights.
         adapter: The folder of an adapter. None: the bare model.
         device: `auto`, `cpu`, `cuda`, …
+        chat_template_kwargs: What its chat template is given. By default a model that thinks is told not to.
 
     Raises:
         StudentError: there is no such student.
         AdapterError: the adapter is broken, or does not fit.
     """
-    return Student(model, adapter, device)
+    return Student(model, adapter, device, chat_template_kwargs)
 
 
 def adapter_ref(folder: str | Path) -> AdapterRef:

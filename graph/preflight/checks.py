@@ -25,6 +25,7 @@ from ..context.objective import objective_of
 from ..context.plugs import Plugs
 from ..context.scoring import scorer_key, scorers_of
 from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
+from .student import check_student
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,12 @@ class Checked:
     """The run's Python objects, loaded and tried."""
     duplicates: int = 0
     """Inputs that were left out since they stood there before."""
+    notes: list[str] = field(default_factory=list)
+    """What will go on, and should be known."""
 
 
 def check(config: RunConfig, plugs: Plugs | None = None) -> Checked:
-    """Check a configuration against the world, cheapest first. Writes nothing.
+    """Check a configuration against the world, whom to pay last. Writes nothing but weights into the cache.
 
     Raises:
         OpenmicError: the first thing that is wrong, with exit code 2.
@@ -62,7 +65,8 @@ def check(config: RunConfig, plugs: Plugs | None = None) -> Checked:
     check_engine(config, plugs)
     try_plugs(config, task, examples[0], plugs)
     student = inspect_student(config.student.model)
-    return Checked(task, examples, student, check_cast(config, plugs), plugs, duplicates)
+    notes = check_student(config, task, examples)
+    return Checked(task, examples, student, check_cast(config, plugs), plugs, duplicates, notes)
 
 
 def check_objective(config: RunConfig, plugs: Plugs) -> None:

@@ -185,6 +185,7 @@ async def _train(
         parent=context.adapter(training.parent_version),
         adapters=context.adapters_root,
         version=training.adapter_version,
+        chat_template_kwargs=context.config.student.chat_template_kwargs,
     )
     what = training.stage if training.stage == "imitation" else f"round {training.round}"
     began = time.monotonic()

@@ -100,6 +100,8 @@ def run(
         display.print(f"note: {checked.duplicates} inputs were left out that stood in the file before")
     if checked.student.note:
         display.print(f"student {checked.student.name}: {checked.student.note}")
+    for note in checked.notes:
+        display.print(f"note: {note}")
     if resolved.cast.judge_is_critic:
         display.print("note: the judge is the critic itself, so figures overstate progress; set cast.judge")
     identity = new_id()

@@ -33,7 +33,7 @@ def adapted(student: LoadedStudent, lora: LoRASettings, *, seed: int, start: Pat
     targets, layers = lora.target_modules, None
     if lora.last_layers is not None:
         # PEFT picks layers only for modules named one by one.
-        targets = _linear_names(student.model) if targets == "all-linear" else targets
+        targets = linear_names(student.model) if targets == "all-linear" else targets
         layers = list(range(student.model.config.num_hidden_layers))[-lora.last_layers :]
     config = LoraConfig(
         r=lora.r,
@@ -63,7 +63,7 @@ def _trained(model: Any) -> list[tuple[str, Tensor]]:
     return [(name, value) for name, value in model.named_parameters() if value.requires_grad]
 
 
-def _linear_names(model: Any) -> list[str]:
+def linear_names(model: Any) -> list[str]:
     """The names that linear modules go by within a layer, the output projection left out."""
     head = model.get_output_embeddings()
     kinds = (torch.nn.Linear, Conv1D)

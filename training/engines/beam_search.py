@@ -110,7 +110,7 @@ def _config(student: LoadedStudent, model: Any, search: Search) -> GenerationCon
         do_sample=not search.exact,
         temperature=1.0 if search.exact else search.temperature,
         top_k=0 if not search.exact else None,
-        eos_token_id=student.tokenizer.eos_token_id,
+        eos_token_id=list(student.ends),
         pad_token_id=student.tokenizer.pad_token_id,
         decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None),
     )

@@ -98,8 +98,8 @@ def make_engine(settings: StudentSettings, *, threads: int, engine: EngineFactor
         from .endpoint import EndpointEngine
 
         assert settings.endpoint is not None, "StudentSettings sees to it"
-        return EndpointEngine(settings.model, settings.endpoint)
-    student = load_student(settings.model, device=settings.device)
+        return EndpointEngine(settings.model, settings.endpoint, settings.chat_template_kwargs)
+    student = load_student(settings.model, device=settings.device, template_kwargs=settings.chat_template_kwargs)
     if name == "continuous":
         from .continuous import ContinuousEngine
 

@@ -11,7 +11,7 @@ from ...core.errors import AdapterError, GenerationError
 from ...core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest, Message, StudentSampling
 from ..student.tokenization import render_prompt
 from .engine import ADAPTERS_KEPT, StudentEngine
-from .tiny_student import TinyStudent, random_adapter, tiny_student
+from .tiny_student import SECOND_END, TinyStudent, random_adapter, tiny_student
 
 BuildEngine = Callable[[], StudentEngine]
 """Makes an engine around the tiny student."""
@@ -196,15 +196,17 @@ class EngineConformance:
             request(TEXTS[seed % 4], seed=seed, temperature=2.0, max_tokens=1 + seed % 40, id=f"r{seed}")
             for seed in range(60)
         ]
-        expected, eos = reference.generate(asked), tiny.student.tokenizer.eos_token_id
+        expected, ends = reference.generate(asked), tiny.student.ends
         assert {each.finish_reason for each in expected} == {"stop", "length"}
+        assert {each.token_ids[-1] for each in expected if each.finish_reason == "stop"} == set(ends)
 
         @scenario(build)
         async def test(engine: StudentEngine) -> None:
             for each, found, same in zip(asked, await ask(engine, asked), expected, strict=True):
                 assert self.said([found]) == self.said([same])
                 assert found.finish_reason == same.finish_reason
-                assert (found.token_ids[-1:] == (eos,)) == (found.finish_reason == "stop")
+                assert (found.token_ids[-1] in ends) == (found.finish_reason == "stop")
+                assert not found.text.endswith(SECOND_END)
                 assert len(found.token_ids) <= each.sampling.max_tokens or not self.tells_tokens
 
     def test_versions_answer_side_by_side(self, build: BuildEngine, tiny: TinyStudent, reference: Reference) -> None:
@@ -251,11 +253,12 @@ class EngineConformance:
                         attention_mask=torch.ones_like(prompt),
                         max_new_tokens=20,
                         do_sample=False,
-                        eos_token_id=llama.tokenizer.eos_token_id,
+                        eos_token_id=list(llama.ends),
                         pad_token_id=llama.tokenizer.pad_token_id,
                     )
                 ids = made[0, prompt.shape[1] :].tolist()
-                text = llama.tokenizer.decode(ids, skip_special_tokens=True).strip()
+                said = ids[:-1] if ids[-1] in llama.ends else ids
+                text = llama.tokenizer.decode(said, skip_special_tokens=True).strip()
                 texts.append(tuple(ids) if self.tells_tokens else text)
             return texts
 

@@ -92,7 +92,7 @@ class ContinuousEngine:
     def _start(self, max_batch: int) -> Any:
         tokenizer = self._student.tokenizer
         generation = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
-            do_sample=False, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+            do_sample=False, eos_token_id=list(self._student.ends), pad_token_id=tokenizer.pad_token_id
         )
         batching = ContinuousBatchingConfig(
             page_size=PAGE,

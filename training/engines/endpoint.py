@@ -11,7 +11,7 @@ What a server draws under a seed, and whether its answers depend on who else ask
 import asyncio
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from ...core.errors import AdapterError, ConfigError, GenerationError
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import StudentEndpointSettings
 from ..adapters.adapters import verify_adapter
-from ..student.student import LoadedStudent, inspect_student, load_tokenizer
+from ..student.student import inspect_student, student_elsewhere
 from ..student.tokenization import render_prompt
 from .engine import (
     ADAPTERS_KEPT,
@@ -44,10 +44,12 @@ class EndpointEngine:
         StudentError: its tokenizer cannot be had.
     """
 
-    def __init__(self, name: str, settings: StudentEndpointSettings) -> None:
+    def __init__(
+        self, name: str, settings: StudentEndpointSettings, template_kwargs: Mapping[str, Any] | None = None
+    ) -> None:
         if inspect_student(name).kind != "causal":
             raise ConfigError(f"student.engine=endpoint serves causal students, which {name!r} is not; take static")
-        self._student = LoadedStudent(name, "causal", None, load_tokenizer(name), "endpoint")
+        self._student = student_elsewhere(name, template_kwargs)
         self._settings = settings
         self._base_model = settings.model or name
         options: Any = {
@@ -88,13 +90,13 @@ class EndpointEngine:
         prompt, began = render_prompt(self._student, request.messages), time.monotonic()
         with self._active.one(version):
             completion = await self._until_closed(self._complete(request, prompt, self._refs.get(version)))
-        choice, eos = completion.choices[0], self._student.tokenizer.eos_token_id
+        choice, ends = completion.choices[0], self._student.ends
         ids = getattr(choice, "token_ids", None)
         if ids is None:
             ids = self._student.tokenizer(choice.text, add_special_tokens=False)["input_ids"]
         ended = choice.finish_reason == "stop"
-        if ended and ids[-1:] != [eos]:
-            ids = [*ids, eos]
+        if ended and (not ids or ids[-1] not in ends):
+            ids = [*ids, ends[0]]
         self._stats.answered += 1
         self._stats.tokens += len(ids)
         generation = generation_of(
@@ -156,7 +158,7 @@ class EndpointEngine:
 
     async def _ask(self, request: GenerationRequest, prompt: list[int], ref: AdapterRef | None) -> Any:
         sampling, model = request.sampling, self._base_model
-        extra: dict[str, Any] = {"stop_token_ids": [self._student.tokenizer.eos_token_id]}
+        extra: dict[str, Any] = {"stop_token_ids": list(self._student.ends)}
         if self._settings.server == "vllm":
             extra["return_token_ids"] = True
             model = model if ref is None else adapter_name(ref)

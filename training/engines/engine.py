@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ...core.errors import AdapterError, ConfigError, GenerationError
 from ...core.records import AdapterRef, Generation, GenerationRequest
-from ..student.student import LoadedStudent, StudentKind
+from ..student.student import LoadedStudent, StudentKind, positions_of
 
 ADAPTERS_KEPT = 3
 """Adapters an engine holds at once; the least recently used one is dropped beyond that."""
@@ -183,7 +183,7 @@ def refuse_beams(request: GenerationRequest, engine: str) -> None:
 
 def refuse_too_long(student: LoadedStudent, request: GenerationRequest, prompt_tokens: int) -> None:
     """Raise GenerationError for a request that may outgrow the positions the student knows."""
-    positions = getattr(student.model.config, "max_position_embeddings", None)
+    positions = positions_of(student.model)
     wanted = prompt_tokens + (request.sampling.max_tokens if student.kind == "causal" else 0)
     if positions is not None and wanted > positions:
         raise GenerationError(
@@ -193,11 +193,12 @@ def refuse_too_long(student: LoadedStudent, request: GenerationRequest, prompt_t
 
 
 def generation_of(student: LoadedStudent, request: GenerationRequest, ids: Sequence[int], **facts: Any) -> Generation:
-    """The generation that new token ids make; it ended by itself if the last one is the end of sequence."""
-    ended = bool(ids) and ids[-1] == student.tokenizer.eos_token_id
+    """The generation that new token ids make; it ended by itself if the last one ends a text."""
+    ended = bool(ids) and ids[-1] in student.ends
+    said = ids[:-1] if ended else ids  # not every token that ends a text is marked as special
     return Generation(
         request_id=request.id,
-        text=student.tokenizer.decode(ids, skip_special_tokens=True).strip(),
+        text=student.tokenizer.decode(said, skip_special_tokens=True).strip(),
         token_ids=tuple(ids),
         finish_reason="stop" if ended else "length",
         **facts,

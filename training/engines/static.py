@@ -162,8 +162,8 @@ class BatchGenerator:
         ids, mask = self._padded([search.prompt for search in searches])
         with torch.inference_mode():
             found = find_beams(self._student, self._slots.model, ids, mask, searches)
-        eos, limit = self._student.tokenizer.eos_token_id, searches[0].max_tokens
-        return [[_cut(beam, eos, limit) for beam in beams] for beams in found]
+        ends, limit = self._student.ends, searches[0].max_tokens
+        return [[_cut(beam, ends, limit) for beam in beams] for beams in found]
 
     def _padded(self, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         ids, mask = pad_prompts(self._student, prompts)
@@ -200,8 +200,8 @@ class BatchGenerator:
             going_on = []
             for place, row in enumerate(rows):
                 limit = requests[row].sampling.max_tokens
-                texts[row] = _cut(ids[place, width:].tolist(), self._student.tokenizer.eos_token_id, limit)
-                if len(texts[row]) < limit and texts[row][-1] != self._student.tokenizer.eos_token_id:
+                texts[row] = _cut(ids[place, width:].tolist(), self._student.ends, limit)
+                if len(texts[row]) < limit and texts[row][-1] not in self._student.ends:
                     going_on.append(place)
             if len(going_on) < len(rows):
                 kept = torch.tensor(going_on, device=ids.device, dtype=torch.long)
@@ -215,7 +215,7 @@ class BatchGenerator:
         limits = [request.sampling.max_tokens for request in requests]
         output = self._generate(ids, mask, requests, 1, max(limits), None)  # a decoder begins with its start token
         rows = output.sequences[:, 1:].tolist()
-        return [_cut(row, self._student.tokenizer.eos_token_id, limit) for row, limit in zip(rows, limits, strict=True)]
+        return [_cut(row, self._student.ends, limit) for row, limit in zip(rows, limits, strict=True)]
 
     def _generate(
         self,
@@ -232,7 +232,7 @@ class BatchGenerator:
             max_new_tokens=new_tokens,
             do_sample=False,
             return_dict_in_generate=True,
-            eos_token_id=tokenizer.eos_token_id,
+            eos_token_id=list(self._student.ends),
             pad_token_id=tokenizer.pad_token_id,
             decoder_start_token_id=getattr(self._student.model.config, "decoder_start_token_id", None),
         )
@@ -393,6 +393,7 @@ class StaticEngine:
                 return
 
 
-def _cut(ids: list[int], eos: int, limit: int) -> list[int]:
+def _cut(ids: list[int], ends: Sequence[int], limit: int) -> list[int]:
     ids = ids[:limit]
-    return ids[: ids.index(eos) + 1] if eos in ids else ids
+    first = next((place for place, token in enumerate(ids) if token in ends), limit)
+    return ids[: first + 1]

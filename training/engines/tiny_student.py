@@ -1,7 +1,7 @@
 """A student small enough to be made in a test, with adapters that change what it says.
 
 Two layers, random weights spread wide, so that what it says depends on what it is asked, and a tokenizer of some 350
-tokens.
+tokens, two of which end a text.
 """
 
 import copy
@@ -21,6 +21,8 @@ CHATML = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n'}}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+SECOND_END = "?"
+"""A token that ends its texts too, as `generation_config` says, and is not marked as special."""
 SENTENCES = (
     "The dentist told me that I should floss every day, so I nodded and changed the subject.",
     "My brother forgot our mother's birthday again and sent her a card with my name in it.",
@@ -69,6 +71,7 @@ def tiny_student(folder: Path) -> TinyStudent:
     Path(str(adapters[-1].uri), "adapter_model.safetensors").write_bytes(b"")
     wider = random_adapter(llama(tokenizer, hidden_size=48), "causal", seed=9)
     misfit = commit_adapter(wider, folder / "misfit", 9, {"parent": 0})
+    model.generation_config.eos_token_id = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(SECOND_END)]
     save(model.double(), tokenizer, folder / "student")
     loaded = load_student(str(folder / "student"), device="cpu")
     student = replace(loaded, model=loaded.model.double())  # what was drawn in float32 is the same number in float64

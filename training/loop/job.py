@@ -1,7 +1,7 @@
 """What the trainer is asked to do and what it tells meanwhile: plain records, free of torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ...core.config import FineTuneSettings, LoRASettings
@@ -43,6 +43,8 @@ class TrainingJob:
     """Where the run's adapters are committed, and checkpoints kept meanwhile: a folder, or an address of remote
     storage."""
     version: int
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """What the student's chat template is given."""
 
     @property
     def key(self) -> str:
@@ -51,6 +53,7 @@ class TrainingJob:
             {
                 "student": self.student,
                 "device": self.device,
+                "chat_template_kwargs": dict(self.chat_template_kwargs),
                 "phases": [_phase_contents(phase) for phase in self.phases],
                 "settings": self.settings.model_dump(mode="json"),
                 "lora": self.lora.model_dump(mode="json"),

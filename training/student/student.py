@@ -6,12 +6,13 @@
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from ...core.errors import StudentError
 from ...core.section import from_home
+from .ends import end_tokens
 from .packaged_weights import PACKAGED, packaged_file, packaged_folder
 
 StudentKind = Literal["causal", "seq2seq"]
@@ -40,6 +41,18 @@ class LoadedStudent:
     model: Any
     tokenizer: Any
     device: str
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What its chat template is given besides the conversation."""
+    ends: tuple[int, ...] = ()
+    """The tokens that end a text, the one that it learns to end with first. Left out: what tokenizer and model say."""
+
+    def __post_init__(self) -> None:
+        if not self.ends:
+            config = getattr(self.model, "generation_config", None)
+            ends = end_tokens(self.tokenizer, config, self.template_kwargs)
+            object.__setattr__(self, "ends", ends)
+        if self.tokenizer.pad_token_id is None and self.ends:
+            self.tokenizer.pad_token_id = self.ends[0]
 
 
 def inspect_student(name: str) -> StudentInfo:
@@ -71,8 +84,20 @@ def inspect_student(name: str) -> StudentInfo:
     return StudentInfo(name, kind, architecture)
 
 
-def load_student(name: str, *, device: str = "auto", announce: Callable[[str], None] = lambda _: None) -> LoadedStudent:
+def load_student(
+    name: str,
+    *,
+    device: str = "auto",
+    template_kwargs: Mapping[str, Any] | None = None,
+    announce: Callable[[str], None] = lambda _: None,
+) -> LoadedStudent:
     """Load the base model and its tokenizer, in float32 on a CPU and in bfloat16 on a GPU.
+
+    Args:
+        name: A packaged name, a folder or a hub id.
+        device: As for `resolve_device`.
+        template_kwargs: What its chat template is given besides the conversation.
+        announce: Told of packaged weights that have to be converted first.
 
     Raises:
         StudentError: as `inspect_student`, or the weights do not load.
@@ -89,15 +114,15 @@ def load_student(name: str, *, device: str = "auto", announce: Callable[[str], N
     dtype = torch.bfloat16 if where.startswith("cuda") else torch.float32
     loader = AutoModelForCausalLM if info.kind == "causal" else AutoModelForSeq2SeqLM
     try:
-        tokenizer = _tokenizer(source)
+        tokenizer = open_tokenizer(source)
         model: Any = loader.from_pretrained(source, dtype=dtype)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise StudentError(f"the weights of student.model {name!r} do not load: {error}") from error
-    return LoadedStudent(name, info.kind, model.to(where).eval(), tokenizer, where)
+    return LoadedStudent(name, info.kind, model.to(where).eval(), tokenizer, where, template_kwargs or {})
 
 
 def load_tokenizer(name: str) -> Any:
-    """The tokenizer alone, for a student that is served elsewhere.
+    """The tokenizer alone.
 
     Raises:
         StudentError: as `inspect_student`, or the tokenizer does not load.
@@ -105,9 +130,33 @@ def load_tokenizer(name: str) -> Any:
     name = from_home(name)
     inspect_student(name)
     try:
-        return _tokenizer(str(packaged_folder(name)) if name in PACKAGED else name)
+        return open_tokenizer(source_of(name))
     except (OSError, ValueError) as error:
         raise StudentError(f"the tokenizer of student.model {name!r} does not load: {error}") from error
+
+
+def student_elsewhere(name: str, template_kwargs: Mapping[str, Any] | None = None) -> LoadedStudent:
+    """A student that is served elsewhere: its tokenizer and what ends its texts, and no model.
+
+    Raises:
+        StudentError: as `load_tokenizer`.
+    """
+    from transformers import AutoConfig, GenerationConfig
+
+    tokenizer, kwargs = load_tokenizer(name), template_kwargs or {}
+    config: Any
+    try:
+        config = GenerationConfig.from_pretrained(source_of(name))
+    except OSError:  # an older model says it in its config.json
+        config = AutoConfig.from_pretrained(source_of(name)).get_text_config()
+    ends = end_tokens(tokenizer, config, kwargs)
+    return LoadedStudent(name, inspect_student(name).kind, None, tokenizer, "elsewhere", kwargs, ends)
+
+
+def source_of(name: str) -> str:
+    """What transformers opens the student by: a folder or a hub id. Packaged weights are converted first."""
+    name = from_home(name)
+    return str(packaged_folder(name)) if name in PACKAGED else name
 
 
 def resolve_device(device: str) -> str:
@@ -133,11 +182,17 @@ def sees_whole_text(model: Any) -> bool:
     return set(kinds) == {"full_attention"} if kinds else getattr(config, "sliding_window", None) is None
 
 
-def _tokenizer(source: str) -> Any:
+def positions_of(model: Any) -> int | None:
+    """The most tokens that a model tells the places of, prompt included; None where it counts distances alone."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def open_tokenizer(source: str) -> Any:
+    """The tokenizer of a folder or a hub id, with a token to pad with. Raises OSError or ValueError."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(source)
-    if tokenizer.pad_token_id is None:
+    if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 

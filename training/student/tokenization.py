@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ...core.records import Message
 from .student import LoadedStudent
+from .template import render_conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +58,26 @@ def render_prompt(student: LoadedStudent, messages: Sequence[Message]) -> list[i
 
     A causal student with a chat template gets it. Any other model gets the contents one after the other, since that is
     all it knows.
+
+    Raises:
+        StudentError: the chat template refuses the conversation.
     """
     tokenizer = student.tokenizer
     if student.kind == "causal" and tokenizer.chat_template:
-        text = tokenizer.apply_chat_template(
-            [message.model_dump() for message in messages], tokenize=False, add_generation_prompt=True
-        )
+        text = render_conversation(tokenizer, messages, student.template_kwargs, name=student.name)
         return _ids(tokenizer(text, add_special_tokens=False))
     text = "\n".join(message.content for message in messages if message.content)
     return _ids(tokenizer(text if student.kind == "seq2seq" else text + "\n"))
 
 
 def encode_completion(student: LoadedStudent, text: str) -> list[int]:
-    """The token ids of what the student shall say, ending with the end-of-sequence token."""
+    """The token ids of what the student shall say, ending with one token that ends a text."""
     ids = _ids(
         student.tokenizer(text_target=text)
         if student.kind == "seq2seq"
         else student.tokenizer(text, add_special_tokens=False)
     )
-    eos = student.tokenizer.eos_token_id
-    return ids if ids and ids[-1] == eos else [*ids, eos]
+    return ids if ids and ids[-1] in student.ends else [*ids, student.ends[0]]
 
 
 def encode_pair(student: LoadedStudent, messages: Sequence[Message], completion: str) -> EncodedPair:

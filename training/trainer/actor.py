@@ -98,7 +98,7 @@ class TrainerWorker:
                 "nothing to train on: no phase has examples; hold more dialogues or widen preferences.length_ratio"
             )
         # Loaded anew each time: a second is nothing beside a training, and no state of the last one can leak in.
-        student = load_student(job.student, device=job.device)
+        student = load_student(job.student, device=job.device, template_kwargs=job.chat_template_kwargs)
         start = verify_adapter(job.parent) if job.parent.version else None
         model = adapted(student, job.lora, seed=job.seed, start=start)
         resumed = group.broadcast(checkpoints.load() if group.first else None)

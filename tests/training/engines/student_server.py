@@ -117,11 +117,13 @@ class StudentServer:
         sampling = StudentSampling(**{key: body[key] for key in ("temperature", "top_p", "max_tokens")})
         prompt = Message(role="user", content=" ".join(str(token) for token in body["prompt"]))
         request = GenerationRequest("r", (prompt,), sampling, body["seed"], self.adapters.get(name, 0))
+        self._engine._student = replace(self._engine._student, ends=tuple(body["stop_token_ids"]))
         try:
             [generation] = self._engine.generate([request])
         except GenerationError as error:
             return _vllm_error(400, str(error))
-        text = self._student.tokenizer.decode(generation.token_ids, skip_special_tokens=True)
+        said = generation.token_ids[: -1 if generation.finish_reason == "stop" else None]  # as vLLM leaves out its end
+        text = self._student.tokenizer.decode(said, skip_special_tokens=True)
         choice: dict[str, Any] = {"index": 0, "text": text, "finish_reason": generation.finish_reason}
         if body.get("return_token_ids"):
             choice["token_ids"] = list(generation.token_ids)

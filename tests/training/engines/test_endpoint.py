@@ -12,6 +12,7 @@ from openmic.testing import EngineConformance
 from openmic.training.engines.conformance import BuildEngine, ask, scenario
 from openmic.training.engines.endpoint import EndpointEngine, adapter_name
 from openmic.training.engines.engine import StudentEngine
+from openmic.training.engines.tiny_student import TinyStudent
 from openmic.training.student.tokenization import render_prompt
 
 from ..conftest import BuildStudent
@@ -34,8 +35,8 @@ class TestVLLM(EngineConformance):
     samples_as_openmic = True
 
     @pytest.fixture
-    def build(self, server: StudentServer, tiny_causal: Path) -> BuildEngine:
-        return lambda: engine_of(server, tiny_causal)
+    def build(self, server: StudentServer, tiny: TinyStudent) -> BuildEngine:
+        return lambda: engine_of(server, tiny.folder)
 
 
 class TestSGLang(EngineConformance):
@@ -43,8 +44,8 @@ class TestSGLang(EngineConformance):
     tells_tokens = False
 
     @pytest.fixture
-    def build(self, server: StudentServer, tiny_causal: Path) -> BuildEngine:
-        return lambda: engine_of(server, tiny_causal, server="sglang")
+    def build(self, server: StudentServer, tiny: TinyStudent) -> BuildEngine:
+        return lambda: engine_of(server, tiny.folder, server="sglang")
 
 
 def test_prompts_are_sent_as_the_student_was_trained_to_read_them(

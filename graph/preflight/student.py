@@ -1,0 +1,85 @@
+"""Whether the student can do its part: it opens, an adapter fits around it, its texts have room."""
+
+from collections.abc import Sequence
+
+from ...agents.cast import StudentAgent
+from ...agents.tasks.task import Task
+from ...core.config import RunConfig
+from ...core.errors import ConfigError
+from ...core.records import Example
+from ...training.adapters.trial import try_student
+from ...training.engines.choose import engine_name
+from ...training.student.student import LoadedStudent, positions_of
+from ...training.student.tokenization import render_prompt
+
+FITTING_IN_A_ROW = 16
+"""Prompts are looked at from the longest; after so many that fit the shorter ones are taken to fit too."""
+
+
+def check_student(config: RunConfig, task: Task, examples: Sequence[Example]) -> list[str]:
+    """Try the student, and measure its prompts.
+
+    Returns:
+        What to know of inputs that are too long for it, a line each.
+
+    Raises:
+        StudentError: as `try_student`.
+        ConfigError: as `try_student`, or no input leaves room for an output.
+    """
+    engine = "" if config.student.own_engine else engine_name(config.student)
+    student = try_student(config.student, config.training.lora, adapts_output=engine != "continuous")
+    agent = StudentAgent(task, config.seed)
+    texts = sorted(examples, key=lambda example: len(example.text.encode()))
+    lengths = _Lengths(student, agent)
+    limits = {"max_position_embeddings of its config.json": _positions(student)}
+    if engine == "continuous":
+        limits["student.continuous.cache_tokens"] = config.student.continuous.cache_tokens
+    notes = []
+    for key in ("student.sampling", "evaluation.sampling"):
+        section = config.student if key.startswith("student") else config.evaluation
+        output = section.sampling.max_tokens
+        for what, limit in limits.items():
+            if limit is not None:
+                notes += _fit(lengths, texts, limit, output, f"{key}.max_tokens={output}", f"{limit} ({what})")
+    for key, length in (("imitation", config.imitation.max_length), ("training", config.training.max_length)):
+        notes += _fit(lengths, texts, length, 1, "an output", f"{key}.max_length={length}")
+    return list(dict.fromkeys(notes))
+
+
+class _Lengths:
+    """Tokens of inputs' prompts, each counted once."""
+
+    def __init__(self, student: LoadedStudent, agent: StudentAgent) -> None:
+        self._student, self._agent = student, agent
+        self._known: dict[str, int] = {}
+
+    def of(self, example: Example) -> int:
+        if example.id not in self._known:
+            self._known[example.id] = len(render_prompt(self._student, self._agent.prompt(example.value)))
+        return self._known[example.id]
+
+
+def _fit(lengths: _Lengths, texts: Sequence[Example], limit: int, output: int, what: str, where: str) -> list[str]:
+    """A line where some of the inputs, shortest first, leave no room for an output."""
+    shortest = lengths.of(texts[0])
+    if shortest + output > limit:
+        raise ConfigError(
+            f"the student has no room: the prompt of its shortest input has {shortest} tokens, and with {what} that is "
+            f"more than {where}; lower the one, raise the other, or shorten the task's student prompts"
+        )
+    too_long = fitting = 0
+    for example in reversed(texts):
+        fitting = 0 if lengths.of(example) + output > limit else fitting + 1
+        too_long += not fitting
+        if fitting == FITTING_IN_A_ROW:
+            break
+    if not too_long:
+        return []
+    return [
+        f"{too_long} of {len(texts)} inputs are too long for the student: their prompts and {what} are more than "
+        f"{where}"
+    ]
+
+
+def _positions(student: LoadedStudent) -> int | None:
+    return positions_of(student.model) if student.kind == "causal" else None

@@ -1,0 +1,78 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openmic.agents.tasks.task import load_task
+from openmic.core.config import RunConfig
+from openmic.core.errors import ConfigError
+from openmic.core.records import Example, Split
+from openmic.graph.preflight.student import check_student
+from openmic.training.engines.tiny_student import causal_tokenizer, llama, save
+
+from ...training.student import templates
+
+SHORT, LONG = "The bus was late.", "The bus was late again, " * 60
+
+
+@pytest.fixture
+def model(tiny_tokenizer: Any, tmp_path: Path) -> Path:
+    """A student with room for some 500 tokens."""
+    return save(llama(tiny_tokenizer, max_position_embeddings=512), tiny_tokenizer, tmp_path / "student")
+
+
+def notes(model: Path, *texts: str, **settings: Any) -> list[str]:
+    values: dict[str, Any] = {"inputs": {"path": "x.txt"}, "student": {"model": str(model)}}
+    for key, given in settings.items():
+        values[key] = values.get(key, {}) | given
+    examples = [Example(str(place), text, Split.TRAIN) for place, text in enumerate(texts)]
+    return check_student(RunConfig.model_validate(values), load_task("humor"), examples)
+
+
+def test_inputs_that_fit_are_no_matter(model: Path) -> None:
+    assert notes(model, SHORT, SHORT * 2, training={"max_length": 500}) == []
+
+
+def test_inputs_that_are_too_long_are_counted(model: Path) -> None:
+    found = notes(model, SHORT, LONG, LONG + "!", *[SHORT + str(n) for n in range(40)])
+    assert found[0] == (
+        "2 of 43 inputs are too long for the student: their prompts and student.sampling.max_tokens=48 are more than "
+        "512 (max_position_embeddings of its config.json)"
+    )
+    assert any("an output are more than training.max_length=512" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (
+            {"student": {"sampling": {"max_tokens": 500}}},
+            "student.sampling.max_tokens=500 that is more than 512 (max_p",
+        ),
+        ({"evaluation": {"sampling": {"max_tokens": 500}}}, "evaluation.sampling.max_tokens=500 that is more than 51"),
+        ({"imitation": {"max_length": 20}}, "an output that is more than imitation.max_length=20"),
+        ({"training": {"max_length": 20}}, "an output that is more than training.max_length=20"),
+        (
+            {"student": {"engine": "continuous", "continuous": {"cache_tokens": 256}, "sampling": {"max_tokens": 240}}},
+            "student.sampling.max_tokens=240 that is more than 256 (student.continuous.cache_tokens)",
+        ),
+    ],
+)
+def test_no_room_for_any_input_is_refused(model: Path, settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match="the student has no room: the prompt of its shortest input has") as caught:
+        notes(model, SHORT, LONG, **settings)
+    assert named in str(caught.value)
+
+
+def test_a_template_that_refuses_a_system_message_is_no_matter(model: Path) -> None:
+    (model / "chat_template.jinja").write_text(templates.GEMMA)
+    assert notes(model, SHORT) == []
+
+
+def test_tokens_are_counted_with_the_template_as_it_is_set(tmp_path: Path) -> None:
+    tokenizer = causal_tokenizer()
+    tokenizer.chat_template = templates.QWEN3 + "{% if long %}{{ 'so it goes ' * 500 }}{% endif %}"
+    folder = save(llama(tokenizer, max_position_embeddings=512), tokenizer, tmp_path / "thinks")
+    assert notes(folder, SHORT) == []
+    with pytest.raises(ConfigError, match="has no room"):
+        notes(folder, SHORT, student={"chat_template_kwargs": {"long": True}})
