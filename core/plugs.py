@@ -14,9 +14,11 @@ import re
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextlib import suppress
+from contextvars import ContextVar, copy_context
 from functools import cache, partial
 from typing import Any, Self
 
@@ -102,7 +104,7 @@ def load_plug(plug: Plug, *, where: str, shipped: Mapping[str, str] | None = Non
         return found(**plug.kwargs)
     except ConfigError:
         raise
-    except Exception as error:  # other people's code may raise anything
+    except (Exception, SystemExit) as error:  # other people's code may raise anything
         raise ConfigError(f"{where}: {plug.use} could not be made: {_words(error)}") from error
 
 
@@ -125,8 +127,8 @@ def describe_object(given: Any) -> dict[str, Any]:
 async def call_plug(function: Callable[..., Any], *given: Any, about: str, **offered: Any) -> Any:
     """What a function of other people's returns, awaited where it is asynchronous.
 
-    Plain functions are called one at a time in a thread of their own, so they need not be safe for several threads and
-    hold nobody up.
+    Plain functions are called one at a time in a thread of their object's own, so they need not be safe for several
+    threads and hold nobody up. One that uses openmic, and so comes back to itself or to another, waits for nobody.
 
     Args:
         function: The function, or a bound method.
@@ -138,11 +140,16 @@ async def call_plug(function: Callable[..., Any], *given: Any, about: str, **off
         PlugError: it raised something; the message says what, and in which line.
     """
     taken = partial(function, *given, **{name: value for name, value in offered.items() if name in _names(function)})
+    owner = getattr(function, "__self__", function)
     try:
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
             return await _on_plug_loop(taken())
-        thread, context = _thread(id(getattr(function, "__self__", function))), copy_context()
-        found = await asyncio.get_running_loop().run_in_executor(thread, context.run, _guarded, taken)
+        if id(owner) in _CALLING.get():  # its thread waits for what is called here
+            found = _guarded(taken)
+        else:
+            context = copy_context()
+            context.run(_CALLING.set, _CALLING.get() | {id(owner)})
+            found = await asyncio.get_running_loop().run_in_executor(_thread(owner), context.run, _guarded, taken)
         return await _on_plug_loop(_awaited(found)) if inspect.isawaitable(found) else found
     except OpenmicError:
         raise
@@ -151,12 +158,20 @@ async def call_plug(function: Callable[..., Any], *given: Any, about: str, **off
         raise PlugError(f"{about} failed: {_words(error)} ({last.filename}, line {last.lineno})") from error
 
 
+_CALLING: ContextVar[frozenset[int]] = ContextVar("_CALLING", default=frozenset())
+"""The objects (by `id`) whose plain functions are being called, from the outermost call in."""
+_LOOPS_TAKEN: ContextVar[int] = ContextVar("_LOOPS_TAKEN", default=0)
+"""How many loops of plugs wait for the call that is under way."""
+
+
 def _guarded(taken: Callable[[], Any]) -> Any:
-    """Call; a StopIteration, which no future can carry, becomes something that one can."""
+    """Call; what no future can carry, and what would end the process, becomes an error of the function's."""
     try:
         return taken()
     except StopIteration as error:
         raise RuntimeError("it raised StopIteration; has an iterator run out?") from error
+    except (SystemExit, asyncio.CancelledError) as error:
+        raise RuntimeError(f"it raised {type(error).__name__}") from error
 
 
 async def _awaited(found: Any) -> Any:
@@ -164,21 +179,33 @@ async def _awaited(found: Any) -> Any:
 
 
 async def _on_plug_loop(work: Any) -> Any:
-    """Await in the one loop of all plugs: a client that an object holds on to outlives a run's loop."""
+    """Await in the one loop of all plugs: a client that an object holds on to outlives a run's loop.
+
+    What is called from within that loop by way of a plain function has it waiting, and gets the next loop.
+    """
 
     async def guarded() -> Any:
+        _LOOPS_TAKEN.set(depth + 1)
         try:
             return await work
         except (KeyboardInterrupt, SystemExit) as error:  # either would end the loop, for every plug
             raise RuntimeError(f"it raised {type(error).__name__}") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise RuntimeError("it raised CancelledError") from error
 
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(guarded(), _plug_loop()))
+    depth = _LOOPS_TAKEN.get()
+    if depth and asyncio.get_running_loop() is _plug_loop(depth - 1):
+        return await guarded()
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(guarded(), _plug_loop(depth)))
 
 
 @cache
-def _plug_loop() -> asyncio.AbstractEventLoop:
+def _plug_loop(depth: int) -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="openmic-plugs", daemon=True).start()
+    threading.Thread(target=loop.run_forever, name=f"openmic-plugs-{depth}", daemon=True).start()
     return loop
 
 
@@ -191,10 +218,21 @@ def _names(function: Callable[..., Any]) -> frozenset[str]:
     return frozenset(p.name for p in parameters if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY})
 
 
-@cache
-def _thread(_owner: int) -> ThreadPoolExecutor:
-    """Thread of one object, so that a slow one holds nobody up; starts with the object's first call."""
-    return ThreadPoolExecutor(1, thread_name_prefix="openmic-plug")
+_THREADS: dict[int, ThreadPoolExecutor] = {}
+
+
+def _thread(owner: Any) -> ThreadPoolExecutor:
+    """Thread of one object, so that a slow one holds nobody up; it ends with the object."""
+    found = _THREADS.get(id(owner))
+    if found is None:
+        found = _THREADS[id(owner)] = ThreadPoolExecutor(1, thread_name_prefix="openmic-plug")
+        with suppress(TypeError):  # a builtin is there for good
+            weakref.finalize(owner, _end_thread, id(owner)).atexit = False
+    return found
+
+
+def _end_thread(identity: int) -> None:
+    _THREADS.pop(identity).shutdown(wait=False)
 
 
 def _path_of(plug: Plug, where: str, shipped: Mapping[str, str]) -> str:
@@ -223,7 +261,7 @@ def _attribute(path: str, where: str) -> Any:
                 f"(looked in {os.getcwd()} and on PYTHONPATH)"  # noqa: PTH109 - as the user typed it
             ) from None
         raise ConfigError(f"{where}: importing {module_name} fails: {_words(error)}") from error
-    except Exception as error:  # whatever a module does while it is imported
+    except (Exception, SystemExit) as error:  # whatever a module does while it is imported
         raise ConfigError(f"{where}: importing {module_name} fails: {_words(error)}") from error
     found: Any = module
     for part in attribute.split("."):

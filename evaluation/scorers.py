@@ -140,7 +140,7 @@ def _read(found: Any) -> list[float] | None:
     try:
         values = list(found)
         return None if any(isinstance(value, str | bytes) for value in values) else [float(value) for value in values]
-    except (TypeError, ValueError, RuntimeError):  # RuntimeError: of a tensor with more dimensions
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # RuntimeError: of a tensor with more dimensions
         return None
 
 

@@ -125,7 +125,7 @@ def named_functions(
 def _call(function: TaskFunction, *given: Any) -> Any:
     try:
         return function.call(*given)
-    except Exception as error:  # other people's code may raise anything
+    except (Exception, SystemExit) as error:  # other people's code may raise anything
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise PlugError(f"{function.about} failed for {_shown(given[0])}: {said}") from error
 

@@ -92,7 +92,7 @@ class CompareJuror:
         else:
             try:
                 value = float(found)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 value = None
         if value is None or not 0 <= value <= 1:
             raise PlugError(

@@ -82,7 +82,13 @@ async def _interruptible(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await work()  # signals and stdout are the main thread's
     task = asyncio.current_task()
     assert task is not None
+    before, loop = signal.getsignal(signal.SIGTERM), asyncio.get_running_loop()
     with suppress(NotImplementedError, RuntimeError):  # only a POSIX process has such handlers
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    with redirect_stdout(sys.stderr):  # stdout is for data, and Ray tells there of every process that died
-        return await work()
+        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        with redirect_stdout(sys.stderr):  # stdout is for data, and Ray tells there of every process that died
+            return await work()
+    finally:
+        with suppress(NotImplementedError, RuntimeError):
+            if loop.remove_signal_handler(signal.SIGTERM) and before is not None:
+                signal.signal(signal.SIGTERM, before)  # whoever called may have a handler of its own

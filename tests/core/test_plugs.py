@@ -1,13 +1,21 @@
 """Other people's code by name: what is found, what is made of it, and the one line where it cannot be."""
 
+import asyncio
+import gc
 import re
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from openmic.core.errors import ConfigError
-from openmic.core.plugs import Plug, describe_object, describe_plug, import_plug, load_plug
+from openmic.core.concurrency import run_to_end
+from openmic.core.errors import ConfigError, PlugError
+from openmic.core.plugs import Plug, call_plug, describe_object, describe_plug, import_plug, load_plug
 
 MODULE = '''
 """A module of a user's."""
@@ -112,3 +120,74 @@ def test_an_object_says_whether_it_can_be_imported_again(module: str) -> None:
     record = describe_object(made)
     assert (record["use"], record["importable"]) == (f"{module}:Scaled", False)
     assert describe_object(len)["source_hash"] is None
+
+
+def called(function: Callable[..., Any], *given: Any) -> Any:
+    return run_to_end(partial(call_plug, function, *given, about="it"))
+
+
+def test_a_function_that_comes_back_to_itself_waits_for_nobody() -> None:
+    class Scorer:
+        def score(self, depth: int) -> int:
+            return depth if depth == 0 else 1 + called(self.score, depth - 1)
+
+    assert called(Scorer().score, 3) == 3
+
+
+def test_asynchronous_functions_may_use_each_other_by_way_of_plain_calls() -> None:
+    async def inner(value: int) -> int:
+        await asyncio.sleep(0)
+        return value + 1
+
+    async def outer(value: int) -> int:
+        plain = run_to_end(partial(call_plug, inner, value, about="inner"))
+        return int(plain) + int(await call_plug(inner, value, about="inner"))
+
+    assert called(outer, 1) == 4
+
+
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        (SystemExit(3), "SystemExit"),
+        (StopIteration(), "StopIteration"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (ValueError("odd"), "ValueError: odd"),
+    ],
+)
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_whatever_is_raised_is_the_functions_error(raised: BaseException, words: str, asynchronous: bool) -> None:
+    def plain() -> None:
+        raise raised
+
+    async def awaited() -> None:
+        raise raised
+
+    with pytest.raises(PlugError, match=rf"it failed: .*{words}"):
+        called(awaited if asynchronous else plain)
+
+
+def test_a_module_that_exits_while_it_is_imported_is_one_line(module: str) -> None:
+    Path(f"{module}_exits.py").write_text("import sys; sys.exit(7)", encoding="utf-8")
+    with pytest.raises(ConfigError, match="fails: SystemExit: 7"):
+        load_plug(Plug(use=f"{module}_exits:f"), where="here")
+
+
+def test_the_thread_of_an_object_ends_with_it() -> None:
+    class Scorer:
+        def score(self) -> str:
+            return threading.current_thread().name
+
+    before = threading.active_count()
+    for _ in range(50):
+        assert called(Scorer().score).startswith("openmic-plug")
+    gc.collect()
+    assert _in_time(lambda: threading.active_count() <= before + 2)
+
+
+def _in_time(true: Callable[[], bool], patience_s: float = 10.0) -> bool:
+    """Whether it becomes true in time: threads end a moment after they are told to."""
+    end = time.monotonic() + patience_s
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
+    return true()

@@ -90,7 +90,7 @@ def test_an_asynchronous_critic_may_ask_for_the_overused_endings() -> None:
     assert seen == [("good", "bad", []), ("bad", "good", [])]
 
 
-@pytest.mark.parametrize("answer", [1.5, -0.1, "both", None, float("nan"), [1]])
+@pytest.mark.parametrize("answer", [1.5, 10**400, -0.1, "both", None, float("nan"), [1]])
 def test_an_answer_that_is_no_preference_says_what_was_expected(answer: Any) -> None:
     with pytest.raises(PlugError, match=r"mine:Mine\.compare returned .*p\(first is better\) in \[0, 1\]"):
         compared(lambda _input, _first, _second: answer)

@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,3 +34,20 @@ def test_a_run_that_another_machine_carries_out_is_not_taken_up(on_server: Store
         assert store.resolve_run("RUN1").status == "interrupted"
     assert execute(store, "RUN1", work).status == "finished"
     assert done == ["RUN1"]
+
+
+def test_whoever_handled_sigterm_before_handles_it_afterwards(tmp_path: Path) -> None:
+    async def work(run: Run) -> None:
+        assert signal.getsignal(signal.SIGTERM) != mine
+
+    def mine(number: int, frame: object) -> None:
+        pass
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        with Store.open(str(tmp_path / "openmic.db")) as store:
+            store.add(run_row(config_of(), tmp_path))
+            execute(store, "RUN1", work)
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
