@@ -73,8 +73,8 @@ def test_numbers_come_in_many_containers(returned: Any) -> None:
 
 @pytest.mark.parametrize(
     "returned",
-    [None, 0.5, [1, 2, 10**400], [1, 2], [1, 2, 3, 4], [1, 2, float("nan")], [1, 2, float("inf")], ["1", "2", "3"], "123", {1, 2, 3},
-     {"one": 1, "two": 2, "three": 3}, [1, 2, None], [[1], [2], [3]], torch.ones(3, 2)],
+    [None, 0.5, [1, 2, 10**400], [1, 2], [1, 2, 3, 4], [1, 2, float("nan")], [1, 2, float("inf")], ["1", "2", "3"],
+     "123", {1, 2, 3}, {"one": 1, "two": 2, "three": 3}, [1, 2, None], [[1], [2], [3]], torch.ones(3, 2)],
 )  # fmt: skip
 def test_what_is_no_score_is_said_with_the_scorer_the_input_and_what_came(returned: Any) -> None:
     def wrong(_source: Input, _outputs: Sequence[str]) -> Any:
