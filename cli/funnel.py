@@ -49,7 +49,11 @@ def _of_source(compared: Mapping[str, int] | None, preferred: Mapping[str, int] 
         lost = {"tie": compared["ties"], "order-inconsistent": compared["inconsistent"]}
         steps.append(f"{compared['made']} compared{_listed(lost)}")
     if preferred is not None:
-        lost = {"outside the length filter": preferred["outside_length"], "too stale": preferred["too_stale"]}
+        lost = {
+            "outside the length filter": preferred["outside_length"],
+            "too stale": preferred["too_stale"],
+            "too long to train on": preferred["too_long"],
+        }
         steps.append(f"{preferred['made']} preferred{_listed(lost)}")
         steps.append(f"{preferred['trained_on']} trained on")
     return " -> ".join(steps)

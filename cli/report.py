@@ -62,6 +62,8 @@ def _print_versions(console: Console, status: dict[str, Any]) -> None:
             )
         if version["status"] == "rolled_back" and version["reason"]:
             console.print(f"v{version['version']} was rolled back: {escape(version['reason'])}")
+        if version["left_out"]:
+            console.print(f"v{version['version']} {left_out_line(version)}")
         if any(lag != "0" for lag in version["staleness"]):
             console.print(f"v{version['version']} was trained on {_staleness(version['staleness'])}")
 
@@ -92,6 +94,17 @@ def _scores(status: dict[str, Any], scorers: dict[str, bool]) -> Table:
 def _means(version: dict[str, Any], scorers: dict[str, bool]) -> list[str]:
     means = version.get("scores", {})
     return [shown_score(means.get(scorer), share=share) for scorer, share in scorers.items()]
+
+
+def left_out_line(version: dict[str, Any]) -> str:
+    """What a version learned from, where its training left some out."""
+    left, learned, section = version["left_out"], version["examples"], "training"
+    if version["stage"].startswith("imitation"):
+        section = "imitation"
+    return (
+        f"learned from {learned} of {learned + left} examples: {left} left out, too long for {section}.max_length="
+        f"{version['max_length']} or for the student"
+    )
 
 
 def _staleness(histogram: dict[str, int]) -> str:

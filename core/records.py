@@ -284,8 +284,8 @@ class TrainingMetrics:
     curve: tuple[dict[str, float], ...] = field(default=())
     """One row per optimizer step: step (counted through all phases), phase (from 1), loss, learning_rate, tokens (from
     the start), holdout_loss where it was looked at, and what the objective adds."""
-    left_out: int = 0
-    """Examples with a text beyond max_length."""
+    left_out: tuple[str, ...] = ()
+    """Ids of examples with a text beyond max_length, or beyond what the student tells the places of."""
     held_out: int = 0
     """Examples that were held out to stop by."""
     stopped_early: bool = False
@@ -296,5 +296,6 @@ class TrainingMetrics:
     """The held-out loss of the state that was kept."""
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the curve."""
-        return {name: value for name, value in asdict(self).items() if name != "curve"}
+        """Everything but the curve; of what was left out, how much it is."""
+        facts = {name: value for name, value in asdict(self).items() if name != "curve"}
+        return facts | {"left_out": len(self.left_out)}

@@ -74,6 +74,8 @@ def _version(store: Store, adapter: Adapter, stage: str, training: Training | No
         "stage": stage,
         "objective": training.objective if training is not None else None,
         "examples": training.examples if training is not None else None,
+        "left_out": training.metrics.get("left_out", 0) if training is not None else 0,
+        "max_length": training.config.get("max_length") if training is not None else None,
         "staleness": training.metrics.get("staleness", {}) if training is not None else {},
         "promoted": adapter.status == "promoted",
         "status": adapter.status,

@@ -3,6 +3,7 @@
 Everything is counted in the database, in a handful of grouped queries; no row is loaded, however long the run is.
 """
 
+from collections import Counter
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, distinct, func, or_, select
@@ -13,7 +14,7 @@ from ..core.config import PreferenceSettings
 from ..core.records import Agent, Stage, TurnKind
 from ..core.training_settings import STALENESS_TOLERANT, staleness_limit
 from .reading import Reader
-from .tables.training import TrainingItem
+from .tables.training import Training, TrainingItem, left_out_items
 from .tables.transcript import Dialogue, Preference, Run, Turn, VerdictRow
 from .trainable import of_similar_length, staleness, untrained
 
@@ -32,8 +33,9 @@ def funnel(store: Reader, run: Run, round_number: int | None = None) -> dict[str
         `no_valid_draft`, `one_valid_draft`, `no_similar_length`. `revisions`: `made`, `rejected` by each gate,
         `unchanged`, and `accepted`, preferred to another text. `comparisons` by what was compared: `made`, `ties`
         (nearly even odds) and `inconsistent` (the orders prefer different texts). `preferences` by source: `made`,
-        `outside_length` (of the run's length filter), `too_stale` (left out because of `training.max_staleness`), and
-        `trained_on`, which counts what this run has trained on, even where another run made it.
+        `outside_length` (of the run's length filter), `too_stale` (left out because of `training.max_staleness`),
+        `too_long` (left out because of `training.max_length`), and `trained_on`, which counts what this run has
+        trained on, even where another run made it.
     """
     gates = _gates(store, run, round_number)
     drafts, dialogues = _drafts(store, run, round_number, gates[TurnKind.DRAFT])
@@ -196,7 +198,7 @@ def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str,
         .group_by(source)
     )
     found: dict[str, dict[str, int]] = {}
-    nothing = {"made": 0, "outside_length": 0, "too_stale": 0, "trained_on": 0}
+    nothing = {"made": 0, "outside_length": 0, "too_stale": 0, "too_long": 0, "trained_on": 0}
     for name, number, too_long in store.rows(made.group_by(source)):
         found[name] = {**nothing, "made": number, "outside_length": too_long}
     if max_staleness is not None:
@@ -209,9 +211,19 @@ def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str,
         )
         for name, number in store.rows(stale.group_by(source)):
             found[name]["too_stale"] = number
+    beyond = _too_long(store, run, round_number)
     for name, number in store.rows(trained_on):
-        found.setdefault(name, {**nothing})["trained_on"] = number
+        found.setdefault(name, {**nothing}).update(too_long=beyond[name], trained_on=number - beyond[name])
     return dict(sorted(found.items()))
+
+
+def _too_long(store: Reader, run: Run, round_number: int | None) -> Counter[str]:
+    """Preferences that this run's trainings consumed and did not learn from, by source."""
+    left_out = [name for training in store.select(Training, run_id=run.id) for name in left_out_items(training)]
+    items = store.select(TrainingItem, id=left_out) if left_out else []
+    of_round: dict[str, Any] = {} if round_number is None else {"round": round_number}
+    names = [item.preference_id for item in items if item.preference_id is not None]
+    return Counter(row.source for row in store.select(Preference, id=names, **of_round)) if names else Counter()
 
 
 def _for_one_place() -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -102,6 +102,8 @@ def _add_origin(tree: Tree, found: AdapterLineage) -> None:
         _add_learned(learned, item)
     if found.learned_total > len(found.learned):
         learned.add(Text(f"… and {found.learned_total - len(found.learned)} more", style="dim"))
+    for why, number in found.left_out.items():
+        tree.add(Text(one_line(f"{number} more left out of it: {why}")))
 
 
 def _add_learned(branch: Tree, learned: LearnedItem) -> None:

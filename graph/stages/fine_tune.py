@@ -6,6 +6,7 @@ interruption. Nothing here loads an adapter into the student: who serves it does
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from ...core.config import FineTuneSettings
 from ...core.errors import OpenmicError
@@ -211,8 +212,39 @@ async def _train(
     context.store.add_new(
         *(TrainingMetric(training_id=training.id, step=step, values=row) for step, row in enumerate(metrics.curve, 1))
     )
-    facts = metrics.as_json()
     context.store.update(
-        Training, training.id, status="finished", metrics={**training.metrics, **facts}, finished_at=now()
+        Training,
+        training.id,
+        status="finished",
+        examples=training.examples - len(metrics.left_out),
+        metrics={
+            **training.metrics,
+            **metrics.as_json(),
+            **_left_out(context, training, settings, phases, metrics.left_out),
+        },
+        finished_at=now(),
     )
     return ref
+
+
+def _left_out(
+    context: RunContext,
+    training: Training,
+    settings: FineTuneSettings,
+    phases: Sequence[PhaseData],
+    names: Sequence[str],
+) -> dict[str, Any]:
+    """Say which examples were too long to be learned from; returns what the training's record says of them."""
+    if not names:
+        return {}
+    examples = [each for phase in phases for each in phase.examples if each.example.id in set(names)]
+    sources = {source for each in examples for source in (*each.preference_ids, each.turn_id)}
+    items = context.store.select(TrainingItem, training_id=training.id, order_by="position")
+    section = "imitation" if training.stage == "imitation" else "training"
+    why = f"too long for {section}.max_length={settings.max_length} or for the student"
+    context.progress.print(
+        f"adapter v{training.adapter_version} learned from {training.examples - len(names)} of {training.examples} "
+        f"examples: {len(names)} left out, {why}"
+    )
+    left_out = [item.id for item in items if (item.preference_id or item.turn_id) in sources]
+    return {"left_out_items": left_out, "left_out_why": why}

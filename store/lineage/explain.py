@@ -11,7 +11,7 @@ from sqlmodel import SQLModel
 from ...core.errors import NotFoundError
 from ...core.records import TurnKind
 from ..reading import Reader
-from ..tables.training import Adapter, Evaluation, EvaluationItem, Training, TrainingItem
+from ..tables.training import Adapter, Evaluation, EvaluationItem, Training, TrainingItem, left_out_items
 from ..tables.transcript import (
     BallotRow,
     CritiqueRow,
@@ -105,14 +105,18 @@ def explain_adapter(reader: Reader, run_id: str, version: int, *, limit: int | N
     if run is None or adapter is None:
         raise NotFoundError(f"run {run_id} has no adapter version {version}; it has {sorted(adapters) or 'none yet'}")
     trainings = {row.id: row for row in reader.select(Training, id=_set(a.training_id for a in adapters.values()))}
-    items = _items(reader, adapter, limit)
+    items = _items(reader, trainings.get(adapter.training_id or ""), limit)
+    total = reader.count(TrainingItem, training_id=adapter.training_id) if adapter.training_id else 0
+    training = trainings.get(adapter.training_id or "")
+    left_out = [] if training is None else left_out_items(training)
     return AdapterLineage(
         run=run,
         adapter=adapter,
-        training=trainings.get(adapter.training_id or ""),
+        training=training,
         ancestors=[Ancestor(adapter=a, training=trainings.get(a.training_id or "")) for a in _line(adapters, adapter)],
         learned=_learned(reader, items),
-        learned_total=reader.count(TrainingItem, training_id=adapter.training_id) if adapter.training_id else 0,
+        learned_total=total - len(left_out),
+        left_out={str(training.metrics["left_out_why"]): len(left_out)} if training is not None and left_out else {},
         evaluations=reader.select(Evaluation, run_id=run_id, adapter_version=version, order_by="created_at"),
         descendants=[row for row in adapters.values() if row.parent_version == version],
         turns=reader.count(Turn, run_id=run_id, adapter_version=version),
@@ -127,10 +131,14 @@ def _line(adapters: dict[int, Adapter], adapter: Adapter) -> list[Adapter]:
     return found
 
 
-def _items(reader: Reader, adapter: Adapter, limit: int | None) -> list[TrainingItem]:
-    if adapter.training_id is None:
+def _items(reader: Reader, training: Training | None, limit: int | None) -> list[TrainingItem]:
+    """What a training learned from, the first so many."""
+    if training is None:
         return []
-    return reader.select(TrainingItem, training_id=adapter.training_id, order_by="position", limit=limit)
+    left_out = set(left_out_items(training))
+    most = None if limit is None else limit + len(left_out)
+    items = reader.select(TrainingItem, training_id=training.id, order_by="position", limit=most)
+    return [item for item in items if item.id not in left_out][:limit]
 
 
 def _learned(reader: Reader, items: Sequence[TrainingItem]) -> list[LearnedItem]:
@@ -236,6 +244,7 @@ def _learned_by(reader: Reader, turn: Turn, preferences: Sequence[PreferenceLine
             preference=by_id.get(item.preference_id or ""),
         )
         for item in items
+        if item.id not in left_out_items(trainings[item.training_id])
     ]
     return sorted(found, key=lambda one: (one.training.started_at, one.training.id))
 

@@ -118,6 +118,8 @@ class AdapterLineage(Lineage):
     learned: list[LearnedItem]
     """In the order of the training; the first so many where a limit was given."""
     learned_total: int
+    left_out: dict[str, int]
+    """How many things its training was begun with and did not learn from, by the reason."""
     evaluations: list[Evaluation]
     descendants: list[Adapter]
     """Those that began from it."""

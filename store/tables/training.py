@@ -43,6 +43,8 @@ class Training(TableModel, table=True):
     examples: int
     """How many items it learns from."""
     metrics: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """What was measured; `left_out` counts items that were not learned from, `left_out_items` names them, and
+    `left_out_why` says why."""
     started_at: AwareDatetime = Field(default_factory=now)
     finished_at: AwareDatetime | None = None
 
@@ -134,3 +136,8 @@ class EvaluationItem(TableModel, table=True):
     """Of the output, by the name of the scorer; one that failed on it is missing."""
     length_ratio: float = Field(ge=0)
     """Length of the output over that of the input."""
+
+
+def left_out_items(training: Training) -> list[str]:
+    """Ids of the items that a training was begun with and did not learn from."""
+    return list(training.metrics.get("left_out_items", ()))

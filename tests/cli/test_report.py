@@ -16,6 +16,9 @@ def version(number: int, stage: str, status: str = "promoted", **more: Any) -> d
         "status": status,
         "reason": None,
         "staleness": {},
+        "examples": 16,
+        "left_out": 0,
+        "max_length": 512,
         **more,
     }
 
@@ -136,6 +139,15 @@ def test_a_run_that_works_on_another_says_on_which_and_has_no_table_without_vers
     assert not any("from run" in line for line in printed(capsys))
 
 
+def test_what_was_too_long_to_be_learned_from_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    imitation = version(1, "imitation", left_out=4, max_length=256)
+    print_report(status_of(versions=[version(0, "no adapter"), imitation, version(2, "round 1", left_out=1)]))
+    said = capsys.readouterr().out
+    assert "v1 learned from 16 of 20 examples: 4 left out, too long for imitation.max_length=256 or" in said
+    assert "v2 learned from 16 of 17 examples: 1 left out, too long for training.max_length=512" in said
+    assert "v0 learned" not in said
+
+
 def test_the_funnel_is_one_line_for_each_step(capsys: pytest.CaptureFixture[str]) -> None:
     found = {
         "drafts": {"made": 180, "rejected": {"cut off": 5, "copy of the input": 4}, "duplicates": 3, "valid": 168},
@@ -143,8 +155,8 @@ def test_the_funnel_is_one_line_for_each_step(capsys: pytest.CaptureFixture[str]
         "revisions": {"made": 20, "rejected": {}, "unchanged": 2, "accepted": 8},
         "comparisons": {"candidates": {"made": 27, "ties": 4, "inconsistent": 3}},
         "preferences": {
-            "candidates": {"made": 20, "outside_length": 1, "too_stale": 3, "trained_on": 16},
-            "teacher": {"made": 2, "outside_length": 0, "too_stale": 0, "trained_on": 2},
+            "candidates": {"made": 20, "outside_length": 1, "too_stale": 3, "too_long": 0, "trained_on": 16},
+            "teacher": {"made": 2, "outside_length": 0, "too_stale": 0, "too_long": 4, "trained_on": 2},
         },
     }
     verdicts = {"count": 27, "consistency": 0.8, "position_bias": {"first": 0.15, "second": 0.05}, "margin": 0.4567}
@@ -156,7 +168,7 @@ def test_the_funnel_is_one_line_for_each_step(capsys: pytest.CaptureFixture[str]
         "  revisions    20 -> 8 accepted (2 unchanged)",
         "  candidates   27 compared (4 tie, 3 order-inconsistent) -> 20 preferred (1 outside the length filter, "
         "3 too stale) -> 16 trained on",
-        "  teacher      2 preferred -> 2 trained on",
+        "  teacher      2 preferred (4 too long to train on) -> 2 trained on",
         "  critic       27 verdicts, both orders agree in 80.0% (15.0% go to the text shown first, 5.0% to the "
         "second), mean margin 0.46",
     ]

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from openmic.store import Adapter, Run, Store, TrainingItem, funnel
+from openmic.store import Adapter, Run, Store, Training, TrainingItem, funnel
 from openmic.store.funnel import verdict_facts
 from openmic.store.tables.training import AdapterStatus
 
@@ -134,8 +134,8 @@ def test_every_gate_and_filter_is_counted(scene: Scene) -> None:
             "teacher_pair": {"made": 1, "ties": 0, "inconsistent": 0},
         },
         "preferences": {
-            "candidates": {"made": 1, "outside_length": 0, "too_stale": 0, "trained_on": 1},
-            "revision": {"made": 2, "outside_length": 2, "too_stale": 0, "trained_on": 1},
+            "candidates": {"made": 1, "outside_length": 0, "too_stale": 0, "too_long": 0, "trained_on": 1},
+            "revision": {"made": 2, "outside_length": 2, "too_stale": 0, "too_long": 0, "trained_on": 1},
         },
     }
     drafts = found["drafts"]
@@ -153,7 +153,8 @@ def test_rounds_add_up(scene: Scene) -> None:
         "revision": {"made": 1, "ties": 0, "inconsistent": 0},
     }
     assert second["revisions"] == {"made": 1, "rejected": {}, "unchanged": 0, "accepted": 0}
-    assert second["preferences"] == {"revision": {"made": 1, "outside_length": 1, "too_stale": 0, "trained_on": 1}}
+    expected = {"made": 1, "outside_length": 1, "too_stale": 0, "too_long": 0, "trained_on": 1}
+    assert second["preferences"] == {"revision": expected}
     assert third["drafts"]["made"] == 0
     assert third["comparisons"] == third["preferences"] == {}
 
@@ -161,7 +162,7 @@ def test_rounds_add_up(scene: Scene) -> None:
 def test_the_length_filter_is_the_runs_own(store: Store, scene: Scene) -> None:
     store.update(Run, "RUN1", config={"preferences": {"length_ratio": [0.5, 1.4]}})
     found = funnel(store, store.resolve_run("RUN1"))["preferences"]
-    assert found["revision"] == {"made": 2, "outside_length": 1, "too_stale": 0, "trained_on": 1}
+    assert found["revision"] == {"made": 2, "outside_length": 1, "too_stale": 0, "too_long": 0, "trained_on": 1}
 
 
 def test_a_run_that_trains_on_another_runs_preferences_counts_what_it_trained_on(store: Store, scene: Scene) -> None:
@@ -172,7 +173,11 @@ def test_a_run_that_trains_on_another_runs_preferences_counts_what_it_trained_on
         TrainingItem(id="j1", training_id="x2", run_id="RUN2", position=0, preference_id="p1"),
     )
     found = funnel(store, store.resolve_run("RUN2"))
-    assert found["preferences"] == {"candidates": {"made": 0, "outside_length": 0, "too_stale": 0, "trained_on": 1}}
+    expected = {"made": 0, "outside_length": 0, "too_stale": 0, "too_long": 0, "trained_on": 1}
+    assert found["preferences"] == {"candidates": expected}
+    store.update(Training, "x2", metrics={"left_out_items": ["j1"]})
+    found = funnel(store, store.resolve_run("RUN2"))
+    assert found["preferences"] == {"candidates": expected | {"too_long": 1, "trained_on": 0}}
     assert (found["drafts"]["made"], found["dialogues"]["drafted"]) == (0, 0)
 
 

@@ -9,7 +9,7 @@ from ...core.config import FineTuneSettings
 from ...core.errors import TrainingError
 from ...core.records import TrainingExample
 from ..objectives import MISMATCHED, TARGET, Objective
-from ..student.student import LoadedStudent
+from ..student.student import LoadedStudent, positions_of
 from ..student.tokenization import EncodedPair, encode_pair
 
 
@@ -26,6 +26,7 @@ class EncodedExample:
     """One example as an objective sees it; all its rows answer one prompt."""
 
     rows: tuple[EncodedCompletion, ...]
+    id: str = ""
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -56,7 +57,7 @@ class EncodedExample:
 def encode_examples(
     student: LoadedStudent, examples: Sequence[TrainingExample], objective: Objective, settings: FineTuneSettings
 ) -> list[EncodedExample]:
-    """The examples that fit into `settings.max_length`, each with the rows that the objective needs.
+    """The examples that fit into `settings.max_length` and the student, each with the rows that the objective needs.
 
     Raises:
         TrainingError: an example has too few or too many completions for the objective, or no example fits.
@@ -68,14 +69,22 @@ def encode_examples(
         if targets and example.target is not None and example.target != example.chosen:
             texts.append((TARGET, example.target))
         rows = tuple(EncodedCompletion(rank, encode_pair(student, example.messages, text)) for rank, text in texts)
-        if max(row.text.length for row in rows) <= settings.max_length:
-            items.append(EncodedExample(rows))
+        if all(_fits(student, row.text, settings.max_length) for row in rows):
+            items.append(EncodedExample(rows, example.id))
     if not items:
         raise TrainingError(
             f"nothing to train on: {len(examples)} examples, none within max_length={settings.max_length}; "
             "hold more dialogues, widen preferences.length_ratio or raise max_length"
         )
     return items
+
+
+def _fits(student: LoadedStudent, text: EncodedPair, max_length: int) -> bool:
+    """Whether a text is short enough to be learned; an encoder and a decoder count their places apart."""
+    places = len(text.prompt) + len(text.completion)
+    if student.kind == "seq2seq":
+        places = max(len(text.prompt), len(text.completion))
+    return text.length <= max_length and places <= (positions_of(student.model) or max_length)
 
 
 def hold_out(

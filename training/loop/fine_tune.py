@@ -105,7 +105,8 @@ def fine_tune(
             prepared_in=time.monotonic() - preparing,
         )
         metrics = loop.run(training, holdout, resume_from)
-    return replace(metrics, left_out=len(examples) - len(items))
+    kept = {item.id for item in items}
+    return replace(metrics, left_out=tuple(example.id for example in examples if example.id not in kept))
 
 
 @contextmanager

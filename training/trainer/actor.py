@@ -174,7 +174,7 @@ def concat_metrics(metrics: Sequence[TrainingMetrics], numbers: Sequence[int]) -
         curve=tuple(curve),
         examples=sum(phase.examples for phase in metrics),
         seconds=sum(phase.seconds for phase in metrics),
-        left_out=sum(phase.left_out for phase in metrics),
+        left_out=tuple(name for phase in metrics for name in phase.left_out),
         held_out=sum(phase.held_out for phase in metrics),
         stopped_early=any(phase.stopped_early for phase in metrics),
         best_step=None if last.best_step is None else last.best_step + before,
@@ -182,4 +182,4 @@ def concat_metrics(metrics: Sequence[TrainingMetrics], numbers: Sequence[int]) -
 
 
 def _metrics(facts: dict[str, Any]) -> TrainingMetrics:
-    return TrainingMetrics(**{**facts, "curve": tuple(facts["curve"])})
+    return TrainingMetrics(**{**facts, "curve": tuple(facts["curve"]), "left_out": tuple(facts["left_out"])})

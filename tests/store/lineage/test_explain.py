@@ -4,7 +4,7 @@ import pytest
 
 from openmic.core.errors import NotFoundError
 from openmic.core.records import Split
-from openmic.store import Adapter, Evaluation, PromptTemplateRow, Store, TrainingItem
+from openmic.store import Adapter, Evaluation, PromptTemplateRow, Store, Training, TrainingItem
 from openmic.store.admin.verify import verify
 from openmic.store.export.transcript import transcript_rows
 from openmic.store.lineage.explain import explain_adapter, explain_turn
@@ -68,6 +68,14 @@ def test_an_adapter_goes_back_to_what_it_learned(talk: Store) -> None:
 def test_no_more_is_named_than_is_wanted_and_the_rest_is_counted(talk: Store) -> None:
     found = explain_adapter(talk, "RUN1", 2, limit=1)
     assert (len(found.learned), found.learned_total) == (1, 2)
+
+
+def test_what_a_training_left_out_was_not_learned_from_and_is_counted(talk: Store) -> None:
+    talk.update(Training, "x1", metrics={"left_out": 1, "left_out_items": ["i2"], "left_out_why": "too long"})
+    found = explain_adapter(talk, "RUN1", 2)
+    assert ([one.item.id for one in found.learned], found.learned_total) == (["i1"], 1)
+    assert found.left_out == {"too long": 1}
+    assert explain_turn(talk, "u0").learned_by == []
 
 
 def test_the_base_model_learned_nothing(talk: Store) -> None:

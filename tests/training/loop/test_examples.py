@@ -85,6 +85,13 @@ def test_an_example_is_left_out_when_any_of_its_texts_is_too_long(llama: LoadedS
     assert items_of(llama, "brio", targeted, max_length=100, nll_weight=0.0)
 
 
+@pytest.mark.parametrize("name", ["gpt2", "bart"])
+def test_what_is_beyond_the_students_own_places_is_left_out(student: BuildStudent, name: str) -> None:
+    one = student(name)  # with places for 512 tokens
+    examples = [demonstration(0, "Ha."), demonstration(1, "And so on, and so on. " * 80)]
+    assert [item.id for item in items_of(one, "sft", *examples, max_length=4096)] == [examples[0].id]
+
+
 def test_no_prompt_is_both_trained_on_and_held_out(llama: LoadedStudent) -> None:
     examples = [demonstration(i, joke * (1 + i % 3), f"Input {i // 4}.") for i, joke in enumerate(JOKES * 10)]
     items = items_of(llama, "sft", *examples)

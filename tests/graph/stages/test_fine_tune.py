@@ -1,0 +1,64 @@
+"""What a training learned from, as the store has it afterwards."""
+
+from typing import Any, cast
+
+from openmic.core.ids import derive_id
+from openmic.core.records import AdapterRef, TrainingMetrics
+from openmic.graph.context.progress import Silent
+from openmic.graph.context.run_context import RunContext
+from openmic.graph.stages import collect as collecting
+from openmic.graph.stages.fine_tune import fine_tune_on_feedback
+from openmic.store import Adapter, Store, Training, TrainingItem
+from openmic.store.lineage.explain import explain_adapter
+from openmic.training.trainer.trainer import Trainer
+
+from ..conftest import Prepare, ScriptedPool, example_of
+
+DRAFTS = [
+    "The kettle in our kitchen broke again this morning, and now the umbrella is jealous of the kitchen.",
+    "The kettle in our kitchen broke again this morning, which was a thing that happened.",
+]
+EXAMPLES = [example_of(f"The kettle in kitchen number {n} broke again this morning.") for n in range(4)]
+
+
+class LeavesOut:
+    """A trainer for which the first example is too long."""
+
+    async def train(self, job: Any, _: object) -> tuple[AdapterRef, TrainingMetrics]:
+        first, *rest = [example.id for phase in job.phases for example in phase.examples]
+        metrics = TrainingMetrics(1, len(rest), 1, 1.0, 0.5, left_out=(first,))
+        return AdapterRef(job.version, "nowhere", "0"), metrics
+
+
+class Heard(Silent):
+    """Keeps what is printed."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def print(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_what_was_too_long_is_told_and_does_not_count_as_learned(prepare: Prepare, store: Store) -> None:
+    settings: dict[str, Any] = {"candidates": 2, "max_revisions": 0, "teacher_fallback": False, "concurrency": 1}
+    stage, heard = prepare(EXAMPLES, dialogue=settings, training={"max_length": 99}), Heard()
+
+    async def act(context: RunContext) -> int | None:
+        context.trainer, context.progress = cast(Trainer, LeavesOut()), heard
+        base = derive_id("RUN1", "adapter", 0)
+        context.store.add(Adapter(id=base, run_id="RUN1", version=0, stage="base", round=0, base_model="tiny"))
+        context.store.update(Adapter, base, status="promoted")
+        await collecting.collect(context, 1)
+        return await fine_tune_on_feedback(context, 1, 0)
+
+    version = stage.play(ScriptedPool(DRAFTS), act)
+    assert version == 1
+    [training] = store.select(Training)
+    items = store.select(TrainingItem, order_by="position")
+    why = "too long for training.max_length=99 or for the student"
+    assert training.metrics["left_out_items"] == [items[0].id]
+    assert (training.examples, training.metrics["left_out"]) == (len(items) - 1, 1)
+    assert f"adapter v1 learned from {len(items) - 1} of {len(items)} examples: 1 left out, {why}" in heard.lines
+    found = explain_adapter(store, "RUN1", version)
+    assert (found.learned_total, len(found.learned), found.left_out) == (len(items) - 1, len(items) - 1, {why: 1})
