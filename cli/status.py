@@ -2,8 +2,17 @@
 
 from ..core.text import printable
 from .funnel import print_funnel
-from .options import JsonOption, RunArgument, StoreOption, print_json, read_store
+from .options import JsonOption, RunArgument, StoreOption, print_json, read_store, store_flag
 from .report import print_report
+
+STANDING = {
+    "running": "running",
+    "finished": "finished",
+    "failed": "failed; it can be resumed once the cause is mended",
+    "interrupted": "interrupted; it can be resumed",
+    "died": "ended without a word (killed?); it can be resumed",
+}
+"""What a person reads of a run's status."""
 
 
 def status(run: RunArgument = "latest", store: StoreOption = None, as_json: JsonOption = False) -> None:
@@ -24,9 +33,11 @@ def status(run: RunArgument = "latest", store: StoreOption = None, as_json: Json
         return
     import typer
 
-    typer.echo(f"run {found['run']} ({found['name']}, task {found['task']}): {found['status']}")
+    typer.echo(f"run {found['run']} ({found['name']}, task {found['task']}): {STANDING[found['status']]}")
     if found["error"]:
         typer.echo(f"error: {printable(found['error'])}")
     print_report(found)
     print_funnel(found)
+    if found["status"] not in {"running", "finished"}:
+        typer.echo(f"to go on: openmic resume {found['run']}{store_flag(found['store'])}")
     typer.echo(f"store    {found['store']}\nadapter  {found['adapter_path'] or 'none yet'}")

@@ -8,6 +8,7 @@ from ..core.config import EvaluationSettings
 from ..core.records import Split
 from ..evaluation.summary import JudgedOutput, gain
 from ..store import Adapter, Evaluation, EvaluationItem, Run, Store, Training, Turn, VerdictRow, overview
+from ..store.liveness import live_status
 
 STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
 MODELS = ("teacher", "critic", "jury", "judge")
@@ -33,7 +34,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         "task": run.task,
         "kind": run.kind,
         "source_run": run.source_run_id,
-        "status": run.status,
+        "status": live_status(store, run),
         "error": run.error,
         "created_at": run.created_at.isoformat(),
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,

@@ -16,7 +16,7 @@ from sqlmodel import Session, SQLModel
 from ..core.errors import NotFoundError, StoreError
 from ..core.records import LLMReply
 from .dialects.engine import snapshots
-from .dialects.postgresql import reason
+from .dialects.postgresql import held, reason
 from .schema import column_of, table_of
 from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
 
@@ -104,6 +104,13 @@ class Reader:
         with self._failing_well(), self._snapshots.connect() as connection:
             reply = connection.scalar(_REPLY, {"run_id": run_id, "key": key})
         return None if reply is None else LLMReply.model_validate(reply)
+
+    def held_on_server(self, run_id: str) -> bool | None:
+        """Whether a process on any machine has the run in hand; None where the database cannot know: it is a file."""
+        if self.dialect != "postgresql":
+            return None
+        with self._failing_well():
+            return held(self._engine, run_id)
 
     def campaign_of(self, run: Run) -> Run:
         """The campaign that a run goes back to: itself, or the source of its source."""

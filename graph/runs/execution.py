@@ -7,15 +7,18 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from ...core.concurrency import run_to_end
 from ...core.errors import ConfigError, InterruptedRunError
 from ...store import Run, Store
+from ...store.liveness import run_lock
 from ...store.schema import now
+
+LOOKED_AT_S = 0.5
+"""How long whoever looks whether a run is being carried out may hold its lock, and more."""
 
 T = TypeVar("T")
 Work = Callable[[Run], Coroutine[Any, Any, None]]
@@ -64,9 +67,9 @@ def locked(store: Store, run: Run, work: Callable[[], Coroutine[Any, Any, None]]
 @contextmanager
 def _lock_of(run: Run, store: Store) -> Iterator[None]:
     """Hold the run here, by a file beside what it writes, and in the store, where other machines see it."""
-    lock = FileLock(Path(run.home) / "lock")
+    lock = run_lock(run)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=LOOKED_AT_S)
     except Timeout:
         raise ConfigError(f"another process is carrying out run {run.id}; wait for it, or end it first") from None
     try:

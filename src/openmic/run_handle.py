@@ -10,6 +10,7 @@ from .core.errors import ConfigError, NotFoundError
 from .core.records import TurnKind
 from .store import Adapter, Conversation, Store, Turn
 from .store import Run as RunRow
+from .store.liveness import live_status
 from .store.search.filters import DialogueFilter
 
 
@@ -222,8 +223,9 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`running`, `finished`, `interrupted` or `failed`."""
-        return self.row.status
+        """`running`, `finished`, `interrupted`, `failed`, or `died`: it ended without a word, and can be resumed."""
+        with self._open() as reader:
+            return live_status(reader, reader.resolve_run(self.id))
 
     @property
     def config(self) -> RunConfig:

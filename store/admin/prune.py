@@ -11,6 +11,7 @@ from ...core.errors import ConfigError, StoreError
 from ..dialects.engine import changing_schema, writing
 from ..dialects.postgresql import reason
 from ..dialects.sqlite import vacuum
+from ..liveness import live_status
 from ..reading import Reader
 from ..schema import TableModel, column_of, table_of
 from ..store import Store
@@ -61,14 +62,14 @@ def prunable(
     if runs:
         chosen = {run.id for run in runs}
         for run in runs:
-            if run.status == "running":
-                raise ConfigError(f"run {run.id} is going on: end it, or `openmic resume` it if it was killed")
+            if live_status(reader, run) == "running":
+                raise ConfigError(f"run {run.id} is going on: end it first")
             derived = [other.id for other in every if other.source_run_id == run.id and other.id not in chosen]
             if derived:
                 raise ConfigError(f"run {derived[0]} works on the transcripts of run {run.id}: name both, or neither")
         return [run for run in every if run.id in chosen]
     old = [run for run in every[keep or 0 :] if before is None or run.created_at < before]
-    chosen = {run.id for run in old if run.status != "running"}
+    chosen = {run.id for run in old if live_status(reader, run) != "running"}
     while needed := {run.source_run_id for run in every if run.id not in chosen} & chosen:
         chosen -= needed
     return [run for run in every if run.id in chosen]

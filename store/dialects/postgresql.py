@@ -119,6 +119,20 @@ def sole_writer(engine: Engine, run_id: str) -> Iterator[None]:
         connection.close()
 
 
+def held(engine: Engine, run_id: str) -> bool:
+    """Whether any process, on whichever machine, holds the run.
+
+    Raises:
+        DBAPIError: The server cannot be asked.
+    """
+    key = _lock_key(f"run {run_id}")
+    with engine.connect() as connection:
+        free = connection.scalar(select(func.pg_try_advisory_lock(key)))
+        if free:
+            connection.execute(select(func.pg_advisory_unlock(key)))
+        return not free
+
+
 def reason(error: DBAPIError) -> str:
     """What the database said, in one line."""
     return " ".join(str(error.orig).split())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -10,6 +11,7 @@ from openmic.core.records import Split, Stage
 from openmic.store import Adapter, Dialogue, Evaluation, Run, Store, Training
 from openmic.store.schema import now
 
+from ..in_hand import in_hand
 from ..store.rows import dialogue, example, run, training, turn
 from ..viewer.transcripts import SUMMARY
 from .looking import tab
@@ -19,11 +21,12 @@ SOON_MS = 30_000
 
 
 @pytest.fixture
-def driver(store: Store) -> Store:
+def driver(store: Store, tmp_path: Path) -> Iterator[Store]:
     """The store, with a run that has just begun."""
-    store.add(run(id=RUN, name="under way", status="running"))
+    store.add(run(id=RUN, name="under way", status="running", home=str(tmp_path)))
     hold(store, 0)
-    return store
+    with in_hand(store, RUN):
+        yield store
 
 
 def hold(driver: Store, number: int) -> None:
@@ -86,9 +89,11 @@ def test_a_run_is_followed_from_its_first_dialogue_to_its_end(browser: Browser, 
             expect(line.locator(".badge")).to_have_text("finished", timeout=SOON_MS)
 
 
-def test_what_one_unfolds_stays_while_nothing_happens(browser: Browser, origin: str, store: Store) -> None:
-    store.add(run(id="STILL", name="waiting", status="running"))
-    with tab(browser, origin) as found:
+def test_what_one_unfolds_stays_while_nothing_happens(
+    browser: Browser, origin: str, store: Store, tmp_path: Path
+) -> None:
+    store.add(run(id="STILL", name="waiting", status="running", home=str(tmp_path)))
+    with in_hand(store, "STILL"), tab(browser, origin) as found:
         page = found.go("/runs/STILL")
         with page.expect_response(lambda answer: answer.status == 204, timeout=SOON_MS):
             pass  # what was still being counted is there now

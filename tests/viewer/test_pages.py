@@ -1,7 +1,9 @@
 import io
 import zipfile
+from collections.abc import Iterator
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -10,6 +12,7 @@ from openmic.store import Adapter, Annotation, Dialogue, Evaluation, Run, Store
 from openmic.store.tags import tags_of
 from openmic.viewer.texts import LONG
 
+from ..in_hand import in_hand
 from ..store.rows import turn
 from .markup import read
 from .transcripts import STARTED, held
@@ -178,8 +181,26 @@ def test_what_is_no_form_or_too_long_is_refused(pages: TestClient) -> None:
     assert pages.post("/dialogues/d1/tags", data={"tag": "x" * 100_000, "author": "A"}).status_code == 400
 
 
-def test_a_live_part_comes_again_only_when_something_happened(pages: TestClient, store: Store) -> None:
+@pytest.fixture
+def carried_out(store: Store, tmp_path: Path) -> Iterator[None]:
+    """The run is under way."""
+    store.update(Run, "RUN1", status="running", finished_at=None, home=str(tmp_path / "RUN1"))
+    with in_hand(store, "RUN1"):
+        yield
+
+
+def test_a_run_that_was_killed_is_not_shown_as_running(pages: TestClient, store: Store) -> None:
     store.update(Run, "RUN1", status="running", finished_at=None)
+    for path in ("/", "/runs/RUN1/live"):
+        while "being counted" in (part := pages.get(path).text):
+            pass  # on a busy machine that takes longer than a page waits for it
+        assert "badge died" in part
+        assert not read(part).polls
+
+
+def test_a_live_part_comes_again_only_when_something_happened(
+    pages: TestClient, store: Store, carried_out: None
+) -> None:
     while "being counted" in (part := pages.get("/runs/RUN1/live").text):
         pass  # on a busy machine that takes longer than a page waits for it
     [again] = read(part).polls
@@ -190,9 +211,11 @@ def test_a_live_part_comes_again_only_when_something_happened(pages: TestClient,
     assert "/dialogues/more-001?order=-started" in read(changed.text).rows
 
 
-def test_the_list_of_runs_is_live_while_one_is_running(pages: TestClient, store: Store) -> None:
+def test_the_list_of_runs_is_not_live_while_none_is_running(pages: TestClient) -> None:
     assert not read(pages.get("/").text).polls
-    store.update(Run, "RUN1", status="running")
+
+
+def test_the_list_of_runs_is_live_while_one_is_running(pages: TestClient, store: Store, carried_out: None) -> None:
     [again] = read(pages.get("/").text).polls
     assert pages.get(again).status_code == 204
     store.update(Adapter, "adapter2", status="rolled_back")

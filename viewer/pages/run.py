@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ...store import Run
+from ...store.liveness import live_status
 from ..run_facts import adapters_of, counted, learning_of, now_of
 from ..site import AtSite, Site
 
@@ -31,6 +32,7 @@ def _facts(site: Site, run: Run) -> dict[str, Any]:
         "run": run,
         "versions": adapters_of(site.store, run),
         "learning": learning_of(site.store, run),
+        "standing": live_status(site.store, run),
         "now": now_of(site.store, run),
         "counts": counted(site, run),
     }

@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from ...core.records import Split
 from ...store import Adapter, Evaluation, Run
+from ...store.liveness import live_status
 from ..site import AtSite, Site
 
 MOST = 200
@@ -38,10 +39,12 @@ def _newest(site: Site) -> dict[str, Any]:
     promoted: dict[str, Adapter] = {}
     for adapter in site.store.select(Adapter, run_id=ids, status="promoted", order_by="version"):
         promoted[adapter.run_id] = adapter
+    standing = {run.id: live_status(site.store, run) for run in page}
     return {
         "runs": page,
+        "standing": standing,
         "more": len(found) > MOST,
         "promoted": promoted,
         "rates": {run_id: rates.get((run_id, adapter.version)) for run_id, adapter in promoted.items()},
-        "live": any(run.status == "running" for run in page),
+        "live": "running" in standing.values(),
     }

@@ -9,6 +9,7 @@ from openmic.store.admin.prune import belonging, compact, prunable, prune
 from openmic.store.schema import TableModel
 from openmic.store.search.search import search
 
+from ...in_hand import in_hand
 from ..rows import dialogue, everything, example, run, turn
 
 NOW = datetime.now(UTC)
@@ -76,22 +77,26 @@ def ids(runs: list[Run]) -> list[str]:
     return [run.id for run in runs]
 
 
-def test_which_runs_are_old(store: Store) -> None:
+def test_which_runs_are_old(store: Store, tmp_path: Path) -> None:
     store.update(Run, "RUN1", status="finished", created_at=NOW - timedelta(days=40))
     store.add(
         run(id="RUN2", status="failed", created_at=NOW - timedelta(days=30)),
-        run(id="RUN3", status="running", created_at=NOW - timedelta(days=20)),
+        run(id="RUN3", status="running", home=str(tmp_path / "RUN3"), created_at=NOW - timedelta(days=20)),
         run(id="RUN4", status="finished", created_at=NOW - timedelta(days=10)),
         run(id="RUN5", status="finished", kind="train", source_run_id="RUN2", created_at=NOW),
     )
-    # RUN5 works on RUN2's transcripts, and stays.
-    assert ids(prunable(store, keep=1)) == ["RUN4", "RUN1"]
-    assert ids(prunable(store, keep=0)) == ["RUN5", "RUN4", "RUN2", "RUN1"]
-    assert ids(prunable(store, before=NOW - timedelta(days=15))) == ["RUN1"]
-    assert ids(prunable(store, before=NOW, keep=4)) == ["RUN1"]
-    named = {name: store.resolve_run(name) for name in ("RUN2", "RUN3", "RUN5")}
-    assert ids(prunable(store, [named["RUN2"], named["RUN5"]])) == ["RUN5", "RUN2"]
-    with pytest.raises(ConfigError, match="RUN3 is going on"):
-        prunable(store, [named["RUN3"]])
-    with pytest.raises(ConfigError, match="RUN5 works on the transcripts of run RUN2"):
-        prunable(store, [named["RUN2"]])
+    with in_hand(store, "RUN3"):
+        # RUN5 works on RUN2's transcripts, and stays.
+        assert ids(prunable(store, keep=1)) == ["RUN4", "RUN1"]
+        assert ids(prunable(store, keep=0)) == ["RUN5", "RUN4", "RUN2", "RUN1"]
+        assert ids(prunable(store, before=NOW - timedelta(days=15))) == ["RUN1"]
+        assert ids(prunable(store, before=NOW, keep=4)) == ["RUN1"]
+        named = {name: store.resolve_run(name) for name in ("RUN2", "RUN3", "RUN5")}
+        assert ids(prunable(store, [named["RUN2"], named["RUN5"]])) == ["RUN5", "RUN2"]
+        with pytest.raises(ConfigError, match="RUN3 is going on"):
+            prunable(store, [named["RUN3"]])
+        with pytest.raises(ConfigError, match="RUN5 works on the transcripts of run RUN2"):
+            prunable(store, [named["RUN2"]])
+    # One that was killed still says that it is running, but nobody has it in hand.
+    assert ids(prunable(store, [named["RUN3"]])) == ["RUN3"]
+    assert ids(prunable(store, before=NOW - timedelta(days=15))) == ["RUN3", "RUN1"]
