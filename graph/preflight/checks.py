@@ -25,7 +25,7 @@ from ..context.objective import objective_of
 from ..context.plugs import Plugs
 from ..context.scoring import scorer_key, scorers_of
 from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
-from .student import check_student
+from .student import check_student, check_student_endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +83,22 @@ def check_objective(config: RunConfig, plugs: Plugs) -> None:
         )
 
 
-def check_engine(config: RunConfig, plugs: Plugs) -> None:
-    """Check that there is such an engine, and that it can generate as configured.
+def check_engine(config: RunConfig, plugs: Plugs, *, ask: bool = True) -> None:
+    """Check that there is such an engine, and that it can generate as configured; a student's server is tried.
+
+    Args:
+        config: The configuration.
+        plugs: The run's Python objects.
+        ask: Whether a server is asked.
 
     Raises:
-        ConfigError: it cannot be had, or cannot generate with this student or with beams.
+        ConfigError: it cannot be had, cannot generate with this student or with beams, or its server does not do.
         StudentError: there is no such student.
     """
     own = engine_of(plugs, config.student)
     if own is None:
-        engine_name(config.student)
+        if engine_name(config.student) == "endpoint" and ask:
+            check_student_endpoint(config)
         return
     beams = max(config.student.sampling.num_beams, config.evaluation.sampling.num_beams)
     if beams > 1 and not getattr(own, "beams", False):

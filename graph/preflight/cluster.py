@@ -77,7 +77,7 @@ def check_shared(store: str, storage: str, nodes: int, missing: Lookout) -> None
     if is_remote(storage):
         return
     folder = folder_of(storage)
-    with _there(folder), NamedTemporaryFile(prefix=".seen-by-all-", dir=folder) as seen:
+    with there(folder), NamedTemporaryFile(prefix=".seen-by-all-", dir=folder) as seen:
         blind = missing(Path(seen.name))
     if blind:
         raise ConfigError(
@@ -87,7 +87,7 @@ def check_shared(store: str, storage: str, nodes: int, missing: Lookout) -> None
 
 
 @contextmanager
-def _there(folder: Path) -> Iterator[None]:
+def there(folder: Path) -> Iterator[None]:
     """A folder for the time of the block; what had to be made for it is gone afterwards."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,13 +7,32 @@ from ...agents.tasks.task import Task
 from ...core.config import RunConfig
 from ...core.errors import ConfigError
 from ...core.records import Example
+from ...training.adapters.storage import folder_of, is_remote
 from ...training.adapters.trial import try_student
 from ...training.engines.choose import engine_name
+from ...training.student.packaged_weights import cache_folder
 from ...training.student.student import LoadedStudent, positions_of
 from ...training.student.tokenization import render_prompt
+from .cluster import there
 
 FITTING_IN_A_ROW = 16
 """Prompts are looked at from the longest; after so many that fit the shorter ones are taken to fit too."""
+
+
+def check_student_endpoint(config: RunConfig) -> None:
+    """Try the server that holds the student, with an adapter where the run's will be kept.
+
+    Raises:
+        ConfigError: as `try_student_endpoint`.
+        StudentError: as `try_student`.
+    """
+    from ...training.engines.endpoint_trial import try_student_endpoint
+
+    # What remote storage holds is loaded from the cache.
+    storage = config.storage_uri or str(config.home / "runs")
+    folder = cache_folder() if is_remote(storage) else folder_of(storage)
+    with there(folder.absolute()):
+        try_student_endpoint(config.student, config.training.lora, folder.absolute())
 
 
 def check_student(config: RunConfig, task: Task, examples: Sequence[Example]) -> list[str]:

@@ -7,9 +7,13 @@ from openmic.agents.tasks.task import load_task
 from openmic.core.config import RunConfig
 from openmic.core.errors import ConfigError
 from openmic.core.records import Example, Split
+from openmic.graph.context.plugs import Plugs
+from openmic.graph.preflight.checks import check_engine
 from openmic.graph.preflight.student import check_student
 from openmic.training.engines.tiny_student import causal_tokenizer, llama, save
+from openmic.training.student.student import load_student
 
+from ...training.engines.student_server import StudentServer
 from ...training.student import templates
 
 SHORT, LONG = "The bus was late.", "The bus was late again, " * 60
@@ -76,3 +80,24 @@ def test_tokens_are_counted_with_the_template_as_it_is_set(tmp_path: Path) -> No
     assert notes(folder, SHORT) == []
     with pytest.raises(ConfigError, match="has no room"):
         notes(folder, SHORT, student={"chat_template_kwargs": {"long": True}})
+
+
+def test_the_students_server_is_tried_where_adapters_will_lie(tiny_causal: Path, tmp_path: Path) -> None:
+    home = tmp_path / "not" / "there"
+    with StudentServer(load_student(str(tiny_causal), device="cpu")) as server:
+        endpoint = {"base_url": server.base_url, "model": "tiny"}
+        student = {"model": str(tiny_causal), "engine": "endpoint", "endpoint": endpoint}
+        config = RunConfig.model_validate({"inputs": {"path": "x.txt"}, "home": str(home), "student": student})
+        check_engine(config, Plugs())
+        assert [path for path, _ in server.calls] == [
+            "/v1/completions",
+            "/v1/load_lora_adapter",
+            "/v1/completions",
+            "/v1/unload_lora_adapter",
+        ]
+        assert server.called("/v1/load_lora_adapter")[0]["lora_path"].startswith(str(home))
+        assert not home.parent.exists()
+        server.takes_adapters = False
+        with pytest.raises(ConfigError, match="takes no adapter at run time"):
+            check_engine(config, Plugs())
+        check_engine(config, Plugs(), ask=False)

@@ -31,6 +31,10 @@ class StudentServer:
         self.failures = 0
         """How many of the next completions are answered with 503."""
         self.delay_s = 0.0
+        self.takes_adapters = True
+        """Whether adapters may be loaded while it runs."""
+        self.key: str | None = None
+        """What it wants as a key."""
         self._student = replace(student, tokenizer=_ReadsIds(student.tokenizer))
         self._engine = self._fresh()
         self._lock = threading.Lock()
@@ -69,10 +73,16 @@ class StudentServer:
     def _app(self) -> FastAPI:
         app = FastAPI()
 
+        @app.get("/v1/models")
+        async def models() -> dict[str, Any]:
+            return {"object": "list", "data": [{"id": "tiny", "object": "model", "created": 0, "owned_by": "us"}]}
+
         @app.post("/{path:path}")
         async def post(path: str, request: Request) -> Response:
             body = await request.json()
             self.calls.append((f"/{path}", body))
+            if self.key is not None and request.headers.get("authorization") != f"Bearer {self.key}":
+                return JSONResponse({"error": "Unauthorized"}, 401)
             if path.endswith("completions"):
                 await asyncio.sleep(self.delay_s)
             return await asyncio.to_thread(self._answer, f"/{path}", body)
@@ -83,6 +93,8 @@ class StudentServer:
         with self._lock:
             if path == "/v1/completions":
                 return self._complete(body)
+            if not self.takes_adapters and path.endswith("_lora_adapter"):
+                return JSONResponse({"detail": "Not Found"}, 404)
             call = path.removeprefix("/v1")
             if call == "/load_lora_adapter":
                 why = self._load(body["lora_name"], body["lora_path"])
