@@ -1,5 +1,7 @@
 """The `openmic` command: its subcommands, and how errors become messages and exit codes."""
 
+import codecs
+import io
 import os
 import sys
 from typing import Annotated
@@ -26,6 +28,19 @@ from .train import train
 from .transcripts import app as transcripts_app
 from .view import view
 
+_LIKE = {
+    "…": "...",
+    "·": "-",
+    "\N{EN DASH}": "-",
+    "—": "-",
+    "→": "->",
+    "\N{MULTIPLICATION SIGN}": "x",
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+}
+"""What of our own words an ASCII terminal lacks."""
 EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed dialogues, "
     "130 interrupted (resumable)."
@@ -73,8 +88,26 @@ def _common(
     """Options before the command."""
 
 
+def _print_whatever_the_terminal_shows() -> None:
+    """Have what a terminal cannot show replaced: a character outside its encoding must not end a run."""
+    codecs.register_error("openmic", _in_its_encoding)
+    for stream, errors in ((sys.stdout, "openmic"), (sys.stderr, "openmic"), (sys.stdin, "replace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+
+
+def _in_its_encoding(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that cannot be encoded: their like in ASCII, else their number."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    told = "".join(_LIKE.get(one) or one.encode("ascii", "backslashreplace").decode() for one in lost)
+    return told, error.end
+
+
 def main() -> None:
     """Run the command line; an error a person can mend is one message on stderr and its exit code."""
+    _print_whatever_the_terminal_shows()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         app()

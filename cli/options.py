@@ -1,6 +1,7 @@
 """Options that several commands share, and opening the store they name."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,5 +40,6 @@ def read_store(option: str | None) -> Store:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    """One JSON document on stdout; characters that it cannot have are escaped."""
+    everything = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    typer.echo(json.dumps(value, ensure_ascii=not everything, indent=2))

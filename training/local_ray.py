@@ -8,12 +8,15 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError
 
 _ANSWER_S = 10.0
 """How long a cluster may take to answer. Ray itself would try for minutes, and in many words."""
+_LONGEST_FOLDER = 107 - len("/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store.99")
+"""Characters of the path of Ray's folder, as the paths of sockets may have 107."""
 
 
 @contextmanager
@@ -34,9 +37,16 @@ def ray_session(*, minimum_cpus: int = 2, address: str | None = None) -> Iterato
     # Threads that spin for long while they wait slow everything down as soon as anything else wants the CPU; threads
     # that do not spin at all are slow to wake between the many small products of one generated token.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # Under `uv run` Ray would pack the working directory, whatever its size, and build the environment anew for every
+    # actor: the actors are to run in the environment that is there.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own deprecations at import are not the user's business
         import ray
+        from ray._private import ray_constants
+
+    # Ray reads the variable when it is imported, which whoever calls may have done before.
+    ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] not in {"0", "false"}
 
     if ray.is_initialized():
         yield
@@ -50,11 +60,38 @@ def ray_session(*, minimum_cpus: int = 2, address: str | None = None) -> Iterato
         else:
             cpus = max(minimum_cpus, os.cpu_count() or 1)
             # Named, because on a node of a cluster Ray would otherwise join that.
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, _temp_dir=_folder(), **quiet)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _folder() -> str:
+    """The folder for Ray's files and sockets: where Ray would have it, or in /tmp where that does not do.
+
+    A socket's path has a limit of its own, which a long TMPDIR exceeds, and then Ray does not start.
+
+    Raises:
+        ConfigError: there is no folder with a short enough path that can be written.
+    """
+    named = [Path(place).absolute() for name in ("RAY_TMPDIR", "TMPDIR") if (place := os.environ.get(name))]
+    places = [*named, Path("/tmp")]  # noqa: S108 - as Ray looks for it
+    for folder in (place / "ray" for place in places):
+        if len(os.fsencode(folder)) <= _LONGEST_FOLDER and _can_be_written(folder):
+            return str(folder)
+    room, shown = _LONGEST_FOLDER - len("/ray"), " or ".join(str(place) for place in places)
+    raise ConfigError(
+        f"Ray cannot keep its sockets in {shown}: it takes a folder that can be written, with a path of at most {room} "
+        "characters; set RAY_TMPDIR to one"
+    )
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether files can be made in a folder, which may not be there yet."""
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def _join(address: str, quiet: dict[str, Any]) -> None:

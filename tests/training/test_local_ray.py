@@ -2,10 +2,12 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from openmic.core.errors import ConfigError
+from openmic.training.local_ray import _folder as ray_folder
 from openmic.training.local_ray import ray_session
 
 
@@ -112,3 +114,50 @@ def test_sigterm_stays_with_whoever_handled_it_before_ray() -> None:
         "asyncio.run(main())\n"
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "told\n", "")
+
+
+@pytest.mark.slow
+def test_a_session_starts_under_uv_run_with_a_long_tmpdir_and_a_proxy(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    project = tmp_path / "project" / "experiments"
+    for folder in (deep, project):
+        folder.mkdir(parents=True)
+    (tmp_path / "project" / "pyproject.toml").write_text("[project]\nname = 'p'\nversion = '1'\n")
+    (project / "driver.py").write_text(
+        "from openmic.training.local_ray import ray_session\n"
+        "with ray_session():\n"
+        "    import os, ray\n"
+        "    context = ray.get_runtime_context()\n"
+        "    print(context.runtime_env, ray.get(ray.remote(lambda: os.getcwd()).remote()))\n"
+    )
+    # Ray looks for an ancestor whose command line begins with `uv run`: this one is Python under that name.
+    (project / "run").write_text("import subprocess, sys\nsys.exit(subprocess.run(sys.argv[1:]).returncode)\n")
+    dead = "http://127.0.0.1:9"
+    done = subprocess.run(
+        ["uv", "run", sys.executable, "driver.py"],
+        executable=sys.executable,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=project,
+        env={name: value for name, value in os.environ.items() if name not in {"RAY_ADDRESS", "RAY_TMPDIR"}}
+        | {"TMPDIR": str(deep), "HTTP_PROXY": dead, "http_proxy": dead, "ALL_PROXY": "socks://127.0.0.1:9"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"{{}} {project}"
+
+
+def test_rays_folder_has_a_short_path_or_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", "/tmp")
+    assert ray_folder() == "/tmp/ray"
+    monkeypatch.setenv("TMPDIR", f"/tmp/{'x' * 40}")
+    assert ray_folder() == "/tmp/ray"
+    monkeypatch.setenv("TMPDIR", "")
+    assert ray_folder() == "/tmp/ray"
+    monkeypatch.setenv("RAY_TMPDIR", "/var/tmp")
+    assert ray_folder() == "/var/tmp/ray"
+    monkeypatch.setattr("openmic.training.local_ray._LONGEST_FOLDER", 3)
+    with pytest.raises(ConfigError, match=r"Ray cannot keep its sockets in /var/tmp or /tmp: .*set RAY_TMPDIR"):
+        ray_folder()

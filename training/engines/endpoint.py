@@ -18,6 +18,7 @@ from typing import Any
 import openai
 
 from ...core.errors import AdapterError, ConfigError, GenerationError
+from ...core.proxies import connecting
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import StudentEndpointSettings
 from ..adapters.adapters import verify_adapter
@@ -40,7 +41,7 @@ class EndpointEngine:
     """A `StudentEngine` in front of a server.
 
     Raises:
-        ConfigError: the student is not causal.
+        ConfigError: the student is not causal, or a proxy cannot be used that the environment names.
         StudentError: its tokenizer cannot be had.
     """
 
@@ -58,8 +59,9 @@ class EndpointEngine:
             "timeout": settings.timeout_s,
             "max_retries": settings.max_retries,
         }
-        self._client = openai.AsyncOpenAI(**options)
-        self._administration = openai.OpenAI(**options)
+        reached = connecting(settings.base_url)
+        self._client = openai.AsyncOpenAI(**options, http_client=openai.DefaultAsyncHttpxClient(**reached))
+        self._administration = openai.OpenAI(**options, http_client=openai.DefaultHttpxClient(**reached))
         self._refs: dict[int, AdapterRef] = {}
         self._unloading: dict[int, asyncio.Future[Any]] = {}
         self._active = ActiveRequests()

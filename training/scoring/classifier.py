@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ...core.errors import ConfigError
 from ...core.records import Input, input_text
+from ..student.hub import prepare_hub
 from ..student.student import quieten_transformers, resolve_device
 
 
@@ -118,10 +119,11 @@ def inspect_classifier(settings: ClassifierSettings) -> int | None:
 
     quieten_transformers()
     name = settings.model
+    trouble = prepare_hub(name)
     try:
         config = AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = trouble or str(error).strip().splitlines()[0]
         raise ConfigError(
             f"reward_model: {name!r} cannot be opened ({reason}); give a folder with a config.json, or a hub id"
         ) from error

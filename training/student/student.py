@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ...core.errors import StudentError
 from ...core.section import from_home
 from .ends import end_tokens
+from .hub import prepare_hub
 from .packaged_weights import PACKAGED, packaged_file, packaged_folder
 
 StudentKind = Literal["causal", "seq2seq"]
@@ -72,10 +73,11 @@ def inspect_student(name: str) -> StudentInfo:
     from transformers import AutoConfig
 
     quieten_transformers()
+    trouble = prepare_hub(name)
     try:
         config = AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = trouble or str(error).strip().splitlines()[0]
         raise StudentError(
             f"student.model {name!r} cannot be opened ({reason}); give a folder with a config.json, a hub id, "
             f"or one of {sorted(PACKAGED)}"

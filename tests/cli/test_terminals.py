@@ -1,0 +1,64 @@
+"""Terminals that are not UTF-8: what they cannot show is replaced, and nothing ends with a traceback."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from openmic.cli.app import main
+from openmic.cli.options import print_json
+
+from ..whole_run import clean_environment
+
+SAID = "She said “no” \N{EN DASH} twice… → 汽车 😀 \udce9"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("ascii", 'She said "no" - twice... -> \\u6c7d\\u8f66 \\U0001f600 \\udce9'),
+        ("latin-1", 'She said "no" - twice... -> \\u6c7d\\u8f66 \\U0001f600 \\udce9'),
+        ("utf-8", "She said “no” \N{EN DASH} twice… → 汽车 😀 \\udce9"),
+    ],
+)
+def test_what_cannot_be_shown_is_replaced(encoding: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(raw, encoding=encoding, write_through=True))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), encoding=encoding))
+    monkeypatch.setattr(sys, "argv", ["openmic", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert sys.stdin.readline().startswith("caf")
+    raw.truncate(0)
+    raw.seek(0)
+    sys.stdout.write(f"{SAID}\n")
+    assert raw.getvalue().decode(encoding) == shown + "\n"
+    raw.truncate(0)
+    raw.seek(0)
+    text = SAID[:-1]
+    print_json({"said": text})
+    assert json.loads(raw.getvalue().decode(encoding)) == {"said": text}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "variables", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "cp437:strict"}, {"LANG": "C"}]
+)
+def test_commands_end_as_ever_in_such_a_terminal(variables: dict[str, str], tmp_path: Path) -> None:
+    def openmic(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "openmic", *arguments]
+        environment = clean_environment(**variables, LC_ALL="C")
+        return subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, check=False)
+
+    assert json.loads(openmic("config", "schema").stdout)["title"] == "RunConfig"
+    refused = openmic("run", "né\N{EN DASH}汽车.yaml")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(b"error: there is no configuration file")
+    helped = openmic("run", "--help")
+    assert helped.returncode == 0
+    for done in (refused, helped):
+        assert b"Traceback" not in done.stderr
