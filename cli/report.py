@@ -13,6 +13,8 @@ from .options import store_flag
 FILE_WIDTH = 120
 """Columns where there is no terminal to ask for its width."""
 _UNLIMITED = 10_000
+_MOST_FAILURES = 3
+"""Reasons for which dialogues failed that are told."""
 
 
 def report_console(*, soft_wrap: bool = True, file_width: int = FILE_WIDTH) -> Console:
@@ -36,6 +38,10 @@ def print_report(status: dict[str, Any]) -> None:
         f"dialogues: {dialogues['finished']} finished, {dialogues['failed']} failed, {dialogues['pending']} pending; "
         f"{revisions} with a revision; {status['turns']} turns in all"
     )
+    for failure in status["failures"][:_MOST_FAILURES]:
+        console.print(f"{failure['count']} failed in {failure['stage']}: {escape(printable(failure['error']))}")
+    if left := sum(failure["count"] for failure in status["failures"][_MOST_FAILURES:]):
+        console.print(f"{left} more failed for other reasons")
     if status["cast"] == "simulated":
         console.print(
             "[dim]length: words of the output over words of the input.\nThese figures are of the simulated cast: they "

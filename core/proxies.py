@@ -35,9 +35,9 @@ def proxy_of(url: str) -> str | None:
     Raises:
         ConfigError: the environment names one that cannot be used.
     """
-    parts = urlsplit(url)
-    host, proxies = parts.hostname or "", getproxies()
-    kind = parts.scheme if proxies.get(parts.scheme) else "all"
+    scheme, host = _scheme_and_host(url)
+    proxies = getproxies()
+    kind = scheme if proxies.get(scheme) else "all"
     proxy = proxies.get(kind)
     if not proxy or is_loopback(host) or _bypassed(host, proxies.get("no", "")):
         return None
@@ -66,9 +66,18 @@ def connecting(url: str) -> dict[str, Any]:
         ConfigError: as `proxy_of`.
     """
     options: dict[str, Any] = {"trust_env": False, "proxy": proxy_of(url)}
-    if urlsplit(url).scheme == "https":
+    if _scheme_and_host(url)[0] == "https":
         options["verify"] = _certificates()
     return options
+
+
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    """Of an address that is none, nothing: whoever asks there will say so."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname or ""
+    except ValueError:
+        return "", ""
 
 
 def _certificates() -> ssl.SSLContext:

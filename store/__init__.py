@@ -8,7 +8,7 @@ from .conversations import Conversation, DialogueLine
 from .dialects.engine import check_writable
 from .dialects.location import normalize_url, shown_url, without_passwords
 from .funnel import funnel
-from .overview import overview
+from .overview import failures, overview
 from .store import Store
 from .tables.annotation import Annotation
 from .tables.training import Adapter, Evaluation, EvaluationItem, Training, TrainingItem, TrainingMetric
@@ -51,6 +51,7 @@ __all__ = [
     "Turn",
     "VerdictRow",
     "check_writable",
+    "failures",
     "funnel",
     "normalize_url",
     "overview",

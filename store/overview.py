@@ -1,5 +1,7 @@
 """A run in numbers, as `openmic status` shows it while the run goes on and afterwards."""
 
+import re
+from collections import Counter
 from typing import Any
 
 from sqlalchemy import func, select
@@ -17,9 +19,10 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
 
     Returns:
         Counts, fit for JSON: `dialogues` by status and `stop_reasons` (of dialogues collected or judged again),
-        `turns`, `turn_kinds`, `llm` (by role: `calls`, `input_tokens`, `output_tokens`), `preferences` by source,
-        `revisions`, the number of dialogues with at least one, `funnel` and `verdicts` (see the module `funnel`).
-        Statuses are always all there; other groups only where there is something to count.
+        `failures`, what failed in any stage (see there), `turns`, `turn_kinds`, `llm` (by role: `calls`,
+        `input_tokens`, `output_tokens`), `preferences` by source, `revisions`, the number of dialogues with at least
+        one, `funnel` and `verdicts` (see the module `funnel`). Statuses are always all there; other groups only where
+        there is something to count.
     """
     collected = col(Dialogue.run_id) == run.id, col(Dialogue.stage).in_([Stage.COLLECT, Stage.REJUDGE])
     statuses = _tally(store, col(Dialogue.status), *collected)
@@ -29,6 +32,7 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
     )
     return {
         "dialogues": {status: statuses.get(status, 0) for status in ("finished", "failed", "pending")},
+        "failures": failures(store, run),
         "stop_reasons": _tally(store, col(Dialogue.stop_reason), col(Dialogue.stop_reason).is_not(None), *collected),
         "turns": sum(kinds.values()),
         "turn_kinds": kinds,
@@ -41,6 +45,26 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
         "funnel": funnel(store, run),
         "verdicts": verdict_facts(store, run),
     }
+
+
+def failures(store: Reader, run: Run, round_number: int | None = None) -> list[dict[str, Any]]:
+    """What failed in a run, or in one round, by stage and reason, the most frequent first.
+
+    Returns:
+        Of each: `stage`, `count`, and `error`, the first of those that differ in their numbers alone.
+    """
+    statement = select(col(Dialogue.stage), col(Dialogue.error)).where(
+        col(Dialogue.run_id) == run.id, col(Dialogue.status) == "failed"
+    )
+    if round_number is not None:
+        statement = statement.where(col(Dialogue.round) == round_number)
+    counts: Counter[tuple[str, str]] = Counter()
+    first: dict[tuple[str, str], str] = {}
+    for stage, error in store.rows(statement.order_by(col(Dialogue.started_at), col(Dialogue.id))):
+        key = str(stage), re.sub(r"\d+", "#", error or "")
+        counts[key] += 1
+        first.setdefault(key, error or "no reason was recorded")
+    return [{"stage": key[0], "count": count, "error": first[key]} for key, count in counts.most_common()]
 
 
 def _tally(store: Reader, column: Any, *conditions: Any) -> dict[str, int]:

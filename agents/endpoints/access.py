@@ -10,10 +10,9 @@ import httpx2
 
 from ...core.config import EndpointSettings
 from ...core.errors import EndpointSetupError
+from ...core.proxies import connecting
 
 OPENAI_URL = "https://api.openai.com/v1"
-LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-"""Never reached through a proxy, whatever HTTP_PROXY says: the proxy's own loopback is another machine's."""
 SHORTEST_SECRET = 6
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -56,8 +55,14 @@ class Access:
 
     @property
     def connecting(self) -> dict[str, Any]:
-        """What an HTTP client is made with so that every request carries headers and query; for httpx2's keywords."""
-        return {"params": dict(self.query), "mounts": dict.fromkeys(LOOPBACK)}
+        """What an HTTP client is made with so that every request carries the query, through the right proxy or none.
+
+        For httpx2's keywords.
+
+        Raises:
+            ConfigError: the environment names a proxy that cannot be used.
+        """
+        return {"params": dict(self.query), **connecting(self.url)}
 
     def redacted(self, text: str) -> str:
         """The text without what is secret: endpoints quote the keys they turn away."""

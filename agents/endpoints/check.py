@@ -7,7 +7,8 @@ import httpx2
 
 from ...core.config import EndpointSettings
 from ...core.errors import EndpointSetupError
-from .access import LOOPBACK, OPENAI_URL, endpoint_key, endpoint_url
+from ...core.proxies import connecting
+from .access import OPENAI_URL, endpoint_key, endpoint_url
 
 CHECK_SECONDS = 10.0
 SIMULATED_OWNER = "openmic-simulated"
@@ -34,7 +35,7 @@ def check_endpoint(name: str, settings: EndpointSettings) -> bool:
     headers = {"Authorization": f"Bearer {key or 'none'}"}
     timeout = min(CHECK_SECONDS, settings.timeout_s)
     try:
-        with httpx2.Client(timeout=timeout, headers=headers, mounts=dict.fromkeys(LOOPBACK)) as client:
+        with httpx2.Client(timeout=timeout, headers=headers, **connecting(url)) as client:
             answer = client.get(f"{url}/models")
             if answer.status_code in {404, 405, 501}:  # an endpoint may serve chat completions and nothing else
                 answer = client.post(f"{url}/chat/completions", json=_smallest_request(settings.model))
@@ -61,7 +62,7 @@ def check_scores_prompts(name: str, settings: EndpointSettings) -> None:
     try:
         headers = {"Authorization": f"Bearer {key or 'none'}"}
         timeout = settings.timeout_s  # a model may have to be loaded first
-        with httpx2.Client(timeout=timeout, headers=headers, mounts=dict.fromkeys(LOOPBACK)) as client:
+        with httpx2.Client(timeout=timeout, headers=headers, **connecting(url)) as client:
             answer = client.post(f"{url}/completions", json=body)
             if answer.status_code == 429:
                 return

@@ -44,11 +44,15 @@ class OpenAIClient:
         self._settings = settings
         access = Access.of(settings, base_url)
         # aiohttp below, since what a call costs httpx2's own transport grows with the number in flight.
-        self._connections = openai.DefaultAioHttpClient(
+        # It knows no SOCKS proxies.
+        connecting = access.connecting
+        socks = str(connecting["proxy"]).startswith("socks")
+        client = openai.DefaultAsyncHttpxClient if socks else openai.DefaultAioHttpClient
+        self._connections = client(
             timeout=settings.timeout_s,
             limits=httpx2.Limits(max_connections=settings.max_concurrency),
             event_hooks={"request": [access.sign]},
-            **access.connecting,
+            **connecting,
         )
         self._chat = DirectChat(
             model=settings.model,

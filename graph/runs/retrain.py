@@ -15,7 +15,8 @@ from ..context.plugs import Plugs
 from ..context.progress import Progress
 from ..preflight.checks import check_objective
 from ..preflight.cluster import checked_session
-from ..stages.fine_tune import NOTHING_NEW, fine_tune_on_feedback
+from ..stages.fine_tune import fine_tune_on_feedback
+from ..stages.last_words import nothing_to_learn_from
 from .derive import begin_derived, derived_config
 from .execution import execute
 
@@ -77,7 +78,9 @@ def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress, *, clus
             assert run.source_run_id is not None
             version = await fine_tune_on_feedback(context, 1, parent, source_run=run.source_run_id)
         if version is None:
-            raise TrainingError(f"run {run.source_run_id} cannot be learned from: {NOTHING_NEW}")
+            source = store.get(Run, run.source_run_id)
+            assert source is not None
+            raise TrainingError(f"run {source.id} cannot be learned from: {nothing_to_learn_from(store, source)}")
         store.update(
             Adapter,
             derive_id(run.id, "adapter", version),

@@ -6,7 +6,7 @@ from sqlmodel import col
 from ...core.concurrency import bounded
 from ...core.errors import ITEM_ERRORS, EndpointError
 from ...core.records import Agent, Example, Split, Stage
-from ...store import Dialogue, Turn
+from ...store import Dialogue, Turn, failures
 from ...store.trainable import promoted_versions
 from ..context.progress import live_note
 from ..context.run_context import RunContext
@@ -15,6 +15,9 @@ from ..rollout.overused import overused_before
 from ..rollout.recording import finish_dialogue, open_dialogues
 from ..rollout.session import DialogueSession
 from .periodic import PeriodicTraining
+
+MOST_REASONS = 3
+"""For which all of a round's dialogues failed, that are told."""
 
 
 async def collect(context: RunContext, round_number: int) -> None:
@@ -56,9 +59,9 @@ async def collect(context: RunContext, round_number: int) -> None:
         Dialogue, run_id=context.run.id, stage=Stage.COLLECT, round=round_number, status="failed"
     )
     if len(failed) == len(dialogues):
-        raise EndpointError(
-            f"all {len(failed)} dialogues of round {round_number} failed, the first with {failed[0].error}"
-        )
+        reasons = [one for one in failures(context.store, context.run, round_number) if one["stage"] == Stage.COLLECT]
+        told = "; ".join(f"{one['count']} with {one['error']}" for one in reasons[:MOST_REASONS])
+        raise EndpointError(f"all {len(failed)} dialogues of round {round_number} failed: {told}")
 
 
 def versions_begun_with(context: RunContext, round_number: int) -> dict[str, int]:

@@ -8,7 +8,7 @@ from ...core.ids import derive_id, derive_seed
 from ...core.records import Example, Split, Stage, TurnKind, input_words
 from ...evaluation.summary import JudgedOutput, summarize
 from ...evaluation.text_metrics import length_ratio
-from ...store import Evaluation, EvaluationItem, Turn
+from ...store import Evaluation, EvaluationItem, Turn, failures
 from ...store.schema import now
 from ..context.progress import live_note
 from ..context.run_context import RunContext
@@ -45,7 +45,9 @@ async def evaluate(context: RunContext, version: int, split: Split) -> list[Judg
         context.progress.print(f"evaluate v{version} ({split}): {failure}")
     outputs = judged_outputs(context.store, evaluation_id)
     if not outputs:
-        raise EndpointError(f"no output of adapter version {version} could be judged; see `openmic transcripts list`")
+        told = [one["error"] for one in failures(context.store, context.run, version) if one["stage"] == Stage.EVALUATE]
+        why = told[0] if told else f"there are no references for the {split} inputs"
+        raise EndpointError(f"no output of adapter version {version} could be judged: {why}")
     summary = summarize(outputs, context.config.evaluation, context.config.seed)
     context.store.update(Evaluation, evaluation_id, status="finished", summary=summary.as_json(), finished_at=now())
     return outputs

@@ -30,11 +30,6 @@ from ..training_data.assemble import (
 )
 from .demonstrate import demonstrations
 
-NOTHING_NEW = (
-    "no preference is left to train on; hold more dialogues (dialogue.inputs), sample more candidates "
-    "(dialogue.candidates), widen preferences.length_ratio or raise training.max_staleness"
-)
-
 
 async def imitate(context: RunContext) -> int:
     """Fine-tune on the teacher's demonstrations; returns the version of the new adapter."""

@@ -16,7 +16,8 @@ from ...store import Adapter, Dialogue, Training
 from ...store.schema import now
 from ..context.run_context import RunContext
 from .evaluate import evaluate
-from .fine_tune import NOTHING_NEW, fine_tune_on_feedback
+from .fine_tune import fine_tune_on_feedback
+from .last_words import nothing_to_learn_from
 
 
 class Decision(NamedTuple):
@@ -50,7 +51,8 @@ async def train_candidate(context: RunContext, round_number: int) -> int | None:
     if candidate is not None:
         await context.pool.load_adapter(context.adapter(candidate))
     elif not context.store.count(Training, run_id=context.run.id, stage="round", round=round_number):
-        raise TrainingError(f"round {round_number} cannot be learned from: {NOTHING_NEW}")
+        why = nothing_to_learn_from(context.store, context.run, round_number)
+        raise TrainingError(f"round {round_number} cannot be learned from: {why}")
     return candidate
 
 

@@ -53,6 +53,7 @@ def status_of(**more: Any) -> dict[str, Any]:
         "duplicate_inputs": 0,
         "confidence": 0.95,
         "dialogues": {"finished": 6, "failed": 0, "pending": 0},
+        "failures": [],
         "revisions": 2,
         "turns": 60,
         "versions": [],
@@ -183,3 +184,14 @@ def test_a_gate_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) ->
     drafts = {"made": 1, "rejected": {"\x1b[2Jodd": 1}, "duplicates": 0, "valid": 0}
     print_funnel(status_of(funnel=EMPTY_FUNNEL | {"drafts": drafts}))
     assert "1 -> 0 valid (1 odd)" in capsys.readouterr().out
+
+
+def test_what_failed_is_told_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    failures = [{"stage": "collect", "count": 9 - place, "error": f"reason [{place}]\x1b[2J"} for place in range(5)]
+    lines = printed(capsys, failures=failures)
+    assert lines[-4:] == [
+        "9 failed in collect: reason [0]",
+        "8 failed in collect: reason [1]",
+        "7 failed in collect: reason [2]",
+        "11 more failed for other reasons",
+    ]

@@ -41,6 +41,7 @@ def test_these_are_not(host: str) -> None:
     [
         ({}, OUTSIDE, None),
         ({"HTTPS_PROXY": HTTP}, OUTSIDE, HTTP),
+        ({"HTTPS_PROXY": HTTP}, "http://[bad/v1", None),
         ({"https_proxy": HTTP}, OUTSIDE, HTTP),
         ({"HTTP_PROXY": HTTP}, OUTSIDE, None),
         ({"ALL_PROXY": HTTP}, OUTSIDE, HTTP),

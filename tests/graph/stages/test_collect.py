@@ -93,6 +93,6 @@ def test_a_round_in_which_all_dialogues_fail_ends_the_run_with_the_reason(
     prepare: Prepare, store: Store, serve: Serve
 ) -> None:
     stage = prepare(TRAIN, serve(refuse_rate=1.0))
-    with pytest.raises(EndpointError, match="all 5 dialogues of round 1 failed, the first with ReplyError"):
+    with pytest.raises(EndpointError, match="all 5 dialogues of round 1 failed: 5 with ReplyError"):
         hold_round(stage, ScriptedPool(TEXTS))
     assert store.count(Dialogue, status="failed") == 5

@@ -1,0 +1,97 @@
+"""Last words: what failed comes first, what was set aside next, and a key only where it decides what was lost."""
+
+from typing import Any
+
+import pytest
+
+from openmic.graph.stages.last_words import nothing_to_learn_from
+from openmic.store import Run, Store, failures
+
+from ...store.rows import dialogue, example, preference, run, turn, verdict
+
+KEYS = ("dialogue.inputs", "dialogue.candidates", "preferences.length_ratio", "training.max_staleness", "cast.critic")
+DOWN = (
+    "EndpointError: the critic's endpoint http://gpu-1:8000/v1 did not answer for model 'm' after {} attempts: refused"
+)
+
+
+@pytest.fixture
+def begun(store: Store) -> Run:
+    """A run with one input, and nothing said yet."""
+    row = run(config={})
+    store.add(row, example())
+    return row
+
+
+@pytest.fixture
+def store(tmp_path: Any) -> Any:
+    with Store.open(str(tmp_path / "store.db")) as opened:
+        yield opened
+
+
+def held(store: Store, name: str, **values: Any) -> None:
+    store.add(example(id=name, text=name), dialogue(**{"id": name, "example_id": name} | values))
+
+
+def keys_in(words: str) -> list[str]:
+    return [key for key in KEYS if key in words]
+
+
+def test_an_endpoint_that_was_down_is_named_and_no_key_is(store: Store, begun: Run) -> None:
+    for number in range(12):
+        held(store, f"d{number}", status="failed", error=DOWN.format(number))
+    held(store, "other", status="failed", error="ReplyError: unreadable")
+    words = nothing_to_learn_from(store, begun, 1)
+    assert words == (
+        f"no preference is left to train on; 12 dialogues failed ({DOWN.format(0)}); 1 dialogues failed (ReplyError: "
+        "unreadable); mend what they failed of, and resume: they are held again"
+    )
+    assert keys_in(words) == []
+    assert failures(store, begun) == [
+        {"stage": "collect", "count": 12, "error": DOWN.format(0)},
+        {"stage": "collect", "count": 1, "error": "ReplyError: unreadable"},
+    ]
+    assert failures(store, begun, 2) == []
+
+
+def test_drafts_that_the_gates_took_out_are_told_by_gate(store: Store, begun: Run) -> None:
+    for name in ("a", "b"):
+        held(store, name, status="finished")
+        for seq, note in enumerate(["too short", "too short", "cut off"]):
+            store.add(turn(seq, id=f"{name}{seq}", dialogue_id=name, note=note))
+    words = nothing_to_learn_from(store, begun, 1)
+    assert "of 6 drafts, 4 too short, 2 cut off" in words
+    assert "of 2 dialogues, 2 with no valid draft" in words
+    assert "the task's validity" in words
+    assert keys_in(words) == []
+
+
+def test_one_draft_that_stood_alone_wants_more_candidates(store: Store, begun: Run) -> None:
+    held(store, "a", status="finished")
+    store.add(turn(0, id="a0", dialogue_id="a", content="x"), turn(1, id="a1", dialogue_id="a", content="x"))
+    words = nothing_to_learn_from(store, begun, 1)
+    assert "of 2 drafts, 1 duplicate" in words
+    assert keys_in(words) == ["dialogue.candidates"]
+
+
+def test_a_critic_that_cannot_tell_them_apart_is_named(store: Store, begun: Run) -> None:
+    held(store, "d1", status="finished")
+    store.add(turn(0, content="one two"), turn(1, content="three four"))
+    store.add(turn(2, agent="critic", kind="verdict"), turn(3, agent="critic", kind="verdict"))
+    store.add(verdict(outcome="tie", consistent=True))
+    words = nothing_to_learn_from(store, begun, 1)
+    assert "of 1 comparisons, 1 tied" in words
+    assert keys_in(words) == ["cast.critic"]
+
+
+def test_a_preference_outside_the_length_filter_names_its_key_alone(store: Store, begun: Run) -> None:
+    held(store, "d1", status="finished")
+    store.add(turn(0, content="one two"), turn(1, content="three four"))
+    store.add(preference(length_ratio=3.0))
+    words = nothing_to_learn_from(store, begun, 1)
+    assert "of 1 preferences, 1 outside the length filter" in words
+    assert keys_in(words) == ["preferences.length_ratio"]
+
+
+def test_where_nothing_was_lost_more_dialogues_help(store: Store, begun: Run) -> None:
+    assert keys_in(nothing_to_learn_from(store, begun, 1)) == ["dialogue.inputs"]
