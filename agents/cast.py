@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ..core.config import VerdictSettings
 from ..core.ids import derive_seed
 from ..core.records import GenerationRequest, Input, Message, Role, StudentSampling
 from .critique import CRITIQUE_SCHEMA, REMINDER, Critique, parse_critique
@@ -15,7 +14,6 @@ from .llm import LLM, Exchange, Origin
 from .llm_agent import Asking, LLMAgent
 from .tasks.task import PromptTemplate, Task
 from .verdicts.jury import Jury
-from .verdicts.pairwise import EndpointJuror
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +119,6 @@ class Critic:
         """A critique of one draft; needs a writer."""
         assert self._writer is not None, "asked for a critique without a writer"
         return await self._writer.criticise(source, draft, overused=overused, attempt=attempt)
-
-
-def endpoint_critic(task: Task, llm: LLM, models: Sequence[str], seed: int, settings: VerdictSettings) -> Critic:
-    """A critic of endpoints' models alone: the first of them writes the critiques, all of them compare."""
-    return Critic(
-        endpoint_jury(task, llm, "critic", models, seed, settings), EndpointCritiques(task, llm, models[0], seed)
-    )
-
-
-def endpoint_jury(
-    task: Task, llm: LLM, role: Role, models: Sequence[str], seed: int, settings: VerdictSettings
-) -> Jury:
-    """A jury of endpoints' models alone."""
-    jurors = [EndpointJuror(task, llm, role, model, place, seed, settings) for place, model in enumerate(models)]
-    return Jury(jurors, settings)
 
 
 class StudentAgent:

@@ -16,6 +16,7 @@ from contextlib import redirect_stdout
 from report import arguments, report
 
 from openmic.core.config import StudentSettings
+from openmic.core.errors import GenerationError
 from openmic.core.records import AdapterRef, Generation, GenerationRequest, StudentSampling
 from openmic.training.engines.engine import EngineStats
 from openmic.training.local_ray import ray_session
@@ -40,7 +41,7 @@ class Sleeper:
 
     async def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
         """Never asked: no adapter is loaded here."""
-        raise NotImplementedError(f"a sleeper has no adapters, and was given version {ref.version}")
+        raise GenerationError(f"a sleeper has no adapters, and was given version {ref.version}")
 
     async def unload(self, version: int) -> None:
         """Never asked."""

@@ -359,7 +359,7 @@ class RunConfig(Section):
     rounds: int = Field(default=1, ge=0)
     """Rounds of collect, fine-tune, evaluate, promote or roll back."""
     home: Path = Path("openmic-data")
-    """The folder for the store, adapters and checkpoints; relative to the working directory."""
+    """The folder for the store and the folders of runs, with their adapters; relative to the working directory."""
     store: str | None = None
     """The store's file, or postgresql://USER@HOST/DATABASE. Default: openmic.db in `home`."""
     storage_uri: str | None = None

@@ -1,4 +1,4 @@
-"""How an address is reached where the environment names proxies: which of them, if any, and what if it cannot be used.
+"""Which of the environment's proxies an address is reached through, if any, and what if it cannot be used.
 
 HTTP clients read the environment too, but fail over variables that do not concern the address at hand: a SOCKS proxy in
 ALL_PROXY beside an HTTP proxy in HTTPS_PROXY, say. And whatever the environment says, loopback is reached directly: a
@@ -60,7 +60,7 @@ def proxy_of(url: str) -> str | None:
 
 
 def connecting(url: str) -> dict[str, Any]:
-    """What an HTTP client for an address is made with (httpx2's keywords), so that it takes the right proxy or none.
+    """What an httpx2 client for an address is made with, so that it takes the right proxy or none.
 
     Raises:
         ConfigError: as `proxy_of`.

@@ -1,6 +1,7 @@
-"""What a run that cannot go on says last: what failed and why, what was set aside, and only then which keys would help.
+"""What a run that cannot go on says last.
 
-A key is named only where something was lost that it decides: more dialogues help nobody whose endpoint is down.
+What failed comes first, with its reason; then what was set aside; and only then which keys would help. A key is named
+only where something was lost that it decides: more dialogues help nobody whose endpoint is down.
 """
 
 from typing import Any
@@ -12,7 +13,10 @@ _MOST_REASONS = 3
 
 
 def nothing_to_learn_from(store: Reader, run: Run, round_number: int | None = None) -> str:
-    """Why a run's dialogues, or those of a round that can be resumed, left nothing to train on, and what helps."""
+    """Why a run's dialogues left nothing to train on, and what helps.
+
+    Of one round, where the run can be resumed; else of all.
+    """
     found = funnel(store, run, round_number)
     failed = [failure for failure in failures(store, run, round_number) if failure["stage"] in {"collect", "rejudge"}]
     said = [f"{failure['count']} dialogues failed ({failure['error']})" for failure in failed[:_MOST_REASONS]]

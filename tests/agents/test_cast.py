@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from openmic.agents.cast import EndpointTeacher, StudentAgent, endpoint_critic
+from openmic.agents.cast import EndpointTeacher, StudentAgent
 from openmic.agents.critique import REMINDER, Critique
 from openmic.agents.llm import Exchange
 from openmic.agents.tasks.task import Task
@@ -12,6 +12,7 @@ from openmic.core.ids import derive_seed
 from openmic.core.records import LLMRequest, StudentSampling
 from openmic.simulator import SimulatedCast
 
+from .critics import endpoint_critic
 from .exchanges import asked
 from .scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion
 from .watched import TEXT, Watched, says, with_client

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from openmic.agents.cast import endpoint_critic, endpoint_jury
 from openmic.agents.tasks.task import Task
 from openmic.agents.verdicts.verdict import Verdict
 from openmic.core.config import VerdictSettings
@@ -14,6 +13,7 @@ from openmic.core.errors import EndpointError, ReplyError
 from openmic.core.records import LLMRequest, Role
 from openmic.simulator import SimulatedCast
 
+from ..critics import endpoint_critic, endpoint_jury
 from ..exchanges import asked
 from ..scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion, failure
 from ..watched import GOOD, TEXT, Watched, says, with_client

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from openmic.agents.cast import endpoint_critic
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.agents.tasks.task import Task
 from openmic.agents.verdicts.verdict import Verdict
 from openmic.core.config import EndpointSettings, VerdictSettings
 from openmic.evaluation.intervals import Interval, bootstrap_mean
 from openmic.simulator import SimulatedCast, SimulatorSettings
+
+from ..critics import endpoint_critic
 
 PAIRS = 300
 PREFER_FIRST = 0.2

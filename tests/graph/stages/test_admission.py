@@ -1,7 +1,7 @@
 """Admission as a game: whatever order things happen in, nothing is too stale, and something can always happen next."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openmic.graph.stages.admission import Admission
@@ -112,6 +112,7 @@ class Game:
             self.admission.waiting = len(self.waiting)
 
 
+@settings(deadline=None)  # the first example imports what it needs
 @given(st.data(), st.integers(1, 4), st.integers(0, 2))
 def test_whatever_happens_nothing_is_too_stale_and_it_never_comes_to_a_halt(
     draw: st.DataObject, every: int, max_staleness: int
