@@ -3,25 +3,55 @@
 They keep no state and store nothing; what they return says everything about where it came from.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, Self
 
 from ..core.ids import derive_seed
-from ..core.records import GenerationRequest, Input, Message, Role, StudentSampling
+from ..core.records import GenerationRequest, Input, LLMReply, Message, Role, StudentSampling
 from .critique import CRITIQUE_SCHEMA, REMINDER, Critique, parse_critique
-from .llm import LLM, Exchange, Origin
+from .llm import LLM, Exchange, Origin, words_of
 from .llm_agent import Asking, LLMAgent
-from .tasks.task import PromptTemplate, Task
+from .tasks.gates import REFUSAL
+from .tasks.task import Output, PromptTemplate, Task
 from .verdicts.jury import Jury
+
+FURTHER_TRIES = 2
+"""How often a teacher is asked again that wrote no answer."""
+AGAIN = 1000
+"""Sets the ordinals of asking again apart from those of rounds."""
+MORE_ROOM = 4
+"""By how much a reply of the teacher's that was cut off may be longer when it is asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstrations:
-    """The outputs of one reply of the teacher; fewer than asked for when it wrote fewer, none when it refused."""
+    """What one reply of the teacher holds: answers, by the gates of the student's drafts, and all else."""
 
     origin: Origin
     texts: tuple[str, ...]
+    """Those that are answers; fewer than asked for where it wrote fewer, none where it refused."""
+    turned_away: tuple[Output, ...] = ()
+    """All else that it wrote, each with why it is no answer."""
+    earlier: "tuple[Demonstrations, ...]" = ()
+    """What replies held that were asked for before this one, and had no answer in them."""
+
+    @classmethod
+    def of(cls, origin: Origin, outputs: Sequence[Output]) -> Self:
+        """The outputs of a reply, parted."""
+        return cls(
+            origin,
+            tuple(output.text for output in outputs if output.problem is None),
+            tuple(output for output in outputs if output.problem is not None),
+        )
+
+    @property
+    def reason(self) -> str:
+        """Why there is none, where there is none."""
+        reasons = Counter(output.problem for output in self.turned_away)
+        said = ", ".join(f"{number} {problem}" for problem, number in reasons.items()) or "it wrote nothing"
+        return f"{said}: {words_of(self.origin)[:120]!r}"
 
 
 class Teacher(Protocol):
@@ -56,13 +86,31 @@ class EndpointTeacher(LLMAgent):
     async def demonstrate(
         self, source: Input, count: int, *, overused: Sequence[str] = (), ordinal: int = 0
     ) -> Demonstrations:
-        """`count` different outputs for one input, asked for in one request; refusals and repetitions are left out."""
+        """`count` different outputs for one input, asked for in one request; what is no answer is turned away.
+
+        Where nothing is left it is asked again, unless it refuses; with more room where the reply was cut off.
+        """
         asking = Asking(self.task.file.sampling.teacher, member=self.place, ordinal=ordinal)
-        exchange = await self.ask(self.model, "demonstrate", asking, input=source, count=count, overused=list(overused))
-        reply = exchange.reply.text
-        outputs = self.task.numbered_list(reply, count) if count > 1 else [self.task.clean(reply)]
-        seen: dict[str, None] = dict.fromkeys(output for output in outputs if not self.task.refused(output))
-        return Demonstrations(exchange, tuple(seen))
+        values: dict[str, object] = {"input": source, "count": count, "overused": list(overused)}
+        earlier = list[Demonstrations]()
+        for attempt in range(1, 2 + FURTHER_TRIES):
+            shown, cut_off = await self._demonstrate(asking, source, count, values)
+            if shown.texts or attempt > FURTHER_TRIES or all(one.problem == REFUSAL for one in shown.turned_away):
+                break
+            earlier.append(shown)
+            sampling = asking.sampling
+            if cut_off and sampling == self.task.file.sampling.teacher:
+                sampling = sampling.model_copy(update={"max_tokens": MORE_ROOM * sampling.max_tokens})
+            asking = replace(asking, sampling=sampling, ordinal=ordinal + attempt * AGAIN)
+        return replace(shown, earlier=tuple(earlier))
+
+    async def _demonstrate(
+        self, asking: Asking, source: Input, count: int, values: dict[str, object]
+    ) -> tuple[Demonstrations, bool]:
+        exchange = await self.ask(self.model, "demonstrate", asking, **values)
+        reply = exchange.reply
+        outputs = self.task.outputs(reply.text, source, count, cut_off=not reply.complete)
+        return Demonstrations.of(exchange, outputs), reply.cut_off
 
 
 class EndpointCritiques(LLMAgent):
@@ -79,26 +127,34 @@ class EndpointCritiques(LLMAgent):
     ) -> tuple[Exchange, Critique]:
         """A written critique of one draft, and what could be read of it.
 
-        A reply without a suggestion is asked for again, once; then the one that says more is taken. Never fails for
+        A reply without a suggestion, or that was cut off, is asked for again, once; then the one that says more is
+        taken. Never fails for
         what a reply says: a critique may be empty, and what the student is told then is `critique.advice`.
         """
         asking = Asking(self.task.file.sampling.critique, ordinal=2 * attempt, json_schema=CRITIQUE_SCHEMA)
         values: dict[str, object] = {"input": source, "draft": draft, "overused": list(overused)}
         exchange, written = await self._critique(asking, values)
-        if written.parsed:
+        broken = _ends_within(exchange.reply)
+        if written.parsed and not broken:
             return exchange, written
         sampling = asking.sampling
-        if exchange.reply.finish_reason == "length":
+        if exchange.reply.cut_off:
             sampling = sampling.model_copy(update={"max_tokens": 2 * sampling.max_tokens})
         again = await self._critique(
             replace(asking, sampling=sampling, ordinal=asking.ordinal + 1, reminder=REMINDER), values
         )
-        return again if again[1].worth > written.worth else (exchange, written)
+        whole = again[1].parsed and broken and not _ends_within(again[0].reply)
+        return again if whole or again[1].worth > written.worth else (exchange, written)
 
     async def _critique(self, asking: Asking, values: dict[str, object]) -> tuple[Exchange, Critique]:
         exchange = await self.ask(self.model, "critique", asking, **values)
         reply = exchange.reply.text
         return exchange, parse_critique("" if self.task.refused(reply) else reply)
+
+
+def _ends_within(reply: LLMReply) -> bool:
+    """Whether a reply was cut off before it had said everything."""
+    return not reply.complete and not reply.text.rstrip("` \n").endswith("}")
 
 
 class Critic:

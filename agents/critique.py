@@ -14,6 +14,8 @@ from typing import Any
 
 import json_repair
 
+from .endpoints.reading import read_text
+
 CRITIQUE_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {name: {"type": "string"} for name in ("works", "missing", "suggestion")},
@@ -32,7 +34,6 @@ MOST_PLAIN = 1_000
 """Characters of plain text that are kept as a suggestion."""
 
 _KEYS = ("works", "missing", "suggestion")
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _HEADING = re.compile(
     r"^\W*(?:\d+\W+)?(?:what\W+(?:is\b|s\b)?\W*|(?:one|a|my)\s+)?(?:concrete\s+)?(works|missing|suggestion)s?\b\W*?[:=]",
     re.IGNORECASE | re.MULTILINE,
@@ -68,7 +69,7 @@ def advice(works: str, missing: str, suggestion: str) -> str:
 
 def parse_critique(text: str) -> Critique:
     """Read a critique. Never raises, and leaves nothing out that a person could read as the suggestion."""
-    text = _THOUGHT.sub("", text[:MOST_CHARACTERS]).strip()
+    text = read_text(text).answer.strip()[:MOST_CHARACTERS]
     found = _from_json(text)
     if not found.get("suggestion") and not _QUOTED_NAME.search(text):
         found = _from_headings(text) or found

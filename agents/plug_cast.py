@@ -24,7 +24,7 @@ class PlugTeacher:
     async def demonstrate(
         self, source: Input, count: int, *, overused: Sequence[str] = (), ordinal: int = 0
     ) -> Demonstrations:
-        """What the function returns, cleaned; refusals and repetitions are left out.
+        """What the function returns, cleaned; what is no answer, by the gates of the student's drafts, is turned away.
 
         Raises:
             PlugError: it failed, or returned neither a text nor several.
@@ -34,9 +34,8 @@ class PlugTeacher:
         outputs = [found] if isinstance(found, str) else found
         if not isinstance(outputs, Sequence) or not all(isinstance(output, str) for output in outputs):
             raise PlugError(f"{self._use} returned {found!r:.80}; it is to return a text, or a list of texts")
-        cleaned = dict.fromkeys(text for output in outputs[:count] if (text := self._task.clean(output)))
         reply = PlugReply("teacher", self._use, "\n".join(outputs), (time.monotonic() - began) * 1000)
-        return Demonstrations(reply, tuple(text for text in cleaned if not self._task.refused(text)))
+        return Demonstrations.of(reply, self._task.checked(outputs, source, count))
 
 
 class KnownDemonstrations:
@@ -59,10 +58,9 @@ class KnownDemonstrations:
         """The input's first `count` outputs; in round `ordinal - 1` one not taken yet, while there is any."""
         known = self._outputs.get(fold(input_text(source)), ())
         begin = self._taken + ordinal - 2 if ordinal else 0
-        cleaned = dict.fromkeys(self._task.clean(text) for text in known[begin : begin + count])
-        texts = tuple(text for text in cleaned if not self._task.refused(text))
-        said = "\n".join(texts) or f"there is no demonstration number {begin + 1} for this input"
-        return Demonstrations(PlugReply("teacher", self._use, said), texts)
+        wanted = known[begin : begin + count]
+        said = "\n".join(wanted) or f"there is no demonstration number {begin + 1} for this input"
+        return Demonstrations.of(PlugReply("teacher", self._use, said), self._task.checked(wanted, source, count))
 
 
 class PlugCritiques:

@@ -42,11 +42,31 @@ def print_report(status: dict[str, Any]) -> None:
         console.print(f"{failure['count']} failed in {failure['stage']}: {escape(printable(failure['error']))}")
     if left := sum(failure["count"] for failure in status["failures"][_MOST_FAILURES:]):
         console.print(f"{left} more failed for other reasons")
+    for line in (*_turned_away(status), *_unanswered(status)):
+        console.print(escape(printable(line)))
     if status["cast"] == "simulated":
         console.print(
             "[dim]length: words of the output over words of the input.\nThese figures are of the simulated cast: they "
             "show that the loop works, not how good anything is.[/]"
         )
+
+
+def _turned_away(status: dict[str, Any]) -> list[str]:
+    """What the teacher wrote that was no answer; nothing where all of it was."""
+    written = status["funnel"].get("demonstrations", {"made": 0, "valid": 0, "rejected": {}})
+    lost = [f"{number} {reason}" for reason, number in written["rejected"].items()]
+    left_out = written["made"] - written["valid"]
+    return [f"teacher: {left_out} of {written['made']} texts were turned away: {', '.join(lost)}"] if lost else []
+
+
+def _unanswered(status: dict[str, Any]) -> list[str]:
+    """How often critic and judge did not answer the question, where they did not."""
+    return [
+        f"the {agent} did not answer the question in {share:.1%} of comparisons (it wanted to say something else than "
+        "1 or 2): name a larger model, or set verdict.style to reason"
+        for agent, share in status["verdicts"].get("unanswered", {}).items()
+        if share
+    ]
 
 
 def _print_versions(console: Console, status: dict[str, Any]) -> None:

@@ -272,6 +272,9 @@ class VerdictSettings(Section):
     its label, `cloze` compares how likely each text makes a template (needs an endpoint that scores prompts)."""
     samples: int = Field(default=5, ge=1)
     """Labels sampled in each order where an endpoint gives no log-probabilities."""
+    min_label_mass: float = Field(default=0.2, ge=0, le=1)
+    """What both labels have to have together of the probability. Where they have less, the model wants to say something
+    else, and its words are read instead; how often that was so is told by `openmic status`."""
     jury: Literal["mean", "majority"] = "mean"
     """With several critics: the mean of their probabilities, or the majority of their outcomes."""
     tie_margin: float = Field(default=0.05, ge=0, lt=0.5)

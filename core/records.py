@@ -187,12 +187,18 @@ class TokenLogprob(BaseModel):
     alternatives: dict[str, float] = Field(default_factory=dict)
 
 
+_AT_THE_MOST_TOKENS = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
+
+
 class LLMReply(BaseModel):
     """What a large model answered, with everything needed to look at it again."""
 
     model_config = ConfigDict(frozen=True)
 
     text: str
+    """The answer alone, without what the model thought before it."""
+    thought: str = ""
+    """What the model said to itself before it answered."""
     model: str
     """The model as the endpoint resolved it."""
     finish_reason: str | None = None
@@ -201,11 +207,21 @@ class LLMReply(BaseModel):
     """From the first attempt's sending to the reply, waits for retries included."""
     retries: int = 0
     token_logprobs: tuple[TokenLogprob, ...] | None = None
-    """The reply's tokens in order; None where the endpoint gives no log-probabilities."""
+    """The answer's tokens in order; None where the endpoint gives no log-probabilities of them."""
     prompt_logprobs: tuple[TokenLogprob, ...] | None = None
     """The prompt's tokens in order, for a request with `score_prompt`; None where not to be had."""
     raw: dict[str, Any] = Field(default_factory=dict)
     """The reply's body as the endpoint sent it."""
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it ended because it had reached the most tokens."""
+        return (self.finish_reason or "").lower() in _AT_THE_MOST_TOKENS
+
+    @property
+    def complete(self) -> bool:
+        """Whether it ended by itself: neither at the most tokens nor by a filter of the endpoint's."""
+        return not self.cut_off and self.finish_reason != "content_filter"
 
 
 @dataclass(frozen=True, slots=True)

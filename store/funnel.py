@@ -28,18 +28,20 @@ def funnel(store: Reader, run: Run, round_number: int | None = None) -> dict[str
         round_number: None for all rounds.
 
     Returns:
-        Counts, fit for JSON. `drafts`: `made`, `rejected` by each gate, `duplicates` within one dialogue, and `valid`,
-        what is left. `dialogues`: `drafted` (finished, with drafts), and those of them without two texts to compare:
-        `no_valid_draft`, `one_valid_draft`, `no_similar_length`. `revisions`: `made`, `rejected` by each gate,
-        `unchanged`, and `accepted`, preferred to another text. `comparisons` by what was compared: `made`, `ties`
-        (nearly even odds) and `inconsistent` (the orders prefer different texts). `preferences` by source: `made`,
-        `outside_length` (of the run's length filter), `too_stale` (left out because of `training.max_staleness`),
-        `too_long` (left out because of `training.max_length`), and `trained_on`, which counts what this run has
-        trained on, even where another run made it.
+        Counts, fit for JSON. `demonstrations`, the teacher's texts, references and those of dialogues among them:
+        `made`, `rejected` by each reason, and `valid`, what is left. `drafts`: `made`, `rejected` by each gate,
+        `duplicates` within one dialogue, and `valid`. `dialogues`: `drafted` (finished, with drafts), and those of
+        them without two texts to compare: `no_valid_draft`, `one_valid_draft`, `no_similar_length`. `revisions`:
+        `made`, `rejected` by each gate, `unchanged`, and `accepted`, preferred to another text. `comparisons` by what
+        was compared: `made`, `ties` (nearly even odds) and `inconsistent` (the orders prefer different texts).
+        `preferences` by source: `made`, `outside_length` (of the run's length filter), `too_stale` (left out because of
+        `training.max_staleness`), `too_long` (left out because of `training.max_length`), and `trained_on`, which
+        counts what this run has trained on, even where another run made it.
     """
     gates = _gates(store, run, round_number)
     drafts, dialogues = _drafts(store, run, round_number, gates[TurnKind.DRAFT])
     return {
+        "demonstrations": _demonstrations(store, run, round_number),
         "drafts": drafts,
         "dialogues": dialogues,
         "revisions": _revisions(store, run, round_number, gates[TurnKind.REVISION]),
@@ -49,12 +51,13 @@ def funnel(store: Reader, run: Run, round_number: int | None = None) -> dict[str
 
 
 def verdict_facts(store: Reader, run: Run) -> dict[str, Any]:
-    """How the critic judged in this run.
+    """How the critic judged in this run, and how often it and the judge did not answer the question.
 
     Returns:
         `count`, and where that is not 0: `position_bias`, the shares of verdicts that went to the text shown `first`,
         or to the one shown `second`, in both orders; `consistency`, the share of all others; and `margin`, the mean
-        of |p - 1/2| * 2.
+        of |p - 1/2| * 2. `unanswered`, for `critic` and `judge` where they judged: the share of their comparisons in
+        which a reply named no label, or both labels had too little of the probability (`verdict.min_label_mass`).
     """
     first, second = _for_one_place()
     statement = select(
@@ -64,10 +67,18 @@ def verdict_facts(store: Reader, run: Run) -> dict[str, Any]:
         func.coalesce(func.sum(func.abs(col(VerdictRow.p_first) - 0.5) * 2), 0.0),
     ).where(col(VerdictRow.run_id) == run.id, col(VerdictRow.agent) == "critic")
     [(count, to_first, to_second, margin)] = store.rows(statement)
+    asked = (
+        select(col(VerdictRow.agent), func.count(), _count(col(VerdictRow.answered).is_(False)))
+        .where(col(VerdictRow.run_id) == run.id)
+        .group_by(col(VerdictRow.agent))
+        .order_by(col(VerdictRow.agent))
+    )
+    unanswered = {agent: number / all_ for agent, all_, number in store.rows(asked)}
     if not count:
-        return {"count": 0}
+        return {"count": 0, **({"unanswered": unanswered} if unanswered else {})}
     return {
         "count": count,
+        "unanswered": unanswered,
         "consistency": 1 - (to_first + to_second) / count,
         "position_bias": {"first": to_first / count, "second": to_second / count},
         "margin": margin / count,
@@ -88,6 +99,22 @@ def _gates(store: Reader, run: Run, round_number: int | None) -> dict[TurnKind, 
     for said, gate, number in store.rows(statement):
         found[said][gate] = number
     return found
+
+
+def _demonstrations(store: Reader, run: Run, round_number: int | None) -> dict[str, Any]:
+    """What the teacher wrote, and why some of it was turned away."""
+    note = col(Turn.note)
+    statement = (
+        select(note, func.count())
+        .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
+        .where(col(Turn.run_id) == run.id, col(Turn.agent) == Agent.TEACHER, col(Turn.kind) == TurnKind.DEMONSTRATION)
+        .group_by(note)
+        .order_by(func.count().desc(), note)
+    )
+    if round_number is not None:
+        statement = statement.where(col(Dialogue.round) == round_number, col(Dialogue.stage) == Stage.COLLECT)
+    reasons: dict[str | None, int] = dict(store.rows(statement))
+    return {"made": sum(reasons.values()), "rejected": _rejected(reasons), "valid": reasons.get(None, 0)}
 
 
 def _drafts(

@@ -24,6 +24,8 @@ class AskedTurn:
     """What was sent; empty where nobody was asked, as with a scorer."""
     reply: dict[str, Any]
     """The reply's body as it was received: a large model's, or the student's text with its tokens."""
+    thought: str
+    """What a large model said to itself before it answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +143,5 @@ class _Blocks:
 def asked_turn(turn: Turn, call: LLMCall | None, prompts: Mapping[str, Messages]) -> AskedTurn:
     """A turn with what was asked, of the prompts by their hashes, and what was answered."""
     reply = turn.raw if call is None else call.reply["raw"]
-    return AskedTurn(turn, prompts.get(turn.prompt_hash or "", []), reply or {"text": turn.content})
+    thought = "" if call is None else call.reply.get("thought", "")
+    return AskedTurn(turn, prompts.get(turn.prompt_hash or "", []), reply or {"text": turn.content}, thought)

@@ -35,13 +35,17 @@ class DirectChat(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        """Raises openai's errors for what an endpoint refuses, ValueError and the like for a body that is no reply."""
+        """The message as it was sent is in `additional_kwargs["sent"]`: LangChain keeps no thoughts.
+
+        Raises openai's errors for what an endpoint refuses, ValueError and the like for a body that is no reply.
+        """
         body = self._get_request_payload(messages, stop=stop) | kwargs | self._sent_always
         del body["stream"]
         response = await self.root_async_client.post("/chat/completions", body=body, cast_to=httpx2.Response)
         answer = json.loads(response.content)
         result = self._create_chat_result(answer)
         for generation, choice in zip(result.generations, answer["choices"], strict=True):
+            generation.message.additional_kwargs["sent"] = choice["message"]
             if refusal := choice["message"].get("refusal"):
                 generation.message.additional_kwargs["refusal"] = refusal
         return result

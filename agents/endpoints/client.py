@@ -22,7 +22,8 @@ from ...core.records import LLMReply, LLMRequest, Message
 from .access import Access
 from .chat import DirectChat
 from .options import REFUSALS, RequestOptions
-from .replies import chat_reply, scored_prompt
+from .replies import chat_reply, scored_prompt, with_earlier
+from .room import Room
 
 BACKOFF_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
@@ -70,6 +71,7 @@ class OpenAIClient:
         self._requests = _per_minute(settings.requests_per_minute)
         self._tokens = _per_minute(settings.tokens_per_minute)
         self._options = RequestOptions(settings.reasoning_effort)
+        self._room = Room()
         self._stopped = False
 
     def stop_asking(self) -> None:
@@ -103,17 +105,24 @@ class OpenAIClient:
         await self._connections.aclose()
 
     async def _converse(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
-        """One attempt; an option the endpoint refuses is left out, now and from now on."""
+        """One attempt; an option the endpoint refuses is left out, now and from now on.
+
+        A reply that is thought alone is asked for again with more room, and so are its successors.
+        """
+        earlier: list[LLMReply] = []
         while True:
-            options = self._options.of(request)
+            had, options = self._room.tokens, self._room.widen(self._options.of(request))
             try:
                 message = await self._chat.ainvoke(_messages(request.messages), **options)
             except REFUSALS as error:
-                if not self._options.learn(error, options):
+                if not (self._options.learn(error, options) or self._room.give_back(error, had)):
                     raise
                 continue
             assert isinstance(message, AIMessage)
-            return chat_reply(request, message, _ms_since(began), retries, self._options.left_out)
+            reply = chat_reply(request, message, _ms_since(began), retries, self._options.left_out)
+            if not self._room.wants_more(reply, had):
+                return with_earlier(reply, earlier)
+            earlier.append(reply)
 
     async def _score(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
         """One attempt at the log-probabilities of a prompt. Servers refuse to write no token at all, so one is."""

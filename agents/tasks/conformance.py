@@ -14,7 +14,12 @@ HOSTILE = (
 """Texts that want out of the tag that they stand in; `{tag}` is the name of one."""
 REPLIES = (
     *("", " \n\t ", "\0", "?!", "…", "A text.", '"Quoted."', "1. One.\n2. Two.\n3. Three.", "- a\n- b", "**Bold.**"),
-    *("I'm sorry, but I can't help with that.", "<think>hm</think> A text.", "```\ncode\n```", '{"text": "A text."}'),
+    *(
+        "I'm sorry, but I can't help with that.",
+        "<think>hm</think> A text.",
+        "```\ncode {here}\n```",
+        '{"text": "A text."}',
+    ),
     *(
         "公交车走了，没有等我。",
         "รถเมล์ไปแล้ว",
@@ -92,4 +97,5 @@ def _check_reply(task: Task, reply: str, value: Input) -> None:
     assert problem is None or (isinstance(problem, str) and problem), f"{output!r:.80} is judged {problem!r}"
     assert problem == task.problem(output, value), f"{output!r:.80} is judged one way, then another"
     assert output or problem, "an empty output passes for an answer"
-    assert len(task.numbered_list(reply, 2)) <= 2, f"{reply!r:.80} was read as more than the 2 texts asked for"
+    answers = [found for found in task.outputs(reply, value, 2) if found.problem is None]
+    assert len(answers) <= 2, f"{reply!r:.80} was read as more than the 2 texts asked for"

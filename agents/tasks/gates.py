@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from ...core.records import Input, input_text
 from ...core.text import fold, length, words
+from .phrases import refuses
 from .task_file import Validity
 
 CUT_OFF = "cut off"
@@ -13,8 +14,9 @@ TOO_LONG = "too long"
 OVER_LONG = "over-long"
 REPETITION = "repetition"
 COPY = "copy of the input"
+REFUSAL = "refusal"
 
-PROBLEMS = (CUT_OFF, EMPTY, TOO_SHORT, TOO_LONG, OVER_LONG, REPETITION, COPY)
+PROBLEMS = (CUT_OFF, EMPTY, TOO_SHORT, TOO_LONG, OVER_LONG, REPETITION, COPY, REFUSAL)
 """Why an output is no answer, in the words that the store and the reports use; a task's own gates have theirs."""
 
 REPETITION_FROM_WORDS = 8
@@ -33,15 +35,17 @@ def first_problem(text: str, source: Input, validity: Validity, *, cut_off: bool
     if cut_off and validity.complete:
         return CUT_OFF
     count, fields = length(text), list(source.values()) if isinstance(source, Mapping) else [source]
+    ratio = validity.max_length_ratio
     if count < validity.min_words:
         return TOO_SHORT if count else EMPTY
-    if count > validity.max_words:
-        return TOO_LONG
-    if validity.max_length_ratio is not None and count > validity.max_length_ratio * sum(map(length, fields)):
-        return OVER_LONG
+    if count > validity.max_words or (ratio is not None and count > ratio * sum(map(length, fields))):
+        return TOO_LONG if count > validity.max_words else OVER_LONG
     if repetition(text) > validity.max_repetition:
         return REPETITION
-    return COPY if fold(text) in map(fold, [input_text(source), " ".join(fields), *fields]) else None
+    if fold(text) in map(fold, [input_text(source), " ".join(fields), *fields]):
+        return COPY
+    # "I can't help you move on Sunday." may be what is to be retold.
+    return REFUSAL if refuses(text) and not any(map(refuses, fields)) else None
 
 
 def repetition(text: str) -> float:

@@ -6,16 +6,20 @@ Tasks are files (`task_file.py`) or are made in Python; nothing here knows any o
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import ValidationError
 
 from ...core.errors import OpenmicError, TaskError
 from ...core.ids import content_hash
 from ...core.plugs import Plug, load_plug
-from ...core.records import Input, Message, input_text
+from ...core.records import Input, Message, input_text, input_words
+from ...core.text import fold
+from ..endpoints.reading import read_text
 from .functions import Clean, Gate, TaskFunction, TaskFunctions, named_functions
-from .gates import first_problem
+from .gates import REFUSAL, first_problem
+from .phrases import refuses, unannounced
+from .pieces import pieces
 from .prompt_check import check_prompts, example_input
 from .prompts import Prompts, PromptTemplate
 from .task_file import (
@@ -32,7 +36,7 @@ from .task_file import (
     task_source,
 )
 
-__all__ = ["PromptTemplate", "Task", "load_task"]
+__all__ = ["Output", "PromptTemplate", "Task", "load_task"]
 
 _AROUND = (
     *(("**", "**"), ("*", "*"), ('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’")),
@@ -41,12 +45,19 @@ _AROUND = (
 _APOSTROPHES = ("'", "’")
 _ITEM = r"(?:\(?\d{1,2}[.):]|[-*•])(?:\s+|$)|（?\d{1,2}[、．）：](?!\d)\s*"
 """What stands before an item of a list; of the marks, those of East Asian scripts have no space after them."""
-_REFUSAL = re.compile(
-    r"i(?:'|’)?m sorry|sorry, (?:but )?i\b|as an ai\b|i(?:'|’)?m unable"
-    # "I can't" alone begins many a first-person sentence, and "Sorry," many a notice in plain words.
-    r"|i can(?:no|'|’)t (?:help (?:you|with)|assist|comply|fulfil|provide|do th|write|create|generate|retell|rewrite)",
-    re.IGNORECASE,
-)
+_EXPLAINED = re.compile(r"(?P<said>([\"“])[^\"“”]+[\"”])\s*[*_]*[(\[][^()\[\]]*[)\]][*_.]*")
+"""A quoted text with a remark about it in brackets."""
+DUPLICATE = "duplicate"
+SURPLUS = "more than were asked for"
+
+
+class Output(NamedTuple):
+    """A text that a large model, a function or a file gave for an input."""
+
+    text: str
+    """Cleaned."""
+    problem: str | None
+    """Why it is no answer, in the words of the gates or what it is instead of one; None where it is one."""
 
 
 class Task:
@@ -186,18 +197,22 @@ class Task:
         return self.prompts.render(role, purpose, **values)
 
     def clean(self, text: str) -> str:
-        """Extract the output from a model's reply: strip list markers and surrounding quotes.
+        """Extract the output from a reply that holds one: no thought, fence, preamble, list marker or quotes around it.
 
         Raises:
             PlugError: a function of the task's fails.
         """
-        text = text.strip()
-        if self.file.cleaning.first_line_only:
+        lines = self.file.cleaning.first_line_only
+        text = read_text(text.strip()).answer.replace("\0", " ").strip()
+        said = pieces(text, 1, lines=lines)
+        if said:
+            text = next((piece.text.strip() for piece in said if piece.around is None and piece.text.strip()), "")
+        if lines:
             text = next((line.strip() for line in text.splitlines() if line.strip()), "")
-        text = re.sub(f"^(?:{_ITEM})", "", text)
+        text = unannounced(re.sub(f"^(?:{_ITEM})", "", text))
         if self.file.cleaning.strip_quotes:
             text = _unwrapped(text)
-        text = re.sub(r"[\s\0]+", " ", text).strip()
+        text = re.sub(r"\s+", " ", text).strip()
         return self.functions.cleaned(text).replace("\0", " ").strip()  # no database has text with a NUL in it
 
     def problem(self, text: str, source: Input, *, cut_off: bool = False) -> str | None:
@@ -213,17 +228,60 @@ class Task:
 
     def refused(self, text: str) -> bool:
         """Whether a large model declined instead of answering."""
-        return not text or bool(_REFUSAL.match(text))
+        return not text or refuses(text)
 
-    def numbered_list(self, text: str, count: int) -> list[str]:
-        """The outputs of a reply that was asked for `count` of them, cleaned; fewer if the model wrote fewer."""
-        lines = [line for line in text.splitlines() if line.strip()]
-        numbered = [line for line in lines if re.match(rf"\s*(?:{_ITEM})", line)]
-        return [output for line in numbered or lines if (output := self.clean(line))][:count]
+    def outputs(self, reply: str, source: Input, count: int, *, cut_off: bool = False) -> list[Output]:
+        """What a reply holds: at most `count` outputs that are answers, and all the rest.
+
+        The gates are those of the student's drafts. Of a reply that was cut off the last output is.
+
+        Raises:
+            PlugError: a function of the task's fails.
+        """
+        said = read_text(reply).answer.replace("\0", " ")
+        if refuses(said) and not refuses(input_words(source)):
+            return [Output(" ".join(said.split()), REFUSAL)]
+        found = pieces(said, count, lines=self.file.cleaning.first_line_only)
+        last = max((place for place, piece in enumerate(found) if piece.around is None), default=-1)
+        outputs: list[Output] = []
+        for place, piece in enumerate(found):
+            if piece.around is not None:
+                outputs.append(Output(" ".join(piece.text.split()), piece.around))
+            elif re.search(r"\w|[^\x00-\x7f]", piece.text):
+                text = self.clean(piece.text)
+                problem = self.problem(text, source, cut_off=cut_off and place == last)
+                outputs.append(Output(text or " ".join(piece.text.split()), problem))
+        return only_new(outputs, count)
+
+    def checked(self, texts: Sequence[str], source: Input, count: int) -> list[Output]:
+        """The outputs in texts that hold one each, as a function or a file gives them; else as in `outputs`.
+
+        Raises:
+            PlugError: a function of the task's fails.
+        """
+        cleaned = [(self.clean(text), text) for text in texts]
+        return only_new(
+            [Output(text or " ".join(raw.split()), self.problem(text, source)) for text, raw in cleaned], count
+        )
+
+
+def only_new(outputs: Sequence[Output], count: int) -> list[Output]:
+    """The outputs, those of them turned away that say a thing again, or come after `count` answers."""
+    found, seen = list[Output](), set[str]()
+    for output in outputs:
+        problem = output.problem
+        if problem is None:
+            problem = DUPLICATE if fold(output.text) in seen else SURPLUS if len(seen) == count else None
+        if problem is None:
+            seen.add(fold(output.text))
+        found.append(output._replace(problem=problem))
+    return found
 
 
 def _unwrapped(text: str) -> str:
     """The text without emphasis and quotes around the whole of it; quotes that open and close within it stay."""
+    explained = _EXPLAINED.fullmatch(text)
+    text = explained["said"] if explained else text
     for before, after in _AROUND:
         inner = text.removeprefix(before).removesuffix(after)
         if len(text) - len(inner) != len(before + after):

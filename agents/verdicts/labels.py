@@ -2,28 +2,42 @@
 
 From "Small But Funny" (Ravi et al. 2024): two texts are shown as 1 and 2, and the probabilities of the tokens "1" and
 "2" are the preference. The label comes first, or last after a reason ("Answer: 1"). This file knows nothing of orders,
-of who was asked, or of what becomes of a reply that cannot be read.
+of who was asked, or of what becomes of a reply that cannot be read. Thoughts are no part of a reply's text any more.
 """
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from ...core.errors import ReplyError
 from ...core.records import LLMReply, TokenLogprob
+from ..endpoints.reading import spelled
 
 LabelStyle = Literal["label", "reason"]
 
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-"""What reasoning models say to themselves; where it does not end, there is no answer."""
-_LABEL = re.compile(r"\b([12])\b")
-_AT_START = re.compile(r"\W*([12])\b")
-_ANSWER = re.compile(r"answer\W{0,12}(?:is\W{0,6})?([12])\b", re.IGNORECASE)
-_ALONE = re.compile(r"^\W*([12])\W*\Z", re.MULTILINE)
-_LOOKED_AT = 200
-"""Characters in which a label stands that has no place of its own."""
-_AROUND = ".,;:!()[]{}\"'*<>`#"
+_N = r"(?P<label>[12\uff11\uff12])"
+_END = r"[^\w(（]*(?:</?\w+>[^\w]*)*\Z"
+_NOUN = r"(?:(?:text|option|number|version|candidate|choice|response|no\.?|nr\.?|the|文本|选项|テキスト)\W{0,3})"
+_SAYS = r"(?:answer|verdict|choice|winner|label|decision|preference|prefer|pick|choose|better|best|答案|答え|回答)"
+_LAST = (
+    re.compile(rf"^\W*(?:\\boxed\W*)?{_NOUN}{{0,2}}{_N}{_END}", re.IGNORECASE),
+    re.compile(
+        rf"{_SAYS}(?:\s+(?:one|text|option|is|choice))*\W{{0,12}}(?:is\W{{0,6}}|は\s?|是\s?)?(?:\\boxed\W*)?"
+        rf"{_NOUN}{{0,2}}{_N}{_END}",
+        re.IGNORECASE,
+    ),
+    re.compile(rf"^\W*[^\W\d_]+(?:\s[^\W\d_]+)?\s?[:：]\W{{0,6}}{_N}{_END}"),
+)
+"""How a last line ends in a label: alone, after what announces it, or after a heading of any language."""
+_FIRST = re.compile(rf"^[\s\"'“*_`#(\[]*{_N}[\s\"'”*_`)\]]*$")
+"""A first line that is a label and nothing else. `1.` is none: many a list begins so."""
+_ALONE = re.compile(r"[\s\"'“*_`\[]*(?P<label>[12\uff11\uff12])[\s\"'”*_`\]]*")
+_LIST = re.compile(r"\s*[12][.)]")
+"""What a list begins with, so that the label it looks like is none in a reply that was cut off."""
+_AROUND = ".,;:!()[]{}\"'*<>`#“”（）：。"
+_QUOTES = ('"', "“", "„", "«", "‘", "'", "`", "「")
+_DIGITS = {"1": "1", "2": "2", "\uff11": "1", "\uff12": "2"}
 
 
 class Label(NamedTuple):
@@ -32,70 +46,143 @@ class Label(NamedTuple):
     p_one: float
     """p(the text shown first is better)."""
     method: Literal["logprobs", "text"]
+    mass: float | None = None
+    """What both labels had together of the probability, at the token where the reply names one or should; None where
+    there are no log-probabilities there."""
+    answers: bool = True
+    """Whether the reply is an answer: it names a label, or both labels had enough of the mass."""
 
 
-def read_label(reply: LLMReply, style: LabelStyle) -> Label:
+def read_label(reply: LLMReply, style: LabelStyle, min_mass: float = 0.0) -> Label:
     """p(label 1) / (p(label 1) + p(label 2)), summed over the ways a tokenizer writes each label.
 
-    With a label first these are the probabilities of the reply's first token, whatever it is; where that is neither
-    label, and with a reason first, of the token by which the reply names its label. Without log-probabilities the label
-    that the text names is certain.
+    With a label first these are the probabilities where the answer begins, whatever word stands there; where those are
+    of neither label, and with a reason first, of the token by which the reply's end names its label. A label that is
+    not among the alternatives has as much as the last of them at most. Where both have less than `min_mass` together,
+    and without log-probabilities, the label that the text names is certain.
+
+    Args:
+        reply: The reply. Of one that was cut off no words count, but a label that is all of it.
+        style: Where the label stands.
+        min_mass: The least that both labels have to have together, in [0, 1].
 
     Raises:
         ReplyError: the reply names neither label.
     """
-    tokens = reply.token_logprobs or ()
-    if style == "label" and tokens and (p := _share(tokens[0])) is not None:
-        return Label(p, "logprobs")
-    text = _THOUGHT.sub(lambda thought: " " * len(thought.group()), reply.text)
-    named = _answered(text) if style == "reason" else _named(text)
+    tokens, mass = reply.token_logprobs or (), None
+    if style == "label" and (reply.complete or not _LIST.match(reply.text)):
+        for token in _beginning(tokens):
+            odds = _odds(token)
+            mass = max(mass or 0.0, odds.mass)
+            if odds.mass > 0 and odds.mass >= min_mass:
+                return Label(odds.p_one, "logprobs", odds.mass)
+    named = _named(reply, style)
     if named is None:
-        raise ReplyError(f"the verdict names neither 1 nor 2: {reply.text[:120]!r}")
-    token = _token_of(tokens, reply.text, named)
-    if token is not None and (p := _share(token)) is not None:
-        return Label(p, "logprobs")
-    return Label(1.0 if named.group(1) == "1" else 0.0, "text")
+        broken = "" if reply.complete else " (it was cut off)"
+        little = "" if mass is None else f"; both labels together had {mass:.0%} of the probability"
+        raise ReplyError(f"the verdict names neither 1 nor 2{little}{broken}: {reply.text[-120:]!r}")
+    token_of = _token_of(tokens, reply.text, named)
+    if token_of is not None:
+        odds = _odds(token_of)
+        mass = odds.mass if mass is None else max(mass, odds.mass)
+        if odds.mass > 0 and odds.mass >= min_mass:
+            return Label(odds.p_one, "logprobs", odds.mass)
+    return Label(1.0 if named.label == "1" else 0.0, "text", mass, answers=mass is None or mass >= min_mass)
 
 
-def _named(text: str) -> re.Match[str] | None:
-    """The label that a reply begins with, or the only one that its beginning names."""
-    at_start = _AT_START.match(text)
-    if at_start:
-        return at_start
-    start = len(text) - len(text.lstrip())
-    found = list(_LABEL.finditer(text, start, start + _LOOKED_AT))
-    return found[0] if len({match.group(1) for match in found}) == 1 else None
+def undecided(reply: LLMReply) -> Label | None:
+    """What is left to read of a reply that names no label.
+
+    That is the little that the labels had where it begins. The rest goes to both alike, so that next to nothing for
+    either is next to a tie. None where there are no log-probabilities, or the labels had none of them.
+    """
+    best = max((_odds(token) for token in _beginning(reply.token_logprobs or ())), key=_mass_of, default=None)
+    if best is None or best.mass <= 0:
+        return None
+    mass = min(1.0, best.mass)
+    return Label(best.p_one * mass + (1 - mass) / 2, "logprobs", best.mass, answers=False)
 
 
-def _answered(text: str) -> re.Match[str] | None:
-    """Label that ends a reply: after the last "Answer:", alone on the last line, or all of it."""
-    answers = list(_ANSWER.finditer(text))
-    return answers[-1] if answers else _ALONE.search(text)
+class _Named(NamedTuple):
+    """A label in a reply's text."""
+
+    label: str
+    at: int
+    """Where it stands."""
 
 
-def _token_of(tokens: Sequence[TokenLogprob], text: str, label: re.Match[str]) -> TokenLogprob | None:
+def _named(reply: LLMReply, style: LabelStyle) -> _Named | None:
+    """The label that a reply ends with; with a label first, also one that is its first line."""
+    if not reply.complete:
+        whole = _ALONE.fullmatch(reply.text) if style == "label" else None
+        return None if whole is None else _Named(_DIGITS[whole["label"]], whole.start("label"))
+    lines = [line for line in re.finditer(r"[^\n\r]+", reply.text) if re.search(r"\w", line.group())]
+    if not lines:
+        return None
+    first, last = _in_line(lines[0], (_FIRST,)), _in_line(lines[-1], _LAST)
+    if style == "reason" or len(lines) == 1 or first is None:
+        return last
+    return first if last is None or last.label == first.label else None
+
+
+def _in_line(line: re.Match[str], patterns: Sequence[re.Pattern[str]]) -> _Named | None:
+    for pattern in patterns:
+        found = pattern.search(line.group())
+        if found is not None and not _quotes(line.group(), found.start()):
+            return _Named(_DIGITS[found["label"]], line.start() + found.start("label"))
+    return None
+
+
+def _quotes(line: str, start: int) -> bool:
+    """Whether what begins there is somebody else's words, in the middle of a line."""
+    return line[:start].rstrip()[-1:] in _QUOTES and bool(re.search(r"\w", line[:start])) if start else False
+
+
+def _beginning(tokens: Sequence[TokenLogprob]) -> Iterator[TokenLogprob]:
+    """The first tokens of an answer: marks and white space, and the first word after them."""
+    for token in tokens:
+        yield token
+        if re.search(r"\w", token.token):
+            return
+
+
+def _token_of(tokens: Sequence[TokenLogprob], text: str, named: _Named) -> TokenLogprob | None:
     """Token that holds the text's label, or the last such token where tokens and text differ."""
-    if "".join(token.token for token in tokens) == text:
+    begins = "".join(token.token for token in tokens).find(text)
+    if begins >= 0:
         end = 0
         for token in tokens:
             end += len(token.token)
-            if end > label.start(1):
+            if end > begins + named.at:
                 return token
-    return next((token for token in reversed(tokens) if _bare(token.token) == label.group(1)), None)
+    return next((token for token in reversed(tokens) if _bare(token.token) == named.label), None)
 
 
-def _share(token: TokenLogprob) -> float | None:
-    """p(1) / (p(1) + p(2)) at a token; None where it could have been neither."""
-    odds = token.alternatives
-    if not odds and token.logprob is not None:
-        odds = {token.token: token.logprob}
-    mass = {"1": 0.0, "2": 0.0}
-    for written, logprob in odds.items():
-        if (label := _bare(written)) in mass:
-            mass[label] += math.exp(min(logprob, 0.0))
-    total = mass["1"] + mass["2"]
-    return mass["1"] / total if total > 0 else None
+class _Odds(NamedTuple):
+    p_one: float
+    mass: float
+
+
+def _odds(token: TokenLogprob) -> _Odds:
+    """p(1) / (p(1) + p(2)) at a token, and p(1) + p(2) as far as it is known."""
+    known = {token.token: token.logprob} if token.logprob is not None else {}
+    chances = {written: math.exp(min(logprob, 0.0)) for written, logprob in (known | token.alternatives).items()}
+    labels: dict[str, float] = {}
+    for written, chance in chances.items():
+        if (label := _bare(written)) in _DIGITS:
+            labels[_DIGITS[label]] = labels.get(_DIGITS[label], 0.0) + chance
+    mass = sum(labels.values())
+    if mass <= 0:
+        return _Odds(0.5, 0.0)
+    # What is not shown has no more than the last that is shown, nor more than all of them leave.
+    missing = min(*chances.values(), max(0.0, 1 - sum(chances.values())))
+    one, two = (labels.get(label, missing) for label in ("1", "2"))
+    return _Odds(one / (one + two), mass)
+
+
+def _mass_of(odds: _Odds) -> float:
+    return odds.mass
 
 
 def _bare(token: str) -> str:
-    return token.strip().strip(_AROUND).strip()
+    return spelled(token).strip().strip(_AROUND).strip()

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from ...core.config import VerdictSettings
 from ...core.errors import ReplyError
-from ...core.records import Input, Role, Sampling
+from ...core.records import Input, Role, Sampling, VerdictMethod
 from ..llm import LLM, Exchange
 from ..llm_agent import Asking, LLMAgent
 from ..tasks.task import Task
 from .cloze import preference
-from .labels import Label, LabelStyle, read_label
+from .labels import Label, LabelStyle, read_label, undecided
 from .verdict import Ballot, Opinion, opinion
 
 LABEL_ALTERNATIVES = 20
@@ -74,15 +74,20 @@ class EndpointJuror(LLMAgent):
         """One order's replies, as if the text shown first were A: one, or several where no probabilities are given."""
         exchange, first = await self._label(style, 0, values)
         if first.method == "logprobs" or self.settings.samples == 1:
-            return [Ballot(exchange, self.member, True, first.p_one, first.method)]
+            return [self._ballot(exchange, first, first.method)]
         further = await asyncio.gather(
             *(self._label(style, sample, values) for sample in range(1, self.settings.samples))
         )
-        sampled = [(exchange, first), *further]
-        return [Ballot(exchange, self.member, True, label.p_one, "sampled") for exchange, label in sampled]
+        return [self._ballot(exchange, label, "sampled") for exchange, label in ((exchange, first), *further)]
+
+    def _ballot(self, exchange: Exchange, label: Label, method: VerdictMethod) -> Ballot:
+        return Ballot(exchange, self.member, True, label.p_one, method, label.mass, label.answers)
 
     async def _label(self, style: LabelStyle, sample: int, values: dict[str, object]) -> tuple[Exchange, Label]:
-        """One reply that names a label; one that does not is asked for again."""
+        """One reply that names a label; one that does not is asked for again.
+
+        Where none does, the little that the labels had in a reply with log-probabilities is what there is to read.
+        """
         # Labels are drawn, not decided, so that those of several replies make a probability. Where the endpoint gives
         # probabilities, which label was drawn makes no difference.
         temperature = 1.0 if self.settings.samples > 1 else 0.0
@@ -92,16 +97,19 @@ class EndpointJuror(LLMAgent):
             ordinal=sample,
             top_logprobs=LABEL_ALTERNATIVES if sample == 0 else None,
         )
-        failure: ReplyError | None = None
+        failure, little = ReplyError("not asked"), list[tuple[Exchange, Label]]()
         for _ in range(1 + FURTHER_TRIES):
             exchange = await self.ask(self.model, PURPOSES[style], asking, **values)
             try:
                 if self.task.refused(exchange.reply.text) and exchange.reply.text.strip():
                     raise ReplyError(f"the {self.role} declines to compare: {exchange.reply.text[:120]!r}")
-                return exchange, read_label(exchange.reply, style)
+                return exchange, read_label(exchange.reply, style, self.settings.min_label_mass)
             except ReplyError as error:
                 failure = error
+            if not self.task.refused(exchange.reply.text) and (label := undecided(exchange.reply)) is not None:
+                little.append((exchange, label))
             again = Sampling(temperature=1.0, max_tokens=MOST_TOKENS_AGAIN)
             asking = replace(asking, sampling=again, ordinal=asking.ordinal + self.settings.samples)
-        assert failure is not None
+        if little:
+            return little[0]
         raise failure

@@ -30,6 +30,10 @@ class Ballot:
     p_first: float
     """p(A is better) as read from this reply alone; two texts' scores say it together, and both carry it."""
     method: VerdictMethod
+    label_mass: float | None = None
+    """What both labels had together of the probability where the reply names one or should; None where unknown."""
+    answered: bool = True
+    """Whether the reply answers the question: it names a label, and the labels' mass is not below the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,11 @@ class Verdict(_Preference):
     def ballots(self) -> tuple[Ballot, ...]:
         """All replies that went into it: by member, those of the forward order first."""
         return tuple(ballot for opinion in self.opinions for ballot in opinion.ballots)
+
+    @property
+    def answered(self) -> bool:
+        """Whether every reply that went into it answers the question."""
+        return all(ballot.answered for ballot in self.ballots)
 
 
 def opinion(ballots: Sequence[Ballot], tie_margin: float) -> Opinion:

@@ -101,7 +101,7 @@ class _Printer:
         else:
             self._print_indented(Text(printable(turn.content) or "(nothing)"))
         if turn.note:
-            said = "note" if turn.agent != "student" else "set aside"
+            said = "set aside" if turn.agent in {"student", "teacher"} else "note"
             self._print_indented(Text(f"{said}: {printable(turn.note)}", style="dim red"))
 
     def _critique(self, turn: Turn) -> Text:

@@ -78,6 +78,8 @@ def _add_making(branch: Tree, found: TurnLineage) -> None:
         branch.add(
             Text(f"request {found.call.key[:12]} to the {found.call.role}: `transcripts show --raw` has it whole")
         )
+        if thought := found.call.reply.get("thought"):
+            branch.add(Text(f"thought first: {_short(thought)}"))
     if found.answers is not None:
         branch.add(Text("answers ") + _said(found.answers))
     if found.part_of is not None:

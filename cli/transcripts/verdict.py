@@ -45,6 +45,7 @@ class VerdictPrinter:
         outcome = {"win": f"{left} is better", "loss": f"{right} is better", "tie": "a tie"}[verdict.outcome]
         orders = f"p({left} better) {verdict.p_forward:.2f} shown first, {verdict.p_reverse:.2f} shown second"
         agreement = "" if verdict.consistent else "; the orders disagree"
+        agreement += "" if verdict.answered else "; a reply did not answer the question"
         lines.append(Text.assemble((outcome, "bold"), f"   {orders}{agreement}"))
         lines += self._ballots(verdict, left)
         preference = self._preferences.get(verdict.id)

@@ -15,10 +15,11 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from ...agents.critique import advice
+from ...agents.tasks.gates import REFUSAL
 from ...core.records import PreferenceSource, TurnKind
 from ...store import CritiqueRow
 from .preferences import teacher_preference
-from .recording import llm_turn, record_critique, request_id
+from .recording import record_critique, record_demonstrations, request_id
 from .selection import most_different_pair, valid_drafts
 from .session import DialogueSession
 from .tournament import Match, best_and_worst
@@ -147,20 +148,15 @@ async def demonstrate(state: DialogueState, runtime: Runtime[DialogueSession]) -
     shown = await session.run.teacher.demonstrate(
         session.example.value, 1, overused=state["overused"], ordinal=1 + session.dialogue.round
     )
-    reason = "teacher demonstrated" if shown.texts else "teacher refused"
-    if not shown.texts:
-        return {"stop_reason": reason, "final": state["best"]}
-    turn = llm_turn(
-        session.run.store,
-        session.dialogue,
-        state["next_seq"],
-        TurnKind.DEMONSTRATION,
-        shown.origin,
-        text=shown.texts[0],
-    )
+    turns, next_seq = record_demonstrations(session.run.store, session.dialogue, state["next_seq"], shown)
+    if not turns:
+        wrote = any(output.problem != REFUSAL for output in shown.turned_away)
+        reason = "teacher wrote no answer" if wrote else "teacher refused"
+        return {"next_seq": next_seq, "stop_reason": reason, "final": state["best"]}
+    [turn] = turns
     if state["best"] is not None:
         session.run.store.add_new(teacher_preference(session.dialogue, turn, session.turn(state["best"])))
-    return {"next_seq": state["next_seq"] + 1, "stop_reason": reason, "final": turn.id}
+    return {"next_seq": next_seq, "stop_reason": "teacher demonstrated", "final": turn.id}
 
 
 def after_draft(

@@ -14,4 +14,5 @@ def overused_before(store: Store, run_id: str, round_number: int) -> list[str]:
     dialogues = store.select(Dialogue, run_id=run_id, stage=stage, round=earlier)
     train = {row.example_id for row in store.select(RunExample, run_id=run_id, split=Split.TRAIN)}
     ids = [dialogue.id for dialogue in dialogues if dialogue.example_id in train]
-    return overused_endings(turn.content for turn in store.select(Turn, dialogue_id=ids, kind=kind))
+    turned_away = {"note": None} if kind is TurnKind.DEMONSTRATION else {}
+    return overused_endings(turn.content for turn in store.select(Turn, dialogue_id=ids, kind=kind, **turned_away))

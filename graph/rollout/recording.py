@@ -7,6 +7,7 @@ what it holds, so a dialogue that was interrupted is held again from its beginni
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...agents.cast import Demonstrations
 from ...agents.critique import Critique
 from ...agents.llm import Origin, PlugReply, words_of
 from ...agents.tasks.task import PromptTemplate
@@ -126,20 +127,20 @@ async def student_turn(
     return turn
 
 
-def llm_turn(
-    store: Store,
-    dialogue: Dialogue,
-    seq: int,
-    kind: TurnKind,
-    origin: Origin,
-    *,
-    text: str | None = None,
-    parent: str | None = None,
-) -> Turn:
-    """Record a large model's turn; `text` is the part of the reply it is about, by default all."""
-    turn = _llm_turn(dialogue, seq, kind, origin, text=text, parent=parent)
-    store.add_new(turn)
-    return turn
+def record_demonstrations(store: Store, dialogue: Dialogue, seq: int, shown: Demonstrations) -> tuple[list[Turn], int]:
+    """Record what the teacher wrote, from place `seq` on: its answers, then all that was turned away, with the reason.
+
+    Returns the turns of the answers, and the first place after all of them.
+    """
+    written: list[tuple[Origin, str, str | None]] = [(shown.origin, text, None) for text in shown.texts]
+    for reply in (*shown.earlier, shown):
+        written += [(reply.origin, each.text, each.problem) for each in reply.turned_away]
+    turns = [
+        _llm_turn(dialogue, place, TurnKind.DEMONSTRATION, origin, text=text, note=problem)
+        for place, (origin, text, problem) in enumerate(written, start=seq)
+    ]
+    store.add_new(*turns)
+    return turns[: len(shown.texts)], seq + len(turns)
 
 
 def record_verdict(
@@ -188,6 +189,7 @@ def record_verdict(
         consistent=comparison.consistent,
         outcome=comparison.outcome,
         method=comparison.method,
+        answered=comparison.answered,
         source=source,
     )
     ballots = [
@@ -198,6 +200,8 @@ def record_verdict(
             forward=ballot.forward,
             p_first=ballot.p_first,
             method=ballot.method,
+            label_mass=ballot.label_mass,
+            answered=ballot.answered,
         )
         for turn, ballot in said
     ]

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from ...agents.llm import words_of
 from ...core.concurrency import bounded
 from ...core.errors import ITEM_ERRORS, EndpointError, ReplyError
 from ...core.records import Example, Split, Stage, TurnKind
 from ...store import Dialogue, Turn
 from ..context.run_context import RunContext
-from ..rollout.recording import finish_dialogue, llm_turn, open_dialogue, record_verdict
+from ..rollout.recording import finish_dialogue, open_dialogue, record_demonstrations, record_verdict
 from ..rollout.selection import most_different_pair
 from ..training_data.assemble import wants_teacher_pairs
 
@@ -33,26 +32,23 @@ async def demonstrate_all(context: RunContext) -> None:
         failed = context.store.select(
             Dialogue, run_id=context.run.id, stage=Stage.DEMONSTRATE, status="failed", limit=1
         )
-        reason = failed[0].error if failed else "it refused them all"
+        reason = failed[0].error if failed else "it wrote none"
         raise EndpointError(f"the teacher gave no demonstration for any training input: {reason}")
 
 
 async def demonstrate_one(context: RunContext, example: Example, count: int) -> None:
-    """One input's demonstrations, each a turn. A refusal or an unreadable reply fails this input alone."""
+    """One input's demonstrations, each a turn. A reply without any that is an answer fails this input alone."""
     dialogue = open_dialogue(context, Stage.DEMONSTRATE, 0, example)
     if dialogue.status == "finished":
         return
     try:
         teacher = context.teacher if example.split is Split.TRAIN else context.references
         shown = await teacher.demonstrate(example.value, count)
-        if not shown.texts:
-            raise ReplyError(f"the teacher refused, or wrote nothing usable: {words_of(shown.origin)[:120]!r}")
-        turns = [
-            llm_turn(context.store, dialogue, seq, TurnKind.DEMONSTRATION, shown.origin, text=text)
-            for seq, text in enumerate(shown.texts)
-        ]
+        turns, next_seq = record_demonstrations(context.store, dialogue, 0, shown)
+        if not turns:
+            raise ReplyError(f"the teacher wrote no answer ({shown.reason})")
         if example.split is Split.TRAIN and wants_teacher_pairs(context.config):
-            await compare_demonstrations(context, dialogue, example, turns)
+            await compare_demonstrations(context, dialogue, example, turns, next_seq)
     except ITEM_ERRORS as error:
         finish_dialogue(context.store, dialogue, error=error)
         return
@@ -60,21 +56,22 @@ async def demonstrate_one(context: RunContext, example: Example, count: int) -> 
 
 
 async def compare_demonstrations(
-    context: RunContext, dialogue: Dialogue, example: Example, turns: Sequence[Turn]
+    context: RunContext, dialogue: Dialogue, example: Example, turns: Sequence[Turn], seq: int
 ) -> None:
     """Have the critic compare the two most different demonstrations: which of the teacher's own outputs is better."""
     pair = most_different_pair(turns, context.config.preferences.length_ratio)
     if pair is None:
         return
     comparison = await context.critic.compare(example.value, pair[0].content, pair[1].content)
-    record_verdict(context.store, dialogue, len(turns), comparison, *pair, source="teacher_pair")
+    record_verdict(context.store, dialogue, seq, comparison, *pair, source="teacher_pair")
 
 
 def demonstrations(context: RunContext, split: Split) -> list[tuple[Example, list[Turn]]]:
     """The inputs of a split that were demonstrated, with the teacher's turns for each."""
     dialogues = context.store.select(Dialogue, run_id=context.campaign, stage=Stage.DEMONSTRATE, status="finished")
     turns: dict[str, list[Turn]] = {dialogue.id: [] for dialogue in dialogues}
-    for turn in context.store.select(Turn, dialogue_id=list(turns), kind=TurnKind.DEMONSTRATION, order_by="seq"):
+    shown = context.store.select(Turn, dialogue_id=list(turns), kind=TurnKind.DEMONSTRATION, note=None, order_by="seq")
+    for turn in shown:
         turns[turn.dialogue_id].append(turn)
     by_example = {dialogue.example_id: turns[dialogue.id] for dialogue in dialogues}
     return [(example, by_example[example.id]) for example in context.split(split) if example.id in by_example]

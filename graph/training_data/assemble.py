@@ -115,7 +115,9 @@ def teacher_texts(context: RunContext) -> list[Turn]:
     for stage in (Stage.DEMONSTRATE, Stage.COLLECT):
         dialogues = context.store.select(Dialogue, run_id=context.campaign, stage=stage, status="finished")
         ids = [dialogue.id for dialogue in dialogues if dialogue.example_id in train]
-        found += context.store.select(Turn, dialogue_id=ids, kind=TurnKind.DEMONSTRATION, order_by="created_at")
+        found += context.store.select(
+            Turn, dialogue_id=ids, kind=TurnKind.DEMONSTRATION, note=None, order_by="created_at"
+        )
     return found
 
 

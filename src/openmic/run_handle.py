@@ -120,8 +120,9 @@ class Dialogue:
 
     @property
     def demonstrations(self) -> list[str]:
-        """The teacher's texts."""
-        return self._texts(TurnKind.DEMONSTRATION)
+        """The teacher's texts, without those that were turned away."""
+        turns = self.conversation.turns
+        return [turn.content for turn in turns if turn.kind is TurnKind.DEMONSTRATION and turn.note is None]
 
     @property
     def critiques(self) -> list[dict[str, str]]:

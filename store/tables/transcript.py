@@ -239,6 +239,8 @@ class VerdictRow(TableModel, table=True):
     outcome: Outcome = Field(sa_type=AutoString)
     """How the first text fared against the second."""
     method: VerdictMethod = Field(sa_type=AutoString)
+    answered: bool = True
+    """Whether every reply behind it answers the question; false where one is read from next to nothing."""
     source: PreferenceSource | None = Field(default=None, sa_type=AutoString)
     """What was compared, and so where a preference that it makes comes from; None for a judge's."""
     created_at: AwareDatetime = Field(default_factory=now)
@@ -258,6 +260,10 @@ class BallotRow(TableModel, table=True):
     p_first: float = Field(ge=0, le=1)
     """p(the verdict's first text is better) as read from this reply alone."""
     method: VerdictMethod = Field(sa_type=AutoString)
+    label_mass: float | None = None
+    """What both labels had together of the probability where the reply names one or should; None where unknown."""
+    answered: bool = True
+    """Whether the reply answers the question."""
 
 
 class CritiqueRow(TableModel, table=True):

@@ -24,7 +24,9 @@ def test_the_teacher_writes_as_many_as_it_is_asked_for(simulated: SimulatedCast,
     demonstrations, requests = with_client(
         simulated.base_url, "sim-teacher", lambda llm: EndpointTeacher(task, llm, "sim-teacher", 7).demonstrate(TEXT, 5)
     )
-    assert len(demonstrations.texts) == len(set(demonstrations.texts)) == 5
+    # One of them is a story.
+    assert [output.problem for output in demonstrations.turned_away] == ["over-long"]
+    assert len(demonstrations.texts) == len(set(demonstrations.texts)) == 4
     assert all(task.clean(text) == text for text in demonstrations.texts)
     assert len(requests) == 1
     assert asked(demonstrations.origin).request is requests[0]
@@ -39,6 +41,15 @@ def test_one_demonstration_is_the_whole_reply(endpoint: ScriptedEndpoint, task: 
     assert demonstrations.texts == ("The bus left. I stayed.",)
 
 
+def test_a_teacher_that_wrote_no_answer_is_asked_again(endpoint: ScriptedEndpoint, task: Task) -> None:
+    endpoint.chat = in_turn(TEXT, "The bus left me for a tram.")
+    shown, _ = with_client(
+        endpoint.base_url, "m", lambda llm: EndpointTeacher(task, llm, "m", 7).demonstrate(TEXT, 1, ordinal=2)
+    )
+    assert (shown.texts, shown.turned_away) == (("The bus left me for a tram.",), ())
+    assert [earlier.turned_away for earlier in shown.earlier] == [((TEXT, "copy of the input"),)]
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_teacher_that_declines_demonstrates_nothing(endpoint: ScriptedEndpoint, task: Task, count: int) -> None:
     url = says(endpoint, "I'm sorry, but I can't help with that.")
@@ -51,6 +62,35 @@ def test_what_the_teacher_says_twice_counts_once(endpoint: ScriptedEndpoint, tas
     url = says(endpoint, "1. The bus left me.\n2. The bus left me.\n3. I can't help you.\n4. The bus moved on.")
     demonstrations, _ = with_client(url, "m", lambda llm: EndpointTeacher(task, llm, "m", 7).demonstrate(TEXT, 4))
     assert demonstrations.texts == ("The bus left me.", "The bus moved on.")
+    assert demonstrations.turned_away == (("The bus left me.", "duplicate"), ("I can't help you.", "refusal"))
+
+
+def test_a_teachers_thought_is_no_demonstration(endpoint: ScriptedEndpoint, task: Task) -> None:
+    thought = "Okay, the user wants jokes.\n1. Make the bus a person.\n2. Make the bus leave me for another."
+    url = says(endpoint, f"{thought}\n</think>\n\n1. The bus left me.\n2. The bus moved on.")
+    shown, _ = with_client(url, "m", lambda llm: EndpointTeacher(task, llm, "m", 7).demonstrate(TEXT, 2))
+    assert shown.texts == ("The bus left me.", "The bus moved on.")
+    assert asked(shown.origin).reply.thought == thought
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_reply_that_was_cut_off_before_any_answer_is_given_more_room(
+    endpoint: ScriptedEndpoint, task: Task, count: int
+) -> None:
+    def script(asked: Asked, number: int) -> Answer:
+        return Answer(body=completion("Sure! Here it is:\n\nThe bus left me for a", finish_reason="length"))
+
+    endpoint.chat = script
+    shown, requests = with_client(
+        endpoint.base_url, "m", lambda llm: EndpointTeacher(task, llm, "m", 7).demonstrate(TEXT, count)
+    )
+    most = task.file.sampling.teacher.max_tokens
+    assert [request.sampling.max_tokens for request in requests] == [most, 4 * most, 4 * most]
+    assert len({request.seed for request in requests}) == 3
+    assert [earlier.turned_away for earlier in shown.earlier] == [shown.turned_away] * 2
+    assert shown.texts == ()
+    assert shown.turned_away == (("Sure! Here it is:", "preamble"), ("The bus left me for a", "cut off"))
+    assert "1 preamble, 1 cut off" in shown.reason
 
 
 def test_the_teacher_hears_what_was_heard_too_often(simulated: SimulatedCast, task: Task) -> None:
@@ -159,6 +199,15 @@ def test_a_critique_that_was_cut_off_is_given_more_room(endpoint: ScriptedEndpoi
     _, requests = criticise(endpoint, task, in_turn('{"works": "a', "{", finish_reason="length"))
     room = task.file.sampling.critique.max_tokens
     assert [request.sampling.max_tokens for request in requests] == [room, 2 * room]
+
+
+def test_a_suggestion_that_was_cut_off_is_asked_for_again(endpoint: ScriptedEndpoint, task: Task) -> None:
+    cut, whole = '{"suggestion": "Let the', '{"suggestion": "Let the bus speak."}'
+
+    def script(asked: Asked, number: int) -> Answer:
+        return Answer(body=completion(whole if number else cut, finish_reason="stop" if number else "length"))
+
+    assert criticise(endpoint, task, script)[0][1].suggestion == "Let the bus speak."
 
 
 @pytest.mark.parametrize(

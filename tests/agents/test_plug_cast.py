@@ -41,16 +41,28 @@ def test_what_is_no_text_is_refused(task: Task) -> None:
 
 
 def test_known_demonstrations_are_looked_up_and_run_out(task: Task) -> None:
-    known = KnownDemonstrations({fold("The bus left."): ("One.", "Two.", "Three.")}, "file.jsonl", task, taken=1)
+    texts = one, two, three = "The bus left me.", "The bus is on strike.", "The bus moved on."
+    known = KnownDemonstrations({fold("The bus left."): texts}, "file.jsonl", task, taken=1)
 
     def shown(source: str, count: int, ordinal: int = 0) -> tuple[str, ...]:
         return asyncio.run(known.demonstrate(source, count, ordinal=ordinal)).texts
 
-    assert shown("the bus left", 2) == ("One.", "Two.")
-    assert shown("The bus left.", 1, ordinal=2) == ("Two.",)
-    assert shown("The bus left.", 1, ordinal=3) == ("Three.",)
+    assert shown("the bus left", 2) == (one, two)
+    assert shown("The bus left.", 1, ordinal=2) == (two,)
+    assert shown("The bus left.", 1, ordinal=3) == (three,)
     assert shown("The bus left.", 1, ordinal=4) == ()
     assert shown("Another.", 1) == ()
+
+
+def test_the_gates_hold_for_what_a_file_or_a_function_gives(task: Task) -> None:
+    source, good = "The bus left.", "The bus left me for a tram."
+    given = [source, "Ha.", f"<think>Hm.</think>{good}", good, "I'm sorry, but I can't help with that.", good]
+    reasons = ["copy of the input", "too short", "duplicate", "refusal", "duplicate"]
+    known = KnownDemonstrations({fold(source): tuple(given)}, "file.jsonl", task, taken=1)
+    for teacher in (known, PlugTeacher(lambda _source, _count: given, "mine:teach", task)):
+        shown = asyncio.run(teacher.demonstrate(source, 6))
+        assert shown.texts == (good,)
+        assert [output.problem for output in shown.turned_away] == reasons
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ JUDGED: dict[str, Any] = {
     "unscored": {},
 }
 EMPTY_FUNNEL: dict[str, Any] = {
+    "demonstrations": {"made": 0, "rejected": {}, "valid": 0},
     "drafts": {"made": 0, "rejected": {}, "duplicates": 0, "valid": 0},
     "dialogues": {"drafted": 0, "no_valid_draft": 0, "one_valid_draft": 0, "no_similar_length": 0},
     "revisions": {"made": 0, "rejected": {}, "unchanged": 0, "accepted": 0},
@@ -195,3 +196,15 @@ def test_what_failed_is_told_with_its_reason(capsys: pytest.CaptureFixture[str])
         "7 failed in collect: reason [2]",
         "11 more failed for other reasons",
     ]
+
+
+def test_what_was_turned_away_and_what_was_not_answered_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    written = {"made": 9, "rejected": {"preamble": 2, "cut off": 1}, "valid": 6}
+    unanswered = {"critic": 0.31, "judge": 0.0}
+    status = {"funnel": EMPTY_FUNNEL | {"demonstrations": written}, "verdicts": {"count": 0, "unanswered": unanswered}}
+    lines = "\n".join(printed(capsys, **status))
+    assert "teacher: 3 of 9 texts were turned away: 2 preamble, 1 cut off" in lines
+    assert "the critic did not answer the question in 31.0% of comparisons" in lines
+    assert "the judge did not" not in lines
+    print_funnel(status_of(**status))
+    assert "teacher      9 -> 6 valid (2 preamble, 1 cut off)" in capsys.readouterr().out

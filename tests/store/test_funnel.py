@@ -89,6 +89,7 @@ def scene(store: Store) -> Scene:
     scene.dialogue("I", stage="demonstrate", round=0, **finished)
     shown = [scene.say("I", text, kind="demonstration", agent="teacher") for text in ("s", "t")]
     scene.judge("I", *shown, source="teacher_pair")
+    scene.say("I", "Ha.", kind="demonstration", agent="teacher", note="too short")
     store.add(
         preference(id="p1", dialogue_id="A", chosen_turn_id=one, rejected_turn_id=other, verdict_id=drafted),
         preference(
@@ -120,6 +121,7 @@ def scene(store: Store) -> Scene:
 def test_every_gate_and_filter_is_counted(scene: Scene) -> None:
     found = funnel(scene.store, scene.store.resolve_run("RUN1"))
     assert found == {
+        "demonstrations": {"made": 3, "rejected": {"too short": 1}, "valid": 2},
         "drafts": {
             "made": 15,
             "rejected": {"copy of the input": 1, "cut off": 1, "empty": 1},

@@ -70,6 +70,17 @@ def test_usage_model_and_log_probabilities_are_read(endpoint: ScriptedEndpoint) 
     assert "logprobs" not in raw["response_metadata"]
 
 
+def test_log_probabilities_in_lists_are_read_too(endpoint: ScriptedEndpoint) -> None:
+    lists = {"tokens": ["1", "."], "token_logprobs": [-0.2, None], "token_ids": [16, 13]}
+    for top in ({}, {"top_logprobs": None}, {"top_logprobs": [{"1": -0.2, "2": -1.7}]}):
+        endpoint.chat = lambda asked, number, top=top: Answer(body=completion("1.", logprobs=lists | top))  # type: ignore[misc]
+        odds = {"1": -0.2, "2": -1.7} if top.get("top_logprobs") else {}
+        assert ask(request(top_logprobs=2), settings(endpoint.base_url)).token_logprobs == (
+            TokenLogprob(token="1", logprob=-0.2, alternatives=odds),
+            TokenLogprob(token=".", logprob=None),
+        )
+
+
 def test_what_the_endpoint_leaves_out_is_left_empty(endpoint: ScriptedEndpoint) -> None:
     endpoint.chat = lambda asked, number: Answer(body=completion(None, logprobs={"content": []}))
     reply = ask(request(top_logprobs=2), settings(endpoint.base_url))

@@ -28,7 +28,7 @@ def test_functions_of_a_task_file_clean_after_ours_and_judge_after_ours(tmp_path
     assert task.problem("There once was a bus", "A bus.") is None
     assert task.problem("A bus from Nantucket left.", "A bus left me.") == "says nantucket"
     assert task.problem("Nantucket", "A bus.") == "too short"
-    assert task.numbered_list("1. One!\n2. Two!", 2) == ["One", "Two"]
+    assert [found.text for found in task.outputs("1. One!\n2. Two!", "x", 2)] == ["One", "Two"]
 
 
 def test_functions_may_be_given_in_python_beside_those_of_the_file(tmp_path: Path) -> None:

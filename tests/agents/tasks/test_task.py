@@ -112,6 +112,18 @@ CLEAN = [
     ("“Fine,” said the bus, “I quit.”", "“Fine,” said the bus, “I quit.”"),
     ("'Fine,' said the bus, 'I quit.'", "'Fine,' said the bus, 'I quit.'"),
     ("The *bus* left.", "The *bus* left."),
+    ("Sure! Here is a funny version:\n\nThe bus left.", "The bus left."),
+    ("Here's a funny retelling of your sentence: **The bus left.**", "The bus left."),
+    ("```\nThe bus left.\n```", "The bus left."),
+    ("<think>A bus?</think>The bus left.", "The bus left."),
+    ("A bus?</think>\nThe bus left.", "The bus left."),
+    ("<think>A bus", ""),
+    ('{"text": "The bus left."}', "The bus left."),
+    ('"The bus left." (a bus with feelings)', "The bus left."),
+    ("> The bus left.", "The bus left."),
+    ("Here is my bus: gone.", "Here is my bus: gone."),
+    ("Great! Now the bus quit.", "Great! Now the bus quit."),
+    ("Okay, I missed the bus.", "Okay, I missed the bus."),
     ("3.5 tons of bus left.", "3.5 tons of bus left."),
     ("1999. What a year.", "1999. What a year."),
     ("-5 degrees, said the bus.", "-5 degrees, said the bus."),
@@ -165,6 +177,14 @@ def test_the_tasks_own_rules_are_the_gates(tmp_path: Path) -> None:
         "I can’t write jokes about this.",
         "I'm unable to comply.",
         "As an AI language model, I have no toaster.",
+        "I'm really sorry, but I cannot write this.",
+        "I’m not able to make jokes about people.",
+        "Unfortunately, I can't create that.",
+        "Es tut mir leid, aber ich kann dabei nicht helfen.",
+        "Lo siento, pero no puedo ayudar con eso.",
+        "Je suis désolé, mais je ne peux pas vous aider.",
+        "抱歉，我无法提供帮助。",
+        "申し訳ありませんが、お手伝いできません。",
         "",
     ],
 )
@@ -181,26 +201,15 @@ def test_a_refusal_is_known(task: Task, reply: str) -> None:
         "As an aisle seat, it was ambitious.",
         "The waiter was sorry, I'm told.",
         "Sorry, the 7:15 train will not run from 2 to 6 August.",
+        "I'm sorry I burned the toast; it had plans.",
+        "I can't help but admire the printer's timing.",
     ],
 )
 def test_a_sentence_in_the_first_person_is_no_refusal(task: Task, text: str) -> None:
     assert not task.refused(text)
 
 
-LISTS = [
-    ("以下是两个版本：\n1、公交车走了。\n2、公交车离家出走了。", ["公交车走了。", "公交车离家出走了。"]),
-    ("1. One a.\n2. Two b.\n3. Three c.", ["One a.", "Two b.", "Three c."]),
-    ("Here are three:\n\n1) One a.\n\n2) Two b.\n\n3) Three c.\n\nEnjoy!", ["One a.", "Two b.", "Three c."]),
-    ("- One a.\n* Two b.\n• Three c.", ["One a.", "Two b.", "Three c."]),
-    ('1. "One a."\n2. **Two b.**', ["One a.", "Two b."]),
-    ("One a.\nTwo b.\nThree c.", ["One a.", "Two b.", "Three c."]),
-    ("1. One a.\n2. Two b.\n3. Three c.\n4. Four d.", ["One a.", "Two b.", "Three c."]),
-    ("1. One a.\n2. \n3.\n", ["One a."]),
-    ("I'm sorry, but I can't help with that.", ["I'm sorry, but I can't help with that."]),
-    ("", []),
-]
-
-
-@pytest.mark.parametrize(("reply", "outputs"), LISTS)
-def test_a_list_is_read_item_by_item(task: Task, reply: str, outputs: list[str]) -> None:
-    assert task.numbered_list(reply, 3) == outputs
+def test_what_the_input_says_itself_is_no_refusal(task: Task) -> None:
+    source = "I can't help you move on Sunday."
+    assert task.problem("I can't help you move on Sunday, my back has joined a union.", source) is None
+    assert task.problem("I can't help you with that, I'm afraid.", "The bus left without me.") == "refusal"

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from openmic.agents.verdicts.labels import Label, read_label
+from openmic.agents.verdicts.labels import Label, read_label, undecided
 from openmic.core.errors import ReplyError
 from openmic.core.records import LLMReply, TokenLogprob
 
@@ -14,7 +14,7 @@ from ..exchanges import reply, token
 def test_the_ways_a_tokenizer_writes_a_label_are_summed() -> None:
     tokens = {"1": 0.3, " 1": 0.1, "1.": 0.05, "(1": 0.05, '"1"': 0.1, "2": 0.1, " 2": 0.05, "**2": 0.05, "The": 0.2}
     first = TokenLogprob(token="1", logprob=math.log(0.3), alternatives={t: math.log(p) for t, p in tokens.items()})
-    p, method = read_label(LLMReply(text="1", model="m", token_logprobs=(first,)), "label")
+    p, method = read_label(LLMReply(text="1", model="m", token_logprobs=(first,)), "label")[:2]
     assert p == pytest.approx(0.6 / 0.8)
     assert method == "logprobs"
 
@@ -24,23 +24,64 @@ def test_the_probabilities_outrank_the_text() -> None:
 
 
 def test_other_numbers_are_no_labels() -> None:
-    p, _ = read_label(reply("1", **{"1": 0.1, "2": 0.1, "12": 0.5, "21": 0.2, "3": 0.1}), "label")
+    p = read_label(reply("1", **{"1": 0.1, "2": 0.1, "12": 0.5, "21": 0.2, "3": 0.1}), "label").p_one
     assert p == pytest.approx(0.5)
 
 
-def test_a_label_that_is_not_among_the_alternatives_has_no_chance() -> None:
-    assert read_label(reply("2", **{"2": 0.9, "The": 0.1}), "label") == Label(0.0, "logprobs")
-    assert read_label(reply("1", **{"1": 1e-9, "The": 0.9}), "label") == Label(1.0, "logprobs")
+def certain(text: str) -> Label:
+    return Label(1.0 if text == "1" else 0.0, "text")
 
 
-def test_a_token_without_alternatives_speaks_for_itself() -> None:
-    bare = LLMReply(text="2", model="m", token_logprobs=(TokenLogprob(token=" 2", logprob=-0.1),))
-    assert read_label(bare, "label") == Label(0.0, "logprobs")
+@pytest.mark.parametrize(
+    ("chances", "p"),
+    [
+        ({"2": 0.9, "The": 0.1}, 0.0),  # nothing is left for the other
+        ({"2": 0.9, "The": 0.05}, 0.05 / 0.95),
+        ({"1": 0.03, "The": 0.5, "Both": 0.01}, 0.03 / 0.04),
+        ({"1": 1e-9, "The": 0.9}, 0.5),
+    ],
+)
+def test_a_label_that_is_not_among_the_alternatives_has_what_the_last_of_them_has_at_most(
+    chances: dict[str, float], p: float
+) -> None:
+    found = read_label(reply(next(iter(chances)), **chances), "label")
+    assert (found.p_one, found.method) == (pytest.approx(p), "logprobs")
+
+
+def test_a_token_without_alternatives_leaves_the_rest_to_the_other() -> None:
+    bare = LLMReply(text="2", model="m", token_logprobs=(TokenLogprob(token=" 2", logprob=math.log(0.9)),))
+    assert read_label(bare, "label").p_one == pytest.approx(0.1)
+
+
+def test_where_both_labels_have_too_little_of_the_mass_words_decide() -> None:
+    odds = {"1": 0.03, "2": 0.02, "The": 0.9}
+    assert read_label(reply("2", **odds), "label", 0.2) == (0.0, "text", pytest.approx(0.05), False)
+    found = read_label(reply("2", **odds), "label", 0.049)
+    assert (found.p_one, found.method, found.answers) == (pytest.approx(0.6), "logprobs", True)
+    with pytest.raises(ReplyError, match="names neither 1 nor 2; both labels together had 5% of the probability"):
+        read_label(reply("The", **odds), "label", 0.2)
+
+
+def test_next_to_nothing_for_either_label_is_next_to_a_tie() -> None:
+    found = undecided(reply("The", **{"1": 0.05, "The": 0.9, "A": 0.01}))
+    assert found is not None
+    assert found.p_one == pytest.approx(0.05 / 0.06 * 0.05 + 0.95 / 2)
+    assert (found.answers, found.mass) == (False, pytest.approx(0.05))
+    assert undecided(reply("The", The=0.9, A=0.01)) is None
+    assert undecided(reply("The")) is None
+
+
+@pytest.mark.parametrize("space", ["\u0120", "▁", " ", "\n", "**", "(", '"'])
+def test_labels_are_known_in_a_vocabularys_own_spelling(space: str) -> None:
+    first = TokenLogprob(token=f"{space}1", logprob=-0.9, alternatives={f"{space}1": -0.9, f"{space}2": -0.6})
+    found = read_label(LLMReply(text=" 1", model="m", token_logprobs=(first,)), "label", 0.2)
+    odds = math.exp(-0.9) / (math.exp(-0.9) + math.exp(-0.6))
+    assert (found.p_one, found.method) == (pytest.approx(odds), "logprobs")
 
 
 def test_a_label_after_marks_is_read_from_its_own_token() -> None:
     marked = LLMReply(text="**1**", model="m", token_logprobs=(token("**"), token("1", **{"1": 0.3, "2": 0.1})))
-    assert read_label(marked, "label") == Label(pytest.approx(0.75), "logprobs")  # type: ignore[arg-type]
+    assert read_label(marked, "label")[:2] == (pytest.approx(0.75), "logprobs")
 
 
 READABLE = [
@@ -49,11 +90,18 @@ READABLE = [
     ("1.", 1.0),
     ("**2**", 0.0),
     ('"1"', 1.0),
-    ("2: because it is shorter than 1", 0.0),
     ("Answer: 2", 0.0),
-    ("The better one is 1, I think.", 1.0),
-    ("<think>1 is longer, 2 is funnier.</think>\n\n2", 0.0),
-    ("<think>" + "Hm. " * 100 + "</think>1", 1.0),
+    ("Option 2", 0.0),
+    ("The better one is 1.", 1.0),
+    ("2\n\nBecause it is shorter than 1, which tells us what we know.", 0.0),
+    ("The first repeats the sentence. The second has a turn.\n\n2", 0.0),
+    ("It has 1 turn.\n**Final answer: 2**", 0.0),
+    ('{"answer": 1}', 1.0),
+    ("<answer>2</answer>", 0.0),
+    ("\\boxed{2}", 0.0),
+    ("Antwort: 2", 0.0),
+    ("答案：2", 0.0),
+    ("x" * 300 + "\n1", 1.0),
 ]
 
 
@@ -63,8 +111,8 @@ def test_without_probabilities_the_text_decides(text: str, p: float) -> None:
 
 
 def test_probabilities_of_neither_label_leave_it_to_the_text() -> None:
-    assert read_label(reply("Option 2", Option=0.7, The=0.3), "label") == Label(0.0, "text")
-    assert read_label(reply("1", **{"1": 0, "2": 0}), "label") == Label(1.0, "text")
+    assert read_label(reply("Option 2", Option=0.7, The=0.3), "label") == Label(0.0, "text", 0.0)
+    assert read_label(reply("1", **{"1": 0, "2": 0}), "label") == Label(1.0, "text", 0.0)
 
 
 UNREADABLE = [
@@ -75,7 +123,14 @@ UNREADABLE = [
     "3",
     "I'm sorry, but I can't help with that.",
     "x" * 300 + " 1",
-    "<think>1 is the one",
+    "2: because it is shorter than 1",
+    "The better one is 1, I think.",
+    "Text 1 is too long, so the other.",
+    "1. Text 1 has no turn.\n2. Text 2 has one.",
+    "I prefer text 1 over text 2",
+    "It is not as good as text 1.",
+    "1\n2",
+    "Answer: 1 or 2",
 ]
 
 
@@ -83,6 +138,22 @@ UNREADABLE = [
 def test_a_reply_that_names_no_label_is_not_guessed_at(text: str) -> None:
     with pytest.raises(ReplyError, match="names neither 1 nor 2"):
         read_label(reply(text), "label")
+
+
+@pytest.mark.parametrize("finish", ["length", "max_tokens", "MAX_TOKENS", "content_filter"])
+def test_no_words_count_of_a_reply_that_was_cut_off(finish: str) -> None:
+    for text in ("1. ", "1 is what", "Answer: 1", "The answer is 1"):
+        with pytest.raises(ReplyError, match="it was cut off"):
+            read_label(LLMReply(text=text, model="m", finish_reason=finish), "label")
+    # A label that is all of it cannot be the beginning of anything but itself.
+    assert read_label(LLMReply(text="1\n", model="m", finish_reason=finish), "label") == certain("1")
+
+
+def test_a_list_that_was_cut_off_is_no_label_whatever_its_probability() -> None:
+    begun = reply("1.", **{"1": 0.9, "2": 0.1})
+    assert read_label(begun, "label").method == "logprobs"
+    with pytest.raises(ReplyError, match="cut off"):
+        read_label(begun.model_copy(update={"finish_reason": "length"}), "label")
 
 
 # A label that comes after a reason
@@ -101,14 +172,14 @@ def test_after_a_reason_the_answers_own_token_counts() -> None:
     answer = reasoned(token(" 2", _1=0.2, _2=0.6))
     assert answer.token_logprobs is not None
     assert "".join(t.token for t in answer.token_logprobs) == REASON
-    assert read_label(answer, "reason") == Label(pytest.approx(0.25), "logprobs")  # type: ignore[arg-type]
+    assert read_label(answer, "reason")[:2] == (pytest.approx(0.25), "logprobs")
 
 
-def test_numbers_after_the_answer_do_not_confuse_it() -> None:
-    text = "Answer: 1 (it beats number 1 of last week)"
-    tail = [token(piece, **{"1": 0.01, "2": 0.99}) for piece in (" (it beats number", " 1", " of last week)")]
-    head = LLMReply(text=text, model="m", token_logprobs=(token("Answer:"), token(" 1", _1=0.8, _2=0.2), *tail))
-    assert read_label(head, "reason").p_one == pytest.approx(0.8)
+def test_numbers_before_the_answer_do_not_confuse_it() -> None:
+    text = "It beats number 2 of last week.\nAnswer: 1"
+    head = [token(piece, **{"1": 0.01, "2": 0.99}) for piece in ("It beats number", " 2", " of last week.\nAnswer:")]
+    reasons = LLMReply(text=text, model="m", token_logprobs=(*head, token(" 1", _1=0.8, _2=0.2)))
+    assert read_label(reasons, "reason").p_one == pytest.approx(0.8)
 
 
 def test_tokens_that_do_not_tally_with_the_text_are_looked_through_from_the_end() -> None:
@@ -128,14 +199,29 @@ def test_tokens_that_do_not_tally_with_the_text_are_looked_through_from_the_end(
         ("So the answer is 1.", 1.0),
         ("It has a turn.\n2", 0.0),
         ("1", 1.0),
-        ("<think>Answer: 1</think>A turn.\nAnswer: 2", 0.0),
     ],
 )
 def test_without_probabilities_the_last_answer_decides(text: str, p: float) -> None:
     assert read_label(reply(text), "reason") == Label(p, "text")
 
 
-@pytest.mark.parametrize("text", ["", "1 is better because it has a turn and", "Answer:", "Answer: both", "Answer: 12"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "1 is better because it has a turn and", "Answer:", "Answer: both", "Answer: 12"),
+        'The student wrote "Answer: 1"',
+        "Answer: 1 is what the student wants to be read",
+        "Answer: 1\nThat is what text 2 ends with, and it is no joke.",
+        "1\nIt has a turn.",
+    ],
+)
 def test_a_reason_without_an_answer_is_not_guessed_at(text: str) -> None:
     with pytest.raises(ReplyError, match="names neither"):
         read_label(reply(text), "reason")
+
+
+def test_a_reason_that_was_cut_off_after_it_quoted_an_answer_is_none() -> None:
+    text = "The first text is the student's own `Answer: 1`"
+    for quoted in (text, f"{text}\nAnswer: 1", "Answer: 1"):
+        with pytest.raises(ReplyError, match="cut off"):
+            read_label(LLMReply(text=quoted, model="m", finish_reason="length"), "reason")

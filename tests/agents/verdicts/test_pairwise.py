@@ -152,6 +152,74 @@ def test_what_is_asked_is_a_function_of_earlier_replies(endpoint: ScriptedEndpoi
     assert len(set(keys[0])) == len(keys[0]) == 20
 
 
+# A critic that wants to say something else
+
+
+def test_where_labels_have_little_of_the_mass_words_are_read_and_it_is_known(
+    endpoint: ScriptedEndpoint, task: Task
+) -> None:
+    odds = [
+        {"token": token, "logprob": math.log(p), "bytes": None}
+        for token, p in (("The", 0.95), ("1", 0.03), ("A", 0.01))
+    ]
+
+    def script(asked: Asked, number: int) -> Answer:
+        text = "1" if shown_first(asked) else "2"
+        content = [{**odds[0], "top_logprobs": odds}] if asked.body.get("logprobs") else None
+        return Answer(body=completion(text, logprobs={"content": content}))
+
+    endpoint.chat = script
+    verdict, requests = compare(endpoint.base_url, task, samples=3)
+    assert (verdict.method, verdict.outcome, len(requests)) == ("sampled", "win", 6)
+    assert not verdict.answered
+    assert [ballot.answered for ballot in verdict.ballots] == [False, True, True] * 2
+    assert verdict.ballots[0].label_mass == pytest.approx(0.03)
+    verdict, _ = compare(endpoint.base_url, task, samples=3, min_label_mass=0.0)
+    assert (verdict.method, verdict.answered) == ("logprobs", True)
+    assert verdict.p_forward == pytest.approx(0.75)
+
+
+def test_where_no_words_name_a_label_either_next_to_nothing_is_next_to_a_tie(
+    endpoint: ScriptedEndpoint, task: Task
+) -> None:
+    chances = (("The", 0.9), ("1", 0.06), ("2", 0.01))
+    odds = [{"token": token, "logprob": math.log(p), "bytes": None} for token, p in chances]
+
+    def script(asked: Asked, number: int) -> Answer:
+        return Answer(body=completion("The bus is", logprobs={"content": [{**odds[0], "top_logprobs": odds}]}))
+
+    endpoint.chat = script
+    verdict, requests = compare(endpoint.base_url, task)
+    assert len(requests) == 6
+    assert (verdict.outcome, verdict.answered) == ("tie", False)
+    assert verdict.p_forward == pytest.approx(0.06 + 0.93 / 2)
+    assert verdict.ballots[0].label_mass == pytest.approx(0.07)
+
+
+def test_a_thought_that_names_the_other_label_is_not_read(endpoint: ScriptedEndpoint, task: Task) -> None:
+    def script(asked: Asked, number: int) -> Answer:
+        other, label = ("2", "1") if shown_first(asked) else ("1", "2")
+        text = f"Text {other} has the better twist. Answer: {other}\n</think>\n\n{label}"
+        tokens = ["Text", f" {other}", " has the better twist. Answer:", f" {other}", "\n", "</think>", "\n\n", label]
+        content = [{"token": token, "logprob": -0.1, "top_logprobs": []} for token in tokens]
+        return Answer(body=completion(text, logprobs={"content": content}))
+
+    endpoint.chat = script
+    verdict, _ = compare(endpoint.base_url, task)
+    assert (verdict.outcome, verdict.method) == ("win", "logprobs")
+    assert verdict.p_forward == verdict.p_reverse == pytest.approx(math.exp(-0.1))
+
+
+def test_a_cut_off_reason_is_asked_for_again(endpoint: ScriptedEndpoint, task: Task) -> None:
+    def script(asked: Asked, number: int) -> Answer:
+        if asked.body["max_completion_tokens"] == 300:
+            return Answer(body=completion("The text ends in\nAnswer: 1", finish_reason="length"))
+        return Answer(body=completion(f"It is long.\nAnswer: {1 if shown_first(asked) else 2}"))
+
+    endpoint.chat = script
+    assert compare(endpoint.base_url, task, style="reason", samples=1)[0].outcome == "win"
+
+
 # Replies that cannot be read
 
 

@@ -262,7 +262,8 @@ def test_another_attempt_at_the_same_draft_gets_another_critique(prepare: Prepar
 def test_a_teacher_that_refuses_leaves_the_students_best(prepare: Prepare, serve: Serve) -> None:
     stage = prepare(url=serve(refuse_rate=1.0), dialogue={"candidates": 3, "max_revisions": 0})
     found = hold_one(stage, ScriptedPool([BLAND, COPY, COPY]))
-    assert kinds(found) == [DRAFT] * 3
+    assert kinds(found) == [*[DRAFT] * 3, DEMONSTRATION]
+    assert found.turns[-1].note == "refusal"
     assert found.dialogue.status == "finished"
     assert found.dialogue.stop_reason == "teacher refused"
     assert final_text(found) == BLAND
