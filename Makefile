@@ -69,11 +69,11 @@ test-cluster: postgresql hosts ## Run a campaign on three hosts that this machin
 	$(BIN)/python -m pytest tests/cluster
 
 # Servers that nobody here wrote, each in an environment of its own in the user's cache, made once.
-SERVERS ?= llama.cpp vllm transformers
+SERVERS ?= llama.cpp vllm
 servers: $(STAMP)
 	$(BIN)/python -m tests.servers.environments $(SERVERS)
 
-test-servers: weights servers ## Run campaigns on real servers of models (5 GB the first time; SERVERS names them)
+test-servers: weights servers ## Run campaigns on real servers of models (4 GB the first time; SERVERS names them)
 	OMP_NUM_THREADS=1 SERVERS='$(SERVERS)' $(BIN)/python -m pytest tests/servers
 
 lint: $(STAMP) ## Check style and types

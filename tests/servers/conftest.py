@@ -1,8 +1,9 @@
 """The servers, each started once for the tests that need it; SERVERS names those that are wanted, by default all."""
 
 import os
+import signal
+import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,14 @@ def wanted(name: str) -> None:
     """Leave the test out whose server is not."""
     if name not in WANTED:
         pytest.skip(f"SERVERS names {' '.join(WANTED)}, not {name}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _told_to_end_they_end_the_servers() -> Iterator[None]:
+    """Tests that are terminated leave their fixtures in order, as Ctrl-C has them do it, and no server is left."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="module", params=list(ENVIRONMENTS))
@@ -32,9 +41,3 @@ def lora_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer
     wanted("vllm")
     with running("vllm", tmp_path_factory.mktemp("server"), adapters=True) as running_server:
         yield running_server
-
-
-@pytest.fixture(scope="session")
-def tiny_student(tiny_causal: Path) -> Path:
-    """A student that costs nothing, where only the cast is looked at."""
-    return tiny_causal

@@ -19,8 +19,6 @@ from openmic.training.student.packaged_weights import cache_folder
 VLLM = "0.32.0"
 LLAMA_CPP = "11434.0.0"
 TRANSFORMERS = "5.23.0"
-VLLM_PYTHON = (3, 11)
-"""Its wheels are of this Python and later ones."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +101,8 @@ def _build_transformers(folder: Path) -> None:
 ENVIRONMENTS = {
     environment.name: environment
     for environment in (
-        Environment("llama.cpp", LLAMA_CPP, _build_llama_cpp, "cmake, a compiler, 60 MB and some minutes of compiling"),
-        Environment("vllm", VLLM, _build_vllm, "3.5 GB and some minutes"),
+        Environment("llama.cpp", LLAMA_CPP, _build_llama_cpp, "cmake, a compiler and seven minutes of two cores"),
+        Environment("vllm", VLLM, _build_vllm, "3.5 GB and two minutes"),
         Environment("transformers", TRANSFORMERS, _build_transformers, "1.2 GB and a minute or two"),
     )
 }

@@ -18,6 +18,7 @@ from .serving import RealServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 NOTHING_LEFT = "no preference is left to train on"
+MOST_TOKENS = 60
 GIVES = {"vllm": "20", "llama.cpp": "20", "transformers": "no"}
 """Alternatives with log-probabilities."""
 
@@ -25,7 +26,9 @@ GIVES = {"vllm": "20", "llama.cpp": "20", "transformers": "no"}
 @pytest.fixture(scope="module")
 def config(server: RealServer, tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A campaign that asks some forty short questions."""
-    seat = {"model": server.model, "base_url": server.base_url, "max_concurrency": 4, "timeout_s": 180}
+    seat: dict[str, Any] = {"model": server.model, "base_url": server.base_url, "max_concurrency": 4, "timeout_s": 180}
+    # A verdict without a label is asked for again with room for a thousand tokens, and this model writes all of them.
+    seat["extra_body"] = {"max_completion_tokens": MOST_TOKENS}
     path = write_config(
         tmp_path_factory.mktemp("cast"),
         tiny_causal,
@@ -38,7 +41,7 @@ def config(server: RealServer, tiny_causal: Path, tmp_path_factory: pytest.TempP
     task = path.parent / "lenient.yaml"
     values: dict[str, Any] = yaml.safe_load(task.read_text(encoding="utf-8"))
     for sampling in values["sampling"].values():
-        sampling["max_tokens"] = 60  # it never comes to an end by itself
+        sampling["max_tokens"] = MOST_TOKENS
     task.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path
 

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ SENTENCES = (
     "She asked her boss for more money.",
 )
 VERSIONS = (0, 1, 2, 3)
-STRENGTH = 0.03
-"""How wide the weights of adapters are drawn: with what a short training makes of them, greedy texts are often the same
-for all versions, and equal texts would prove nothing. At 0.3 all of them are garbage, at 0.003 most are as without."""
+STRENGTH = 0.1
+"""How wide the weights of adapters are drawn. Those of a short training often leave every greedy text as it was, in all
+versions, and equal texts would prove nothing; at 0.03 some versions still agree on half of the sentences."""
 GREEDY = StudentSampling(temperature=0.0, max_tokens=16)
 
 
@@ -71,7 +72,7 @@ def texts(settings: StudentSettings, adapters: Sequence[AdapterRef]) -> list[Gen
     ]
 
     async def ask() -> list[Generation]:
-        engine = make_engine(settings, threads=2)
+        engine = make_engine(settings, threads=1)
         try:
             for ref in adapters:
                 await engine.load(ref)
@@ -86,9 +87,9 @@ def test_greedy_texts_are_those_of_the_static_engine_adapter_by_adapter(
     lora_server: RealServer, adapters: list[AdapterRef]
 ) -> None:
     expected = texts(StudentSettings(model=WEIGHTS, engine="static", device="cpu"), adapters)
-    by_version = [[each.text for each in expected if each.adapter_version == version] for version in VERSIONS]
-    for number in range(len(SENTENCES)):
-        assert len({written[number] for written in by_version}) == len(VERSIONS), "the adapters do not differ enough"
+    written = [[each.text for each in expected if each.adapter_version == version] for version in VERSIONS]
+    for one, other in combinations(written, 2):
+        assert sum(map(str.__ne__, one, other)) > len(SENTENCES) // 2, "the adapters do not differ enough"
     found = texts(served_by(lora_server), adapters)
     assert [each.token_ids for each in found] == [each.token_ids for each in expected]
     assert [each.text for each in found] == [each.text for each in expected]
@@ -142,7 +143,7 @@ def test_a_campaign_whose_student_is_served_there_ends_with_adapters_that_were_l
         made = [row.version for row in store.select(Adapter)]
         failed = store.count(Dialogue, status="failed")
         workers = {turn.worker for turn in store.select(Turn, agent="student")}
-    assert made == [1, 2]
+    assert sorted(made) == [0, 1, 2]
     assert failed == 0
     assert workers == {lora_server.base_url}
     assert lora_server.said.count('POST /v1/load_lora_adapter HTTP/1.1" 200') >= 2

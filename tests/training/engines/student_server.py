@@ -1,7 +1,7 @@
 """A student server that speaks vLLM's and SGLang's documented calls in front of a real tiny model.
 
-vLLM and SGLang themselves need a GPU; what is tested against this server is that openmic makes their calls as they are
-documented and understands their answers. What it generates is what `BatchGenerator` generates.
+vLLM itself is for `make test-servers`, and SGLang needs a GPU; what is tested against this server is that openmic makes
+their calls as they are documented and understands their answers. What it generates is what `BatchGenerator` generates.
 """
 
 import asyncio
