@@ -1,4 +1,4 @@
-"""Whether a run that is said to be running is: what decides is the lock of whoever carries it out, not the word.
+"""Whether a run that is said to be running is: the lock of whoever carries it out decides.
 
 A process that was killed wrote no other word. Its lock went with it.
 """
