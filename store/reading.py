@@ -106,7 +106,7 @@ class Reader:
         return None if reply is None else LLMReply.model_validate(reply)
 
     def held_on_server(self, run_id: str) -> bool | None:
-        """Whether a process on any machine has the run in hand; None where the database is a file and cannot know."""
+        """Whether a process on any machine has the run in hand; None where the database cannot know."""
         if self.dialect != "postgresql":
             return None
         with self._failing_well():
