@@ -42,8 +42,7 @@ _LIKE = {
 }
 """What of our own words an ASCII terminal lacks."""
 EPILOG = (
-    "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed dialogues, "
-    "130 interrupted (resumable)."
+    "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failures, 130 interrupted (resumable)."
 )
 
 app = typer.Typer(

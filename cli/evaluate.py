@@ -6,7 +6,7 @@ import typer
 
 from ..core.config import store_address
 from ..store import Store
-from .options import JsonOption, RunArgument, StoreOption, print_json
+from .options import JsonOption, RunArgument, StoreOption, exit_by_failures, print_json
 from .progress import progress_display
 from .report import print_report
 
@@ -40,3 +40,4 @@ def evaluate(
         print_json(status)
     else:
         print_report(status)
+    exit_by_failures(status["stages"].get("evaluate", {}).get("failed", 0))

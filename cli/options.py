@@ -11,6 +11,7 @@ from ..core.config import store_address
 from ..core.section import from_home
 from ..store import Store, normalize_url, without_passwords
 
+FINISHED_WITH_FAILURES = 3
 StoreOption = Annotated[
     str | None,
     typer.Option("--store", metavar="URL", help="The store. Default: OPENMIC_STORE, else openmic-data/openmic.db."),
@@ -43,3 +44,9 @@ def print_json(value: Any) -> None:
     """One JSON document on stdout; characters that it cannot have are escaped."""
     everything = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
     typer.echo(json.dumps(value, ensure_ascii=not everything, indent=2))
+
+
+def exit_by_failures(failed: int) -> None:
+    """End the command with the exit code that says some items failed, where some did."""
+    if failed:
+        raise typer.Exit(FINISHED_WITH_FAILURES)

@@ -6,9 +6,11 @@ from typing import Any
 import typer
 
 from ..core.config import store_address
+from ..core.text import printable
 from ..store import Run, Store
-from .options import JsonOption, OverridesOption, RunArgument, StoreOption, print_json, store_flag
+from .options import JsonOption, OverridesOption, RunArgument, StoreOption, exit_by_failures, print_json, store_flag
 from .progress import progress_display
+from .report import MOST_FAILURES
 
 
 def rejudge(
@@ -41,6 +43,7 @@ def rejudge(
         print_json(found)
     else:
         print_comparison(found, store_flag(url))
+    exit_by_failures(found["failed"])
 
 
 def comparison(store: Store, run: Run) -> dict[str, Any]:
@@ -48,16 +51,19 @@ def comparison(store: Store, run: Run) -> dict[str, Any]:
     from ..core.config import RunConfig
     from ..evaluation.agreement import agreement
     from ..graph.runs.rejudge import verdict_pairs
-    from ..store import Preference
+    from ..store import Preference, failures
 
     pairs = verdict_pairs(store, run)
     config = RunConfig.model_validate(run.config)
     source = store.get(Run, run.source_run_id)
     assert source is not None
+    failed = failures(store, run)
     measured = agreement([(old.outcome, new.outcome) for old, new in pairs], config.evaluation, config.seed)
     return {
         "run": run.id,
         "source_run": source.id,
+        "failed": sum(failure["count"] for failure in failed),
+        "failures": failed,
         "critic": {"old": source.cast["critic"], "new": run.cast["critic"]},
         "confidence": config.evaluation.confidence,
         **measured.as_json(),
@@ -79,6 +85,8 @@ def print_comparison(found: dict[str, Any], flag: str) -> None:
     kappa = "undefined" if found["kappa"] is None else f"{found['kappa']:.2f}"
     decided = "-" if found["decided_agreement"] is None else f"{found['decided_agreement']:.1%}"
     typer.echo(f"run {found['run']}: {found['n']} comparisons of run {found['source_run']} judged again")
+    for failure in found["failures"][:MOST_FAILURES]:
+        typer.echo(f"  {failure['count']} dialogues failed: {printable(failure['error'])}")
     for label, value in (
         ("critics", f"{old} (old), {new} (new)"),
         ("agreement", f"{found['agreement']:.1%} ({found['confidence']:.0%} interval {low:.1%} to {high:.1%})"),

@@ -1,5 +1,6 @@
 """The table that a run ends with."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -7,13 +8,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..core.text import printable
+from ..evaluation.intervals import FEW
 from ..evaluation.summary import score_columns, shown_score
 from .options import store_flag
 
 FILE_WIDTH = 120
 """Columns where there is no terminal to ask for its width."""
 _UNLIMITED = 10_000
-_MOST_FAILURES = 3
+MOST_FAILURES = 3
 """Reasons for which dialogues failed that are told."""
 
 
@@ -33,14 +35,17 @@ def print_report(status: dict[str, Any]) -> None:
     if status["versions"]:
         _print_versions(console, status)
     _print_gain(console, status)
+    if any(version.get("n", FEW) < FEW for version in status["versions"]):
+        console.print(f"fewer than {FEW} held-out inputs: intervals are narrower than they should be; read with care")
     dialogues, revisions = status["dialogues"], status["revisions"]
     console.print(
         f"dialogues: {dialogues['finished']} finished, {dialogues['failed']} failed, {dialogues['pending']} pending; "
         f"{revisions} with a revision; {status['turns']} turns in all"
     )
-    for failure in status["failures"][:_MOST_FAILURES]:
-        console.print(f"{failure['count']} failed in {failure['stage']}: {escape(printable(failure['error']))}")
-    if left := sum(failure["count"] for failure in status["failures"][_MOST_FAILURES:]):
+    for failure in status["failures"][:MOST_FAILURES]:
+        of = sum(status["stages"][failure["stage"]].values())
+        console.print(f"{failure['count']} of {of} failed in {failure['stage']}: {escape(printable(failure['error']))}")
+    if left := sum(failure["count"] for failure in status["failures"][MOST_FAILURES:]):
         console.print(f"{left} more failed for other reasons")
     for line in (*_turned_away(status), *_unanswered(status)):
         console.print(escape(printable(line)))
@@ -72,8 +77,7 @@ def _unanswered(status: dict[str, Any]) -> list[str]:
 def _print_versions(console: Console, status: dict[str, Any]) -> None:
     cast = "simulated cast" if status["cast"] == "simulated" else f"judge {status['models'].get('judge', 'unknown')}"
     judged = [version for version in status["versions"] if "n" in version]
-    inputs = f"{judged[0]['n']} held-out inputs" if judged else "not evaluated yet"
-    console.print(f"\n[bold]Student against teacher, {escape(cast)}[/] ({inputs}, both orders)")
+    console.print(f"\n[bold]Student against teacher, {escape(cast)}[/] ({_inputs(judged)})")
     scorers = score_columns(judged)
     table = _table(status, scorers)
     unlimited = console.options.update(max_width=_UNLIMITED)
@@ -82,6 +86,11 @@ def _print_versions(console: Console, status: dict[str, Any]) -> None:
         table = _scores(status, scorers)
     console.print(table)
     for version in status["versions"]:
+        if "judged" in version:
+            console.print(
+                f"v{version['version']} is not judged to the end: {version['judged']} of {version['of']} held-out "
+                "inputs so far; figures come when all are"
+            )
         for name, number in version.get("unscored", {}).items():
             console.print(
                 f"v{version['version']}: {number} of {version['n']} have no score of {escape(printable(name))}"
@@ -92,6 +101,16 @@ def _print_versions(console: Console, status: dict[str, Any]) -> None:
             console.print(f"v{version['version']} {left_out_line(version)}")
         if any(lag != "0" for lag in version["staleness"]):
             console.print(f"v{version['version']} was trained on {_staleness(version['staleness'])}")
+
+
+def _inputs(judged: Sequence[dict[str, Any]]) -> str:
+    """On how many inputs the versions were judged, of how many that were to be."""
+    if not judged:
+        return "not evaluated yet"
+    numbers, wanted = sorted({version["n"] for version in judged}), max(version["of"] for version in judged)
+    shown = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    of = "" if numbers[0] >= wanted else f" of {wanted}"
+    return f"{shown}{of} held-out inputs, both orders"
 
 
 def _table(status: dict[str, Any], scorers: dict[str, bool]) -> Table:
@@ -191,7 +210,9 @@ def _print_gain(console: Console, status: dict[str, Any]) -> None:
         return
     low, high = gain["ci"]
     verdict = "feedback beats imitation" if low > 0 else "feedback is worse" if high < 0 else "no clear difference"
+    wanted = max(version["of"] for version in status["versions"])
+    some = "" if gain["n"] >= wanted else f" on {gain['n']} of {wanted} inputs"
     console.print(
-        f"gain in win-tie rate, v{gain['from']} to v{gain['to']}: {gain['value']:+.1%} "
+        f"gain in win-tie rate, v{gain['from']} to v{gain['to']}{some}: {gain['value']:+.1%} "
         f"({_interval(status)} {low:+.1%} to {high:+.1%}): {verdict}"
     )

@@ -12,11 +12,10 @@ from .. import open_run
 from ..core.config_file import load_config, stray_variables
 from ..core.errors import ConfigError, OpenmicError
 from ..run_handle import Run
-from .options import JsonOption, OverridesOption, RunArgument, StoreOption, print_json, store_flag
+from .options import JsonOption, OverridesOption, RunArgument, StoreOption, exit_by_failures, print_json, store_flag
 from .progress import progress_display
 from .report import print_next_steps, print_report
 
-FINISHED_WITH_FAILURES = 3
 ClusterOption = Annotated[
     str | None,
     typer.Option(
@@ -110,5 +109,4 @@ def _conclude(finished: Run, *, as_json: bool) -> None:
     else:
         print_report(status)
         print_next_steps(status, finished.store)
-    if status["dialogues"]["failed"]:
-        raise typer.Exit(FINISHED_WITH_FAILURES)
+    exit_by_failures(status["failed"])

@@ -4,8 +4,8 @@ Each message says what happened, which item it happened to, and what to do about
 defect of openmic and keeps its traceback. A dialogue that fails is data, not a crash: it is recorded and the run goes
 on.
 
-The exit codes are those of the command line: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed
-dialogues, 130 interrupted.
+The exit codes are those of the command line: 0 done, 1 failed, 2 usage or configuration, 3 finished with
+failures (of demonstrations, dialogues or evaluations), 130 interrupted.
 """
 
 from typing import Any, ClassVar

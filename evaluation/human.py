@@ -8,16 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any, Final
+from typing import Any
 
 from ..core.config import EvaluationSettings
 from ..core.ratings import RatedPair, Rating
 from ..core.records import Outcome
-from .intervals import Interval, bootstrap_mean, bootstrap_ratio, paired_difference
+from .intervals import FEW, Interval, bootstrap_mean, bootstrap_ratio, paired_difference
 from .raters import Comparison, RaterAgreement, rater_agreement
-
-FEW: Final = 30
-"""With fewer pairs of texts than this an interval is narrower than it should be, and little can be said."""
 
 _Rated = tuple[RatedPair, list[Rating]]
 

@@ -1,11 +1,18 @@
-"""Bootstrap intervals over inputs: for one rate, for the paired difference of two, and for a ratio of sums."""
+"""Bootstrap intervals over inputs: for one rate, for the paired difference of two, and for a ratio of sums.
+
+Where every input says the same, resampling finds no doubt at all; the interval is then the score interval, which knows
+how few the inputs are.
+"""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from statistics import NormalDist
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+FEW: Final = 30
+"""With fewer inputs than this an interval is narrower than it should be, and little can be said."""
 _CHUNK_CELLS = 4_000_000
 
 
@@ -17,7 +24,14 @@ class Interval(NamedTuple):
     high: float
 
 
-def bootstrap_mean(values: Sequence[float], *, confidence: float, samples: int, seed: int) -> Interval:
+def bootstrap_mean(
+    values: Sequence[float],
+    *,
+    confidence: float,
+    samples: int,
+    seed: int,
+    within: tuple[float, float] = (0.0, 1.0),
+) -> Interval:
     """The mean of per-input values with a percentile bootstrap interval (Efron 1979), resampling inputs.
 
     Args:
@@ -25,10 +39,14 @@ def bootstrap_mean(values: Sequence[float], *, confidence: float, samples: int, 
         confidence: Such as 0.95.
         samples: How many resamples.
         seed: Makes the interval reproducible.
+        within: The least and the greatest that a value could be; where all values are alike the interval is
+            `unvaried`'s.
     """
     data = np.asarray(values, dtype=np.float64)
     assert data.ndim == 1
     assert data.size > 0
+    if data.min() == data.max():
+        return unvaried(float(data[0]), data.size, confidence=confidence, within=within)
     generator = np.random.default_rng(seed)
     means = []
     rows = max(1, _CHUNK_CELLS // data.size)
@@ -41,19 +59,38 @@ def bootstrap_mean(values: Sequence[float], *, confidence: float, samples: int, 
 def paired_difference(
     before: Sequence[float], after: Sequence[float], *, confidence: float, samples: int, seed: int
 ) -> Interval:
-    """The mean of `after - before` over the same inputs in the same order, with its interval."""
+    """The mean of `after - before`, both in [0, 1], over the same inputs, with its interval."""
     assert len(before) == len(after), "a paired difference needs the same inputs on both sides"
     differences = [b - a for a, b in zip(before, after, strict=True)]
-    return bootstrap_mean(differences, confidence=confidence, samples=samples, seed=seed)
+    return bootstrap_mean(differences, confidence=confidence, samples=samples, seed=seed, within=(-1.0, 1.0))
+
+
+def unvaried(value: float, n: int, *, confidence: float, within: tuple[float, float]) -> Interval:
+    """The score interval of a mean where all of n inputs gave the same value.
+
+    At most a share z^2 / (n + z^2) of all inputs gives another, which may be as far off as a value can be. Of a rate
+    this is Wilson's interval (1927), of the paired difference of two rates Tango's (1998).
+
+    Args:
+        value: What each input gave.
+        n: How many inputs; at least one.
+        confidence: Such as 0.95.
+        within: The least and the greatest that a value could be.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    others = z * z / (n + z * z)
+    least, greatest = within
+    return Interval(value, value - others * (value - least), value + others * (greatest - value))
 
 
 def bootstrap_ratio(
     parts: Sequence[tuple[float, float]], *, confidence: float, samples: int, seed: int
 ) -> Interval | None:
-    """The ratio of two sums over inputs, such as of several answers to each, resampling inputs with all they hold.
+    """The share that one sum over inputs is of another, such as of several answers to each, resampling inputs.
 
     Args:
-        parts: What each input adds to the numerator and to the denominator, neither below 0.
+        parts: What each input adds to the numerator and to the denominator, neither below 0, the first not above the
+            second.
         confidence: Such as 0.95.
         samples: How many resamples.
         seed: Makes the interval reproducible.
@@ -64,6 +101,9 @@ def bootstrap_ratio(
     data = np.asarray([part for part in parts if part[1]], dtype=np.float64).reshape(-1, 2)
     if not data.size:
         return None
+    shares = data[:, 0] / data[:, 1]
+    if shares.min() == shares.max():
+        return unvaried(float(shares[0]), len(data), confidence=confidence, within=(0.0, 1.0))
     above, below = resampled_sums(data, samples=samples, seed=seed).T
     return Interval(float(data[:, 0].sum() / data[:, 1].sum()), *percentiles(above / below, confidence))
 

@@ -7,7 +7,7 @@ from typing import Any
 from ..core.config import EvaluationSettings
 from ..core.records import Split
 from ..evaluation.summary import JudgedOutput, gain
-from ..store import Adapter, Evaluation, EvaluationItem, Run, Store, Training, Turn, VerdictRow, overview
+from ..store import Adapter, Evaluation, EvaluationItem, Run, RunExample, Store, Training, Turn, VerdictRow, overview
 from ..store.liveness import live_status
 
 STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
@@ -20,6 +20,10 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
     `staleness` of a version counts the student's preferences it was trained on by their lag (see
     `store.trainable`).
 
+    Of a version, `of` is how many test inputs it is to be judged on, `n` on how many it was; while it is being judged
+    there is `judged` instead, how many were so far, and no figure. Inputs are missing from `n` where an item failed:
+    see `stages`, and `failed`, the number of all that did.
+
     Of the configuration it reads no more than it needs, so that runs of other versions of openmic can be shown.
     """
     settings = EvaluationSettings.model_validate(run.config.get("evaluation", {}))
@@ -28,6 +32,8 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
     models = {name: run.cast[name] for name in MODELS if name in run.cast}
     stages = stage_names(adapters)
     trainings = {training.id: training for training in store.select(Training, run_id=run.id)}
+    inputs = store.count(RunExample, run_id=store.campaign_of(run).id, split=Split.TEST)
+    inputs = min(settings.test_inputs or inputs, inputs)
     return {
         "run": run.id,
         "name": run.name,
@@ -49,7 +55,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         "duplicate_inputs": run.duplicate_inputs,
         "adapter_path": promoted[-1].uri if promoted else None,
         "versions": [
-            _version(store, row, stage, trainings.get(row.training_id or ""))
+            _version(store, row, stage, trainings.get(row.training_id or ""), inputs)
             for row, stage in zip(adapters, stages, strict=True)
         ],
         "gain": _gain(store, run, settings, adapters),
@@ -67,9 +73,12 @@ def stage_names(adapters: Sequence[Adapter]) -> list[str]:
     return names
 
 
-def _version(store: Store, adapter: Adapter, stage: str, training: Training | None) -> dict[str, Any]:
+def _version(store: Store, adapter: Adapter, stage: str, training: Training | None, inputs: int) -> dict[str, Any]:
     evaluation = _on_test_inputs(store, adapter.run_id, adapter.version)
-    summary = evaluation.summary if evaluation is not None and evaluation.status == "finished" else {}
+    figures: dict[str, Any] = {}
+    if evaluation is not None:
+        over = evaluation.status == "finished"
+        figures = evaluation.summary if over else {"judged": store.count(EvaluationItem, evaluation_id=evaluation.id)}
     return {
         "version": adapter.version,
         "stage": stage,
@@ -82,7 +91,8 @@ def _version(store: Store, adapter: Adapter, stage: str, training: Training | No
         "status": adapter.status,
         "reason": adapter.reason,
         "adapter_path": adapter.uri,
-        **summary,
+        "of": inputs,
+        **figures,
     }
 
 
@@ -97,7 +107,11 @@ def _gain(store: Store, run: Run, settings: EvaluationSettings, adapters: list[A
     if not imitation or not rounds:
         return None
     last = ([row for row in rounds if row.status == "promoted"] or rounds)[-1]
-    before, after = (_outputs(store, run, row.version) for row in (imitation[0], last))
+    evaluations = [_on_test_inputs(store, run.id, row.version) for row in (imitation[0], last)]
+    finished = [found.id for found in evaluations if found is not None and found.status == "finished"]
+    if len(finished) < 2:
+        return None
+    before, after = (judged_outputs(store, found) for found in finished)
     difference = gain(before, after, settings, run.seed)
     if difference is None:
         return None
@@ -106,12 +120,8 @@ def _gain(store: Store, run: Run, settings: EvaluationSettings, adapters: list[A
         "to": last.version,
         "value": difference.value,
         "ci": [difference.low, difference.high],
+        "n": len({output.example_id for output in before} & {output.example_id for output in after}),
     }
-
-
-def _outputs(store: Store, run: Run, version: int) -> list[JudgedOutput]:
-    evaluation = _on_test_inputs(store, run.id, version)
-    return judged_outputs(store, evaluation.id) if evaluation is not None else []
 
 
 def _on_test_inputs(store: Store, run_id: str, version: int) -> Evaluation | None:

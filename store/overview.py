@@ -13,13 +13,16 @@ from .reading import Reader
 from .spending import llm_usage
 from .tables.transcript import Dialogue, Preference, Run, Turn
 
+STATUSES = ("finished", "failed", "pending")
+
 
 def overview(store: Reader, run: Run) -> dict[str, Any]:
     """What has happened in a run so far.
 
     Returns:
         Counts, fit for JSON: `dialogues` by status and `stop_reasons` (of dialogues collected or judged again),
-        `failures`, what failed in any stage (see there), `turns`, `turn_kinds`, `llm` (by role: `calls`,
+        `stages`, for each stage how many of the items that began have which status, `failed`, how many failed in all
+        of them, and `failures`, what failed of what (see there), `turns`, `turn_kinds`, `llm` (by role: `calls`,
         `input_tokens`, `output_tokens`), `preferences` by source, `revisions`, the number of dialogues with at least
         one, `funnel` and `verdicts` (see the module `funnel`). Statuses are always all there; other groups only where
         there is something to count.
@@ -30,8 +33,11 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
     revised = select(func.count(func.distinct(Turn.dialogue_id))).where(
         col(Turn.run_id) == run.id, col(Turn.kind) == TurnKind.REVISION
     )
+    stages = stage_counts(store, run)
     return {
-        "dialogues": {status: statuses.get(status, 0) for status in ("finished", "failed", "pending")},
+        "dialogues": {status: statuses.get(status, 0) for status in STATUSES},
+        "stages": stages,
+        "failed": sum(counts["failed"] for counts in stages.values()),
         "failures": failures(store, run),
         "stop_reasons": _tally(store, col(Dialogue.stop_reason), col(Dialogue.stop_reason).is_not(None), *collected),
         "turns": sum(kinds.values()),
@@ -65,6 +71,19 @@ def failures(store: Reader, run: Run, round_number: int | None = None) -> list[d
         counts[key] += 1
         first.setdefault(key, error or "no reason was recorded")
     return [{"stage": key[0], "count": count, "error": first[key]} for key, count in counts.most_common()]
+
+
+def stage_counts(store: Reader, run: Run) -> dict[str, dict[str, int]]:
+    """How many items of each stage that began are `finished`, `failed` and `pending`; an item is an input's dialogue.
+
+    Stages are in the order of a run.
+    """
+    stage, status = col(Dialogue.stage), col(Dialogue.status)
+    counted = select(stage, status, func.count()).where(col(Dialogue.run_id) == run.id).group_by(stage, status)
+    found: dict[str, dict[str, int]] = {}
+    for name, state, number in store.rows(counted):
+        found.setdefault(str(name), dict.fromkeys(STATUSES, 0))[state] = number
+    return {known.value: found[known.value] for known in Stage if known.value in found}
 
 
 def _tally(store: Reader, column: Any, *conditions: Any) -> dict[str, int]:

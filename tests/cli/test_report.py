@@ -19,6 +19,7 @@ def version(number: int, stage: str, status: str = "promoted", **more: Any) -> d
         "examples": 16,
         "left_out": 0,
         "max_length": 512,
+        "of": 40,
         **more,
     }
 
@@ -55,6 +56,7 @@ def status_of(**more: Any) -> dict[str, Any]:
         "confidence": 0.95,
         "dialogues": {"finished": 6, "failed": 0, "pending": 0},
         "failures": [],
+        "stages": {},
         "revisions": 2,
         "turns": 60,
         "versions": [],
@@ -107,7 +109,7 @@ def test_scores_that_make_the_table_too_wide_have_one_of_their_own(capsys: pytes
 def test_intervals_are_of_the_runs_confidence(
     capsys: pytest.CaptureFixture[str], confidence: float, heading: str
 ) -> None:
-    gain = {"from": 1, "to": 2, "value": 0.1, "ci": [0.02, 0.2]}
+    gain = {"from": 1, "to": 2, "value": 0.1, "ci": [0.02, 0.2], "n": 40}
     lines = printed(capsys, confidence=confidence, versions=[version(1, "imitation", **JUDGED)], gain=gain)
     assert sum(heading in line for line in lines) == 2
     assert any("v1 to v2: +10.0%" in line and "feedback beats imitation" in line for line in lines)
@@ -189,11 +191,11 @@ def test_a_gate_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) ->
 
 def test_what_failed_is_told_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
     failures = [{"stage": "collect", "count": 9 - place, "error": f"reason [{place}]\x1b[2J"} for place in range(5)]
-    lines = printed(capsys, failures=failures)
+    lines = printed(capsys, failures=failures, stages={"collect": {"finished": 5, "failed": 35, "pending": 0}})
     assert lines[-4:] == [
-        "9 failed in collect: reason [0]",
-        "8 failed in collect: reason [1]",
-        "7 failed in collect: reason [2]",
+        "9 of 40 failed in collect: reason [0]",
+        "8 of 40 failed in collect: reason [1]",
+        "7 of 40 failed in collect: reason [2]",
         "11 more failed for other reasons",
     ]
 
@@ -208,3 +210,27 @@ def test_what_was_turned_away_and_what_was_not_answered_is_said(capsys: pytest.C
     assert "the judge did not" not in lines
     print_funnel(status_of(**status))
     assert "teacher      9 -> 6 valid (2 preamble, 1 cut off)" in capsys.readouterr().out
+
+
+def test_inputs_that_were_not_judged_are_missing_from_the_figures_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    half = JUDGED | {"n": 31}
+    gain = {"from": 1, "to": 2, "value": 0.1, "ci": [0.02, 0.2], "n": 31}
+    stages = {"evaluate": {"finished": 71, "failed": 9, "pending": 0}}
+    failures = [{"stage": "evaluate", "count": 9, "error": "EndpointError: [judge] is down"}]
+    versions = [version(1, "imitation", **JUDGED), version(2, "round 1", **half)]
+    lines = printed(capsys, versions=versions, gain=gain, stages=stages, failures=failures)
+    assert any("(31 to 40 of 40 held-out inputs, both orders)" in line for line in lines)
+    assert any("v1 to v2 on 31 of 40 inputs: +10.0%" in line for line in lines)
+    assert "9 of 80 failed in evaluate: EndpointError: [judge] is down" in lines
+
+
+def test_an_evaluation_that_goes_on_shows_no_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, versions=[version(1, "imitation", **JUDGED), version(2, "round 1", judged=3)])
+    assert any(line.startswith("v2 is not judged to the end: 3 of 40 held-out inputs") for line in lines)
+    assert not any(line.startswith("gain") for line in lines)
+
+
+@pytest.mark.parametrize(("n", "said"), [(29, True), (30, False)])
+def test_few_inputs_are_said(capsys: pytest.CaptureFixture[str], n: int, said: bool) -> None:
+    lines = printed(capsys, versions=[version(1, "imitation", **JUDGED | {"n": n})])
+    assert any("fewer than 30 held-out inputs" in line for line in lines) is said

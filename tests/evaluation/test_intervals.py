@@ -49,9 +49,34 @@ def test_more_confidence_is_wider_and_more_data_narrower() -> None:
     assert (high - low) == pytest.approx(widths[1] / 4, rel=0.2)
 
 
-def test_values_that_do_not_vary_leave_nothing_in_doubt() -> None:
-    assert mean_of([0.25] * 7) == (0.25, 0.25, 0.25)
-    assert mean_of([1.0]) == (1.0, 1.0, 1.0)
+@pytest.mark.parametrize("n", [1, 6, 116])
+def test_a_rate_that_does_not_vary_has_wilsons_interval(n: int) -> None:
+    z = 1.959964
+    none, every = mean_of([0.0] * n), mean_of([1.0] * n)
+    assert none == pytest.approx((0.0, 0.0, z**2 / (n + z**2)), abs=1e-6)
+    assert every == pytest.approx((1.0, n / (n + z**2), 1.0), abs=1e-6)
+    value, low, high = mean_of([0.25] * n)
+    assert 0 <= low < value < high <= 1
+
+
+@pytest.mark.parametrize("n", [1, 6, 116])
+@pytest.mark.parametrize("each", [-1, 0, 1])
+def test_a_difference_that_does_not_vary_has_tangos_interval(n: int, each: int) -> None:
+    """Its statistic is z at both ends that are no bound: (sum of differences - n d) over its standard error at d."""
+    found = difference([float(each < 0)] * n, [float(each > 0)] * n)
+    assert found.value == each
+    assert -1 <= found.low < found.high <= 1
+    for d in (found.low, found.high):
+        if abs(d) < 1:
+            up, down = n * (each > 0), n * (each < 0)
+            b = -up - down + (2 * n - up + down) * d
+            q = ((b * b + 8 * n * down * d * (1 - d)) ** 0.5 - b) / (4 * n)
+            assert abs(up - down - n * d) / (n * (2 * q + d * (1 - d))) ** 0.5 == pytest.approx(1.959964, abs=1e-5)
+
+
+def test_a_share_of_answers_that_does_not_vary_goes_by_the_inputs() -> None:
+    found = bootstrap_ratio([(3, 3), (1, 1), (0, 0)], confidence=0.95, samples=50, seed=1)
+    assert found == mean_of([1.0] * 2)
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_a_similar_one() -> None:
@@ -85,7 +110,9 @@ def test_pairing_goes_by_the_inputs() -> None:
     before, after = [0.0, 1.0] * 20, [1.0, 1.0] * 20
     assert difference(before, after).value == pytest.approx(0.5)
     same = [0.0, 1.0] * 20
-    assert difference(same, same) == (0.0, 0.0, 0.0)
+    alike = difference(same, same)
+    assert (alike.value, alike.low) == (0, -alike.high)
+    assert 0 < alike.high < 0.1
     assert difference(same, same[::-1]).high > 0.2
 
 
@@ -105,7 +132,9 @@ def test_there_is_no_difference_without_pairs(before: list[float], after: list[f
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_the_interval_holds_the_mean_of_rates_and_stays_within_them(values: list[float]) -> None:
     interval = mean_of(values, samples=200)
-    assert min(values) - 1e-9 <= interval.low <= interval.high <= max(values) + 1e-9
+    if min(values) < max(values):
+        assert min(values) - 1e-9 <= interval.low <= interval.high <= max(values) + 1e-9
+    assert -1e-9 <= interval.low < interval.high <= 1 + 1e-9
     assert interval.value == pytest.approx(sum(values) / len(values))
 
 

@@ -8,6 +8,7 @@ from openmic.core.records import Agent, Outcome, Split, Stage, TurnKind
 from openmic.graph.report import run_status
 from openmic.store import Adapter, Dialogue, Evaluation, EvaluationItem, Run, Store, Training, Turn, VerdictRow
 from openmic.store.tables.training import AdapterStage, AdapterStatus
+from openmic.store.tables.transcript import DialogueStatus
 
 from .conftest import Bench, Prepare, ScriptedPool, example_of, run_row
 
@@ -19,6 +20,8 @@ PROMISED = {
     "cast",
     "confidence",
     "dialogues",
+    "stages",
+    "failed",
     "turns",
     "funnel",
     "verdicts",
@@ -59,20 +62,37 @@ def adapter(stage: Bench, version: int, name: AdapterStage, status: AdapterStatu
     )
 
 
-def judged(stage: Bench, version: int, outcomes: str, **summary: Any) -> None:
-    """An evaluation with one item for each letter: w, t or l."""
+def judged(stage: Bench, version: int, outcomes: str, over: bool = True, **summary: Any) -> None:
+    """An evaluation with one item for each letter: w, t or l; for f, an item that failed."""
     evaluation = derive_id("RUN1", "evaluation", version, Split.TEST)
     stage.store.add(
         Evaluation(
-            id=evaluation, run_id="RUN1", adapter_version=version, split=Split.TEST, status="finished", summary=summary
+            id=evaluation,
+            run_id="RUN1",
+            adapter_version=version,
+            split=Split.TEST,
+            status="finished" if over else "running",
+            summary=summary if over else {},
         )
     )
     names: dict[str, Outcome] = {"w": "win", "t": "tie", "l": "loss"}
-    for example, letter in zip(INPUTS, outcomes, strict=True):
+    for example, letter in zip(INPUTS, outcomes, strict=False):
         dialogue = f"d{version}-{example.id}"
+        status: DialogueStatus = "failed" if letter == "f" else "finished"
+        error = "EndpointError: down" if letter == "f" else None
         stage.store.add(
-            Dialogue(id=dialogue, run_id="RUN1", stage=Stage.EVALUATE, round=version, example_id=example.id)
+            Dialogue(
+                id=dialogue,
+                run_id="RUN1",
+                stage=Stage.EVALUATE,
+                round=version,
+                example_id=example.id,
+                status=status,
+                error=error,
+            )
         )
+        if letter == "f":
+            continue
         turns = [
             Turn(
                 id=f"{dialogue}-{seq}",
@@ -126,7 +146,15 @@ def status_of(store: Store) -> dict[str, Any]:
     return run_status(store, run)
 
 
-SUMMARY = {"n": 4, "win": 1, "tie": 1, "loss": 2, "win_tie_rate": 0.5, "ci": [0.0, 1.0], "length_ratio": 1.2}
+SUMMARY: dict[str, Any] = {
+    "n": 4,
+    "win": 1,
+    "tie": 1,
+    "loss": 2,
+    "win_tie_rate": 0.5,
+    "ci": [0.0, 1.0],
+    "length_ratio": 1.2,
+}
 SUMMARY |= {"distinct_2": 0.9}
 
 
@@ -163,7 +191,8 @@ def test_the_gain_is_paired_from_imitation_to_the_last_promoted_version(prepare:
         judged(stage, version, outcomes, **SUMMARY)
     status = status_of(store)
     gain = status["gain"]
-    assert set(gain) == {"from", "to", "value", "ci"}
+    assert set(gain) == {"from", "to", "value", "ci", "n"}
+    assert gain["n"] == 4
     assert (gain["from"], gain["to"]) == (1, 2)
     assert gain["value"] == pytest.approx(0.5)
     assert 0 <= gain["ci"][0] <= 0.5 <= gain["ci"][1] <= 1
@@ -183,6 +212,50 @@ def test_where_nothing_was_promoted_the_last_try_is_reported_as_the_gain(prepare
     status = status_of(store)
     assert (status["gain"]["to"], status["gain"]["value"]) == (2, pytest.approx(-0.25))
     assert status["adapter_path"] == "/adapters/v1"
+
+
+@pytest.mark.parametrize("running", [1, 2])
+def test_a_gain_waits_until_both_versions_are_judged_to_the_end(prepare: Prepare, store: Store, running: int) -> None:
+    stage = prepare(INPUTS)
+    for version, name, outcomes in ((1, "imitation", "llll"), (2, "round", "wwww")):
+        adapter(stage, version, name, "promoted")  # type: ignore[arg-type]  # both are stages
+        over = version != running
+        judged(stage, version, outcomes if over else outcomes[:2], over, **SUMMARY)
+    status = status_of(store)
+    assert status["gain"] is None
+    [going_on] = [version for version in status["versions"] if version["version"] == running]
+    assert (going_on["judged"], going_on["of"], "n" in going_on) == (2, 4, False)
+
+
+def test_items_that_failed_are_counted_at_every_stage(prepare: Prepare, store: Store) -> None:
+    stage = prepare(INPUTS)
+    store.add(
+        *(
+            Dialogue(
+                id=f"d-{number}",
+                run_id="RUN1",
+                stage=Stage.DEMONSTRATE,
+                round=0,
+                example_id=example.id,
+                status="failed" if number == 3 else "finished",
+                error="ReplyError: refused" if number == 3 else None,
+            )
+            for number, example in enumerate(INPUTS)
+        )
+    )
+    for version, name, outcomes in ((1, "imitation", "lflf"), (2, "round", "wwff")):
+        adapter(stage, version, name, "promoted")  # type: ignore[arg-type]  # both are stages
+        judged(stage, version, outcomes, **SUMMARY | {"n": 2})
+    status = status_of(store)
+    assert status["stages"] == {
+        "demonstrate": {"finished": 3, "failed": 1, "pending": 0},
+        "evaluate": {"finished": 4, "failed": 4, "pending": 0},
+    }
+    assert status["failed"] == 5
+    assert [(one["stage"], one["count"]) for one in status["failures"]] == [("evaluate", 4), ("demonstrate", 1)]
+    assert [(version["n"], version["of"]) for version in status["versions"]] == [(2, 4), (2, 4)]
+    assert status["gain"]["n"] == 1  # the first input alone was judged for both
+    assert status["gain"]["ci"][0] < status["gain"]["ci"][1]
 
 
 def test_with_real_models_the_cast_is_named(prepare: Prepare, store: Store) -> None:

@@ -73,6 +73,12 @@ def test_the_overview_counts_what_happened(talk: Store) -> None:
     assert found.pop("verdicts")["count"] == 2
     assert found == {
         "dialogues": {"finished": 1, "failed": 1, "pending": 1},
+        "stages": {
+            "demonstrate": {"finished": 1, "failed": 0, "pending": 0},
+            "collect": {"finished": 1, "failed": 1, "pending": 1},
+        },
+        "failed": 1,
+        "failures": [{"stage": "collect", "count": 1, "error": "refused"}],
         "stop_reasons": {"accepted": 1},
         "turns": 9,
         "turn_kinds": {"critique": 1, "demonstration": 1, "draft": 2, "revision": 1, "verdict": 4},

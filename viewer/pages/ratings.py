@@ -8,7 +8,8 @@ from fastapi.responses import Response
 
 from ...core.config import EvaluationSettings
 from ...core.ratings import RatedPair, RatedPairs
-from ...evaluation.human import FEW, RatingResults, rating_results
+from ...evaluation.human import RatingResults, rating_results
+from ...evaluation.intervals import FEW
 from ...store import Run
 from ...store.ratings import rated_pairs
 from ..site import AtSite, Site

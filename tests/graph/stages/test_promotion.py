@@ -16,7 +16,7 @@ def outputs(outcomes: Sequence[Outcome], texts: list[str] = VARIED) -> list[Judg
 def test_a_better_adapter_is_promoted_with_the_figures() -> None:
     decision = decide(outputs(["loss"] * 20), outputs(["win"] * 20), SETTINGS, seed=1)
     assert decision.promoted
-    assert decision.reason == "gain on 20 dev inputs +1.00 [+1.00, +1.00], distinct-2 0.20 to 0.20"
+    assert decision.reason == "gain on 20 dev inputs +1.00 [+0.68, +1.00], distinct-2 0.20 to 0.20"
 
 
 def test_a_fall_within_the_interval_is_no_reason_to_roll_back() -> None:
