@@ -1,6 +1,7 @@
 """The `openmic` command: its subcommands, and how errors become messages and exit codes."""
 
 import codecs
+import errno
 import io
 import os
 import sys
@@ -41,6 +42,8 @@ _LIKE = {
     "”": '"',
 }
 """What of our own words an ASCII terminal lacks."""
+_OF_THE_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+"""Errors of the system that whoever runs a command can mend, and no defect of ours."""
 EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failures, 130 interrupted (resumable)."
 )
@@ -120,3 +123,9 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        place = f"{printable(str(error.filename))!r}" if error.filename is not None else "a file"
+        typer.echo(f"error: {place} cannot be written: {error.strerror}; make room, or name another place", err=True)
+        sys.exit(OpenmicError.exit_code)

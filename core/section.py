@@ -17,6 +17,16 @@ def from_home(path: str | Path) -> str:
     return os.path.expanduser(str(path))  # noqa: PTH111
 
 
+def unwritable(folder: Path) -> str | None:
+    """Why nothing can be written into a folder, which may not be there yet; None where something can."""
+    folder = folder.absolute()
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not folder.is_dir():
+        return f"{str(folder)!r} is not a folder"
+    return None if os.access(folder, os.W_OK | os.X_OK) else f"no permission to write in {str(folder)!r}"
+
+
 class Section(BaseModel):
     """A part of the configuration: unknown keys are errors, and nothing changes once it is read.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError
+from ..core.section import unwritable
 
 _ANSWER_S = 10.0
 """How long a cluster may take to answer. Ray itself would try for minutes, and in many words."""
@@ -78,20 +79,13 @@ def _folder() -> str:
     named = [Path(place).absolute() for name in ("RAY_TMPDIR", "TMPDIR") if (place := os.environ.get(name))]
     places = [*named, Path("/tmp")]  # noqa: S108 - as Ray looks for it
     for folder in (place / "ray" for place in places):
-        if len(os.fsencode(folder)) <= _LONGEST_FOLDER and _can_be_written(folder):
+        if len(os.fsencode(folder)) <= _LONGEST_FOLDER and unwritable(folder) is None:
             return str(folder)
     room, shown = _LONGEST_FOLDER - len("/ray"), " or ".join(str(place) for place in places)
     raise ConfigError(
         f"Ray cannot keep its sockets in {shown}: it takes a folder that can be written, with a path of at most {room} "
         "characters; set RAY_TMPDIR to one"
     )
-
-
-def _can_be_written(folder: Path) -> bool:
-    """Whether files can be made in a folder, which may not be there yet."""
-    while not os.path.lexists(folder):
-        folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def _join(address: str, quiet: dict[str, Any]) -> None:

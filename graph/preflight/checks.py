@@ -13,6 +13,7 @@ from ...core.config import RunConfig
 from ...core.errors import ConfigError, OpenmicError, StoreError
 from ...core.inputs import read_inputs
 from ...core.records import Example, LLMReply, LLMRequest, Role
+from ...core.section import unwritable
 from ...store import check_writable
 from ...training.adapters.storage import check_storage
 from ...training.engines.choose import engine_name
@@ -59,8 +60,8 @@ def check(config: RunConfig, plugs: Plugs | None = None) -> Checked:
     check_writable(config.store_url)
     if config.storage_uri is not None:
         check_storage(config.storage_uri)
-    if config.home.exists() and not config.home.is_dir():
-        raise StoreError(f"home {str(config.home)!r} is a file, not a folder; set home")
+    if (problem := unwritable(config.home)) is not None:
+        raise StoreError(f"home {str(config.home)!r} cannot be written: {problem}; set home")
     check_objective(config, plugs)
     check_engine(config, plugs)
     try_plugs(config, task, examples[0], plugs)

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from openmic.core.errors import StudentError
+from openmic.training.student import packaged_weights
+
 from ..whole_run import openmic as openmic_process
 from .conftest import Openmic, Outcome
 from .refusal import refused
@@ -115,3 +118,32 @@ def test_a_tilde_that_the_shell_left_alone_is_the_home_folder(
     error = refused(openmic, tmp_path, "run", str(config), "--set", "student.model=~/small")
     assert f"student.model '{home / 'small'}' is not a folder" in error
     assert str(home / "none.db") in refused(openmic, tmp_path, "status", "--store=~/none.db")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["run", "CONFIG", "--set", "home=locked/data", "--set", "store=x.db"],
+            "home 'locked/data' cannot be written: no",
+        ),
+        (["graph", "draw", "--output", "locked/x.mmd"], "cannot be written to 'locked/x.mmd': Permission denied"),
+    ],
+)
+def test_a_folder_that_is_read_only_is_one_line(config: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    unprivileged = ["setpriv", "--bounding-set", "-dac_override"] if os.geteuid() == 0 else []
+    given = [str(config) if each == "CONFIG" else each for each in arguments]
+    done = openmic_process(*given, cwd=tmp_path, prefix=unprivileged)
+    assert done.returncode in {1, 2}
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_cache_that_is_read_only_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("OPENMIC_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(packaged_weights, "packaged_file", lambda name: tmp_path / name)
+    with pytest.raises(StudentError, match="is not a folder; set OPENMIC_CACHE to a folder that can be written"):
+        packaged_weights.check_packaged("smollm2-135m-instruct")

@@ -1,7 +1,9 @@
 """Terminals that are not UTF-8: what they cannot show is replaced, and nothing ends with a traceback."""
 
+import errno
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +64,32 @@ def test_commands_end_as_ever_in_such_a_terminal(variables: dict[str, str], tmp_
     assert helped.returncode == 0
     for done in (refused, helped):
         assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(errno.ENOSPC, "/data/x.db"), (errno.EROFS, None), (errno.EACCES, "a\x1b[2J")]
+)
+def test_what_the_disk_refuses_is_one_line(
+    number: int, name: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused() -> None:
+        raise OSError(number, os.strerror(number), name)
+
+    monkeypatch.setattr("openmic.cli.app.app", refused)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert f"cannot be written: {os.strerror(number)}; make room, or name another place" in told
+    assert told.count("\n") == 1
+    assert "\x1b" not in told
+
+
+def test_an_error_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect() -> None:
+        raise OSError(errno.EBADF, "ours")
+
+    monkeypatch.setattr("openmic.cli.app.app", defect)
+    with pytest.raises(OSError, match="ours"):
+        main()

@@ -15,6 +15,7 @@ import openai
 from ...core.concurrency import run_to_end
 from ...core.config import LoRASettings, StudentSettings
 from ...core.errors import AdapterError, ConfigError, GenerationError
+from ...core.proxies import connecting
 from ...core.records import AdapterRef, GenerationRequest, Message, StudentSampling
 from ..adapters.adapters import commit_adapter
 from ..adapters.lora import adapted
@@ -135,6 +136,7 @@ def _near(url: str) -> Sequence[str]:
 def _served(url: str, key_env: str) -> set[str]:
     """The models that a server lists; none where it lists none."""
     options: Any = {"base_url": url, "api_key": os.environ.get(key_env) or "none", "max_retries": 0}
+    options["http_client"] = openai.DefaultHttpxClient(**connecting(url))
     try:
         with openai.OpenAI(timeout=LOOK_SECONDS, **options) as client:
             return {str(model.id) for model in client.models.list().data or ()}

@@ -17,7 +17,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from ...core.errors import StudentError
-from ...core.section import from_home
+from ...core.section import from_home, unwritable
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,10 @@ def packaged_folder(name: str, announce: Callable[[str], None] = lambda _: None)
     and two at once do no harm.
 
     Raises:
-        StudentError: the package that carries the weights is not installed.
+        StudentError: the package that carries the weights is not installed, or the cache cannot be written.
     """
     weights = PACKAGED[name]
+    check_packaged(name)
     target = cache_folder() / "weights" / name
     if (target / "model.safetensors").exists():
         return target
@@ -74,6 +75,21 @@ def packaged_folder(name: str, announce: Callable[[str], None] = lambda _: None)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
+
+
+def check_packaged(name: str) -> None:
+    """Make sure that a packaged model is there, and can be converted if it never was.
+
+    Raises:
+        StudentError: its package is not installed, or the cache cannot be written.
+    """
+    packaged_file(name)
+    target = cache_folder() / "weights" / name
+    if not (target / "model.safetensors").exists() and (problem := unwritable(target.parent)) is not None:
+        raise StudentError(
+            f"the weights of {name} cannot be converted into {target}: {problem}; set OPENMIC_CACHE to a folder that "
+            "can be written"
+        )
 
 
 def packaged_file(name: str) -> Path:

@@ -14,7 +14,7 @@ from ...core.errors import StudentError
 from ...core.section import from_home
 from .ends import end_tokens
 from .hub import prepare_hub
-from .packaged_weights import PACKAGED, packaged_file, packaged_folder
+from .packaged_weights import PACKAGED, check_packaged, packaged_folder
 
 StudentKind = Literal["causal", "seq2seq"]
 
@@ -64,7 +64,7 @@ def inspect_student(name: str) -> StudentInfo:
     """
     name = from_home(name)
     if name in PACKAGED:
-        packaged_file(name)
+        check_packaged(name)
         return StudentInfo(name, "causal", "LlamaForCausalLM", PACKAGED[name].note)
     if _looks_like_path(name) and not Path(name).is_dir():
         raise StudentError(

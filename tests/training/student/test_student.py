@@ -34,7 +34,7 @@ def test_a_folder_with_an_encoder_and_a_decoder_is_a_seq2seq_student(tiny_seq2se
 
 def test_a_packaged_name_is_known_by_its_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "weights.gguf"
-    monkeypatch.setattr(student_module, "packaged_file", lambda _: file)
+    monkeypatch.setattr(student_module, "check_packaged", lambda _: file)
     info = inspect_student("smollm2-135m-instruct")
     assert (info.kind, info.architecture) == ("causal", "LlamaForCausalLM")
     assert "4 bits" in info.note
