@@ -57,10 +57,10 @@ def packaged_folder(name: str, announce: Callable[[str], None] = lambda _: None)
         StudentError: the package that carries the weights is not installed, or the cache cannot be written.
     """
     weights = PACKAGED[name]
-    check_packaged(name)
     target = cache_folder() / "weights" / name
     if (target / "model.safetensors").exists():
         return target
+    check_packaged(name)
     source = packaged_file(name)
     announce(f"converting {weights.file_name} to safetensors, once, into {target}")
     target.parent.mkdir(parents=True, exist_ok=True)
