@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Compiled modules are kept, whatever the environment says: tests start many processes, and each would compile them anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup weights postgresql chromium screenshots hosts servers run test test-fast test-cluster test-servers lint format lock clean

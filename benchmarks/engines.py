@@ -159,7 +159,9 @@ def measure(what: str, options: Namespace) -> float | tuple[float, int]:
 
 
 def apart(what: str, options: Namespace) -> Any:
-    """What `measure` says, in a process that ends with it."""
+    """What `measure` says, in a process that ends with it; in a trial of the script that is not worth the start."""
+    if options.quick:
+        return measure(what, options)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(measure, what, options).result()
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Collection
 from contextlib import redirect_stdout
+from functools import partial
 
 from report import arguments, report
 
@@ -23,7 +24,7 @@ from openmic.training.local_ray import ray_session
 from openmic.training.pool.pool import StudentPool
 
 TARGET = 0.9
-SECONDS = 2.0
+SECONDS, QUICK_SECONDS = 2.0, 0.2
 SLOTS = 4
 ROUNDS = 4
 """Times each slot is filled while the clock runs."""
@@ -35,8 +36,9 @@ class Sleeper:
 
     loaded = (0,)
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         self.stats = EngineStats()
+        self._seconds = seconds
         self._places = asyncio.Semaphore(SLOTS)
 
     async def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
@@ -52,17 +54,17 @@ class Sleeper:
     async def generate(self, request: GenerationRequest) -> Generation:
         """Sleep, and say nothing."""
         async with self._places:
-            await asyncio.sleep(SECONDS)
-        return Generation(request.id, "", (0,), 1, 0, "stop", 0.0, SECONDS * 1000, f"pid-{os.getpid()}")
+            await asyncio.sleep(self._seconds)
+        return Generation(request.id, "", (0,), 1, 0, "stop", 0.0, self._seconds * 1000, f"pid-{os.getpid()}")
 
 
 async def throughput(actors: int, seconds: float) -> float:
-    """Requests per second through a pool of so many students."""
+    """Requests per second through a pool of so many students, each of which answers in so many seconds."""
     settings = StudentSettings.model_validate(
         # One more than are asleep waits with each student, so that none ever waits for the driver.
         {"pool": {"actors": actors, "cpus_per_actor": 0, "max_in_flight": 2 * SLOTS}}
     )
-    pool = StudentPool(settings, threads=1, build=Sleeper)
+    pool = StudentPool(settings, threads=1, build=partial(Sleeper, seconds))
     names = itertools.count()
     answered: list[float] = []
 
@@ -74,9 +76,9 @@ async def throughput(actors: int, seconds: float) -> float:
     try:
         await pool.ready(actors)
         asking = [asyncio.ensure_future(ask()) for _ in range(actors * 2 * SLOTS)]
-        await asyncio.sleep(SECONDS * 1.5)  # everything is in its stride by then
+        await asyncio.sleep(seconds * 1.5)  # everything is in its stride by then
         began, before = time.monotonic(), len(answered)
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(ROUNDS * seconds)
         rate = (len(answered) - before) / (time.monotonic() - began)
         for one in asking:
             one.cancel()
@@ -89,15 +91,15 @@ async def throughput(actors: int, seconds: float) -> float:
 def main(arguments_: list[str] | None = None) -> None:
     """Measure and print."""
     options = arguments((__doc__ or "").splitlines()[0]).parse_args(arguments_)
-    numbers = NUMBERS[:2] if options.quick else NUMBERS
+    numbers, seconds = (NUMBERS[:2], QUICK_SECONDS) if options.quick else (NUMBERS, SECONDS)
     with redirect_stdout(sys.stderr), ray_session():  # Ray tells on stdout how many processes it has started
-        rates = {number: asyncio.run(throughput(number, ROUNDS * SECONDS)) for number in numbers}
+        rates = {number: asyncio.run(throughput(number, seconds)) for number in numbers}
     rows = [
         {"students": n, "requests/s": rate, "linear": rates[1] * n, "share": rate / (rates[1] * n)}
         for n, rate in rates.items()
     ]
     worst = min(float(row["share"]) for row in rows)
-    parts = {"seconds_per_request": SECONDS, "slots": SLOTS, "requests_per_second": rates}
+    parts = {"seconds_per_request": seconds, "slots": SLOTS, "requests_per_second": rates}
     report("scale", worst, "of linear", target=TARGET, rows=rows, parts=parts, as_json=options.json)
 
 

@@ -5,7 +5,9 @@ ALL_PROXY beside an HTTP proxy in HTTPS_PROXY, say. And whatever the environment
 proxy's own loopback is another machine's.
 """
 
+import os
 import ssl
+from functools import cache
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -65,10 +67,8 @@ def connecting(url: str) -> dict[str, Any]:
     Raises:
         ConfigError: as `proxy_of`.
     """
-    options: dict[str, Any] = {"trust_env": False, "proxy": proxy_of(url)}
-    if _scheme_and_host(url)[0] == "https":
-        options["verify"] = _certificates()
-    return options
+    certificates = _certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    return {"trust_env": False, "proxy": proxy_of(url), "verify": certificates}
 
 
 def _scheme_and_host(url: str) -> tuple[str, str]:
@@ -80,8 +80,9 @@ def _scheme_and_host(url: str) -> tuple[str, str]:
         return "", ""
 
 
-def _certificates() -> ssl.SSLContext:
-    """Who is trusted: whom the environment's SSL_CERT_FILE and SSL_CERT_DIR name too."""
+@cache
+def _certificates(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """Who is trusted: whom the environment's SSL_CERT_FILE and SSL_CERT_DIR name too; read once, as that takes long."""
     import httpx2
 
     return httpx2.create_ssl_context(trust_env=True)

@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,11 @@ def ray_running() -> Iterator[None]:
     """A local Ray session, started once for all tests of a process."""
     from openmic.training.local_ray import ray_session
 
-    with ray_session():
+    from .warm_workers import starting_warm
+
+    with ExitStack() as session:
+        with starting_warm():
+            session.enter_context(ray_session())
         yield
 
 

@@ -22,6 +22,7 @@ from openmic.core.records import AdapterRef, Generation, GenerationRequest
 from openmic.training.pool.replica import LOST, Replica
 
 from .training.pool.cheap_engine import until
+from .warm_workers import starting_warm
 
 JOURNAL = "KILLING_JOURNAL"
 ONE, ALL = 4, 9
@@ -87,4 +88,5 @@ async def load_adapter(self: Replica, ref: AdapterRef, *, keep: Collection[int])
 
 if __name__ == "__main__":
     Replica.generate, Replica.load_adapter = generate, load_adapter  # type: ignore[method-assign]  # that is the point
-    main()
+    with starting_warm():
+        main()

@@ -145,7 +145,7 @@ def _task(config: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def campaign(config: Path) -> Iterator[openmic.Run]:
+def campaign(ray_running: None, config: Path) -> Iterator[openmic.Run]:
     home = config.parent / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(config.parent)
@@ -234,7 +234,7 @@ def test_the_store_is_no_other_for_being_looked_at_by_the_command(campaign: open
 # Objects that cannot be imported again
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("ray_running")
 def test_a_run_that_was_interrupted_needs_its_object_again(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(config.parent)
     calls: list[int] = []

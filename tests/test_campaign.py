@@ -28,7 +28,7 @@ from openmic.store import (
     VerdictRow,
 )
 
-from .whole_run import WholeRun, clean_environment, finished_run, journal_of, openmic, resume_command, whole_run
+from .whole_run import WholeRun, clean_environment, finished_run, journal_of, openmic_here, resume_command, whole_run
 from .whole_run import write_config as config_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -75,7 +75,7 @@ def test_the_progress_of_every_step_is_on_stderr(run: WholeRun) -> None:
 
 
 def test_status_says_afterwards_what_the_run_said_at_its_end(run: WholeRun) -> None:
-    done = openmic("status", "latest", "--json", cwd=run.folder)
+    done = openmic_here("status", "latest", "--json", cwd=run.folder)
     assert done.returncode == 0
     assert WholeRun(run.folder, 0, done.stdout, "", 0.0).status == run.status
 
@@ -181,16 +181,17 @@ def test_the_store_is_the_one_record_of_where_a_run_stands(run: WholeRun) -> Non
     assert [path.name for path in run.home.iterdir() if "checkpoint" in path.name] == []
 
 
+@pytest.mark.usefixtures("ray_running")
 def test_resuming_a_finished_run_does_nothing_and_ends_well(run: WholeRun) -> None:
     asked = len(run.journal)
-    done = openmic("resume", run.status["run"].lower()[:16], "--json", cwd=run.folder)
+    done = openmic_here("resume", run.status["run"].lower()[:16], "--json", cwd=run.folder)
     assert done.returncode == 0, done.stderr
     assert WholeRun(run.folder, 0, done.stdout, "", 0.0).status == run.status
     assert len(run.journal) == asked
 
 
 @pytest.fixture(scope="module")
-def interrupted(tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def interrupted(ray_running: None, tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A run that got Ctrl-C in the middle of its dialogues, and was then resumed."""
     folder = tmp_path_factory.mktemp("interrupted")
     config = config_for(
@@ -220,11 +221,11 @@ def interrupted(tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             process.communicate()
     home = folder / "openmic-data"
     journal = journal_of(home)
-    status = openmic("status", "--json", cwd=folder)
+    status = openmic_here("status", "--json", cwd=folder)
     with Store.open_readonly(str(home / "openmic.db")) as store:
         turns = {turn.id: turn for turn in store.select(Turn)}
         calls = store.count(LLMCall)
-    resumed = openmic(*resume_command(stderr), "--json", cwd=folder)
+    resumed = openmic_here(*resume_command(stderr), "--json", cwd=folder)
     return {
         "code": process.returncode,
         "stdout": stdout,

@@ -63,11 +63,11 @@ def killed_run(config: Path) -> WholeRun:
 
 
 @pytest.fixture(scope="module")
-def runs(tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[WholeRun, WholeRun]:
+def runs(ray_running: None, tiny_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[WholeRun, WholeRun]:
     """The one that was disturbed, and the one that was not."""
     folder = tmp_path_factory.mktemp("kill-trainer")
     killed = killed_run(write_config(folder / "killed", tiny_causal, **SMALL))
-    return killed, whole_run(write_config(folder / "undisturbed", tiny_causal, **SMALL))
+    return killed, whole_run(write_config(folder / "undisturbed", tiny_causal, **SMALL), here=True)
 
 
 def said(run: WholeRun) -> list[tuple[Any, ...]]:

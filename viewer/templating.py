@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -18,8 +19,9 @@ NONE = "\N{EN DASH}"
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+@cache
 def environment() -> Environment:
-    """The environment of all templates."""
+    """The environment of all templates, each of which is compiled once."""
     found = Environment(
         autoescape=True,
         loader=FileSystemLoader(TEMPLATES),

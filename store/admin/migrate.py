@@ -5,6 +5,7 @@ A new migration is drafted from the difference between a store at the present he
 """
 
 import re
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -54,9 +55,15 @@ def is_ours(name: str | None, kind: str, _parents: object = None) -> bool:
 
 def head() -> str:
     """The schema revision that this version of openmic writes."""
-    revision = ScriptDirectory(str(_SCRIPTS)).get_current_head()
-    assert revision is not None, "the package was built without its migrations"
-    return revision
+    return _revisions(_SCRIPTS)[0]
+
+
+@cache
+def _revisions(scripts: Path) -> tuple[str, ...]:
+    """The schema revisions that there are scripts for, the newest first; Alembic executes a file for each."""
+    revisions = tuple(script.revision for script in ScriptDirectory(str(scripts)).walk_revisions())
+    assert revisions, "the package was built without its migrations"
+    return revisions
 
 
 def current_revision(engine: Engine) -> str | None:
@@ -143,8 +150,7 @@ def require_head(engine: Engine) -> None:
 
 
 def _require_known(engine: Engine, revision: str) -> None:
-    known = {script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions()}
-    if revision not in known:
+    if revision not in _revisions(_SCRIPTS):
         raise StoreError(
             f"the store {place_of(engine)!r} has the schema {revision!r}, and this openmic knows none beyond "
             f"{head()!r}: update openmic, or name another store with --store"

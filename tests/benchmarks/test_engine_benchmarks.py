@@ -20,6 +20,7 @@ def test_engines_answer_the_same_requests_and_are_set_against_one_roofline(tiny_
     assert result["met"] == (result["value"] >= 1.6)
 
 
+@pytest.mark.usefixtures("ray_running")
 def test_what_dialogues_asked_is_asked_again_without_them(tiny_causal: Path) -> None:
     result = quick("pool", "--model", str(tiny_causal), "--threads", "1", "--engine", "static")
     parts = result["parts"]

@@ -1,32 +1,40 @@
-"""The benchmarks of the pool do what they say, in their quick form; their figures mean nothing here."""
+"""The benchmarks of the pool do what they say, in their quick form; their figures mean nothing here.
+
+Benchmarks run in this process, as the main module, and those that need Ray in its one session.
+"""
 
 import json
-import subprocess
+import runpy
 import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def quick(name: str, *arguments: str) -> dict[str, Any]:
-    """What a benchmark says in its last line, after its table."""
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick", "--json", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    *table, line = done.stdout.splitlines()
+    """What a benchmark says in its last line, after its table; `stderr` holds what it says elsewhere."""
+    out, err = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("default")
+        patch.setattr(sys, "argv", [name, "--quick", "--json", *arguments])
+        patch.syspath_prepend(str(BENCHMARKS))
+        with redirect_stdout(out), redirect_stderr(err):
+            runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
+    *table, line = out.getvalue().splitlines()
     result: dict[str, Any] = json.loads(line)
     assert {"name", "value", "unit", "target", "met", "parts"} == set(result)
     assert table[-1].startswith(f"{name}: ")
     assert result["name"] == name
-    return result
+    return {**result, "stderr": err.getvalue()}
 
 
+@pytest.mark.usefixtures("ray_running")
 def test_swaps_under_load_lose_and_mix_up_nothing(tiny_causal: Path) -> None:
     parts = quick("swap", "--model", str(tiny_causal))["parts"]
     assert parts["mix-ups"] == []
@@ -36,6 +44,7 @@ def test_swaps_under_load_lose_and_mix_up_nothing(tiny_causal: Path) -> None:
     assert min(parts["pauses"]) > 0
 
 
+@pytest.mark.usefixtures("ray_running")
 def test_sleeping_students_answer_more_the_more_there_are() -> None:
     result = quick("scale")
     assert set(result["parts"]["requests_per_second"]) == {"1", "2"}

@@ -14,6 +14,7 @@ from ..whole_run import clean_environment
 from .conftest import Openmic
 
 
+@pytest.mark.slow
 def test_the_cast_runs_alone_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     ready, log = tmp_path / "ready", tmp_path / "requests.jsonl"
     process = subprocess.Popen(

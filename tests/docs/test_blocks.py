@@ -1,9 +1,14 @@
-"""Every Python block of the documents runs, each page's in order, and so does every recipe and notebook."""
+"""Every Python block of the documents runs, each page's in order, and so does every recipe and notebook.
+
+Pages and recipes run in this process, one after the other in one Ray session, each as a main module of its own.
+"""
 
 import json
+import os
 import subprocess
 import sys
-from contextlib import nullcontext
+import warnings
+from contextlib import chdir, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +17,23 @@ import pytest
 from ..whole_run import PATIENCE_S
 from .blocks import NOTEBOOKS, PAGES, PROGRAMS, ROOT, blocks_of
 from .conftest import Workplace
+from .execute import execute
 
-NOTEBOOK = "import sys, nbclient, nbformat; nbclient.execute(nbformat.read(sys.argv[1], as_version=4), timeout=300)"
+NOTEBOOK = """
+import sys, nbclient, nbformat
+notebook = nbformat.read(sys.argv[1], as_version=4)
+if len(sys.argv) > 2:
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(sys.argv[2]))
+nbclient.execute(notebook, timeout=300)
+"""
+RAY = """
+from openmic.training.local_ray import ray_session
+from tests.warm_workers import starting_warm
+with starting_warm():
+    session = ray_session()
+    session.__enter__()
+"""
+"""What starts a notebook's Ray, as it would do by itself, but with warm workers."""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -30,23 +50,42 @@ def run(workplace: Workplace, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def run_here(workplace: Workplace, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Carry out a page or a program as in a process that was started in the workplace."""
+    from huggingface_hub import constants
+
+    for name in os.environ.keys() - workplace.environment.keys():
+        monkeypatch.delenv(name)
+    for name, value in workplace.environment.items():
+        monkeypatch.setenv(name, value)
+    # Read from the environment when it is imported.
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", workplace.environment["HF_HUB_CACHE"])
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(sys, "argv", [str(path)])
+    with chdir(workplace.folder), warnings.catch_warnings():
+        warnings.simplefilter("default")
+        execute(path)
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=name_of)
-def test_what_a_page_shows_runs(page: Path, workplace: Workplace) -> None:
-    run(workplace, "-m", "tests.docs.execute", str(page))
+@pytest.mark.usefixtures("ray_running")
+def test_what_a_page_shows_runs(page: Path, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_here(workplace, page, monkeypatch)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=name_of)
-def test_a_recipe_runs(program: Path, workplace: Workplace) -> None:
-    run(workplace, name_of(program))
+@pytest.mark.usefixtures("ray_running")
+def test_a_recipe_runs(program: Path, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_here(workplace, program, monkeypatch)
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)
 def test_a_notebook_runs(notebook: Path, workplace: Workplace) -> None:
-    run(workplace, "-c", NOTEBOOK, str(notebook))
+    run(workplace, "-c", NOTEBOOK, str(notebook), RAY)
 
 
 def test_a_notebook_finds_the_run_and_may_await(workplace: Workplace, tmp_path: Path) -> None:

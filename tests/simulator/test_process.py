@@ -30,6 +30,7 @@ def answers(base_url: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_the_cast_runs_while_it_is_entered(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     cast = SimulatedCast(SimulatorSettings(quality=1.0, seed=3), log=log)
@@ -47,6 +48,7 @@ def test_the_cast_runs_while_it_is_entered(tmp_path: Path) -> None:
         _ = cast.base_url
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_reply(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHASHSEED", "77")
     body = demonstrate_body("The bus left the town.", 5)

@@ -13,6 +13,7 @@ from openmic.store.dialects.engine import writing
 from .rows import dialogue, example, turn
 
 
+@pytest.mark.slow
 def test_a_reader_reads_while_threads_write(store: Store) -> None:
     threads, each = 8, 250
     store.add(*(dialogue(id=f"d{thread}", round=thread) for thread in range(threads)))

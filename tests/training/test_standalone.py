@@ -54,6 +54,7 @@ def test_pairs_are_learned_from_by_any_objective_of_pairs(tiny_causal: Path, tmp
     assert metrics.final_loss < metrics.curve[0]["loss"]
 
 
+@pytest.mark.slow
 def test_rankings_and_ready_records_are_learned_from_and_a_training_goes_on_from_another(
     tiny_causal: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,23 @@ def store(tmp_path: Path, written_before: Path) -> Iterator[Store]:
         yield opened
 
 
+@contextmanager
+def visiting(address: str) -> Iterator[TestClient]:
+    """A browser that has come to the pages over a store; it follows no redirect."""
+    app = create_app(address)
+    with TestClient(app, base_url=HERE, follow_redirects=False, headers={"Origin": HERE}) as client:
+        yield client
+
+
 @pytest.fixture
 def pages(store: Store) -> Iterator[TestClient]:
-    """A browser that has come to the pages; it follows no redirect."""
-    app = create_app(store.address)
-    with TestClient(app, base_url=HERE, follow_redirects=False, headers={"Origin": HERE}) as client:
+    """The pages over a store of the test's own."""
+    with visiting(store.address) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def unchanged(written_before: Path) -> Iterator[TestClient]:
+    """The pages over a store that no test changes."""
+    with visiting(str(written_before)) as client:
         yield client

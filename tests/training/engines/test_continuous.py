@@ -73,6 +73,7 @@ def test_an_adapter_of_the_output_layer_is_refused_and_leaves_no_trace(
         assert (await engine.generate(request())).token_ids == before.token_ids
 
 
+@pytest.mark.slow
 def test_learned_positions_and_adapters_on_them(student: BuildStudent, tmp_path: Path) -> None:
     asked = [request(text, seed=i, adapter=i % 2, max_tokens=15) for i, text in enumerate(TEXTS * 2)]
     ref = commit_adapter(random_adapter(student("gpt2").model, "causal", seed=1), tmp_path, 1, {"parent": 0})
@@ -85,6 +86,7 @@ def test_learned_positions_and_adapters_on_them(student: BuildStudent, tmp_path:
         assert [each.token_ids for each in await ask(engine, asked)] == [each.token_ids for each in expected]
 
 
+@pytest.mark.slow
 def test_requests_that_outgrow_the_cache_together_say_what_each_would_alone(student: BuildStudent) -> None:
     asked = [request(TEXTS[i % 4], seed=i, max_tokens=100, id=f"r{i}") for i in range(12)]
     expected = BatchGenerator(student("llama"), max_batch=12).generate(asked)

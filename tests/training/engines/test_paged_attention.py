@@ -71,12 +71,14 @@ def test_every_architecture_that_auto_takes_says_what_it_says_in_static_batches(
     says_the_same(lambda: tiny)
 
 
+@pytest.mark.slow
 def test_a_model_that_looks_back_a_little_keeps_the_attention_of_transformers(student: BuildStudent) -> None:
     tiny = student_of("MistralForCausalLM", student("llama").tokenizer, sliding_window=16)
     assert not paged_attention.suits(tiny.model)
     says_the_same(lambda: tiny)
 
 
+@pytest.mark.slow
 def test_a_closed_engine_leaves_the_model_as_it_was(student: BuildStudent) -> None:
     llama = student("llama")
     before = [each.token_ids for each in BatchGenerator(llama, max_batch=4).generate(MIXED[:4])]

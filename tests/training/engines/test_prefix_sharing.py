@@ -23,6 +23,7 @@ from openmic.training.student.tokenization import render_prompt
 from ..conftest import BuildStudent
 from ..factories import TEXTS, request
 
+pytestmark = pytest.mark.slow
 LONG = TEXTS[1] * 3
 
 
@@ -137,7 +138,6 @@ def test_another_adapter_under_a_version_that_was_there_before_starts_anew(
             await engine.unload(1)
 
 
-@pytest.mark.slow
 def test_a_crowd_with_one_prompt_and_hardly_any_room_is_answered(student: BuildStudent) -> None:
     asked = [request(LONG, seed=i, max_tokens=60, id=f"r{i}") for i in range(20)]
     expected = same_as_reference(student, [], asked)

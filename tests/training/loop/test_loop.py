@@ -127,6 +127,7 @@ def test_a_comparison_is_one_without_the_base_models_dropout(student: BuildStude
             assert getattr(part, name, None) == attributes.get(name, getattr(part, name, None))
 
 
+@pytest.mark.slow
 def test_no_tensor_is_left_behind_by_a_step(student: BuildStudent) -> None:
     one, counts = student("llama"), list[int]()
 
