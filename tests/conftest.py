@@ -13,19 +13,18 @@ from . import postgresql, tiny
 
 HERE = Path(__file__).parent
 LONGEST = (
-    "test_objectives.py",
-    "test_campaign.py",
-    "benchmarks/test_train_benchmark.py",
-    "test_derived.py",
-    "test_kill_trainer.py",
-    "benchmarks/test_pool_benchmarks.py",
-    "training/trainer/test_trainer.py",
-    "benchmarks/test_engine_benchmarks.py",
     "docs/test_blocks.py",
+    "test_campaign.py",
+    "test_kill_trainer.py",
+    "test_derived.py",
     "test_kill_student.py",
+    "test_objectives.py",
+    "benchmarks/test_train_benchmark.py",
+    "training/trainer/test_trainer.py",
     "cli/test_run.py",
     "training/trainer/test_workers.py",
     "browser/test_hostile.py",
+    "test_api.py",
 )
 """The files that take longest, longest first."""
 SLOW_FOLDERS = (HERE / "benchmarks", HERE / "browser")
@@ -93,7 +92,7 @@ def tiny_seq2seq(tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def ray_running() -> Iterator[None]:
-    """A local Ray session, started once for all tests of a process."""
+    """A local Ray session, started once for all tests of a process; its workers are warm."""
     from openmic.training.local_ray import ray_session
 
     from .warm_workers import starting_warm

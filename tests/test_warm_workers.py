@@ -21,7 +21,7 @@ class Looking:
 def test_workers_have_imported_what_they_need_and_are_processes_of_their_own(ray_running: None) -> None:
     import ray
 
-    actor = ray.remote(num_cpus=0)(Looking)
+    actor: Any = ray.remote(num_cpus=0)(Looking)
     workers = [actor.remote() for _ in range(2)]
     found = ray.get([worker.look.remote() for worker in workers])
     assert all(one["imported"] and one["program"].endswith("default_worker.py") for one in found)
@@ -36,7 +36,7 @@ def test_workers_have_imported_what_they_need_and_are_processes_of_their_own(ray
 def test_a_worker_with_an_environment_of_its_own_has_it(ray_running: None) -> None:
     import ray
 
-    actor = ray.remote(num_cpus=0, runtime_env={"env_vars": {"GIVEN": "this"}})(Looking)
+    actor: Any = ray.remote(num_cpus=0, runtime_env={"env_vars": {"GIVEN": "this"}})(Looking)
     worker = actor.remote()
     assert ray.get(worker.look.remote())["given"] == "this"
     ray.kill(worker)

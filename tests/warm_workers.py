@@ -101,7 +101,8 @@ def serve(address: str, raylet: int, ready: int) -> None:
     listener.listen(64)
     os.close(ready)
     watch = os.pidfd_open(raylet)
-    while watch not in select.select([listener, watch], [], [])[0]:
+    heard: list[Any] = [listener, watch]
+    while watch not in select.select(heard, [], [])[0]:
         connection, _ = listener.accept()
         message, streams, _, _ = socket.recv_fds(connection, 1 << 20, 3)
         if message and os.fork() == 0:

@@ -4,6 +4,8 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...core.errors import ConfigError, OpenmicError, PlugError
@@ -140,7 +142,8 @@ class RewardModel:
             if _ray_runs() if self._wants_actor is None else self._wants_actor:
                 import ray
 
-                self._actor = ray.remote(SequenceClassifier).options(**self._options).remote(self._settings)
+                settings = _from_anywhere(self._settings)
+                self._actor = ray.remote(SequenceClassifier).options(**self._options).remote(settings)
             else:
                 self._here = await asyncio.to_thread(SequenceClassifier, self._settings)
         if self._actor is not None:
@@ -154,6 +157,12 @@ class RewardModel:
 async def _awaited(reference: Any) -> list[float]:
     scores: list[float] = await reference
     return scores
+
+
+def _from_anywhere(settings: ClassifierSettings) -> ClassifierSettings:
+    """The same for an actor, whose working folder is the one in which Ray was started."""
+    folder = Path(settings.model)
+    return replace(settings, model=str(folder.absolute())) if folder.is_dir() else settings
 
 
 def _ray_runs() -> bool:

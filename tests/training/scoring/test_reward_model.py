@@ -15,7 +15,6 @@ from openmic.core.errors import ConfigError
 from openmic.core.plugs import Plug
 from openmic.core.records import Input
 from openmic.evaluation.scorers import as_scorer, load_scorer
-from openmic.training.local_ray import ray_session
 from openmic.training.scoring.classifier import Given, SequenceClassifier
 from openmic.training.scoring.reward_model import RewardModel
 
@@ -151,7 +150,7 @@ def test_a_call_that_is_given_up_leaves_the_others_theirs(reward: str) -> None:
     assert asyncio.run(work()) == scores(model)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("ray_running")
 def test_with_ray_the_weights_are_in_an_actor_of_their_own(reward: str, monkeypatch: pytest.MonkeyPatch) -> None:
     here = scores(RewardModel(reward, actor=False))
 
@@ -162,12 +161,13 @@ def test_with_ray_the_weights_are_in_an_actor_of_their_own(reward: str, monkeypa
         return score(self, given)
 
     monkeypatch.setattr(SequenceClassifier, "score", elsewhere)
-    with ray_session():
-        model = RewardModel(reward, batch_size=2)
+    monkeypatch.chdir(Path(reward).parent)  # which is not where the actor is
+    for folder in (reward, Path(reward).name):
+        model = RewardModel(folder, batch_size=2)
         assert scores(model) == pytest.approx(here, abs=1e-4)
         model.close()
-        with pytest.raises(ConfigError, match="cannot be opened"):
-            scores(RewardModel(str(Path(reward) / "nowhere")))
+    with pytest.raises(ConfigError, match="cannot be opened"):
+        scores(RewardModel(str(Path(reward) / "nowhere")))
 
 
 @pytest.mark.parametrize(
