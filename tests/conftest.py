@@ -98,8 +98,14 @@ def ray_running() -> Iterator[None]:
     from .warm_workers import starting_warm
 
     with ExitStack() as session:
-        with starting_warm():
-            session.enter_context(ray_session())
+        for attempts_left in (2, 1, 0):
+            try:
+                with starting_warm():
+                    session.enter_context(ray_session())
+                break
+            except Exception as error:  # Ray has no other; it gives itself 30 s, which a busy machine may exceed
+                if "timed out during startup" not in str(error) or not attempts_left:
+                    raise
         yield
 
 
