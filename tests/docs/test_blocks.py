@@ -19,21 +19,7 @@ from .blocks import NOTEBOOKS, PAGES, PROGRAMS, ROOT, blocks_of
 from .conftest import Workplace
 from .execute import execute
 
-NOTEBOOK = """
-import sys, nbclient, nbformat
-notebook = nbformat.read(sys.argv[1], as_version=4)
-if len(sys.argv) > 2:
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(sys.argv[2]))
-nbclient.execute(notebook, timeout=300)
-"""
-RAY = """
-from openmic.training.local_ray import ray_session
-from tests.warm_workers import starting_warm
-with starting_warm():
-    session = ray_session()
-    session.__enter__()
-"""
-"""What starts a notebook's Ray, as it would do by itself, but with warm workers."""
+NOTEBOOK = "import sys, nbclient, nbformat; nbclient.execute(nbformat.read(sys.argv[1], as_version=4), timeout=300)"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -85,7 +71,7 @@ def test_a_recipe_runs(program: Path, workplace: Workplace, monkeypatch: pytest.
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)
 def test_a_notebook_runs(notebook: Path, workplace: Workplace) -> None:
-    run(workplace, "-c", NOTEBOOK, str(notebook), RAY)
+    run(workplace, "-c", NOTEBOOK, str(notebook))
 
 
 def test_a_notebook_finds_the_run_and_may_await(workplace: Workplace, tmp_path: Path) -> None:
