@@ -16,7 +16,7 @@ from ..whole_run import WholeRun, openmic_here, whole_run, write_config
 from . import probes
 from .serving import RealServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 NOTHING_LEFT = "no preference is left to train on"
 MOST_TOKENS = 60
 GIVES = {"vllm": "20", "llama.cpp": "20", "transformers": "no"}

@@ -20,7 +20,7 @@ from openmic.training.student.student import load_student
 from ..whole_run import WholeRun, whole_run, write_config
 from .serving import WEIGHTS, RealServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 SENTENCES = (
     "The bus was late again.",
     "My brother forgot our mother's birthday.",
