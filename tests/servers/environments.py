@@ -103,7 +103,7 @@ ENVIRONMENTS = {
     for environment in (
         Environment("llama.cpp", LLAMA_CPP, _build_llama_cpp, "cmake, a compiler and seven minutes of two cores"),
         Environment("vllm", VLLM, _build_vllm, "3.5 GB and two minutes"),
-        Environment("transformers", TRANSFORMERS, _build_transformers, "1.2 GB and a minute or two"),
+        Environment("transformers", TRANSFORMERS, _build_transformers, "6 GB with CUDA, and two minutes"),
     )
 }
 
