@@ -9,6 +9,7 @@ from ..core.records import Split
 from ..graph.context.seats import ROLES, Seat, seat_model, seats
 from ..graph.preflight.checks import Checked
 from ..store import without_passwords
+from ..store.cast_notes import JUDGE_IS_CRITIC
 
 
 def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
         "cast": {role: _who(config, (role, 0)) for role in ROLES},
         "jury": [_who(config, ("critic", place)) for place in range(1, 1 + len(config.cast.jury))],
         "student": {"model": checked.student.name, "kind": checked.student.kind, "note": checked.student.note},
-        "notes": checked.notes,
+        "notes": [*checked.notes, *([JUDGE_IS_CRITIC] if config.cast.judge_is_critic else [])],
         "rounds": config.rounds,
         "objective": config.training.objective,
         "calls_at_most": {

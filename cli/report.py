@@ -49,11 +49,10 @@ def print_report(status: dict[str, Any]) -> None:
         console.print(f"{left} more failed for other reasons")
     for line in (*_turned_away(status), *_unanswered(status)):
         console.print(escape(printable(line)))
-    if status["cast"] == "simulated":
-        console.print(
-            "[dim]length: words of the output over words of the input.\nThese figures are of the simulated cast: they "
-            "show that the loop works, not how good anything is.[/]"
-        )
+    if status["notes"]:
+        console.print("[dim]length: words of the output over words of the input[/]")
+    for note in status["notes"]:
+        console.print(f"[dim]note: {escape(printable(note))}[/]")
 
 
 def _turned_away(status: dict[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from ..core.config import EvaluationSettings
 from ..core.records import Split
 from ..evaluation.summary import JudgedOutput, gain
 from ..store import Adapter, Evaluation, EvaluationItem, Run, RunExample, Store, Training, Turn, VerdictRow, overview
+from ..store.cast_notes import cast_notes
 from ..store.liveness import live_status
 
 STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
@@ -46,6 +47,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         "finished_at": run.finished_at.isoformat() if run.finished_at else None,
         "cast": "simulated" if run.cast["simulated"] else models,
         "models": models,
+        "notes": cast_notes(run),
         "plugs": run.plugs,
         "student": run.config["student"]["model"],
         "confidence": settings.confidence,

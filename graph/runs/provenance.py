@@ -54,7 +54,11 @@ def run_record(
         name=config.name,
         task=task.name,
         task_hash=task.hash,
-        cast={"simulated": simulated, **seat_names(config.cast)},
+        cast={
+            "simulated": simulated,
+            "judge_is_critic": config.cast.judge_is_critic,
+            **seat_names(config.cast),
+        },
         config=values,
         config_hash=content_hash(values),
         arguments=[without_passwords(argument) for argument in arguments],

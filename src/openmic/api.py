@@ -74,6 +74,7 @@ def run(
     """
     from .graph.preflight.checks import check
     from .graph.runs.start import start_run
+    from .store.cast_notes import JUDGE_IS_CRITIC
 
     resolved, plugs = _resolved(
         _with_place_for(config, inputs),
@@ -103,7 +104,7 @@ def run(
     for note in checked.notes:
         display.print(f"note: {note}")
     if resolved.cast.judge_is_critic:
-        display.print("note: the judge is the critic itself, so figures overstate progress; set cast.judge")
+        display.print(f"note: {JUDGE_IS_CRITIC}")
     identity = new_id()
     try:
         row = start_run(identity, resolved, checked, arguments, display, cluster=cluster)

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from ..cast_notes import JUDGE_IS_CRITIC, simulated_seats
 from ..tables.transcript import Run
 from .forms import COLUMNS, Column, ExportForm
 
@@ -43,7 +44,7 @@ def data_card(
     """
     head: dict[str, Any] = {
         "license": "unknown",
-        "tags": ["openmic", form, *(["simulated"] if run.cast.get("simulated") else [])],
+        "tags": ["openmic", form, *(["simulated"] if simulated_seats(run) else [])],
     }
     if kind != "datasets" and not single:
         data_files = [{"split": split, "path": name} for split, (name, _) in files.items()]
@@ -120,6 +121,13 @@ def _minding(run: Run, splits: Sequence[str]) -> str:
             "**Simulated.** The large models were openmic's simulated cast: programs that follow a rubric. Its labels "
             "and texts show that the loop works; they say nothing about humor, and no model should be judged by them."
         )
+    elif simulated := simulated_seats(run):
+        parts.append(
+            f"**Simulated.** Of the cast, {', '.join(simulated)} were openmic's simulated models: programs that follow "
+            "a rubric. What they wrote and judged shows that the loop works, not how good anything is."
+        )
+    if run.cast.get("judge_is_critic"):
+        parts.append(f"**Judge.** In this run {JUDGE_IS_CRITIC.partition(';')[0]}.")
     if held_out := [split for split in splits if split != "train"]:
         parts.append(
             f"**Held out.** The split{'s' if len(held_out) > 1 else ''} {', '.join(held_out)} "

@@ -56,6 +56,7 @@ def status_of(**more: Any) -> dict[str, Any]:
         "confidence": 0.95,
         "dialogues": {"finished": 6, "failed": 0, "pending": 0},
         "failures": [],
+        "notes": [],
         "stages": {},
         "revisions": 2,
         "turns": 60,
@@ -234,3 +235,8 @@ def test_an_evaluation_that_goes_on_shows_no_figure(capsys: pytest.CaptureFixtur
 def test_few_inputs_are_said(capsys: pytest.CaptureFixture[str], n: int, said: bool) -> None:
     lines = printed(capsys, versions=[version(1, "imitation", **JUDGED | {"n": n})])
     assert any("fewer than 30 held-out inputs" in line for line in lines) is said
+
+
+def test_what_must_be_known_of_the_cast_stands_under_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, notes=["the judge is the [critic]", "simulated: teacher"])
+    assert lines[-2:] == ["note: the judge is the [critic]", "note: simulated: teacher"]

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ...store import Run
+from ...store.cast_notes import cast_notes
 from ...store.liveness import live_status
 from ..run_facts import adapters_of, counted, learning_of, now_of
 from ..site import AtSite, Site
@@ -35,4 +36,5 @@ def _facts(site: Site, run: Run) -> dict[str, Any]:
         "standing": live_status(site.store, run),
         "now": now_of(site.store, run),
         "counts": counted(site, run),
+        "notes": cast_notes(run),
     }
