@@ -47,6 +47,11 @@ def print_report(status: dict[str, Any]) -> None:
         console.print(f"{failure['count']} of {of} failed in {failure['stage']}: {escape(printable(failure['error']))}")
     if left := sum(failure["count"] for failure in status["failures"][MOST_FAILURES:]):
         console.print(f"{left} more failed for other reasons")
+    for agent, sampled in status["sampled_labels"].items():
+        console.print(
+            f"the {agent}'s endpoint gave no log-probabilities to read {sampled['comparisons']} comparisons from: "
+            f"labels were sampled, which took {sampled['extra_calls']} more calls (verdict.samples)"
+        )
     for line in (*_turned_away(status), *_unanswered(status)):
         console.print(escape(printable(line)))
     if status["notes"]:

@@ -93,9 +93,10 @@ class EndpointSettings(Section):
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the key. The key itself is never stored or printed."""
     timeout_s: float = Field(default=60.0, gt=0)
-    """Seconds one attempt may take."""
-    max_retries: int = Field(default=6, ge=0)
-    """Further attempts after a rate limit, a server error, a time-out or a lost connection."""
+    """Seconds one attempt may take, from its sending to the last byte."""
+    max_retries: int = Field(default=9, ge=0)
+    """Further attempts after a rate limit, a server error, a time-out or a lost connection. Nine outlast two minutes: a
+    limit per minute, or the start of a server."""
     max_concurrency: int = Field(default=16, ge=1)
     """Calls of this role in flight at once."""
     requests_per_minute: int | None = Field(default=None, ge=1)

@@ -65,6 +65,13 @@ class EndpointError(OpenmicError):
     """An endpoint stopped answering during a run, after all retries."""
 
 
+class EndpointLostError(OpenmicError):
+    """No request to an endpoint will be answered until a person mends something: a key, an account, a server.
+
+    Ends the run, which can be resumed then; no item is marked as failed for it.
+    """
+
+
 class ReplyError(OpenmicError):
     """A model's reply could not be read as what was asked for. Fails one dialogue, never a run."""
 

@@ -35,8 +35,9 @@ class StudentEndpointSettings(Section):
     """The environment variable that holds the key, where the server wants one."""
     timeout_s: float = Field(default=120.0, gt=0)
     """Seconds one attempt may take."""
-    max_retries: int = Field(default=6, ge=0)
-    """Further attempts after a rate limit, a server error, a time-out or a lost connection."""
+    max_retries: int = Field(default=20, ge=0)
+    """Further attempts after a rate limit, a server error, a time-out or a lost connection. Twenty last longer than a
+    server takes to start."""
 
 
 class PoolSettings(Section):

@@ -135,7 +135,7 @@ def build_app(settings: SimulatorSettings, log: Path | None = None) -> FastAPI:
         raw = await request.body()
         try:
             body = json.loads(raw)
-            request_hash = content_hash(body)
+            request_hash = content_hash(protocol.said_once(body))
         except (ValueError, RecursionError):
             request_hash = content_hash(raw.decode(errors="replace"))
             reply = _Reply(400, protocol.error("The body is not valid JSON.", "invalid_request_error"))

@@ -35,6 +35,17 @@ class ChatMessage(BaseModel):
         return self.content or ""
 
 
+def said_once(body: Any) -> Any:
+    """A request's body without the older name of what it says under the newer name, too: it asks for the same."""
+    if (
+        isinstance(body, dict)
+        and body.get("max_tokens") is not None
+        and body["max_tokens"] == body.get("max_completion_tokens")
+    ):
+        return {name: value for name, value in body.items() if name != "max_tokens"}
+    return body
+
+
 class ResponseFormat(BaseModel):
     """What form the reply shall have."""
 

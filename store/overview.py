@@ -10,7 +10,7 @@ from sqlmodel import col
 from ..core.records import Stage, TurnKind
 from .funnel import funnel, verdict_facts
 from .reading import Reader
-from .spending import llm_usage
+from .spending import llm_usage, sampled_labels
 from .tables.transcript import Dialogue, Preference, Run, Turn
 
 STATUSES = ("finished", "failed", "pending")
@@ -23,9 +23,9 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
         Counts, fit for JSON: `dialogues` by status and `stop_reasons` (of dialogues collected or judged again),
         `stages`, for each stage how many of the items that began have which status, `failed`, how many failed in all
         of them, and `failures`, what failed of what (see there), `turns`, `turn_kinds`, `llm` (by role: `calls`,
-        `input_tokens`, `output_tokens`), `preferences` by source, `revisions`, the number of dialogues with at least
-        one, `funnel` and `verdicts` (see the module `funnel`). Statuses are always all there; other groups only where
-        there is something to count.
+        `input_tokens`, `output_tokens`), `sampled_labels` (see the module `spending`), `preferences` by source,
+        `revisions`, the number of dialogues with at least one, `funnel` and `verdicts` (see the module `funnel`).
+        Statuses are always all there; other groups only where there is something to count.
     """
     collected = col(Dialogue.run_id) == run.id, col(Dialogue.stage).in_([Stage.COLLECT, Stage.REJUDGE])
     statuses = _tally(store, col(Dialogue.status), *collected)
@@ -46,6 +46,7 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
             role: {"calls": used.requests, "input_tokens": used.input_tokens, "output_tokens": used.output_tokens}
             for role, used in llm_usage(store, run.id).items()
         },
+        "sampled_labels": sampled_labels(store, run.id),
         "preferences": _tally(store, col(Preference.source), col(Preference.run_id) == run.id),
         "revisions": store.rows(revised)[0][0],
         "funnel": funnel(store, run),

@@ -8,7 +8,7 @@ from sqlmodel import col
 from ..core.records import Agent
 from .reading import Reader
 from .schema import column_of
-from .tables.transcript import LLMCall, Turn
+from .tables.transcript import BallotRow, LLMCall, Turn, VerdictRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,26 @@ def llm_usage(reader: Reader, run_id: str) -> dict[str, Usage]:
     latency = func.coalesce(func.avg(reply["latency_ms"].as_float()), 0.0)
     statement = select(role, func.count(), *counts, latency).where(col(LLMCall.run_id) == run_id)
     return {name: Usage(*numbers) for name, *numbers in reader.rows(statement.group_by(role).order_by(role))}
+
+
+def sampled_labels(reader: Reader, run_id: str) -> dict[str, dict[str, int]]:
+    """What it took that labels were sampled, where an endpoint gives no log-probabilities to read them from.
+
+    Returns:
+        By agent: `comparisons` in which labels were sampled, and `extra_calls`, those beyond one in each order.
+    """
+    ballot, verdict = BallotRow, VerdictRow
+    orders = (
+        select(col(verdict.agent).label("agent"), col(verdict.id).label("verdict"), func.count().label("labels"))
+        .join(ballot, col(ballot.verdict_id) == col(verdict.id))
+        .where(col(verdict.run_id) == run_id, col(ballot.method) == "sampled")
+        .group_by(col(verdict.agent), col(verdict.id), col(ballot.member), col(ballot.forward))
+        .subquery()
+    )
+    agent = orders.c.agent
+    counts = func.count(func.distinct(orders.c.verdict)), _total(orders.c.labels - 1)
+    found = reader.rows(select(agent, *counts).group_by(agent).order_by(agent))
+    return {name: {"comparisons": compared, "extra_calls": extra} for name, compared, extra in found}
 
 
 def _total(number: ColumnElement[int]) -> ColumnElement[int]:

@@ -6,7 +6,6 @@ of what a call costs. Here the body is sent as it was made, and read as it was r
 beside that (callbacks and tracing, headers, errors) is left to them. Not for streaming, nor for the Responses API.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +15,8 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr
+
+from .body import parse_body, read_body
 
 
 class DirectChat(ChatOpenAI):
@@ -42,10 +43,20 @@ class DirectChat(ChatOpenAI):
         body = self._get_request_payload(messages, stop=stop) | kwargs | self._sent_always
         del body["stream"]
         response = await self.root_async_client.post("/chat/completions", body=body, cast_to=httpx2.Response)
-        answer = json.loads(response.content)
+        answer, left_out = read_body(response.content)
         result = self._create_chat_result(answer)
         for generation, choice in zip(result.generations, answer["choices"], strict=True):
+            generation.message.additional_kwargs["unreadable"] = dict(+left_out)
             generation.message.additional_kwargs["sent"] = choice["message"]
             if refusal := choice["message"].get("refusal"):
                 generation.message.additional_kwargs["refusal"] = refusal
         return result
+
+    async def score(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer of the older completions endpoint, as it came.
+
+        Raises openai's errors, or ErrorInReplyError for a body that is none.
+        """
+        asked = {"model": self.model_name, **body}
+        response = await self.root_async_client.post("/completions", body=asked, cast_to=httpx2.Response)
+        return parse_body(response.content)

@@ -1,48 +1,64 @@
-"""The client for any OpenAI-compatible endpoint, over langchain-openai's ChatOpenAI (`openai_chat`).
+"""The client for any OpenAI-compatible endpoint, over langchain-openai's ChatOpenAI (`chat`).
 
-Adds what a long run needs: retries with backoff that honour Retry-After, a cap on calls in flight, limits on requests
-and tokens per minute, and doing without what an endpoint refuses (`openai_options`). A prompt is scored by the older
-completions endpoint, with `echo`: chat completions give no log-probabilities of the prompt.
+Adds what a long run needs: asking again what may pass, for as long as the endpoint says or patience lasts (`failures`,
+`waits`), a cap on calls in flight, limits on requests and tokens per minute, and doing without what an endpoint refuses
+(`options`). A prompt is scored by the older completions endpoint, with `echo`: chat completions give no
+log-probabilities of the prompt.
 """
 
 import asyncio
-import random
 import time
+from collections.abc import Awaitable
+from dataclasses import replace
+from typing import NoReturn, TypeVar
 
 import httpx2
 import openai
 from aiolimiter import AsyncLimiter
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from openai.types import Completion
 from pydantic import SecretStr
 
 from ...core.config import EndpointSettings
-from ...core.errors import EndpointError
+from ...core.errors import EndpointError, EndpointLostError
 from ...core.records import LLMReply, LLMRequest, Message
 from .access import Access
+from .cap import CHARACTERS_PER_TOKEN
 from .chat import DirectChat
+from .failures import TROUBLE, Failure, Kind, read_failure
+from .gate import Tell, spoken, unheard
+from .known import Known
 from .options import REFUSALS, RequestOptions
 from .replies import chat_reply, scored_prompt, with_earlier
-from .room import Room
+from .waits import wait_before
 
-BACKOFF_SECONDS = 0.5
-LONGEST_WAIT_SECONDS = 60.0
-CHARACTERS_PER_TOKEN = 4
-"""For the tokens-per-minute limit alone, which has to be charged before the endpoint has counted."""
-
-_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
-"""How DirectChat reports a body that it cannot read."""
-_MAY_PASS = (openai.RateLimitError, openai.InternalServerError, openai.APIConnectionError, *_UNREADABLE)
-"""What is worth another attempt. A time-out is a kind of connection error."""
+T = TypeVar("T")
+LONGEST_PAUSE_S = 24 * 3600.0
+"""An endpoint that asks to be left alone for longer than this is not waited for."""
 _CANNOT_SCORE = frozenset({400, 404, 405, 422, 501})
 """How a server answers that has no completions endpoint, or one without `echo`."""
 
 
 class OpenAIClient:
-    """One role's endpoint. Use from one event loop; close when done."""
+    """One role's endpoint. Use from one event loop; close when done.
 
-    def __init__(self, settings: EndpointSettings, *, base_url: str | None = None) -> None:
-        self._settings = settings
+    Args:
+        settings: The role's endpoint.
+        base_url: Stands for the address in the settings.
+        known: What is shared with other clients of the same endpoint's model.
+        tell: Where a line goes that whoever watches should read.
+        samples: Labels that are sampled in each order of a comparison where there are no log-probabilities.
+    """
+
+    def __init__(
+        self,
+        settings: EndpointSettings,
+        *,
+        base_url: str | None = None,
+        known: Known | None = None,
+        tell: Tell = unheard,
+        samples: int = 1,
+    ) -> None:
+        self._settings, self._tell_all, self._samples = settings, tell, samples
         access = Access.of(settings, base_url)
         # aiohttp below, since what a call costs httpx2's own transport grows with the number in flight.
         # It knows no SOCKS proxies.
@@ -66,101 +82,158 @@ class OpenAIClient:
             http_async_client=self._connections,
         )
         self._chat.always_send(access.extra_body)
-        self._url = self._chat.openai_api_base
+        self._url, self._access = access.url, access
         self._in_flight = asyncio.Semaphore(settings.max_concurrency)
         self._requests = _per_minute(settings.requests_per_minute)
         self._tokens = _per_minute(settings.tokens_per_minute)
-        self._options = RequestOptions(settings.reasoning_effort)
-        self._room = Room()
-        self._stopped = False
+        self._known = known or Known(RequestOptions(access.url))
+        self._trying_again: dict[object, str] = {}
+        self._role = ""
+
+    @property
+    def trouble(self) -> str:
+        """What calls are waiting for that have to be made again, in one line; empty where none is."""
+        pausing = self._known.gate.pausing
+        if not self._trying_again and not pausing:
+            return ""
+        reason = pausing or f"{next(reversed(self._trying_again.values()))}; trying again"
+        return f"{self._name}: {reason} ({len(self._trying_again)} waiting)"
 
     def stop_asking(self) -> None:
         """From now on calls that wait for their turn, or for another attempt, end with EndpointError."""
-        self._stopped = True
+        self._known.gate.stop()
 
     async def complete(self, request: LLMRequest) -> LLMReply:
         """The endpoint's reply.
 
         Raises:
-            EndpointError: after `max_retries` further attempts, or at once for what no retry can mend.
+            EndpointError: this request is refused, or `max_retries` further attempts did not help.
+            EndpointLostError: no request will be answered until a person mends something.
         """
+        self._role = request.role
         async with self._in_flight:
-            began = time.monotonic()
-            for attempt in range(self._settings.max_retries + 1):
-                await self._wait_for_limits(request)
-                if self._stopped:
-                    raise EndpointError(f"the {request.role} was not asked: the run is ending")
-                try:
-                    return await (self._score if request.score_prompt else self._converse)(request, began, attempt)
-                except (openai.OpenAIError, *_UNREADABLE) as error:
-                    if request.score_prompt and getattr(error, "status_code", None) in _CANNOT_SCORE:
-                        raise self._cannot_score(request, str(error)) from error
-                    if attempt == self._settings.max_retries or not isinstance(error, _MAY_PASS):
-                        raise self._failure(request, error, attempt) from error
-                    await asyncio.sleep(_wait_seconds(error, attempt))
+            began, call = time.monotonic(), object()
+            try:
+                for attempt in range(self._settings.max_retries + 1):
+                    await self._turn(request)
+                    try:
+                        return await (self._score if request.score_prompt else self._converse)(request, began, attempt)
+                    except TROUBLE as error:
+                        failure = self._read(request, error)
+                        if failure.kind is not Kind.PASSES or attempt == self._settings.max_retries:
+                            self._give_up(request, failure, attempt + 1, began, error)
+                    self._trying_again[call] = failure.reason
+                    await self._wait(failure, attempt)
+            finally:
+                self._trying_again.pop(call, None)
         raise AssertionError("the last attempt returns or raises")
 
     async def close(self) -> None:
         """Close the connections."""
         await self._connections.aclose()
 
-    async def _converse(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
-        """One attempt; an option the endpoint refuses is left out, now and from now on.
-
-        A reply that is thought alone is asked for again with more room, and so are its successors.
-        """
-        earlier: list[LLMReply] = []
-        while True:
-            had, options = self._room.tokens, self._room.widen(self._options.of(request))
-            try:
-                message = await self._chat.ainvoke(_messages(request.messages), **options)
-            except REFUSALS as error:
-                if not (self._options.learn(error, options) or self._room.give_back(error, had)):
-                    raise
-                continue
-            assert isinstance(message, AIMessage)
-            reply = chat_reply(request, message, _ms_since(began), retries, self._options.left_out)
-            if not self._room.wants_more(reply, had):
-                return with_earlier(reply, earlier)
-            earlier.append(reply)
-
-    async def _score(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
-        """One attempt at the log-probabilities of a prompt. Servers refuse to write no token at all, so one is."""
-        client: openai.AsyncOpenAI = self._chat.root_async_client
-        completion: Completion = await client.completions.create(
-            model=self._settings.model,
-            prompt="\n".join(message.content for message in request.messages),
-            echo=True,
-            logprobs=1,
-            max_tokens=1,
-            temperature=0.0,
-        )
-        reply = scored_prompt(request, completion, _ms_since(began), retries)
-        if reply is None:
-            raise self._cannot_score(request, "it sent no log-probabilities of the prompt")
-        return reply
-
-    async def _wait_for_limits(self, request: LLMRequest) -> None:
+    async def _turn(self, request: LLMRequest) -> None:
+        """Wait until the request may be sent."""
+        gate = self._known.gate
         if self._requests is not None:
             await self._requests.acquire()
         if self._tokens is not None:
             prompt = sum(len(message.content) for message in request.messages) // CHARACTERS_PER_TOKEN
             await self._tokens.acquire(min(prompt + request.sampling.max_tokens, self._tokens.max_rate))
+        await gate.passed()
+        if gate.lost:
+            raise EndpointLostError(gate.lost)
+        if gate.stopped:
+            raise EndpointError(f"the {request.role} was not asked: the run is ending")
 
-    def _failure(self, request: LLMRequest, error: Exception, attempt: int) -> EndpointError:
-        tries = "1 attempt" if attempt == 0 else f"{attempt + 1} attempts"
-        reason = str(error).strip() or type(error).__name__
-        return EndpointError(
-            f"the {request.role}'s endpoint {self._url} did not answer for model {request.model!r} "
-            f"after {tries}: {reason}"
-        )
+    async def _in_time(self, call: Awaitable[T]) -> T:
+        """The call, bounded as a whole: a server may send its answer a byte at a time."""
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                answer = await call
+        except TimeoutError:
+            raise TimeoutError(f"no reply within {self._settings.timeout_s:g} s (timeout_s)") from None
+        self._known.gate.answered()
+        return answer
+
+    async def _converse(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
+        """A reply; an option the endpoint refuses is left out, now and from now on.
+
+        A reply that is thought alone is asked for again with more room, and so are its successors.
+        """
+        options, room, effort = self._known.options, self._known.room, self._settings.reasoning_effort
+        earlier: list[LLMReply] = []
+        while True:
+            had, asked = room.tokens, options.of(request, effort)
+            sent = room.widen(dict(asked.options))
+            try:
+                message = await self._in_time(self._chat.ainvoke(_messages(asked.messages), **sent))
+            except REFUSALS as error:
+                if read_failure(error).kind is Kind.STOP:
+                    raise
+                if not (options.learn(error, request, asked, effort) or room.give_back(error, had)):
+                    raise
+                continue
+            options.worked(asked)
+            assert isinstance(message, AIMessage)
+            reply = chat_reply(request, message, _ms_since(began), retries, options.left_out)
+            reply = self._known.seen(request, reply, asked.cap + had, self._samples, self._tell)
+            if not room.wants_more(reply, had):
+                return with_earlier(reply, earlier)
+            earlier.append(reply)
+
+    async def _score(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
+        """The log-probabilities of a prompt. Servers refuse to write no token at all, so one is."""
+        prompt = "\n".join(message.content for message in request.messages)
+        body = {"prompt": prompt, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0.0}
+        reply = scored_prompt(request, await self._in_time(self._chat.score(body)), _ms_since(began), retries)
+        if reply is None:
+            raise self._cannot_score(request, "it sent no log-probabilities of the prompt")
+        return reply
+
+    def _read(self, request: LLMRequest, error: Exception) -> Failure:
+        failure = read_failure(error)
+        failure = replace(failure, reason=self._access.redacted(failure.reason))
+        if failure.wait_s is not None and failure.wait_s > LONGEST_PAUSE_S:
+            asks = f"it asks to wait {spoken(failure.wait_s)}: {failure.reason}"
+            failure = replace(failure, kind=Kind.STOP, reason=asks)
+        if request.score_prompt and failure.status in _CANNOT_SCORE:
+            raise self._cannot_score(request, failure.reason) from error
+        if failure.status is not None and not failure.down:
+            self._known.gate.answered()
+        return failure
+
+    async def _wait(self, failure: Failure, attempt: int) -> None:
+        """Wait before another attempt. Where the endpoint says how long, all who ask it wait."""
+        gate, seconds = self._known.gate, wait_before(attempt, failure.wait_s)
+        if failure.wait_s is not None:
+            gate.pause(seconds, failure.reason, self._tell)
+        await gate.sleep(seconds)
+
+    def _give_up(
+        self, request: LLMRequest, failure: Failure, attempts: int, began: float, error: Exception
+    ) -> NoReturn:
+        """Raise what ends the item, or the run: an endpoint that answers nobody is no item's fault."""
+        tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+        said = f"{self._name} did not answer for model {request.model!r} after {tries}: {failure.reason}"
+        if failure.kind is Kind.STOP or (failure.down and self._known.gate.silent_since(began)):
+            self._known.gate.stop(lost=said)
+            raise EndpointLostError(said) from error
+        raise EndpointError(said) from error
 
     def _cannot_score(self, request: LLMRequest, reason: str) -> EndpointError:
         return EndpointError(
-            f"the {request.role}'s endpoint {self._url} does not score prompts with model "
-            f"{request.model!r}; cloze verdicts need one that does (completions with `echo` and `logprobs`): set "
-            f"verdict.style to label or reason, or name another endpoint; it said: {reason}"
+            f"{self._name} does not score prompts with model {request.model!r}; cloze verdicts need one that does "
+            "(completions with `echo` and `logprobs`): set verdict.style to label or reason, or name another endpoint; "
+            f"it said: {reason}"
         )
+
+    @property
+    def _name(self) -> str:
+        return f"the {self._role}'s endpoint {self._url}"
+
+    def _tell(self, what: str) -> None:
+        self._known.tell_once(f"{self._name} {what}", self._tell_all)
 
 
 def _per_minute(limit: int | None) -> AsyncLimiter | None:
@@ -170,20 +243,6 @@ def _per_minute(limit: int | None) -> AsyncLimiter | None:
 def _messages(messages: tuple[Message, ...]) -> list[BaseMessage]:
     kinds: dict[str, type[BaseMessage]] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
     return [kinds[message.role](content=message.content) for message in messages]
-
-
-def _wait_seconds(error: Exception, attempt: int) -> float:
-    """What the endpoint asks for, else exponential backoff with jitter."""
-    response = getattr(error, "response", None)
-    header = response.headers.get("retry-after") if response is not None else None
-    try:
-        asked = float(header) if header else None
-    except ValueError:  # an HTTP date: rare, and backoff serves as well
-        asked = None
-    if asked is not None:
-        return min(max(asked, 0.0), LONGEST_WAIT_SECONDS)
-    jitter = random.uniform(0.5, 1.5)  # noqa: S311 - spreads retries, guards no secret
-    return min(BACKOFF_SECONDS * 2.0**attempt * jitter, LONGEST_WAIT_SECONDS)
 
 
 def _ms_since(began: float) -> float:

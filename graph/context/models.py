@@ -7,7 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from ...agents.endpoints.access import endpoint_url
 from ...agents.endpoints.client import OpenAIClient
+from ...agents.endpoints.gate import Tell, unheard
+from ...agents.endpoints.known import Known
+from ...agents.endpoints.options import RequestOptions
 from ...core.config import CastSettings
 from ...core.records import Role
 from ...simulator import SimulatedCast, SimulatorSettings
@@ -17,9 +21,25 @@ from .seats import ROLES, Seat, seat_model, seats
 
 @asynccontextmanager
 async def open_models(
-    cast: CastSettings, seed: int, log: Path, *, roles: Sequence[Role] = ROLES
+    cast: CastSettings,
+    seed: int,
+    log: Path,
+    *,
+    roles: Sequence[Role] = ROLES,
+    tell: Tell = unheard,
+    samples: int = 1,
 ) -> AsyncIterator[Mapping[Seat, OpenAIClient]]:
     """Open a client for each endpoint of these roles; the simulated cast's process ends with the block.
+
+    Seats that share an endpoint's model share what is found out about it.
+
+    Args:
+        cast: Who plays each role.
+        seed: The run's.
+        log: Where the simulated cast writes down what it was asked.
+        roles: Whose seats.
+        tell: Where lines about endpoints go.
+        samples: As `verdict.samples`, for those lines.
 
     Raises:
         EndpointSetupError: the simulated cast does not start.
@@ -30,9 +50,14 @@ async def open_models(
             simulator = SimulatorSettings(seed=seed, **cast.simulated.model_dump())
             simulated_url = stack.enter_context(SimulatedCast(simulator, log=log)).base_url
         clients: dict[Seat, OpenAIClient] = {}
+        known: dict[tuple[str, ...], Known] = {}
         for seat, settings in asked.items():
-            known = settings.model_copy(update={"model": seat_model(seat, settings)})
-            clients[seat] = OpenAIClient(known, base_url=simulated_url if settings.simulated else None)
+            named = settings.model_copy(update={"model": seat_model(seat, settings)})
+            url = simulated_url if settings.simulated else endpoint_url(settings)
+            same = (url or "", named.model, named.api_key_env, *map(str, (named.headers, named.query)))
+            shared = known.setdefault(same, Known(RequestOptions(same[0])))
+            base_url = simulated_url if settings.simulated else None
+            clients[seat] = OpenAIClient(named, base_url=base_url, known=shared, tell=tell, samples=samples)
             stack.push_async_callback(clients[seat].close)
         yield clients
 

@@ -43,7 +43,10 @@ async def open_run_context(
     task, campaign = task_of(run, config, plugs), store.campaign_of(run)
     async with AsyncExitStack() as stack:
         log = Path(run.home) / "simulated-cast.jsonl"
-        clients = await stack.enter_async_context(open_models(config.cast, config.seed, log, roles=roles))
+        models = open_models(
+            config.cast, config.seed, log, roles=roles, tell=progress.print, samples=config.verdict.samples
+        )
+        clients = await stack.enter_async_context(models)
         llm = ReplyCache(store, run.id, clients)
         stack.push_async_callback(llm.drain)
         casting = Casting(config, task, llm, plugs)
@@ -75,6 +78,7 @@ async def open_run_context(
             plugs=plugs,
             cast=cast,
             progress=progress,
+            trouble=llm.trouble,
             campaign=campaign.id,
             start_pool=start_pool,
             start_trainer=start_trainer,

@@ -39,6 +39,10 @@ class ReplyCache:
         # Shielded: a cancelled dialogue must not throw away a reply that is being paid for.
         return await asyncio.shield(task)
 
+    def trouble(self) -> str:
+        """What calls to endpoints are waiting for that have to be made again; empty where all is well."""
+        return "; ".join(dict.fromkeys(line for client in self._clients.values() if (line := client.trouble)))
+
     async def drain(self) -> None:
         """Send nothing more, and wait for what was sent, so that it is stored."""
         self._stopping = True

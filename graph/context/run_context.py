@@ -37,6 +37,8 @@ class RunContext:
     plugs: Plugs
     cast: Cast
     progress: Progress
+    trouble: Callable[[], str]
+    """What calls to endpoints are waiting for that have to be made again; empty where all is well."""
     campaign: str
     """The id of the run whose dialogues and demonstrations there are: this one, or the campaign it goes back to."""
     start_pool: Callable[[], StudentPool]
@@ -129,6 +131,10 @@ class RunContext:
         """The adapter version that stands: the latest that was promoted, as the store has it."""
         promoted = self.store.select(Adapter, run_id=self.run.id, status="promoted")
         return max((row.version for row in promoted), default=0)
+
+    def news(self) -> str:
+        """What stands beside a bar: trouble with endpoints first, then what the student's actors do."""
+        return "; ".join(line for line in (self.trouble(), str(self.pool.stats())) if line)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """The student's answer; waits while the trainer has its turn.

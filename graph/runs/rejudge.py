@@ -12,7 +12,7 @@ from ...core.records import Stage
 from ...store import Dialogue, Run, Store, Turn, VerdictRow
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
-from ..context.progress import Progress
+from ..context.progress import Progress, live_note
 from ..context.run_context import RunContext
 from ..preflight.checks import check_cast
 from ..rollout.overused import overused_before
@@ -79,7 +79,8 @@ class _Rejudging:
                 await self._judge(dialogue_id, verdicts[dialogue_id])
                 bar.advance()
 
-            await bounded(one, list(verdicts), self._context.config.cast.critic.max_concurrency)
+            async with live_note(bar, self._context.trouble):
+                await bounded(one, list(verdicts), self._context.config.cast.critic.max_concurrency)
         if not self._store.count(VerdictRow, run_id=self._run.id):
             failed = self._store.select(Dialogue, run_id=self._run.id, status="failed", limit=1)
             raise EndpointError(f"the critic answered no comparison: {failed[0].error if failed else 'none was asked'}")

@@ -49,7 +49,7 @@ async def collect(context: RunContext, round_number: int) -> None:
             bar.advance()
 
         try:
-            async with live_note(bar, context.pool.stats):
+            async with live_note(bar, context.news):
                 await bounded(one, dialogues, context.config.dialogue.concurrency)
             await training.finish()
         except BaseException:

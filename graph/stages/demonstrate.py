@@ -6,6 +6,7 @@ from ...core.concurrency import bounded
 from ...core.errors import ITEM_ERRORS, EndpointError, ReplyError
 from ...core.records import Example, Split, Stage, TurnKind
 from ...store import Dialogue, Turn
+from ..context.progress import live_note
 from ..context.run_context import RunContext
 from ..rollout.recording import finish_dialogue, open_dialogue, record_demonstrations, record_verdict
 from ..rollout.selection import most_different_pair
@@ -27,7 +28,8 @@ async def demonstrate_all(context: RunContext) -> None:
             await demonstrate_one(context, *item)
             bar.advance()
 
-        await bounded(one, wanted, context.config.cast.teacher.max_concurrency)
+        async with live_note(bar, context.trouble):
+            await bounded(one, wanted, context.config.cast.teacher.max_concurrency)
     if not demonstrations(context, Split.TRAIN):
         failed = context.store.select(
             Dialogue, run_id=context.run.id, stage=Stage.DEMONSTRATE, status="failed", limit=1

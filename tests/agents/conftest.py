@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from openmic.agents.endpoints import client as openai_client
+from openmic.agents.endpoints import waits
 from openmic.agents.tasks.task import Task, load_task
 from openmic.simulator import SimulatedCast, SimulatorSettings
 
@@ -52,4 +52,4 @@ def locked() -> Iterator[SimulatedCast]:
 
 @pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_client, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(waits, "BACKOFF_SECONDS", 0.01)

@@ -64,6 +64,7 @@ def status_of(**more: Any) -> dict[str, Any]:
         "gain": None,
         "funnel": EMPTY_FUNNEL,
         "verdicts": {"count": 0},
+        "sampled_labels": {},
         **more,
     }
 
@@ -151,6 +152,12 @@ def test_what_was_too_long_to_be_learned_from_is_counted(capsys: pytest.CaptureF
     assert "v1 learned from 16 of 20 examples: 4 left out, too long for imitation.max_length=256 or" in said
     assert "v2 learned from 16 of 17 examples: 1 left out, too long for training.max_length=512" in said
     assert "v0 learned" not in said
+
+
+def test_what_it_took_that_labels_were_sampled_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    sampled = {"critic": {"comparisons": 30, "extra_calls": 240}}
+    assert any("the critic's endpoint" in line for line in printed(capsys, sampled_labels=sampled))
+    assert not any("sampled" in line for line in printed(capsys))
 
 
 def test_the_funnel_is_one_line_for_each_step(capsys: pytest.CaptureFixture[str]) -> None:

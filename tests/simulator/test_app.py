@@ -166,6 +166,11 @@ def test_what_is_not_a_request_is_a_400(serve: Serve, content: Any) -> None:
     assert serve().post("/v1/chat/completions", content=content).status_code == 400
 
 
+def test_a_limit_by_both_of_its_names_asks_for_the_same(serve: Serve) -> None:
+    client, body = serve(), demonstrate_body(ESCAPED, max_completion_tokens=40)
+    assert said(ask(client, {**body, "max_tokens": 40})) == said(ask(client, body))
+
+
 def test_max_tokens_cuts(serve: Serve) -> None:
     answer = ask(serve(), demonstrate_body(ESCAPED, max_completion_tokens=4))
     assert answer["choices"][0]["finish_reason"] == "length"

@@ -83,6 +83,7 @@ def test_the_overview_counts_what_happened(talk: Store) -> None:
         "turns": 9,
         "turn_kinds": {"critique": 1, "demonstration": 1, "draft": 2, "revision": 1, "verdict": 4},
         "llm": {"critic": {"calls": 2, "input_tokens": 30, "output_tokens": 3}},
+        "sampled_labels": {},
         "preferences": {"candidates": 1, "revision": 1},
         "revisions": 1,
     }

@@ -1,8 +1,8 @@
 from openmic.core.records import Agent, LLMReply, LLMRequest, Message, Role, Sampling, TokenUsage
 from openmic.store import Store
-from openmic.store.spending import Spending, Usage, spending
+from openmic.store.spending import Spending, Usage, sampled_labels, spending
 
-from .rows import dialogue, run, turn
+from .rows import ballot, dialogue, run, turn, verdict
 
 
 def ask(store: Store, role: Role, ordinal: int, usage: TokenUsage, latency_ms: float = 0.0) -> str:
@@ -40,3 +40,13 @@ def test_a_reply_is_counted_once_however_many_turns_it_became(store: Store) -> N
 def test_other_runs_do_not_count(store: Store) -> None:
     store.add(run(id="RUN2"), dialogue(), turn(0))
     assert not spending(store, "RUN2")
+
+
+def test_what_it_took_that_labels_were_sampled(store: Store) -> None:
+    store.add(dialogue(), *(turn(seq) for seq in range(9)), verdict(method="sampled"))
+    assert sampled_labels(store, "RUN1") == {}
+    orders = [True] * 3 + [False] * 4
+    store.add(
+        *(ballot(turn_id=f"t{seq}", forward=forward, method="sampled") for seq, forward in enumerate(orders, start=2))
+    )
+    assert sampled_labels(store, "RUN1") == {"critic": {"comparisons": 1, "extra_calls": 5}}

@@ -7,7 +7,7 @@ import pytest
 from openmic.agents.endpoints.access import endpoint_key, endpoint_url
 from openmic.agents.tasks.task import Task
 from openmic.core.config import EndpointSettings
-from openmic.core.errors import EndpointError
+from openmic.core.errors import EndpointLostError
 from openmic.core.records import LLMReply, LLMRequest, Message, Sampling, TokenLogprob, TokenUsage
 from openmic.simulator import SimulatedCast
 
@@ -127,7 +127,7 @@ def test_the_key_is_sent_and_told_to_nobody_else(endpoint: ScriptedEndpoint, mon
     assert endpoint.asked[0].authorization == "Bearer sk-secret"
     assert "sk-secret" not in reply.model_dump_json()
     endpoint.chat = lambda asked, number: failure(401, "no")
-    with pytest.raises(EndpointError) as caught:
+    with pytest.raises(EndpointLostError) as caught:
         ask(request(), theirs)
     assert "sk-secret" not in str(caught.value)
 
@@ -189,7 +189,7 @@ def test_a_wrong_key_is_no_matter_for_retries(
     locked: SimulatedCast, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
-    with pytest.raises(EndpointError, match=r"after 1 attempt: .*Incorrect API key"):
+    with pytest.raises(EndpointLostError, match=r"after 1 attempt: .*Incorrect API key"):
         ask(compare(task), settings(locked.base_url, model="sim-critic"))
 
 

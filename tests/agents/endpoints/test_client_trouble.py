@@ -3,14 +3,14 @@ import time
 
 import pytest
 
-from openmic.agents.endpoints import client as openai_client
+from openmic.agents.endpoints import waits
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.core.config import EndpointSettings
-from openmic.core.errors import EndpointError
+from openmic.core.errors import EndpointError, EndpointLostError
 from openmic.core.records import LLMReply, LLMRequest, Sampling
 
 from ..factories import SCHEMA, ask, ask_all, first, request, settings
-from ..scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion, failure
+from ..scripted_endpoint import Answer, ScriptedEndpoint, completion, failure
 
 
 def test_retry_after_is_honoured(endpoint: ScriptedEndpoint) -> None:
@@ -24,7 +24,7 @@ def test_retry_after_is_honoured(endpoint: ScriptedEndpoint) -> None:
 
 
 def test_retry_after_of_nothing_does_not_wait(endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_client, "BACKOFF_SECONDS", 100.0)
+    monkeypatch.setattr(waits, "BACKOFF_SECONDS", 100.0)
     endpoint.chat = first(2, failure(429, "slow down", Retry_After="0"))
     assert ask(request(), settings(endpoint.base_url)).retries == 2
 
@@ -35,12 +35,6 @@ def test_a_retry_after_that_says_no_seconds_is_survived(
 ) -> None:
     endpoint.chat = first(1, failure(429, "slow down", Retry_After=header))
     assert ask(request(), settings(endpoint.base_url)).retries == 1
-
-
-def test_waits_grow_and_never_exceed_a_minute() -> None:
-    waits = [openai_client._wait_seconds(ValueError(), attempt) for attempt in range(20)]
-    assert all(0.25 * 2**attempt <= wait or wait == 60 for attempt, wait in enumerate(waits))
-    assert max(waits) == 60
 
 
 MISHAPS = [
@@ -75,17 +69,35 @@ def test_what_may_pass_is_tried_again(endpoint: ScriptedEndpoint, no_backoff: No
 )
 def test_what_does_not_pass_is_an_endpoint_error(endpoint: ScriptedEndpoint, no_backoff: None, mishap: Answer) -> None:
     endpoint.chat = lambda asked, number: mishap
-    with pytest.raises(EndpointError, match=r"the critic's endpoint http://127.* for model 'm' after 2 attempts: ."):
+    said = r"the critic's endpoint http://127.* for model 'm' after 2 attempts: ."
+    with pytest.raises((EndpointError, EndpointLostError), match=said):
         ask(request(), settings(endpoint.base_url, max_retries=1))
     assert len(endpoint.asked) == 2
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
-def test_what_no_retry_can_mend_fails_at_once(endpoint: ScriptedEndpoint, status: int) -> None:
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+def test_what_a_person_has_to_mend_stops_the_run_at_once(endpoint: ScriptedEndpoint, status: int) -> None:
     endpoint.chat = lambda asked, number: failure(status, "not like this")
-    with pytest.raises(EndpointError, match=r"after 1 attempt: .*not like this"):
+    with pytest.raises(EndpointLostError, match=r"after 1 attempt: not like this"):
         ask(request(top_logprobs=5, json_schema=SCHEMA), settings(endpoint.base_url))
     assert len(endpoint.asked) == 1
+
+
+def test_once_an_endpoint_is_lost_nobody_asks_it_again(endpoint: ScriptedEndpoint) -> None:
+    endpoint.chat = lambda asked, number: Answer(401, {"error": "no"}, delay_s=0.1)
+    lost = ask_all([request(str(n)) for n in range(6)], settings(endpoint.base_url, max_concurrency=2))
+    assert all(isinstance(each, EndpointLostError) for each in lost)
+    assert len(endpoint.asked) <= 2
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_prompt_that_is_refused_fails_alone_and_at_once(endpoint: ScriptedEndpoint, status: int) -> None:
+    body = {"error": {"message": "The prompt was filtered.", "code": "content_filter", "param": "prompt", "type": None}}
+    endpoint.chat = first(1, Answer(status, body))
+    refused, fine = ask_all([request("a"), request("b")], settings(endpoint.base_url, max_concurrency=1))
+    assert isinstance(refused, EndpointError)
+    assert isinstance(fine, LLMReply)
+    assert len(endpoint.asked) == 2
 
 
 def test_an_attempt_that_takes_too_long_is_given_up_and_tried_again(
@@ -99,7 +111,7 @@ def test_an_attempt_that_takes_too_long_is_given_up_and_tried_again(
 
 
 def test_an_endpoint_that_is_not_there_is_tried_again_then_named(no_backoff: None) -> None:
-    with pytest.raises(EndpointError, match=r"http://127\.0\.0\.1:9/v1 .* after 3 attempts"):
+    with pytest.raises(EndpointLostError, match=r"http://127\.0\.0\.1:9/v1 .* after 3 attempts: connection refused"):
         ask(request(), settings("http://127.0.0.1:9/v1", max_retries=2))
 
 
@@ -158,98 +170,6 @@ def test_a_request_larger_than_the_tokens_of_a_minute_is_asked_all_the_same(endp
         )
         == 1
     )
-
-
-REFUSALS = [
-    ("logprobs", "This model does not support logprobs.", {"logprobs", "top_logprobs"}),
-    ("top_logprobs", "Unknown parameter: 'top_logprobs'.", {"top_logprobs", "logprobs"}),
-    ("response_format", "'response_format' of type 'json_schema' is not supported.", {"response_format"}),
-    ("seed", "Unrecognized request argument supplied: seed", {"seed"}),
-    ("temperature", "Unsupported value: 'temperature' does not support 0.5 with this model.", {"temperature"}),
-    ("top_p", "Unsupported parameter: 'top_p' is not supported with this model.", {"top_p"}),
-]
-
-
-@pytest.mark.parametrize(("refused", "message", "left_out"), REFUSALS)
-def test_what_an_endpoint_refuses_is_done_without_from_then_on(
-    endpoint: ScriptedEndpoint, refused: str, message: str, left_out: set[str]
-) -> None:
-    endpoint.chat = lambda asked, number: failure(400, message) if refused in asked.body else Answer(body=completion())
-
-    async def run() -> list[LLMReply]:
-        client = OpenAIClient(settings(endpoint.base_url))
-        replies = [await client.complete(request(top_logprobs=5, json_schema=SCHEMA)) for _ in range(2)]
-        await client.close()
-        return replies
-
-    replies = asyncio.run(run())
-    assert [(reply.text, reply.token_logprobs) for reply in replies] == [("fine", None)] * 2
-    assert replies[0].raw["left_out"] == replies[1].raw["left_out"] == [refused]
-    sent = [{name for name, value in body.items() if value is not None} for body in endpoint.bodies]
-    assert len(sent) == 3
-    assert sent[0] - sent[1] == left_out
-    assert sent[1] == sent[2]
-
-
-@pytest.mark.parametrize("status", [400, 422])
-def test_a_server_that_knows_the_limit_by_its_older_name_is_told_by_that(
-    endpoint: ScriptedEndpoint, status: int
-) -> None:
-    def script(asked: Asked, number: int) -> Answer:
-        if "max_completion_tokens" in asked.body:
-            return failure(status, "Extra inputs are not permitted: max_completion_tokens")
-        return Answer(body=completion())
-
-    endpoint.chat = script
-    replies = ask_all([request(json_schema=SCHEMA)], settings(endpoint.base_url))
-    assert [reply.text if isinstance(reply, LLMReply) else reply for reply in replies] == ["fine"]
-    assert endpoint.bodies[1]["max_tokens"] == 12
-    assert "response_format" in endpoint.bodies[1]
-
-
-def test_what_the_refusal_names_as_its_parameter_goes_before_its_words(endpoint: ScriptedEndpoint) -> None:
-    def script(asked: Asked, number: int) -> Answer:
-        if "top_p" not in asked.body:
-            return Answer(body=completion())
-        message = "This value is not supported; set temperature or top_p, but not seed."
-        return Answer(400, {"error": {"message": message, "type": "bad", "param": "top_p", "code": None}})
-
-    endpoint.chat = script
-    assert ask(request(), settings(endpoint.base_url)).raw["left_out"] == ["top_p"]
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        "max_completion_tokens is too large: 12. This is not supported: at most 8.",
-        "temperature must be between 0 and 0.4",
-        "This model's maximum context length is 8 tokens; reduce max_completion_tokens",
-    ],
-)
-def test_a_value_out_of_range_is_an_error_and_not_left_out(endpoint: ScriptedEndpoint, message: str) -> None:
-    endpoint.chat = lambda asked, number: failure(400, message)
-    with pytest.raises(EndpointError, match="after 1 attempt"):
-        ask(request(), settings(endpoint.base_url))
-    assert len(endpoint.asked) == 1
-
-
-def test_calls_in_flight_together_all_learn_what_is_refused(endpoint: ScriptedEndpoint) -> None:
-    def script(asked: Asked, number: int) -> Answer:
-        if "logprobs" not in asked.body:
-            return Answer(body=completion())
-        refusal = failure(400, "logprobs are not supported")
-        return Answer(refusal.status, refusal.body, delay_s=0.1 + 0.1 * number)
-
-    endpoint.chat = script
-    replies = ask_all([request(str(n), top_logprobs=5) for n in range(4)], settings(endpoint.base_url))
-    assert [reply.text if isinstance(reply, LLMReply) else reply for reply in replies] == ["fine"] * 4
-
-
-def test_an_endpoint_that_refuses_everything_is_not_asked_for_ever(endpoint: ScriptedEndpoint) -> None:
-    endpoint.chat = lambda asked, number: failure(400, "no logprobs, top_logprobs, response_format, seed, nothing")
-    with pytest.raises(EndpointError, match="nothing"):
-        ask(request(top_logprobs=5, json_schema=SCHEMA), settings(endpoint.base_url))
-    assert 2 <= len(endpoint.asked) <= 5
 
 
 def test_stop_asking_ends_what_has_not_been_asked_and_keeps_what_has(endpoint: ScriptedEndpoint) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from openmic.core.errors import EndpointError
+from openmic.core.errors import EndpointError, EndpointLostError
 from openmic.core.records import TokenLogprob, TokenUsage
 
 from ..factories import ask, request, settings
@@ -79,6 +79,6 @@ def test_what_may_pass_is_tried_again(endpoint: ScriptedEndpoint, no_backoff: No
 
 def test_a_wrong_key_is_told_as_such(endpoint: ScriptedEndpoint) -> None:
     endpoint.chat = lambda asked, number: failure(401, "Incorrect API key")
-    with pytest.raises(EndpointError, match="Incorrect API key") as caught:
+    with pytest.raises(EndpointLostError, match="Incorrect API key") as caught:
         ask(request(score_prompt=True), settings(endpoint.base_url))
     assert "cloze" not in str(caught.value)

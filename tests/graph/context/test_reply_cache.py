@@ -9,7 +9,7 @@ import pytest
 
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.core.config import EndpointSettings
-from openmic.core.errors import EndpointError, InterruptedRunError, StoreError
+from openmic.core.errors import EndpointError, EndpointLostError, InterruptedRunError, StoreError
 from openmic.core.records import LLMReply, LLMRequest, Message, Sampling
 from openmic.graph.context.reply_cache import ReplyCache
 from openmic.graph.context.seats import Seat
@@ -110,7 +110,7 @@ def test_a_reply_is_in_the_store_when_it_is_given(store: Store, serve: Serve) ->
 
 
 def test_an_error_is_no_answer_and_the_question_may_be_asked_again(store: Store, serve: Serve) -> None:
-    with pytest.raises(EndpointError):
+    with pytest.raises(EndpointLostError):
         using(store, "http://127.0.0.1:9/v1", lambda llm: llm.complete(request()))
     assert store.count(LLMCall) == 0
     assert using(store, serve(), lambda llm: llm.complete(request())).text

@@ -1,0 +1,283 @@
+"""What a failed attempt means: the one place where it is decided to ask again, to fail one item, or to stop.
+
+The table is in docs/endpoints.md, "What is waited for". Rules are tried in order, since servers disagree about
+statuses: a used-up account comes as 402, as 429 and as 400, and what tells it apart is its code, then its words.
+"""
+
+import re
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import aiohttp
+import httpx2
+import openai
+from aiohttp.http_exceptions import HttpProcessingError
+
+from .body import ErrorInReplyError, parse_body, storable
+from .waits import LONGEST_TEXT, asked_wait
+
+TROUBLE = (
+    openai.OpenAIError,
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    httpx2.StreamError,
+    aiohttp.ClientError,
+    HttpProcessingError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+"""All that an attempt may raise: what the network does, what an endpoint refuses, and a body that is no reply."""
+_LONGEST_REASON = 300
+
+
+class Kind(StrEnum):
+    """What becomes of a failed attempt."""
+
+    PASSES = "passes"
+    """It may be another matter a moment later: it is tried again."""
+    ITEM = "item"
+    """This request will never be answered, others may: the item that asked fails."""
+    STOP = "stop"
+    """Nothing will be answered until a person mends something: the run ends, and can be resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed attempt, read."""
+
+    kind: Kind
+    reason: str
+    """In one line, fit for people and for the store."""
+    status: int | None = None
+    wait_s: float | None = None
+    """How long the endpoint asks to be left alone; None where it does not say."""
+    down: bool = False
+    """Whether it says that nobody is there, or that nobody is let in: then it is no fault of what was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an endpoint says of an error, wherever it says it."""
+
+    status: int | None
+    codes: tuple[str, ...]
+    """Codes, types and reasons."""
+    words: str
+    """What is meant for people."""
+    parameter: str | None = None
+    """The part of the request that it is about, where that is named apart."""
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return " ".join((*self.codes, self.words))
+
+    @property
+    def about_prompt(self) -> bool:
+        """Whether the words of the prompt, or their number, are turned away."""
+        return bool(_FILTERED.search(self.text) or _TOO_LONG.search(self.text))
+
+
+def any_of(*ways: str) -> re.Pattern[str]:
+    """Any of several ways to say a thing, in whatever case."""
+    return re.compile("|".join(ways), re.IGNORECASE | re.DOTALL)
+
+
+_UNPAID = any_of(
+    r"insufficient[ _]?(?:user[ _])?(?:quota|credit|balance|fund)",
+    r"billing|payment[ _]required|credit balance|out of credits|requires? more credits|arrearage",
+    r"(?:quota|credits?|balance)\b.{0,30}\b(?:used up|exhausted|depleted|too low|run out)",
+    r"account.{0,30}(?:deactivated|suspended|disabled)|access[_ ]terminated",
+)
+_BAD_KEY = any_of(
+    r"(?:invalid|incorrect|missing|expired|revoked|wrong|no|unknown)[ _](?:api|auth)[ _-]?(?:key|token)",
+    r"api[ _]key (?:is )?(?:not valid|invalid|expired|missing)",
+    r"unauthori[sz]ed|authentication[_ ](?:error|failed)|permission[_ ]denied",
+)
+_NO_MODEL = any_of(
+    r"model[_ ](?:not[_ ]found|decommissioned|not[_ ](?:available|supported|exist))",
+    r"no such model|(?:unknown|invalid)[_ ]model(?!\w|\W+(?:param|arg|option|kwarg))|deploymentnotfound",
+    r"model\b.{0,80}(?:does not exist|not found|decommissioned|no longer (?:available|supported)|shut ?down)",
+)
+_FLAGGED = any_of(r"content[ _-]?(?:filter|policy|management|moderation|violation)|moderation|flagged")
+_FILTERED = any_of(
+    _FLAGGED.pattern,
+    r"responsible ?ai|safety|data_inspection|prohibited|inappropriate|sensitive|guardrail|terms of (?:use|service)",
+    r"was (?:filtered|blocked)|blocked by",
+)
+_TOO_LONG = any_of(r"context[ _](?:length|window|size)|(?:prompt|input|request|message)s?\b.{0,30}too (?:long|large)")
+_RATE = any_of(r"rate[ _-]?limit|too[ _]many[ _]requests|throttl|overloaded|at capacity")
+_FINAL = frozenset({401, 403, 404, 405, 407, 410, 501})
+"""The key, the account, the model or the address is another: no waiting mends it."""
+_TRANSIENT = frozenset({408, 409, 423, 425, 429, 498, 499})
+_DOWN = frozenset({429, 502, 503, 504, 521, 522, 523, 529})
+"""How a gateway says that nothing stands behind it, or a server that it is full."""
+_NOT_REACHED = (ConnectionRefusedError, socket.gaierror, ssl.SSLError, aiohttp.ConnectionTimeoutError)
+_MENDED_BY_HAND = (
+    ssl.SSLCertVerificationError,
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    httpx2.UnsupportedProtocol,
+    httpx2.InvalidURL,
+)
+_WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((ConnectionRefusedError,), "connection refused"),
+    ((ssl.SSLError,), "there is no TLS connection to be had:"),
+    ((ConnectionResetError, BrokenPipeError, aiohttp.ClientConnectionResetError), "connection reset"),
+    ((aiohttp.ServerDisconnectedError,), "it hung up without an answer"),
+    ((aiohttp.ServerTimeoutError, TimeoutError, httpx2.TimeoutException), "no reply in time"),
+    ((aiohttp.ClientPayloadError, httpx2.RemoteProtocolError), "it hung up in the middle of the answer"),
+    ((HttpProcessingError, aiohttp.ClientResponseError), "what it answers is no HTTP"),
+    (
+        (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, httpx2.UnsupportedProtocol, httpx2.InvalidURL),
+        "this is no address to ask:",
+    ),
+)
+
+
+def read_failure(error: BaseException) -> Failure:
+    """What one exception of an attempt means."""
+    if isinstance(error, openai.APIStatusError):
+        return _refusal(error.status_code, _body_of(error), error.response.headers, str(error))
+    if isinstance(error, ErrorInReplyError):
+        return _error_in_reply(error)
+    cause = root_cause(error)
+    kind = Kind.STOP if isinstance(cause, _MENDED_BY_HAND) else Kind.PASSES
+    return Failure(kind, _in_words(cause), down=isinstance(cause, _NOT_REACHED))
+
+
+def told(error: openai.APIStatusError) -> Told:
+    """What an endpoint says in refusing a request."""
+    return _told(error.status_code, _body_of(error), str(error))
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The innermost error of the chain that says what happened: "Request timed out" may be a refused connection."""
+    chain = list(_chain(error))
+    for kind in (ssl.SSLError, socket.gaierror, OSError, aiohttp.ClientError, HttpProcessingError, httpx2.HTTPError):
+        for inner in reversed(chain):
+            if isinstance(inner, kind) and not (type(inner) is OSError and inner.errno is None):
+                return inner
+    return error
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+
+
+def _in_words(cause: BaseException) -> str:
+    """The cause as a person would say it."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {_line(cause.verify_message)}"
+    if isinstance(cause, socket.gaierror):
+        return f"its name cannot be resolved ({cause.strerror})"
+    said = next((words for kinds, words in _WORDS if isinstance(cause, kinds)), None)
+    told = str(cause.strerror) if isinstance(cause, OSError) and cause.strerror else str(cause)
+    if said is None or (isinstance(cause, TimeoutError) and told):
+        return _line(told or type(cause).__name__)
+    return said if said[-1] != ":" else f"{said} {_line(told)}"
+
+
+def _error_in_reply(error: ErrorInReplyError) -> Failure:
+    """An error with status 200 is read like one with the status that it names."""
+    body = error.body if isinstance(error.body, Mapping) and error.body.get("error") else None
+    if body is None:
+        return Failure(Kind.PASSES, _line(str(error)))
+    inner = body["error"]
+    numbers = (inner.get(name) for name in ("code", "status", "status_code")) if isinstance(inner, Mapping) else ()
+    status = next((int(str(n)) for n in numbers if str(n).isdigit() and 400 <= int(str(n)) < 600), None)
+    return _refusal(status, body, {}, str(error))
+
+
+def _refusal(status: int | None, body: Any, headers: Mapping[str, str], words: str) -> Failure:
+    told, wait = _told(status, body, words), asked_wait(headers, body)
+    return Failure(_kind(told, wait), _line(told.words), status, wait, down=status in _DOWN)
+
+
+def _told(status: int | None, body: Any, otherwise: str) -> Told:
+    words = (_words(body) or otherwise)[:LONGEST_TEXT]
+    return Told(status, tuple(dict.fromkeys(_codes(body))), words, _parameter(body))
+
+
+def _kind(told: Told, wait: float | None) -> Kind:
+    """The table, from what is certain to what is likely; the first row that fits decides."""
+    status, codes, text = told.status or 0, " ".join(told.codes), told.text
+    unsaid = status == 0
+    mends_nothing = any(rule.search(text) for rule in (_UNPAID, _BAD_KEY, _NO_MODEL))
+    rows = (
+        (status == 402 or _UNPAID.search(codes), Kind.STOP),
+        (_FLAGGED.search(codes) or (status == 403 and _FLAGGED.search(text)), Kind.ITEM),
+        (status in {400, 422, 451} and _FILTERED.search(text), Kind.ITEM),
+        (status == 403 and (wait is not None or _RATE.search(text)), Kind.PASSES),
+        (status in _FINAL, Kind.STOP),
+        ((unsaid or status in {400, 422}) and mends_nothing, Kind.STOP),
+        (unsaid or (status == 400 and _RATE.search(codes)), Kind.PASSES),
+        (status == 429 and wait is None and _UNPAID.search(text), Kind.STOP),
+        (status in _TRANSIENT or status >= 500, Kind.PASSES),
+        (status >= 400, Kind.ITEM),
+    )
+    # What is left is a redirect that leads nowhere: the address is another.
+    return next((kind for fits, kind in rows if fits), Kind.STOP)
+
+
+def _body_of(error: openai.APIStatusError) -> Any:
+    """The whole body, of which openai keeps the part under `error`."""
+    try:
+        return parse_body(error.response.content)
+    except (ValueError, openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError):
+        return {"error": error.body}
+
+
+def _codes(body: Any) -> Iterator[str]:
+    """Codes and types of an error, in the places where servers put them."""
+    for part in _parts(body):
+        for name in ("code", "type", "status", "reason"):
+            if isinstance(value := part.get(name), str | int) and not isinstance(value, bool):
+                yield str(value)
+
+
+def _parameter(body: Any) -> str | None:
+    for part in _parts(body):
+        if isinstance(name := part.get("param"), str):
+            return name
+        if isinstance(place := part.get("loc"), list) and place:
+            return str(place[-1])
+    return None
+
+
+def _words(body: Any) -> str:
+    """What an error says to people."""
+    if isinstance(body, Mapping):
+        for name in ("error", "message", "msg", "detail", "error_description", "title"):
+            if (value := body.get(name)) and (found := _words(value)):
+                return found
+        return ""
+    if isinstance(body, list):
+        return "; ".join(found for item in body[:3] if (found := _words(item) or str(item)))
+    return body if isinstance(body, str) else ""
+
+
+def _parts(body: Any, depth: int = 4) -> Iterator[Mapping[str, Any]]:
+    if depth and isinstance(body, Mapping):
+        yield body
+        for value in body.values():
+            yield from _parts(value, depth - 1)
+    elif depth and isinstance(body, list):
+        for item in body[:5]:
+            yield from _parts(item, depth - 1)
+
+
+def _line(text: str) -> str:
+    """On one line, not too long, and storable."""
+    line = " ".join(str(storable(text)).split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"

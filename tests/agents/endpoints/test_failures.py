@@ -1,0 +1,117 @@
+"""The table of docs/endpoints.md, row by row."""
+
+import json
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from openmic.agents.endpoints.body import ErrorInReplyError
+from openmic.agents.endpoints.failures import Failure, Kind, read_failure
+
+OPENAI_QUOTA = "You exceeded your current quota, please check your plan and billing details."
+URL = "http://a/v1/chat/completions"
+
+
+def refused(status: int, body: Any, **headers: str) -> Failure:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    response = httpx2.Response(status, content=content, headers=named, request=httpx2.Request("POST", URL))
+    inner = body.get("error", body) if isinstance(body, dict) else body
+    return read_failure(openai.APIStatusError(f"Error code: {status} - {body}", response=response, body=inner))
+
+
+def told(message: str, code: Any = None, kind: Any = None, **more: Any) -> dict[str, Any]:
+    return {"error": {"message": message, "code": code, "type": kind, **more}}
+
+
+STOPS: list[tuple[int, Any]] = [
+    (401, told("Incorrect API key provided", "invalid_api_key")),
+    (402, told("Insufficient credits")),
+    (402, {"detail": "Payment required"}),
+    (403, told("This account is suspended for half a minute")),
+    (403, "<html>Forbidden</html>"),
+    (404, told("The model `m` does not exist or you do not have access to it.", "model_not_found")),
+    (404, told("DeploymentNotFound", "DeploymentNotFound")),
+    (404, {"error": 'model "m" not found, try pulling it first'}),
+    (405, {"detail": "Method Not Allowed"}),
+    (410, told("This model was shut down")),
+    (429, told(OPENAI_QUOTA, "insufficient_quota", "insufficient_quota")),
+    (429, told(OPENAI_QUOTA)),
+    (429, told("The quota of this account is used up.", "insufficient_quota", "insufficient_quota")),
+    (400, told("Your credit balance is too low to access the API.", None, "invalid_request_error")),
+    (400, told("API key not valid. Please pass a valid API key.", 400, None, status="INVALID_ARGUMENT")),
+    (400, told("The model `m` has been decommissioned and is no longer supported.", "model_decommissioned")),
+    (500, told("billing", "insufficient_quota")),
+    (307, ""),
+]
+ITEMS: list[tuple[int, Any]] = [
+    (400, told("The prompt was filtered by the content policy.", "content_filter", param="prompt")),
+    (400, told("triggering Azure OpenAI's content management policy", "content_filter", innererror={"code": "x"})),
+    (400, told("Input data may contain inappropriate content.", "data_inspection_failed")),
+    (403, told("Your chosen model requires moderation and your input was flagged", 403)),
+    (400, told("This model's maximum context length is 8192 tokens", "context_length_exceeded")),
+    (413, told("Request too large for model: tokens per minute (TPM): Limit 6000, Requested 9000")),
+    (422, {"detail": [{"loc": ["body", "messages"], "msg": "field required", "type": "missing"}]}),
+    (400, "what?"),
+    (451, "unavailable for legal reasons"),
+]
+PASSES: list[tuple[int, Any]] = [
+    (408, told("Request timed out")),
+    (409, told("Conflict")),
+    (425, ""),
+    (429, told("Rate limit reached")),
+    (429, told(f"{OPENAI_QUOTA} Please retry in 24.5s.", 429, None, status="RESOURCE_EXHAUSTED")),
+    (500, "oops"),
+    (503, "<html>overloaded</html>"),
+    (503, told("Loading model", 503, "unavailable_error")),
+    (529, told("Overloaded", None, "overloaded_error")),
+    (520, ""),
+    (403, told("You have exceeded a secondary rate limit")),
+    (400, told("slow down", "rate_limit_exceeded")),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), STOPS, ids=lambda part: str(part)[:50])
+def test_what_a_person_has_to_mend_stops_the_run(status: int, body: Any) -> None:
+    assert refused(status, body).kind is Kind.STOP
+
+
+@pytest.mark.parametrize(("status", "body"), ITEMS, ids=lambda part: str(part)[:50])
+def test_what_is_refused_of_one_prompt_fails_one_item(status: int, body: Any) -> None:
+    assert refused(status, body).kind is Kind.ITEM
+
+
+@pytest.mark.parametrize(("status", "body"), PASSES, ids=lambda part: str(part)[:50])
+def test_what_may_pass_is_tried_again(status: int, body: Any) -> None:
+    assert refused(status, body).kind is Kind.PASSES
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (told("This model is not served in your region", 403), Kind.STOP),
+        (told("No credits", "402"), Kind.STOP),
+        (told("Insufficient balance"), Kind.STOP),
+        (told("Upstream error", 502), Kind.PASSES),
+        (told("flagged", "content_filter"), Kind.ITEM),
+        (told("boo"), Kind.PASSES),
+        ({"error": "boo"}, Kind.PASSES),
+        (None, Kind.PASSES),
+    ],
+)
+def test_an_error_with_a_status_of_success_is_read_by_what_it_names(body: Any, kind: Kind) -> None:
+    assert read_failure(ErrorInReplyError("boo", body)).kind is kind
+
+
+def test_a_forbidden_request_that_names_a_wait_is_a_limit() -> None:
+    assert refused(403, told("slow down"), Retry_After="3").kind is Kind.PASSES
+    assert refused(429, told("slow down"), Retry_After="3").wait_s == 3
+
+
+def test_a_reason_is_one_line_that_can_be_stored() -> None:
+    reason = refused(400, told("so\0me\nwords \ud800 " + "x" * 5000)).reason
+    assert reason.startswith("so me words ?")
+    assert len(reason) < 400
+    reason.encode()
