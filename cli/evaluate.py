@@ -7,7 +7,7 @@ import typer
 from ..core.config import store_address
 from ..store import Store
 from .options import JsonOption, RunArgument, StoreOption, exit_by_failures, print_json
-from .progress import progress_display
+from .progress import progress_display, stdout_for_data
 from .report import print_report
 
 
@@ -34,7 +34,8 @@ def evaluate(
 
     with Store.open(store_address(store)) as opened:
         found = opened.resolve_run(run)
-        evaluate_run(opened, found, versions, progress_display())
+        with stdout_for_data():
+            evaluate_run(opened, found, versions, progress_display())
         status = run_status(opened, found)
     if as_json:
         print_json(status)

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from threading import Event, Lock, Thread
 from typing import TextIO
 
@@ -25,6 +25,13 @@ from ..graph.context.progress import Progress as ProgressSink
 
 PLAIN_SECONDS = 10.0
 """How often a bar says where it is when there is no terminal to draw on."""
+
+
+@contextmanager
+def stdout_for_data() -> Iterator[None]:
+    """Send to stderr what other people's objects print, at import or when they are called."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def progress_display(stream: TextIO | None = None) -> ProgressSink:

@@ -9,7 +9,7 @@ from ..core.config import store_address
 from ..core.text import printable
 from ..store import Run, Store
 from .options import JsonOption, OverridesOption, RunArgument, StoreOption, exit_by_failures, print_json, store_flag
-from .progress import progress_display
+from .progress import progress_display, stdout_for_data
 from .report import MOST_FAILURES
 
 
@@ -35,9 +35,10 @@ def rejudge(
     with Store.open_readonly(url) as reader:
         source = reader.resolve_run(run)
     with Store.open(url) as opened:
-        finished = start_rejudging(
-            opened, source, overrides=overrides or [], arguments=sys.argv[1:], progress=progress_display()
-        )
+        with stdout_for_data():
+            finished = start_rejudging(
+                opened, source, overrides=overrides or [], arguments=sys.argv[1:], progress=progress_display()
+            )
         found = comparison(opened, finished)
     if as_json:
         print_json(found)

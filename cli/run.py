@@ -13,7 +13,7 @@ from ..core.config_file import load_config, stray_variables
 from ..core.errors import ConfigError, OpenmicError
 from ..run_handle import Run
 from .options import JsonOption, OverridesOption, RunArgument, StoreOption, exit_by_failures, print_json, store_flag
-from .progress import progress_display
+from .progress import progress_display, stdout_for_data
 from .report import print_next_steps, print_report
 
 ClusterOption = Annotated[
@@ -56,12 +56,13 @@ def run(
         from .plan import plan, print_plan
 
         settings = load_config(config, overrides or [])
-        planned = plan(settings, check(settings))
+        with stdout_for_data():
+            planned = plan(settings, check(settings, cluster=cluster))
         print_json(planned) if as_json else print_plan(planned)
         return
     from .. import run as carry_out
 
-    with _resumable(None):
+    with stdout_for_data(), _resumable(None):
         finished = carry_out(
             config, overrides or [], progress=progress_display(), cluster=cluster, arguments=sys.argv[1:]
         )
@@ -82,7 +83,7 @@ def resume(
       openmic resume 01JD8Z
     """
     found = open_run(run_name, store)
-    with _resumable(found):
+    with stdout_for_data(), _resumable(found):
         found.resume(progress=progress_display(), cluster=cluster)
     _conclude(found, as_json=as_json)
 

@@ -8,7 +8,7 @@ import typer
 from ..core.config import store_address
 from ..store import Store
 from .options import JsonOption, OverridesOption, RunArgument, StoreOption, print_json, store_flag
-from .progress import progress_display
+from .progress import progress_display, stdout_for_data
 
 
 def train(
@@ -41,15 +41,16 @@ def train(
     with Store.open_readonly(url) as reader:
         source = reader.resolve_run(run)
     with Store.open(url) as opened:
-        finished = start_training(
-            opened,
-            source,
-            objective=objective,
-            overrides=overrides or [],
-            start=from_version,
-            arguments=sys.argv[1:],
-            progress=progress_display(),
-        )
+        with stdout_for_data():
+            finished = start_training(
+                opened,
+                source,
+                objective=objective,
+                overrides=overrides or [],
+                start=from_version,
+                arguments=sys.argv[1:],
+                progress=progress_display(),
+            )
         status = run_status(opened, finished)
     if as_json:
         print_json(status)

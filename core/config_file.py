@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from .config import RunConfig
+from .config import SIMULATED, PlugOrEndpoint, RunConfig
 from .errors import ConfigError
-from .nearest_key import Key, nearest_key, nearest_variable
+from .nearest_key import Key, nearest_key, nearest_variable, section_at
 from .section import from_home
 
 ENV_PREFIX = "OPENMIC_"
@@ -176,7 +176,18 @@ def _parse_value(text: str, source: str) -> Any:
 
 
 def _lay(values: dict[str, Any], key: Key, value: Any, source: str) -> None:
-    """Put the value at the dotted key, making the sections on the way."""
+    """Put the value at the dotted key, making the sections on the way.
+
+    A mapping for a section is laid over it key by key, so that the section's other values stay.
+    """
+    model = section_at(RunConfig, key)
+    if model is not None and isinstance(value, Mapping):
+        if issubclass(model, PlugOrEndpoint):
+            value = _instead(model, value)
+        for name, inner in value.items():
+            _lay(values, (*key, str(name)), inner, source)
+        if value:
+            return
     section = values
     for depth, part in enumerate(key[:-1], start=1):
         inner = section.get(part)
@@ -185,7 +196,19 @@ def _lay(values: dict[str, Any], key: Key, value: Any, source: str) -> None:
         if not isinstance(inner, dict):
             raise ConfigError(f"{source}: {'.'.join(key[:depth])} is a value, not a section")
         section = inner
+    if model is not None and value == {} and isinstance(section.get(key[-1]), dict):
+        return
     section[key[-1]] = value
+
+
+def _instead(model: type[PlugOrEndpoint], section: Mapping[str, Any]) -> dict[str, Any]:
+    """The section of somebody who plays a role: who is named there takes the place of whoever was."""
+    nobody = {"model": SIMULATED, "use": None, "demonstrations": None}
+    players = {name: nothing for name, nothing in nobody.items() if name in model.model_fields}
+    if all(section.get(name) is None for name in players):
+        return dict(section)
+    kwargs: dict[str, Any] = {} if "kwargs" in section else {"kwargs": {}}
+    return {name: nothing for name, nothing in players.items() if name not in section} | kwargs | dict(section)
 
 
 def _explain(error: ValidationError, path: str, sources: Mapping[Key, str]) -> str:

@@ -4,7 +4,8 @@ For any pydantic model that forbids extra keys. It knows nothing of files, and n
 """
 
 import difflib
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -42,6 +43,21 @@ def nearest_variable(model: type[BaseModel], name: str) -> str | None:
         close = difflib.get_close_matches(name.lower(), model.model_fields, n=1, cutoff=0.8)
         key = (close[0],) if close else None
     return None if key is None else "__".join(key).upper()
+
+
+def section_at(root: type[BaseModel], key: Key) -> type[BaseModel] | None:
+    """The section that stands at a key of a model; None where a value does, or a list of sections."""
+    model: type[BaseModel] | None = root
+    for part in key:
+        field = model.model_fields.get(part) if model else None
+        members = [] if field is None else [field.annotation, *_members(field.annotation)]
+        model = next((one for one in members if isinstance(one, type) and issubclass(one, BaseModel)), None)
+    return model
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """What a union is made of; nothing for a list of something."""
+    return get_args(annotation) if get_origin(annotation) in {Union, UnionType} else ()
 
 
 def _fields_at(root: type[BaseModel], key: Key) -> list[str]:

@@ -139,7 +139,8 @@ async def call_plug(function: Callable[..., Any], *given: Any, about: str, **off
     Raises:
         PlugError: it raised something; the message says what, and in which line.
     """
-    taken = partial(function, *given, **{name: value for name, value in offered.items() if name in _names(function)})
+    known = {name: own_copy(value) for name, value in offered.items() if name in _names(function)}
+    taken = partial(function, *map(own_copy, given), **known)
     owner = getattr(function, "__self__", function)
     try:
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
@@ -156,6 +157,13 @@ async def call_plug(function: Callable[..., Any], *given: Any, about: str, **off
     except Exception as error:  # other people's code may raise anything
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise PlugError(f"{about} failed: {_words(error)} ({last.filename}, line {last.lineno})") from error
+
+
+def own_copy(value: Any) -> Any:
+    """What a function of other people's may change without anybody else seeing it: mappings and lists are copied."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, list) else value
 
 
 _CALLING: ContextVar[frozenset[int]] = ContextVar("_CALLING", default=frozenset())

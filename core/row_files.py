@@ -9,11 +9,11 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import InputError
+from .errors import ConfigError, InputError
 
 KINDS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 """Endings of the files that are read."""
@@ -113,6 +113,24 @@ def unstorable(text: str) -> str | None:
     if any("\ud800" <= character <= "\udfff" for character in text):
         return f"half of a surrogate pair (\\ud800 to \\udfff) in {text[:60]!r}; write the character itself, in UTF-8"
     return None
+
+
+def rows_given(given: Any, what: str, wanted: str) -> list[Any]:
+    """Rows that were given in Python in place of a file: a list, or a table.
+
+    Args:
+        given: The rows; of a table each becomes a mapping.
+        what: What they are, and the argument's name: `inputs`, `examples`.
+        wanted: What each has to be, for errors.
+
+    Raises:
+        ConfigError: it is a single thing, or nothing to go through.
+    """
+    if callable(getattr(given, "to_dict", None)) and hasattr(given, "columns"):  # pandas' table would give its columns
+        return list(given.to_dict("records"))
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise ConfigError(f"{what}: {given!r:.80} is a {type(given).__name__}; give a list, each of them {wanted}")
+    return list(given)
 
 
 def unread_kind(path: Path, reading: Reading, kinds: Sequence[str]) -> InputError:

@@ -1,8 +1,8 @@
 """The configuration's sections on fine-tuning: what is learned, how, and by which processes."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .section import Section
 
@@ -105,6 +105,15 @@ class TrainingSettings(FineTuneSettings):
     resources: dict[str, float] = Field(default_factory=dict)
     """Custom Ray resources that each needs, to have them on certain nodes: {"trainer": 1}."""
     lora: LoRASettings = LoRASettings()
+
+    @model_validator(mode="after")
+    def _kwargs_have_somebody_to_take_them(self) -> Self:
+        if self.objective_kwargs and ":" not in self.objective:
+            raise ValueError(
+                f"objective_kwargs are for an objective of your own, not for {self.objective}; leave them out, and set "
+                "its numbers beside it, such as training.beta"
+            )
+        return self
 
 
 def staleness_limit(max_staleness: int | Literal["auto"] | None, *, tolerant: bool) -> int | None:

@@ -6,16 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.concurrency import run_to_end
+from ..core.plugs import call_plug
 from ..core.records import Input
 from .scorers import as_scorer
+
+OF_ANY_SCRIPT = ("Un café, naïvement.", "公交车走了，没有等我。", "السلام عليكم", "👩‍👩‍👧", "\n", "long " * 500)
+"""Outputs as models write them where they are not asked for plain English."""
 
 
 def check_scorer(scorer: Any, source: Input, outputs: Sequence[str]) -> list[float]:
     """Try a scorer on one input and several outputs for it, and give their scores.
 
     It has to give each output one finite number, the same each time and in whatever order they come, alone as well as
-    together, whoever else asks at the same moment, of an empty output too; and it has to leave the outputs as they are.
-    Numbers may differ by a ten-thousandth, as those of a model do with what shares its batch.
+    together, whoever else asks at the same moment, of an empty output too, and of one in any script; and it has to
+    leave the input and the outputs as they are. Numbers may differ by a ten-thousandth, as those of a model do with
+    what shares its batch.
 
     Args:
         scorer: The function or object.
@@ -44,11 +49,22 @@ async def _check(scorer: Any, source: Input, outputs: list[str]) -> list[float]:
         at_once = await asyncio.gather(*(named.score(source, outputs) for _ in range(3)))
         assert all(_same(scores, each) for each in at_once), f"scorer {named.name} scored them {at_once} at once"
         await named.score(source, ["", *outputs])
+        await named.score(source, list(OF_ANY_SCRIPT))
+        await _leaves_alone(scorer, named.name, source, outputs)
     finally:
         await named.close()
     assert _same(scores, await named.score(source, outputs)), f"scorer {named.name} scores otherwise after close()"
     await named.close()
     return scores
+
+
+async def _leaves_alone(scorer: Any, name: str, source: Input, outputs: list[str]) -> None:
+    """Hand out what a scorer may change, and look whether it did."""
+    own_source = source if isinstance(source, str) else dict(source)
+    own_outputs = list(outputs)
+    await call_plug(lambda: scorer(own_source, own_outputs), about=f"scorer {name}")
+    assert own_outputs == outputs, f"scorer {name} changed the outputs it was given to {own_outputs!r:.80}"
+    assert own_source == source, f"scorer {name} changed the input it was given to {own_source!r:.80}"
 
 
 def _same(some: Sequence[float], others: Sequence[float]) -> bool:

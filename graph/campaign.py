@@ -6,6 +6,8 @@ The store is the one record of where a run stands. A run that is taken up begins
 what it did in the store, and does what is not there yet.
 """
 
+import asyncio
+from collections.abc import Coroutine
 from typing import Any, Literal, TypedDict
 
 from langchain_core.runnables import RunnableConfig
@@ -41,12 +43,13 @@ async def demonstrate(state: CampaignState, runtime: Runtime[RunContext]) -> Cam
     """The teacher demonstrates every input that imitation or evaluation needs."""
     promotion.record_base(runtime.context)
     if not promotion.imitation_is_over(runtime.context):
-        await demonstrating.demonstrate_all(runtime.context)
+        await _unless_there_is_no_student(runtime.context, demonstrating.demonstrate_all(runtime.context))
     return {"round": 0}
 
 
 async def imitate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """The student is fine-tuned on the demonstrations; feedback starts from what comes of it."""
+    await runtime.context.pool.ready()  # nothing is trained for students that cannot be started
     version = await fine_tuning.imitate(runtime.context)
     await runtime.context.pool.load_adapter(runtime.context.adapter(version))
     promotion.record_decision(runtime.context, version, promotion.Decision(True, "where feedback starts from"))
@@ -106,6 +109,20 @@ def after_evaluate(state: CampaignState, runtime: Runtime[RunContext]) -> Litera
 def another_round(state: CampaignState, runtime: Runtime[RunContext]) -> Literal["collect", "report"]:
     """Rounds as configured, then the report."""
     return "collect" if state["round"] < runtime.context.config.rounds else "report"
+
+
+async def _unless_there_is_no_student(context: RunContext, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work; raise what is wrong with the students as soon as it is known."""
+    working, starting = asyncio.ensure_future(work), asyncio.ensure_future(context.pool.ready())
+    try:
+        await asyncio.wait({working, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+        await working
+    finally:
+        for task in (working, starting):
+            task.cancel()
+        await asyncio.gather(working, starting, return_exceptions=True)
 
 
 def build_campaign_graph() -> CampaignGraph:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import openmic
-from openmic.api import named
 from openmic.core.errors import ConfigError, InputError, InterruptedRunError
+from openmic.given import named
 
 from .training.pool.own_engine import Echo
 from .whole_run import clean_environment, write_config

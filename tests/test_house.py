@@ -46,6 +46,7 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
     "training": [
         {"trainer", "standalone"},
+        {"example_forms"},
         {"pool"},
         {"loop", "engines"},
         {"adapters", "scoring"},
@@ -124,7 +125,7 @@ def test_the_package_holds_one_relative_link_for_each_room_and_nothing_else_but_
     links = {path.name: str(path.readlink()) for path in PACKAGE.iterdir() if path.is_symlink()}
     assert links == {room: f"../../{room}" for room in ROOMS}
     own = {path.name for path in PACKAGE.iterdir() if not path.is_symlink()} - {"__pycache__"}
-    face = {"api.py", "run_handle.py", "seams.py", "testing.py", "types.py"}
+    face = {"api.py", "given.py", "run_handle.py", "seams.py", "table.py", "testing.py", "types.py"}
     assert own == {"__init__.py", "__main__.py", "py.typed"} | face
 
 

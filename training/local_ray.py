@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ _LONGEST_FOLDER = 107 - len("/session_2026-01-01_00-00-00_000000_1234567/sockets
 @contextmanager
 def ray_session(*, minimum_cpus: int = 2, address: str | None = None) -> Iterator[None]:
     """Ray for the time of the block. A session that the caller already has is used and left alone.
+
+    Blocks that lie side by side, as of two runs at once, share a session; it ends with the last of them.
 
     Args:
         minimum_cpus: Logical CPUs of a session of its own, declared even on a machine with fewer, because student and
@@ -49,10 +52,36 @@ def ray_session(*, minimum_cpus: int = 2, address: str | None = None) -> Iterato
     # Ray reads the variable when it is imported, which whoever calls may have done before.
     ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] not in {"0", "false"}
 
-    if ray.is_initialized():
+    with _OWN.lock:
+        if not ray.is_initialized():
+            _begin(minimum_cpus, address or os.environ.get("RAY_ADDRESS"))
+            _OWN.users = 1
+        elif _OWN.users:
+            _OWN.users += 1
+        own = bool(_OWN.users)
+    try:
         yield
-        return
-    address = address or os.environ.get("RAY_ADDRESS")
+    finally:
+        with _OWN.lock:
+            _OWN.users -= own
+            if own and not _OWN.users:
+                ray.shutdown()
+
+
+class _Session:
+    """The session that this module began, if any, and how many blocks use it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+
+
+_OWN = _Session()
+
+
+def _begin(minimum_cpus: int, address: str | None) -> None:
+    import ray
+
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     with warnings.catch_warnings(), _sigterm_kept():
         warnings.simplefilter("ignore")
@@ -62,10 +91,6 @@ def ray_session(*, minimum_cpus: int = 2, address: str | None = None) -> Iterato
             cpus = max(minimum_cpus, os.cpu_count() or 1)
             # Named, because on a node of a cluster Ray would otherwise join that.
             ray.init(address="local", num_cpus=cpus, include_dashboard=False, _temp_dir=_folder(), **quiet)
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _folder() -> str:
@@ -86,6 +111,13 @@ def _folder() -> str:
         f"Ray cannot keep its sockets in {shown}: it takes a folder that can be written, with a path of at most {room} "
         "characters; set RAY_TMPDIR to one"
     )
+
+
+def runs_here(address: str | None = None) -> bool:
+    """Whether what is carried out will be on this machine alone: no cluster is named or joined already."""
+    ray = sys.modules.get("ray")
+    joined = ray is not None and ray.is_initialized()
+    return not joined and (address or os.environ.get("RAY_ADDRESS") or "local") == "local"
 
 
 def _join(address: str, quiet: dict[str, Any]) -> None:

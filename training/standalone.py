@@ -4,7 +4,7 @@
 losses and the generation are those of a run. Not for several devices or for going on after an interruption.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,19 +19,17 @@ from ..core.records import (
     NO_ADAPTER,
     AdapterRef,
     GenerationRequest,
-    Message,
     StudentSampling,
     TrainingExample,
     TrainingMetrics,
 )
+from ..core.row_files import rows_given
 from ..core.section import Section, from_home
+from .example_forms import as_examples, as_messages
 from .loop.job import TrainingProgress
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from .objectives import Objective
-
-Prompt = str | Sequence[Message | Mapping[str, str]]
-"""What the student is asked: a text, which stands for a message of the user, or a whole conversation."""
 
 Prompts = list[Any] | tuple[Any, ...]
 """Several of them, each a `Prompt`; a list is not taken for one of its parts, as a `Sequence` would be."""
@@ -51,7 +49,7 @@ class TrainedAdapter:
 
 
 def train(
-    examples: Sequence[TrainingExample | Sequence[Any]],
+    examples: Iterable[TrainingExample | Sequence[Any] | Mapping[str, Any]],
     *,
     output: str | Path,
     objective: "str | Objective | type[Objective]" = "sft",
@@ -68,7 +66,8 @@ def train(
 
     Args:
         examples: (prompt, completion) for an objective that imitates, (prompt, chosen, rejected) for one that learns
-            from pairs, (prompt, completions from best to worst) for one that learns from rankings; or ready records.
+            from pairs, (prompt, completions from best to worst) for one that learns from rankings; or rows with such
+            keys, as `Run.preferences`, a `Dataset` or a DataFrame has them; or ready records.
         output: The folder under which the adapter is written; there must be none in it yet.
         objective: A name that ships, `module:attribute`, or an `Objective`.
         student: A hub id, a folder, or the name of packaged weights.
@@ -81,34 +80,44 @@ def train(
         progress: Called after every optimizer step.
 
     Raises:
-        ConfigError: there is no such objective, an example is in no form it can have, or `output` holds an adapter.
+        ConfigError: there is no such objective or device, an example is in no form it can have, or `output` holds an
+            adapter or cannot be written.
         StudentError: there is no such student.
-        AdapterError: `start` is broken.
+        AdapterError: `start` is broken, or is another student's.
         TrainingError: there is nothing to train on, or an example does not fit the objective.
     """
     from .adapters.adapters import commit_adapter, committed_adapter, verify_adapter
     from .adapters.lora import adapted
+    from .adapters.storage import try_writing
     from .loop.fine_tune import fine_tune
     from .objectives import as_objective, load_objective
+    from .objectives.trial import try_objective
+    from .student.device import check_device
     from .student.student import load_student as load_model
 
     learned = load_objective(objective, where="objective") if isinstance(objective, str) else objective
     loss = as_objective(learned, where="objective")
-    records = [as_example(one, place) for place, one in enumerate(examples)]
+    name = objective if isinstance(objective, str) else type(loss).__qualname__
+    shape, numbers = _settings(LoRASettings, lora, "lora"), _settings(FineTuneSettings, settings, "settings")
+    records = as_examples(examples)
+    check_device(device)
+    if not isinstance(output, str | Path):
+        raise ConfigError(f"output: {output!r:.80} is no folder; name one, under which the adapter is written")
     output = from_home(output)
     if committed_adapter(output, VERSION) is not None:
         raise ConfigError(f"output {output!r} holds an adapter, which never changes; name another folder")
-    model = load_model(student, device=device, template_kwargs=chat_template_kwargs)
+    try_writing(output, "output")
+    try_objective(loss, numbers, where=f"objective {name}")
     folder = None if start is None else verify_adapter(adapter_ref(start))
-    wrapped = adapted(model, _settings(LoRASettings, lora, "lora"), seed=seed, start=folder)
-    name = objective if isinstance(objective, str) else type(loss).__qualname__
+    model = load_model(student, device=device, template_kwargs=chat_template_kwargs)
+    wrapped = adapted(model, shape, seed=seed, start=folder)
     metrics = fine_tune(
         model,
         wrapped,
         records,
         objective=loss,
         name=name,
-        settings=_settings(FineTuneSettings, settings, "settings"),
+        settings=numbers,
         seed=seed,
         on_progress=progress or (lambda _: None),
     )
@@ -125,12 +134,23 @@ def _settings(kind: type[S], given: S | Mapping[str, Any] | None, where: str) ->
     """
     if isinstance(given, kind):
         return given
+    if given is not None and not isinstance(given, Mapping):
+        raise ConfigError(f"{where}: {given!r:.80} is neither {kind.__name__} nor a mapping of such keys")
     try:
         return kind.model_validate(dict(given or {}))
     except ValidationError as error:
         wrong = error.errors()[0]
         key = ".".join(str(part) for part in wrong["loc"])
         raise ConfigError(f"{where}: {key}: {wrong['msg']}; it has {', '.join(kind.model_fields)}") from None
+
+
+def _sampling(**given: Any) -> StudentSampling:
+    """How to sample; a ConfigError where it cannot be meant."""
+    try:
+        return StudentSampling(**given)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise ConfigError(f"{wrong['loc'][0]}: {wrong['msg']} (given: {wrong['input']!r:.80})") from None
 
 
 class _Sampling(TypedDict, total=False):
@@ -192,17 +212,18 @@ class Student:
             seed: Another one draws other answers.
 
         Raises:
+            ConfigError: a prompt is neither a text nor a conversation, or it cannot be sampled so.
             GenerationError: a prompt is too long for the student, or it is closed.
         """
         if self._generator is None:
             raise GenerationError("the student is closed; load it again")
-        sampling = StudentSampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
-        asked = [prompts] if isinstance(prompts, str) else list(prompts)
+        if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
+            raise ConfigError(f"n: {n!r} is no number of answers; give 1 or more, or leave it out for one by itself")
+        sampling = _sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
+        asked = [prompts] if isinstance(prompts, str) else rows_given(prompts, "prompts", "a text or a conversation")
         requests = [
-            GenerationRequest(
-                f"{place}:{draw}", as_messages(prompt), sampling, derive_seed(seed, "student", draw), self._version
-            )
-            for place, prompt in enumerate(asked)
+            GenerationRequest(f"{place}:{draw}", messages, sampling, derive_seed(seed, "student", draw), self._version)
+            for place, messages in enumerate(as_messages(one, f"prompt {place}") for place, one in enumerate(asked))
             for draw in range(n or 1)
         ]
         texts = [generation.text for generation in self._generator.generate(requests)]
@@ -238,6 +259,7 @@ def load_student(
 
     Raises:
         StudentError: there is no such student.
+        ConfigError: there is no such device.
         AdapterError: the adapter is broken, or does not fit.
     """
     return Student(model, adapter, device, chat_template_kwargs)
@@ -253,29 +275,3 @@ def adapter_ref(folder: str | Path) -> AdapterRef:
 
     folder = from_home(folder)
     return AdapterRef(adapter_version(folder), folder)
-
-
-def as_example(given: TrainingExample | Sequence[Any], place: int) -> TrainingExample:
-    """A tuple of a prompt and its completions as a record.
-
-    Raises:
-        ConfigError: it is in none of the forms that `train` names.
-    """
-    if isinstance(given, TrainingExample):
-        return given
-    wanted = "(prompt, completion), (prompt, chosen, rejected) or (prompt, [best, …, worst])"
-    if isinstance(given, str) or len(given) < 2:
-        raise ConfigError(f"example {place} is {given!r}; make it {wanted}")
-    prompt, *completions = given
-    if len(completions) == 1 and not isinstance(completions[0], str):
-        completions = list(completions[0])
-    if not completions or not all(isinstance(text, str) for text in completions):
-        raise ConfigError(f"example {place} has completions that are no texts; make it {wanted}")
-    return TrainingExample(f"example-{place}", as_messages(prompt), tuple(completions))
-
-
-def as_messages(prompt: Prompt) -> tuple[Message, ...]:
-    """A prompt as a conversation."""
-    if isinstance(prompt, str):
-        return (Message(role="user", content=prompt),)
-    return tuple(Message.model_validate(message) for message in prompt)

@@ -1,8 +1,9 @@
 """Conformance suite of tasks, their functions included, for the tests of whoever writes one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ...core.records import Input
+from ...core.row_files import unstorable
 from .prompt_check import example_input, example_values, exposed_values, unseen_fields
 from .task import Task, load_task
 
@@ -27,6 +28,7 @@ REPLIES = (
         "👩‍👩‍👧",
         "cafe\u0301",
         "a\u202eb",
+        "The bus left without me, and it did not even wave when it went round the corner.",
         "long " * 2000,
         "x" * 9999,
     ),
@@ -34,14 +36,16 @@ REPLIES = (
 """Replies as models write them, good ones and bad ones."""
 
 
-def check_task(task: Task | str) -> list[str]:
+def check_task(task: Task | str, answers: Sequence[str] = (), source: Input | None = None) -> list[str]:
     """Check that a task does its work, whatever inputs hold and models write.
 
     Every prompt renders the same each time, no text gets out of the tag that it stands in or is run as a template,
-    every reply can be cleaned and judged, and an empty output is never an answer.
+    every reply can be cleaned and judged, the same each time, and an empty output is never an answer.
 
     Args:
         task: A task, or what a configuration may name.
+        answers: Replies that are known to be good ones: each has to pass for an answer.
+        source: The input that they answer. None: one that is made up.
 
     Returns:
         What is unwise, one line each; empty for a task without fault.
@@ -56,6 +60,10 @@ def check_task(task: Task | str) -> list[str]:
     value = example_input(task.prompts)
     for reply in REPLIES:
         _check_reply(task, reply, value)
+    for answer in answers:
+        output, given = task.clean(answer), value if source is None else source
+        problem = task.problem(output, given)
+        assert problem is None, f"the answer {answer!r:.80} becomes {output!r:.80}, which is turned away: {problem}"
     return exposed_values(task.prompts) + unseen_fields(task.prompts)
 
 
@@ -91,8 +99,9 @@ def _filled(given: object, text: str) -> object:
 
 def _check_reply(task: Task, reply: str, value: Input) -> None:
     output = task.clean(reply)
+    assert output == task.clean(reply), f"cleaning {reply!r:.80} gives one text, then another"
     assert isinstance(output, str), f"cleaning {reply!r:.80} gave {output!r:.80}, which is no text"
-    assert "\0" not in output, f"cleaning {reply!r:.80} left a NUL in {output!r:.80}"
+    assert unstorable(output) is None, f"cleaning {reply!r:.80}: {unstorable(output)}"
     problem = task.problem(output, value)
     assert problem is None or (isinstance(problem, str) and problem), f"{output!r:.80} is judged {problem!r}"
     assert problem == task.problem(output, value), f"{output!r:.80} is judged one way, then another"

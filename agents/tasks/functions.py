@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.errors import PlugError, TaskError
-from ...core.plugs import Plug, describe_object, describe_plug, load_plug
+from ...core.plugs import Plug, describe_object, describe_plug, load_plug, own_copy
 from ...core.records import Input
 
 Clean = Callable[[str], str]
@@ -124,7 +124,7 @@ def named_functions(
 
 def _call(function: TaskFunction, *given: Any) -> Any:
     try:
-        return function.call(*given)
+        return function.call(*map(own_copy, given))
     except (Exception, SystemExit) as error:  # other people's code may raise anything
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise PlugError(f"{function.about} failed for {_shown(given[0])}: {said}") from error

@@ -57,14 +57,14 @@ class Casting:
             judge = self._jury("judge", cast)
         return Cast(teacher, references, critic, judge)
 
-    async def try_on(self, source: Input, texts: tuple[str, str]) -> None:
-        """Have every Python object of the cast do once, on one input, what it is there for.
+    async def try_on(self, source: Input, texts: tuple[str, str], roles: Sequence[Role] = ROLES) -> None:
+        """Have every Python object that plays one of these roles do once, on one input, what it is there for.
 
         Raises:
             ConfigError: one cannot be had, failed, or answered what it may not.
         """
         try:
-            for seat, settings in seats(self._config.cast).items():
+            for seat, settings in seats(self._config.cast, roles).items():
                 try:
                     await self._try(seat, settings, source, texts)
                 except PlugError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ...core.errors import ConfigError
 from ...core.plugs import Plug
 from ...core.records import TrainingExample
 from ...core.training_settings import TrainingSettings, staleness_limit
@@ -24,6 +25,35 @@ def objective_of(plugs: Plugs, settings: TrainingSettings, name: str) -> Objecti
     found = as_objective(plugs.load(KEY, Plug(use=name, kwargs=settings.objective_kwargs)), where=KEY)
     plugs.note(KEY, staleness_tolerant=found.staleness_tolerant)  # for those who read the run and cannot load it
     return found
+
+
+def try_own_objective(plugs: Plugs, settings: TrainingSettings) -> None:
+    """Try the user's own objective, and whether it can be sent to the trainer's process.
+
+    Raises:
+        ConfigError: as `objective_of`; or it fails on made-up rows, or cannot be pickled.
+    """
+    from ...training.objectives.trial import try_objective
+
+    for phase in phases(settings.objective):
+        if phase.objective in OBJECTIVES:
+            continue
+        found = objective_of(plugs, settings, phase.objective)
+        try_objective(found, settings, where=f"{KEY} {phase.objective}")
+        if plugs.given(KEY) is not None:
+            _refuse_unpicklable(phase.objective, found)
+
+
+def _refuse_unpicklable(name: str, objective: Objective) -> None:
+    from ray import cloudpickle
+
+    try:
+        cloudpickle.dumps(objective)  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    except Exception as error:  # what stands in the way is anybody's
+        raise ConfigError(
+            f"{KEY}: {name} cannot be sent to the trainer's process ({type(error).__name__}: {error}); have it make "
+            "what cannot be pickled when it is called, or put it into a module and name it as module:attribute"
+        ) from error
 
 
 def learns_from_demonstrations(plugs: Plugs, settings: TrainingSettings) -> bool:

@@ -52,8 +52,11 @@ async def open_run_context(
         casting = Casting(config, task, llm, plugs)
         stack.push_async_callback(casting.close)
         cast = casting.cast(roles)
-        for change in plugs.changes(run.plugs):
+        changes = plugs.changes(run.plugs)
+        for change in changes:
             progress.print(f"note: {change}")
+        if changes:  # what is made from here on is made by them
+            store.update(Run, run.id, plugs=plugs.renewed(run.plugs))
 
         def start_pool() -> StudentPool:
             prepare_weights(config, progress)

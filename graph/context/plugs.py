@@ -54,6 +54,11 @@ class Plugs:
             if not record.get("importable", True) and not {key, key.partition(".")[0]} & self._given.keys()
         ]
 
+    @property
+    def all_given(self) -> Mapping[str, Any]:
+        """The objects that were given in Python, by key."""
+        return self._given
+
     def given(self, key: str) -> Any:
         """The object that was given in Python for a key; None where none was."""
         return self._given.get(key)
@@ -84,6 +89,17 @@ class Plugs:
     def records(self) -> dict[str, dict[str, Any]]:
         """What was loaded or is recalled, by key, ready for JSON: `use`, `kwargs`, `source_hash`, `importable`."""
         return {key: dict(record) for key, record in sorted((self._recorded | self._records).items())}
+
+    def renewed(self, recorded: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        """What a run recorded, brought up to date: what was changed keeps the hashes it had, under `earlier_hashes`."""
+        found = {key: dict(record) for key, record in recorded.items()}
+        for key, record in self._records.items():
+            before = recorded.get(key)
+            earlier = [] if before is None else list(before.get("earlier_hashes", []))
+            if before is not None and before["source_hash"] != record["source_hash"]:
+                earlier.append(before["source_hash"])
+            found[key] = record | ({"earlier_hashes": earlier} if earlier else {})
+        return found
 
     def changes(self, recorded: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """One line for each object whose source is no longer what a run recorded."""

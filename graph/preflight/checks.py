@@ -2,31 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from ...agents.endpoints.check import check_endpoint, check_scores_prompts
-from ...agents.llm import LLM
 from ...agents.tasks.task import Task
 from ...agents.verdicts.pairwise import PURPOSES
-from ...core.concurrency import run_to_end
 from ...core.config import RunConfig
-from ...core.errors import ConfigError, OpenmicError, StoreError
+from ...core.errors import ConfigError, StoreError
 from ...core.inputs import read_inputs
-from ...core.records import Example, LLMReply, LLMRequest, Role
+from ...core.records import Example, Role
 from ...core.section import unwritable
 from ...store import check_writable
 from ...training.adapters.storage import check_storage
-from ...training.engines.choose import engine_name
-from ...training.objectives import phases
+from ...training.local_ray import runs_here
+from ...training.student.device import check_device
 from ...training.student.student import StudentInfo, inspect_student
-from ..context.cast import Casting
-from ..context.engine import engine_of
+from ..context.keys import refuse_unused
 from ..context.models import simulated_models
-from ..context.objective import objective_of
 from ..context.plugs import Plugs
-from ..context.scoring import scorer_key, scorers_of
 from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
-from .student import check_student, check_student_endpoint
+from .objects import check_demonstrations, check_engine, check_objective, try_plugs
+from .student import check_student
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +41,13 @@ class Checked:
     """What will go on, and should be known."""
 
 
-def check(config: RunConfig, plugs: Plugs | None = None) -> Checked:
+def check(config: RunConfig, plugs: Plugs | None = None, *, cluster: str | None = None) -> Checked:
     """Check a configuration against the world, whom to pay last. Writes nothing but weights into the cache.
+
+    Args:
+        config: The configuration.
+        plugs: Python objects that were given beside it.
+        cluster: The address of the Ray cluster that is to carry it out, as for `ray_session`.
 
     Raises:
         OpenmicError: the first thing that is wrong, with exit code 2.
@@ -62,66 +62,15 @@ def check(config: RunConfig, plugs: Plugs | None = None) -> Checked:
         check_storage(config.storage_uri)
     if (problem := unwritable(config.home)) is not None:
         raise StoreError(f"home {str(config.home)!r} cannot be written: {problem}; set home")
+    check_device(config.student.device, "student.device", here=runs_here(cluster))
+    refuse_unused(plugs.all_given, config)
     check_objective(config, plugs)
     check_engine(config, plugs)
+    notes = check_demonstrations(config, examples)
     try_plugs(config, task, examples[0], plugs)
     student = inspect_student(config.student.model)
-    notes = check_student(config, task, examples)
+    notes += check_student(config, task, examples)
     return Checked(task, examples, student, check_cast(config, plugs), plugs, duplicates, notes)
-
-
-def check_objective(config: RunConfig, plugs: Plugs) -> None:
-    """Check that there is such an objective, and that it can be trained as configured.
-
-    Raises:
-        ConfigError: it is unknown, is no objective, or does not learn from what `training.train_every` counts.
-    """
-    settings = config.training
-    needs = {objective_of(plugs, settings, phase.objective).needs for phase in phases(settings.objective)}
-    if settings.train_every is not None and needs == {"demonstrations"}:
-        raise ConfigError(
-            f"training.train_every counts preferences, which {settings.objective!r} does not learn from; leave it out"
-        )
-
-
-def check_engine(config: RunConfig, plugs: Plugs, *, ask: bool = True) -> None:
-    """Check that there is such an engine, and that it can generate as configured; a student's server is tried.
-
-    Args:
-        config: The configuration.
-        plugs: The run's Python objects.
-        ask: Whether a server is asked.
-
-    Raises:
-        ConfigError: it cannot be had, cannot generate with this student or with beams, or its server does not do.
-        StudentError: there is no such student.
-    """
-    own = engine_of(plugs, config.student)
-    if own is None:
-        if engine_name(config.student) == "endpoint" and ask:
-            check_student_endpoint(config)
-        return
-    beams = max(config.student.sampling.num_beams, config.evaluation.sampling.num_beams)
-    if beams > 1 and not getattr(own, "beams", False):
-        raise ConfigError(
-            f"student.engine: {config.student.engine} has no beam search, and num_beams is {beams}; set "
-            "student.sampling.num_beams and evaluation.sampling.num_beams to 1, or its attribute `beams` to True"
-        )
-
-
-def try_plugs(config: RunConfig, task: Task, example: Example, plugs: Plugs) -> None:
-    """Import every Python object that plays a role or scores, and try those that can be tried on one input.
-
-    Raises:
-        ConfigError: one cannot be had, failed, or answered what it may not.
-    """
-    casting = Casting(config, task, _NobodyAsked(), plugs)
-    run_to_end(partial(casting.try_on, example.value, (f"{example.text} Ha.", f"{example.text} So it goes.")))
-    for place, scorer in enumerate(scorers_of(config.evaluation, plugs)):
-        try:
-            run_to_end(partial(scorer.check, example.value))
-        except OpenmicError as error:
-            raise ConfigError(f"{scorer_key(place)}, tried on the first input: {error}") from error
 
 
 def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES) -> bool:
@@ -160,10 +109,3 @@ def _check_seat(config: RunConfig, role: Role, place: int, settings: SeatSetting
             "juror out, or name another model"
         )
     return True
-
-
-class _NobodyAsked(LLM):
-    """Stands where Python objects alone are tried."""
-
-    async def complete(self, request: LLMRequest) -> LLMReply:
-        raise AssertionError("a Python object asked an endpoint")

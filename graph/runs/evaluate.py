@@ -1,7 +1,8 @@
 """Judging a run's adapters on held-out inputs after the fact: those that no report of it has judged yet."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from ...core.config import RunConfig
 from ...core.errors import ConfigError
@@ -10,10 +11,11 @@ from ...store import Adapter, Run, Store
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
-from ..preflight.checks import check_cast, check_engine
+from ..preflight.checks import check_cast
 from ..preflight.cluster import checked_session
 from ..stages.evaluate import evaluate
 from .execution import locked
+from .objects import check_objects
 
 
 def evaluate_run(
@@ -33,12 +35,12 @@ def evaluate_run(
         EndpointError: not one output could be judged.
     """
     known = [row.version for row in store.select(Adapter, run_id=run.id, order_by="version")]
-    wanted = known if versions is None else sorted(versions)
+    wanted = known if versions is None else _several(versions)
     missing = [version for version in wanted if version not in known]
     if missing or not known:
         raise ConfigError(f"run {run.id} has no adapter version {missing or 'at all'}; it has {known}")
     config, plugs = RunConfig.model_validate(run.config), (plugs or Plugs()).recall(run.plugs)
-    check_engine(config, plugs)
+    check_objects(store, run, config, plugs, roles=("judge",), objective=False)
     check_cast(config, plugs, roles=("judge",))
 
     async def judge_all() -> None:
@@ -48,3 +50,15 @@ def evaluate_run(
 
     with checked_session(config, store.address, Path(run.home)):
         locked(store, run, judge_all)
+
+
+def _several(versions: Any) -> list[int]:
+    """Versions that were named, in order; a ConfigError where they are none."""
+    if isinstance(versions, str | Mapping) or not isinstance(versions, Collection):
+        raise ConfigError(f"versions: {versions!r:.80} is no list of version numbers; give one, such as [2]")
+    if not versions:
+        raise ConfigError("versions: none was named; give some, or leave it out for all")
+    wrong = [version for version in versions if not isinstance(version, int) or isinstance(version, bool)]
+    if wrong:
+        raise ConfigError(f"versions: {wrong[0]!r:.80} is no version number; give numbers, such as [2]")
+    return sorted(set(versions))

@@ -19,6 +19,7 @@ from ..rollout.overused import overused_before
 from ..rollout.recording import finish_dialogue, record_verdict
 from .derive import begin_derived, derived_config
 from .execution import execute
+from .objects import check_objects
 from .provenance import template_rows
 
 
@@ -41,6 +42,7 @@ def start_rejudging(
     if not store.count(VerdictRow, run_id=campaign.id, agent="critic"):
         raise ConfigError(f"run {campaign.id} holds no verdict of a critic to judge again")
     config, plugs = derived_config("rejudge", campaign, overrides), _recalled(campaign, overrides, plugs)
+    _check_objects(store, campaign, config, plugs)
     simulated = check_cast(config, plugs, roles=("critic",))
     run = begin_derived(store, "rejudge", campaign, config, plugs=plugs, simulated=simulated, arguments=arguments)
     return _carry_out(store, run, plugs, progress)
@@ -49,8 +51,14 @@ def start_rejudging(
 def resume_rejudging(store: Store, run: Run, progress: Progress, *, plugs: Plugs | None = None) -> Run:
     """Go on with a rejudging that was interrupted; what was answered is not asked again."""
     plugs = (plugs or Plugs()).recall(run.plugs)
-    check_cast(RunConfig.model_validate(run.config), plugs, roles=("critic",))
+    config = RunConfig.model_validate(run.config)
+    _check_objects(store, run, config, plugs)
+    check_cast(config, plugs, roles=("critic",))
     return _carry_out(store, run, plugs, progress)
+
+
+def _check_objects(store: Store, run: Run, config: RunConfig, plugs: Plugs) -> None:
+    check_objects(store, run, config, plugs, roles=("critic",), objective=False, engine=False, scorers=False)
 
 
 def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress) -> Run:

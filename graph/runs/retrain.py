@@ -10,15 +10,16 @@ from ...core.errors import ConfigError, TrainingError
 from ...core.ids import derive_id
 from ...store import Adapter, Run, Store, Training
 from ...store.schema import now
+from ...training.student.device import check_device
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
-from ..preflight.checks import check_objective
 from ..preflight.cluster import checked_session
 from ..stages.fine_tune import fine_tune_on_feedback
 from ..stages.last_words import nothing_to_learn_from
 from .derive import begin_derived, derived_config
 from .execution import execute
+from .objects import check_objects
 
 
 def start_training(
@@ -49,8 +50,12 @@ def start_training(
         TrainingError: the run holds nothing to train on.
     """
     chosen = [f"training.objective={objective}"] if objective is not None else []
-    config, plugs = derived_config("train", source, [*overrides, *chosen]), _recalled(source, objective, plugs)
-    check_objective(config, plugs)
+    another = objective not in {None, source.config["training"]["objective"]}
+    kwargs = ["training.objective_kwargs={}"] if another else []  # those there are were for the one before
+    config = derived_config("train", source, [*kwargs, *overrides, *chosen])
+    plugs = _recalled(source, objective, plugs)
+    check_device(config.student.device, "student.device", here=False)
+    _check_objects(store, source, config, plugs)
     campaign = store.campaign_of(source)
     parent = _parent(store, campaign, start)
     simulated = bool(source.cast["simulated"])
@@ -64,7 +69,13 @@ def resume_training(
     store: Store, run: Run, progress: Progress, *, plugs: Plugs | None = None, cluster: str | None = None
 ) -> Run:
     """Go on with a training that was interrupted, on the Ray cluster at this address, as for `ray_session`."""
-    return _carry_out(store, run, plugs or Plugs(), progress, cluster=cluster)
+    plugs = plugs or Plugs()
+    _check_objects(store, run, RunConfig.model_validate(run.config), plugs)
+    return _carry_out(store, run, plugs, progress, cluster=cluster)
+
+
+def _check_objects(store: Store, run: Run, config: RunConfig, plugs: Plugs) -> None:
+    check_objects(store, run, config, plugs, roles=(), engine=False, scorers=False)
 
 
 def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress, *, cluster: str | None = None) -> Run:

@@ -5,8 +5,8 @@ a campaign; the student generates in this process, without Ray.
 """
 
 import os
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -17,7 +17,7 @@ from ...agents.llm import LLM
 from ...agents.tasks.task import Task
 from ...agents.verdicts.verdict import Verdict
 from ...core.config import RunConfig
-from ...core.errors import ConfigError
+from ...core.errors import ConfigError, GenerationError, OpenmicError
 from ...core.ids import new_id
 from ...core.records import (
     AdapterRef,
@@ -32,7 +32,7 @@ from ...core.records import (
 )
 from ...store import Conversation, Run, Store
 from ...training.engines.choose import make_engine
-from ...training.engines.engine import StudentEngine
+from ...training.engines.engine import StudentEngine, read_generation
 from ...training.pool.pool import StudentPool
 from ..context.cast import Cast, Casting
 from ..context.engine import engine_of
@@ -121,15 +121,28 @@ class LocalStudents:
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """As `StudentPool.generate`."""
-        return await self._engine.generate(request)
+        with _own_errors("generate"):
+            return read_generation(await self._engine.generate(request), request)
 
     async def load_adapter(self, ref: AdapterRef) -> None:
         """As `StudentPool.load_adapter`."""
-        await self._engine.load(ref)
+        with _own_errors("load"):
+            await self._engine.load(ref)
 
     async def close(self) -> None:
         """Let go of the student."""
         await self._engine.close()
+
+
+@contextmanager
+def _own_errors(method: str) -> Iterator[None]:
+    """What an engine of other people's raises, as it would come out of an actor."""
+    try:
+        yield
+    except OpenmicError:
+        raise
+    except Exception as error:  # other people's code may raise anything
+        raise GenerationError(f"the engine's `{method}` failed: {type(error).__name__}: {error}") from error
 
 
 class _Direct(LLM):

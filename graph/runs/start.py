@@ -11,9 +11,10 @@ from ..campaign import run_campaign
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
-from ..preflight.checks import Checked, check_cast, check_engine
+from ..preflight.checks import Checked, check_cast
 from ..preflight.cluster import checked_session
 from .execution import execute
+from .objects import check_objects
 from .provenance import run_record, template_rows
 
 
@@ -65,7 +66,7 @@ def resume_run(
     if run.status == "finished":
         return run
     config, plugs = RunConfig.model_validate(run.config), plugs or Plugs()
-    check_engine(config, plugs)
+    check_objects(store, run, config, plugs)
     check_cast(config, plugs)
     with checked_session(config, store.address, Path(run.home), address=cluster):
         return _carry_out(store, run.id, plugs, progress)

@@ -4,31 +4,35 @@ Everything here works in a script and in a notebook, where an event loop runs al
 """
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .core.concurrency import CANCELLABLE, Cancellable, run_to_end
-from .core.config import SIMULATED, RunConfig, store_address
-from .core.config_file import config_from, load_config, override_config
+from .core.config import RunConfig, store_address
 from .core.errors import ConfigError, OpenmicError
-from .core.ids import content_hash, new_id
+from .core.ids import new_id
 from .core.inputs import example_of
-from .core.plugs import Plug, describe_object
+from .core.plugs import Plug
 from .core.records import NO_ADAPTER, Input, Split
-from .core.row_files import KINDS
-from .core.section import from_home
+from .core.row_files import rows_given
+from .given import (
+    ConfigLike,
+    Overrides,
+    checked_input,
+    checked_text,
+    plug_of,
+    resolve,
+    single,
+    with_inputs,
+    with_place_for,
+)
 from .run_handle import Dialogue, Run
 
 if TYPE_CHECKING:
     from .agents.critique import Critique
     from .agents.verdicts.verdict import Verdict
-    from .graph.context.plugs import Plugs
-
-ConfigLike = str | Path | Mapping[str, Any] | RunConfig
-Overrides = Mapping[str, Any] | Sequence[str] | None
 
 
 def run(
@@ -76,8 +80,8 @@ def run(
     from .graph.runs.start import start_run
     from .store.cast_notes import JUDGE_IS_CRITIC
 
-    resolved, plugs = _resolved(
-        _with_place_for(config, inputs),
+    resolved, plugs = resolve(
+        with_place_for(config, inputs),
         overrides,
         {
             "task": task,
@@ -91,9 +95,9 @@ def run(
         },
     )
     if inputs is not None:
-        resolved = _with_inputs(resolved, inputs)
+        resolved = with_inputs(resolved, inputs)
     display = shown(progress)
-    checked = check(resolved, plugs)
+    checked = check(resolved, plugs, cluster=cluster)
     counts = ", ".join(f"{sum(e.split is split for e in checked.examples)} {split}" for split in Split)
     name = config if isinstance(config, str | Path) else resolved.name
     display.print(f"openmic run {name} · task {checked.task.name} · {counts} inputs · {_cast_line(resolved, checked)}")
@@ -156,9 +160,11 @@ def compare(
     """
     from .graph.runs.single import compare_once
 
-    resolved, plugs = _single(config, critic=critic, task=task)
+    source = checked_input(source, "source")
+    texts = checked_text(first, "first"), checked_text(second, "second")
+    resolved, plugs = single(config, critic=critic, task=task)
     found = plugs.task(resolved.task)
-    return run_to_end(lambda: compare_once(resolved, found, plugs, "critic", source, first, second))
+    return run_to_end(lambda: compare_once(resolved, found, plugs, "critic", source, *texts))
 
 
 def criticise(
@@ -170,7 +176,8 @@ def criticise(
     """
     from .graph.runs.single import criticise_once
 
-    resolved, plugs = _single(config, critic=critic, task=task)
+    source, text = checked_input(source, "source"), checked_text(text, "text")
+    resolved, plugs = single(config, critic=critic, task=task)
     found = plugs.task(resolved.task)
     return run_to_end(lambda: criticise_once(resolved, found, plugs, source, text))
 
@@ -204,14 +211,15 @@ def dialogue(
     from .graph.runs.single import hold_once
     from .training.standalone import adapter_ref
 
-    resolved, plugs = _single(config, critic=critic, teacher=teacher, engine=engine, task=task)
+    source = checked_input(source, "source")
+    resolved, plugs = single(config, critic=critic, teacher=teacher, engine=engine, task=task)
     ref = NO_ADAPTER if adapter is None else adapter_ref(adapter)
     example = replace(example_of(source, 0.0, 0.0), split=Split.TRAIN)
     found, display = plugs.task(resolved.task), shown(progress)
     return Dialogue(run_to_end(lambda: hold_once(resolved, found, plugs, example, ref, display)))
 
 
-def best_of(scorer: Any, source: Input, outputs: Sequence[str]) -> str:
+def best_of(scorer: Any, source: Input, outputs: Iterable[str]) -> str:
     """The best of several outputs by a scorer (best-of-k); the first of those that share the highest score.
 
     Args:
@@ -220,90 +228,20 @@ def best_of(scorer: Any, source: Input, outputs: Sequence[str]) -> str:
         outputs: At least one output for it.
 
     Raises:
-        OpenmicError: the scorer cannot be had, or fails.
+        ConfigError: there is no output, or something that is no text; or the scorer cannot be had.
+        PlugError: the scorer fails.
     """
     from .evaluation.scorers import best_of as place_of_best
     from .evaluation.scorers import load_scorer
 
+    source = checked_input(source, "source")
+    given = rows_given(outputs, "outputs", "a text")
+    texts = [checked_text(output, f"outputs, item {place}") for place, output in enumerate(given)]
+    if not texts:
+        raise ConfigError("outputs: there is none to choose from; give at least one")
     plug = isinstance(scorer, str | Mapping | Plug)
-    found = load_scorer(Plug.model_validate(scorer), where="scorer") if plug else scorer
-    return outputs[run_to_end(lambda: place_of_best(found, source, outputs))]
-
-
-def named(key: str, value: Any, home: Path = Path("openmic-data")) -> tuple[Any, dict[str, Any]]:
-    """Translate what was given for a key into its configuration, and the object, if it is one, by key.
-
-    Args:
-        key: The configuration's key, such as `cast.critic`.
-        value: What was given: settings, a name, a path, rows, or an object.
-        home: Where rows that were given are kept.
-
-    Raises:
-        ConfigError: it could mean two things.
-    """
-    if isinstance(value, Plug):
-        return value.model_dump(), {}
-    if key.startswith("cast."):
-        return _named_member(key, value, home)
-    if isinstance(value, str | Mapping):
-        return value, {}
-    use = describe_object(value)["use"]
-    if key.startswith("evaluation.scorers."):
-        label = getattr(value, "name", None) or getattr(value, "__name__", type(value).__name__)
-        return {"use": use, "name": label}, {key: value}
-    return use, {key: value}
-
-
-def _named_member(key: str, value: Any, home: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`named` for a member of the cast."""
-    demonstrates = key in {"cast.teacher", "cast.references"}
-    if isinstance(value, str) and not (demonstrates and Path(value).suffix.lower() in KINDS):
-        raise ConfigError(
-            f"{key}: {value!r} could be a model or an object of yours; say {{'model': {value!r}}} or "
-            f"{{'use': {value!r}}}"
-        )
-    if isinstance(value, Mapping):
-        return dict(value), {}
-    if isinstance(value, str | Path):
-        return {"demonstrations": str(Path(from_home(value)).absolute())}, {}
-    if isinstance(value, Sequence) and demonstrates:
-        return {"demonstrations": str(_kept(home, [dict(row) for row in value]))}, {}
-    return {"use": describe_object(value)["use"]}, {key: value}
-
-
-def laid_over(overrides: Overrides) -> list[str]:
-    """Overrides as `a.b=value` each."""
-    if isinstance(overrides, Mapping):
-        return [f"{key}={json.dumps(value, default=str)}" for key, value in overrides.items()]
-    return list(overrides or ())
-
-
-def member_laid(key: str, section: Mapping[str, Any]) -> list[str]:
-    """Put an object in place of a member of the cast; its other settings, such as a margin, stay."""
-    rest = {"demonstrations": None} if key in {"cast.teacher", "cast.references"} else {}
-    settings = {"model": SIMULATED, "kwargs": {}, **rest, **section}
-    return laid_over({f"{key}.{name}": value for name, value in settings.items()})
-
-
-def given_plugs(objects: Mapping[str, Any]) -> "Plugs":
-    """Collect Python objects that are given by their configuration key, or by the name of `run`'s argument.
-
-    Raises:
-        ConfigError: there is no such argument.
-    """
-    from .graph.context.plugs import Plugs
-
-    found: dict[str, Any] = {}
-    for name, given in objects.items():
-        if name == "scorers":
-            found |= {f"evaluation.scorers.{place}": scorer for place, scorer in enumerate(given)}
-        elif name in _KEYS or "." in name or name == "task":
-            found[_KEYS.get(name, name)] = given
-        else:
-            raise ConfigError(
-                f"there is no object {name!r} to be given; there are {', '.join([*_KEYS, 'scorers', 'task'])}"
-            )
-    return Plugs(found)
+    found = load_scorer(plug_of(scorer, "scorer"), where="scorer") if plug else scorer
+    return texts[run_to_end(lambda: place_of_best(found, source, texts))]
 
 
 def shown(progress: Any) -> Any:
@@ -313,74 +251,12 @@ def shown(progress: Any) -> Any:
     if progress is False or progress is None:
         return Silent()
     if progress is not True:
+        if missing := [name for name in ("bar", "print") if not callable(getattr(progress, name, None))]:
+            raise ConfigError(f"progress: {progress!r:.80} has no {' and no '.join(missing)}; give True, False or such")
         return progress
     from .cli.progress import progress_display
 
     return progress_display()
-
-
-_KEYS = {
-    "teacher": "cast.teacher",
-    "references": "cast.references",
-    "critic": "cast.critic",
-    "judge": "cast.judge",
-    "objective": "training.objective",
-    "engine": "student.engine",
-}
-
-
-def _resolved(config: ConfigLike, overrides: Overrides, given: Mapping[str, Any]) -> tuple[RunConfig, "Plugs"]:
-    """The configuration with everything laid over it, and the Python objects that it was given."""
-    if isinstance(config, RunConfig):
-        resolved = config
-    else:
-        resolved = config_from(config) if isinstance(config, Mapping) else load_config(Path(config))
-    scorers = given.get("scorers", ())
-    wanted = {_KEYS.get(name, name): value for name, value in given.items() if value is not None and name != "scorers"}
-    objects: dict[str, Any] = {}
-    laid: list[str] = []
-    for key, value in wanted.items():
-        section, seen = named(key, value, resolved.home)
-        objects |= seen
-        laid += member_laid(key, section) if seen and key.startswith("cast.") else laid_over({key: section})
-    found = [named(f"evaluation.scorers.{place}", scorer) for place, scorer in enumerate(scorers)]
-    if found:
-        laid += laid_over({"evaluation.scorers": [section for section, _ in found]})
-    for _, seen in found:
-        objects |= seen
-    return override_config(resolved, [*laid, *laid_over(overrides)]), given_plugs(objects)
-
-
-def _with_place_for(config: ConfigLike | None, inputs: Any) -> ConfigLike:
-    """The configuration, with a path for the inputs where they are given in Python and it needs none."""
-    if config is None and inputs is None:
-        raise ConfigError("there is nothing to run on; give a configuration, such as examples/humor.yaml, or inputs")
-    values = {} if config is None else config
-    if inputs is None or not isinstance(values, Mapping):
-        return values
-    return {**values, "inputs": {"path": "none.txt", **values.get("inputs", {})}}
-
-
-def _single(config: ConfigLike | None, **given: Any) -> tuple[RunConfig, "Plugs"]:
-    return _resolved({"inputs": {"path": "none.txt"}} if config is None else config, None, given)
-
-
-def _with_inputs(config: RunConfig, inputs: Sequence[str | Mapping[str, str]]) -> RunConfig:
-    """The configuration with inputs that were given in Python, kept as a file in its home."""
-    rows = [{"input": row} if isinstance(row, str) else dict(row) for row in inputs]
-    fields = list(rows[0]) if rows else ["input"]
-    settings = {"path": str(_kept(config.home, rows)), "fields": fields}
-    kept = {name: getattr(config.inputs, name) for name in ("dev_ratio", "test_ratio", "limit", "drop_duplicates")}
-    return override_config(config, [f"inputs={json.dumps(settings | kept)}"])
-
-
-def _kept(home: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Rows as a .jsonl file in the home, named after what it holds."""
-    text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
-    path = home.absolute() / "given" / f"{content_hash(text)[:16]}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 def _begun(identity: str, store: str) -> Run | None:

@@ -1,7 +1,6 @@
 """What `openmic.run` and `openmic.open_run` return: a run, to be looked at, gone on with and learned from."""
 
 from collections.abc import Iterator, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,71 +10,7 @@ from .core.records import TurnKind
 from .store import Adapter, Conversation, Store, Turn
 from .store import Run as RunRow
 from .store.liveness import live_status
-from .store.search.filters import DialogueFilter
-
-
-class Table(Sequence[dict[str, Any]]):
-    """Rows of one kind, each a dictionary; `to_pandas` and `to_dataset` make other tables of them."""
-
-    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
-        self._rows = list(rows)
-
-    def __getitem__(self, place: Any) -> Any:
-        return Table(self._rows[place]) if isinstance(place, slice) else self._rows[place]
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def _repr_html_(self) -> str | None:
-        """The table as notebooks show it; None where pandas is not installed."""
-        try:
-            return str(self.to_pandas()._repr_html_())
-        except ConfigError:
-            return None
-
-    def __repr__(self) -> str:
-        columns = ", ".join(self._rows[0]) if self._rows else "no columns"
-        return f"<Table of {len(self)} rows: {columns}>"
-
-    def to_pandas(self) -> Any:
-        """A `pandas.DataFrame`.
-
-        Raises:
-            ConfigError: pandas is not installed.
-        """
-        try:
-            import pandas  # type: ignore[import-untyped]  # it ships no types
-        except ImportError:
-            raise ConfigError("to_pandas needs pandas: pip install 'openmic[datasets]'") from None
-        return pandas.DataFrame(self._rows)
-
-    def to_dataset(self) -> Any:
-        """A `datasets.Dataset`.
-
-        Raises:
-            ConfigError: datasets is not installed.
-        """
-        try:
-            from datasets import Dataset
-        except ImportError:
-            raise ConfigError("to_dataset needs datasets: pip install 'openmic[datasets]'") from None
-        return Dataset.from_list(self._rows)
-
-
-class Explanation(dict[str, Any]):
-    """Where something comes from and what became of it. As JSON has it; printed, it is the tree of the command."""
-
-    def __init__(self, found: dict[str, Any], tree: Any) -> None:
-        super().__init__(found)
-        self._tree = tree
-
-    def __str__(self) -> str:
-        from rich.console import Console
-
-        console = Console(file=StringIO(), width=160, color_system=None, force_jupyter=False)
-        with console.capture() as captured:
-            console.print(self._tree)
-        return captured.get().rstrip()
+from .table import Explanation, Table, dialogue_filter
 
 
 class Gain(NamedTuple):
@@ -186,9 +121,16 @@ class Speaker:
             inputs: A text, a mapping of fields, or a list of either.
             n: How many samples of each. None: one, not in a list.
             sampling: `temperature`, `top_p`, `max_tokens`, `seed`.
+
+        Raises:
+            ConfigError: an input is neither a text nor texts by name, or cannot be answered so.
+            GenerationError: an input is too long for the student, or it is closed.
         """
+        from .given import checked_input
+
         several = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
-        answers = self._student([self._agent.prompt(one) for one in several], n=n, **sampling)
+        asked = [checked_input(one, f"input {place}") for place, one in enumerate(several)]
+        answers = self._student([self._agent.prompt(one) for one in asked], n=n, **sampling)
         clean = self._task.clean
         cleaned = [clean(said) if isinstance(said, str) else [clean(text) for text in said] for said in answers]
         return cleaned if isinstance(inputs, list | tuple) else cleaned[0]
@@ -266,10 +208,15 @@ class Run:
         """The dialogues at a glance: id, stage, round, input, status, stop reason, number of turns, final text.
 
         Args:
-            wanted: Fields of `openmic.store.DialogueFilter`, such as `stage="collect"` or `round=1`.
+            wanted: `stage`, `round`, `status`, `stop_reason`, `agent`, `adapter_version`, `verdict`, `tag` or `text`,
+                such as `stage="collect"` or `round=1`.
+
+        Raises:
+            ConfigError: there is no such field, or it has no such value.
         """
+        looked_for = dialogue_filter(wanted)
         with self._open() as reader:
-            lines = reader.dialogues(self.id, DialogueFilter(**wanted))
+            lines = reader.dialogues(self.id, looked_for)
         return Table(
             [
                 {
@@ -362,13 +309,14 @@ class Run:
             version: A number (0 is the bare student), `promoted` or `latest`.
             task: The run's `Task`, where it was given in Python.
         """
-        from .api import given_plugs
+        from .given import given_plugs
         from .training.standalone import load_student
 
         config = self.config
         adapter = None if version == 0 else self.adapter(version)
         found = given_plugs({} if task is None else {"task": task}).recall(self.plugs).task(config.task)
-        return Speaker(load_student(config.student.model, adapter, config.student.device), found)
+        student = config.student
+        return Speaker(load_student(student.model, adapter, student.device, student.chat_template_kwargs), found)
 
     def explain(self, name: int | str, *, limit: int | None = None) -> Explanation:
         """Where a text or an adapter comes from and what became of it. Print it, or look into it.
@@ -381,6 +329,8 @@ class Run:
         from .store.lineage.explain import explain_adapter, explain_turn
         from .store.lineage.turn_names import resolve_turn
 
+        if not isinstance(name, int | str) or isinstance(name, bool):
+            raise ConfigError(f"explain: {name!r:.80} is neither an adapter's version, such as 2, nor a turn's id")
         with self._open() as reader:
             if isinstance(name, int):
                 adapter = explain_adapter(reader, self.id, name, limit=limit)
@@ -399,7 +349,8 @@ class Run:
         Raises:
             ConfigError: an object cannot be imported again, or the task was changed.
         """
-        from .api import given_plugs, shown
+        from .api import shown
+        from .given import given_plugs
         from .graph.runs.resume import resume_any
 
         with Store.open(self.store) as opened:
@@ -418,7 +369,8 @@ class Run:
         Raises:
             TrainingError: there is nothing to train on.
         """
-        from .api import given_plugs, laid_over, named, shown
+        from .api import shown
+        from .given import given_plugs, laid_over, named
         from .graph.runs.retrain import start_training
 
         name, seen = (None, {}) if objective is None else named("training.objective", objective)
@@ -437,7 +389,8 @@ class Run:
 
     def evaluate(self, versions: Sequence[int] | None = None, *, progress: Any = True, **objects: Any) -> "Run":
         """Judge adapter versions on the test inputs; those that were judged are left alone."""
-        from .api import given_plugs, shown
+        from .api import shown
+        from .given import given_plugs
         from .graph.runs.evaluate import evaluate_run
 
         with Store.open(self.store) as opened:
@@ -446,7 +399,8 @@ class Run:
 
     def rejudge(self, critic: Any = None, overrides: Any = None, *, progress: Any = True, **objects: Any) -> "Run":
         """Have another critic judge this run's comparisons again, as a run of its own; no text is generated."""
-        from .api import given_plugs, laid_over, member_laid, named, shown
+        from .api import shown
+        from .given import given_plugs, laid_over, member_laid, named
         from .graph.runs.rejudge import start_rejudging
 
         section, seen = ({}, {}) if critic is None else named("cast.critic", critic)

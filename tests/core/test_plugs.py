@@ -191,3 +191,14 @@ def _in_time(true: Callable[[], bool], patience_s: float = 10.0) -> bool:
     while not true() and time.monotonic() < end:
         time.sleep(0.01)
     return true()
+
+
+def test_nothing_that_is_handed_out_can_be_changed_for_others() -> None:
+    fields, heard = {"question": "Q?"}, ["ha"]
+
+    def spoil(source: dict[str, str], *, overused: list[str]) -> str:
+        overused.append("hm")
+        return source.pop("question")
+
+    assert run_to_end(lambda: call_plug(spoil, fields, about="spoil", overused=heard)) == "Q?"
+    assert (fields, heard) == ({"question": "Q?"}, ["ha"])

@@ -58,9 +58,15 @@ def of_company(_source: Input, outputs: Sequence[str]) -> list[float]:
     return [len(output) / longest for output in outputs]
 
 
+def tidy(_source: Input, outputs: list[str]) -> list[float]:
+    outputs.sort()
+    return [0.0] * len(outputs)
+
+
 @pytest.mark.parametrize(
     ("scorer", "message"),
     [
+        (tidy, r"scorer tidy changed the outputs"),
         (fickle, "scored the same outputs"),
         (of_place, "in another order"),
         (of_company, "together, and .* one by one"),
@@ -77,6 +83,23 @@ def test_what_fails_of_an_empty_output_is_seen() -> None:
 
     with pytest.raises(PlugError, match="first_letter failed: IndexError"):
         check_scorer(first_letter, SENTENCE, OUTPUTS)
+
+
+def test_what_takes_a_field_out_of_the_input_is_seen() -> None:
+    def greedy(source: dict[str, str], outputs: Sequence[str]) -> list[float]:
+        source.pop("context", None)
+        return [1.0] * len(outputs)
+
+    with pytest.raises(AssertionError, match="scorer greedy changed the input it was given"):
+        check_scorer(greedy, FIELDS, OUTPUTS)
+
+
+def test_what_reads_ascii_alone_is_seen() -> None:
+    def ascii_only(_source: Input, outputs: Sequence[str]) -> list[float]:
+        return [float(len(output.encode("ascii"))) for output in outputs]
+
+    with pytest.raises(PlugError, match="ascii_only failed: UnicodeEncodeError"):
+        check_scorer(ascii_only, SENTENCE, OUTPUTS)
 
 
 def test_what_is_no_scorer_or_no_trial_is_said() -> None:

@@ -48,6 +48,9 @@ class ScriptedPool:
         text = self.revisions.pop(0) if revises else self.drafts[int(request.id.rpartition(":")[2])]
         return Generation(request.id, text, (1, 2, 3), 5, request.adapter, "stop", 0.0, 1.0, "script")
 
+    async def ready(self, students: int = 1) -> None:
+        """It always is."""
+
     async def load_adapter(self, ref: AdapterRef) -> None:
         self.loaded.append(ref)
 

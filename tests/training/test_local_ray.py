@@ -8,7 +8,7 @@ import pytest
 
 from openmic.core.errors import ConfigError
 from openmic.training.local_ray import _folder as ray_folder
-from openmic.training.local_ray import ray_session
+from openmic.training.local_ray import ray_session, runs_here
 
 
 def python(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -85,6 +85,41 @@ def test_a_cluster_is_joined_at_the_address_that_is_given_rather_than_the_enviro
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == ray.nodes()[0]["NodeID"]
+
+
+def test_blocks_side_by_side_share_a_session_that_ends_with_the_last_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    running: list[str] = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: bool(running))
+    monkeypatch.setattr(ray, "init", lambda **_: running.append("begun"))
+    monkeypatch.setattr(ray, "shutdown", running.clear)
+    first, second = ray_session(), ray_session()
+    first.__enter__()
+    second.__enter__()
+    assert running == ["begun"]
+    first.__exit__(None, None, None)
+    assert running
+    with ray_session():
+        pass
+    assert running
+    second.__exit__(None, None, None)
+    assert not running
+    running.append("the caller's own")
+    with ray_session():
+        pass
+    assert running
+
+
+def test_what_is_carried_out_here_alone_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert runs_here()
+    assert not runs_here("auto")
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert not runs_here()
 
 
 def test_where_no_cluster_answers_the_error_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,16 +10,16 @@ from openmic.core.records import TrainingExample
 from openmic.training.standalone import TrainedAdapter, load_student, train
 
 from .factories import TEXTS, messages
-from .objectives.own_objectives import Margin
+from .objectives.own_objectives import Margin, Raising
 
 SAID = "It came, in its own time."
 SETTINGS = FineTuneSettings(epochs=30, batch_size=4, learning_rate=1e-2, save_steps=None)
 LORA = LoRASettings(r=4)
 
 
-def trained(student: Path, output: Path, examples: list[Any], **changes: Any) -> TrainedAdapter:
-    options = {"settings": SETTINGS, "lora": LORA, "device": "cpu", **changes}
-    return train(examples, student=str(student), output=output, **options)
+def trained(student: Path, folder: Path, examples: list[Any], **changes: Any) -> TrainedAdapter:
+    options = {"settings": SETTINGS, "lora": LORA, "device": "cpu", "output": folder, **changes}
+    return train(examples, student=str(student), **options)
 
 
 def test_a_student_says_what_it_was_trained_to_say_and_its_base_does_not(tiny_causal: Path, tmp_path: Path) -> None:
@@ -45,6 +45,43 @@ def test_answers_are_drawn_by_their_seed_alone(tiny_causal: Path) -> None:
     student.close()
     with pytest.raises(GenerationError, match="closed"):
         student(TEXTS[0])
+
+
+@pytest.mark.parametrize(
+    ("asked", "sampling", "why"),
+    [
+        ({"role": "user", "content": "Soup."}, {}, "is a dict; give a list"),
+        ([{"role": "user", "content": "Soup."}], {}, "prompt 0: {'role'"),
+        (None, {}, "prompts: None is a NoneType"),
+        ([None], {}, "prompt 0: None is a NoneType"),
+        ([[]], {}, "prompt 0: the conversation is empty"),
+        ("\ud800", {}, "prompt 0: half of a surrogate pair"),
+        ("Soup.", {"n": 0}, "n: 0 is no number of answers"),
+        ("Soup.", {"n": "2"}, "n: '2' is no number of answers"),
+        ("Soup.", {"temperature": -1}, "temperature: Input should be greater than or equal to 0 (given: -1)"),
+        ("Soup.", {"max_tokens": 0}, "max_tokens: Input should be greater"),
+    ],
+)
+def test_what_cannot_be_asked_says_why(bare: Any, asked: Any, sampling: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(why)):
+        bare(asked, **sampling)
+
+
+@pytest.fixture(scope="module")
+def bare(tiny_causal: Path) -> Any:
+    return load_student(str(tiny_causal), device="cpu")
+
+
+def test_an_adapter_of_another_student_is_refused(tiny_causal: Path, tiny_seq2seq: Path, tmp_path: Path) -> None:
+    made = trained(tiny_causal, tmp_path / "a", [("Soup.", SAID)])
+    with pytest.raises(AdapterError, match=r"does not fit the student .*is it another student's\?"):
+        trained(tiny_seq2seq, tmp_path / "b", [("Soup.", SAID)], start=made.path)
+
+
+def test_trying_the_output_leaves_nothing(tiny_causal: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError):
+        trained(tiny_causal, tmp_path / "deep" / "er", [])
+    assert not (tmp_path / "deep").exists()
 
 
 @pytest.mark.parametrize("objective", ["dpo", Margin, Margin(0.5), f"{Margin.__module__}:Margin"])
@@ -81,8 +118,17 @@ def test_examples_that_are_too_long_are_left_out_and_counted(tiny_causal: Path, 
     [
         ([("a", "b")], {"objective": "ppo"}, ConfigError, "objective 'ppo' is none of sft"),
         ([("a", "b")], {"objective": object()}, ConfigError, "is no objective"),
-        (["ab"], {}, ConfigError, "example 0 is 'ab'; make it (prompt, completion)"),
-        ([("a", [1])], {}, ConfigError, "example 0 has completions that are no texts"),
+        ([{"question": "a"}], {}, ConfigError, "example 0 has the keys question; make it (prompt, completion)"),
+        ([("a", "b")], {"output": None}, ConfigError, "output: None is no folder"),
+        ([("a", "b")], {"output": Path(__file__) / "x"}, ConfigError, "cannot be written (Not a directory)"),
+        ([("a", "b")], {"output": Path(__file__)}, ConfigError, "cannot be written (File exists)"),
+        ([("a", "b")], {"output": "/proc/nowhere"}, ConfigError, "cannot be written (No such file or directory)"),
+        ([("a", "b")], {"settings": 5}, ConfigError, "settings: 5 is neither FineTuneSettings nor a mapping"),
+        ([("a", "b")], {"device": "cudaa"}, ConfigError, "device: 'cudaa' is no device"),
+        ([("a", "b")], {"device": "cuda:99"}, ConfigError, "device: this machine has no device 'cuda:99'"),
+        ([("a", "b")], {"device": "meta"}, ConfigError, "on the device meta nothing can be computed"),
+        ([("a", "b")], {"device": 5}, ConfigError, "device: 5 is no device (a int is no name)"),
+        ([("a", "b")], {"objective": Raising}, ConfigError, "objective Raising, tried on made-up rows, failed: KeyErr"),
         ([("a", "b")], {"objective": "dpo"}, TrainingError, "needs exactly two: chosen and rejected"),
         ([], {}, TrainingError, "nothing to train on"),
         ([("a", "b")], {"start": "nowhere"}, AdapterError, "nowhere holds no committed adapter"),

@@ -1,5 +1,6 @@
 """The adapter that a training trains: a new LoRA around the student, or one that was committed earlier."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from torch import Tensor
 from transformers.pytorch_utils import Conv1D
 
 from ...core.config import LoRASettings
+from ...core.errors import AdapterError
 from ..student.student import LoadedStudent
 
 
@@ -23,11 +25,14 @@ def adapted(student: LoadedStudent, lora: LoRASettings, *, seed: int, start: Pat
         lora: The adapter's shape; used only without `start`.
         seed: Fixes a new adapter's initial weights.
         start: A verified adapter folder to go on from; None begins with a new adapter, which changes nothing yet.
+
+    Raises:
+        AdapterError: `start` does not fit the student.
     """
-    from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+    from peft import LoraConfig, TaskType, get_peft_model
 
     if start is not None:
-        return PeftModel.from_pretrained(student.model, str(start), is_trainable=True)
+        return _started(student, start)
     torch.manual_seed(seed)
     task_type = TaskType.CAUSAL_LM if student.kind == "causal" else TaskType.SEQ_2_SEQ_LM
     targets, layers = lora.target_modules, None
@@ -45,6 +50,27 @@ def adapted(student: LoadedStudent, lora: LoRASettings, *, seed: int, start: Pat
         fan_in_fan_out=any(isinstance(part, Conv1D) for part in student.model.modules()),  # GPT-2's linear layers
     )
     return get_peft_model(student.model, config)
+
+
+def _started(student: LoadedStudent, start: Path) -> Any:
+    from peft import PeftModel
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            model = PeftModel.from_pretrained(student.model, str(start), is_trainable=True)
+        except (ValueError, RuntimeError, KeyError) as error:
+            why = " ".join(str(error).split())
+            raise AdapterError(
+                f"the adapter in {start} does not fit the student {student.name}: {why:.200}; is it another student's?"
+            ) from error
+    # Of an adapter with weights for other modules PEFT makes a new one, and no more than warns.
+    if missing := [str(one.message) for one in said if "missing adapter keys" in str(one.message).lower()]:
+        raise AdapterError(
+            f"the adapter in {start} does not fit the student {student.name}: {missing[0]:.200}; is it another "
+            "student's?"
+        )
+    return model
 
 
 def adapter_weights(model: Any) -> dict[str, Tensor]:

@@ -7,8 +7,11 @@ the environment, as each kind of storage looks for them. Not for what makes a se
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
+from uuid import uuid4
 
 from ...core.errors import AdapterError, ConfigError
 
@@ -39,7 +42,7 @@ def check_storage(uri: str) -> None:
         ConfigError: The folder cannot be written, or the kind of storage is unknown or its package is missing.
     """
     if is_remote(uri):
-        _check_protocol(uri)
+        _check_protocol(uri, "storage_uri")
         return
     folder = folder_of(uri)
     while not os.path.lexists(folder):
@@ -48,6 +51,43 @@ def check_storage(uri: str) -> None:
         raise ConfigError(f"storage_uri {uri!r} cannot be made: {str(folder)!r} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"storage_uri {uri!r} cannot be written: no permission to write in {str(folder)!r}")
+
+
+def try_writing(output: str, what: str) -> None:
+    """Write under a folder, or under a remote address, and leave nothing behind.
+
+    Args:
+        output: Where adapters are to be written.
+        what: The name of the argument or key that says so.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    if is_remote(output):
+        _check_protocol(output, what)
+        mark = f"{output.rstrip('/')}/.openmic-{uuid4().hex}"
+        try:
+            files, path = _open(mark)
+            files.makedirs(files._parent(path), exist_ok=True)
+            files.pipe_file(path, b"")
+            files.rm_file(path)
+        except Exception as error:  # every kind of storage has exceptions of its own
+            raise ConfigError(f"{what} {_failure('written', output, error)}") from error
+        return
+    folder = folder_of(output)
+    missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{what} {output!r} cannot be written ({error.strerror}); name a folder in which files can be made"
+        ) from None
+    finally:
+        for place in missing:
+            with suppress(OSError):
+                place.rmdir()
 
 
 def read(uri: str) -> bytes | None:
@@ -107,16 +147,16 @@ def _open(uri: str) -> tuple[Any, str]:
     return files, path
 
 
-def _check_protocol(uri: str) -> None:
+def _check_protocol(uri: str, what: str) -> None:
     import fsspec
 
     protocol = uri.partition("://")[0]
     if protocol == "memory":
-        raise ConfigError("storage_uri memory:// is forgotten with its process: name a folder or object storage")
+        raise ConfigError(f"{what} memory:// is forgotten with its process: name a folder or object storage")
     try:
         fsspec.get_filesystem_class(protocol)
     except (ImportError, ValueError) as error:
-        raise ConfigError(f"storage_uri {uri!r} cannot be used: {error}") from None
+        raise ConfigError(f"{what} {uri!r} cannot be used: {error}") from None
 
 
 def _failure(what: str, uri: str, error: Exception) -> str:

@@ -105,6 +105,20 @@ A class with such an `__init__` is one. An attribute `beams = True` says that it
 """
 
 
+def read_generation(found: Any, request: GenerationRequest) -> Generation:
+    """What an engine gave for a request, seen to be its answer.
+
+    Raises:
+        GenerationError: it is something else.
+    """
+    if isinstance(found, Generation) and isinstance(found.text, str):
+        return found
+    raise GenerationError(
+        f"the engine gave {found!r:.80} for the request {request.id!r}; its `generate` is to return a Generation "
+        "(openmic.types) with a text"
+    )
+
+
 class ActiveRequests:
     """Counts the requests in progress, by adapter version."""
 

@@ -76,8 +76,10 @@ def as_objective(found: Any, *, where: str) -> Objective:
     if inspect.isclass(found) and issubclass(found, Objective):
         try:
             found = found()
-        except TypeError as error:
-            raise ConfigError(f"{where}: {found.__qualname__} cannot be made: {error}") from None
+        except Exception as error:  # other people's code may raise anything
+            raise ConfigError(
+                f"{where}: {found.__qualname__} cannot be made: {type(error).__name__}: {error}; give an object of it"
+            ) from error
     if not isinstance(found, Objective):
         raise ConfigError(f"{where}: {found!r} is no objective; make it a subclass of openmic.Objective")
     needs = getattr(found, "needs", None)

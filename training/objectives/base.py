@@ -60,8 +60,13 @@ class RowLogprobs:
 
     @property
     def log_ratio(self) -> Tensor:
-        """[R, C]: per token, the log-probability gained since the start."""
-        assert self.reference is not None, "the objective has needs_reference"
+        """[R, C]: per token, the log-probability gained since the start.
+
+        Raises:
+            TrainingError: the objective has no `needs_reference`.
+        """
+        if self.reference is None:
+            raise TrainingError("log_ratio needs a reference; set needs_reference = True in the objective's class")
         return self.token - self.reference
 
     @property
@@ -162,7 +167,7 @@ def as_loss(found: Any, objective: str) -> Loss:
     """What an objective gave back as a `Loss`.
 
     Raises:
-        TrainingError: it is no scalar that gradients can be taken of.
+        TrainingError: it is no scalar that gradients can be taken of, or comes with something else than numbers.
     """
     value, metrics = found if isinstance(found, tuple) and len(found) == 2 else (found, {})
     if not isinstance(value, Tensor) or value.dim() or not isinstance(metrics, Mapping):
@@ -170,7 +175,15 @@ def as_loss(found: Any, objective: str) -> Loss:
         raise TrainingError(
             f"objective {objective} returned {shape}; it is to return a scalar tensor, or one and a mapping of numbers"
         )
-    return Loss(value, {name: float(number) for name, number in metrics.items()})
+    numbers = {}
+    for name, number in metrics.items():
+        try:
+            numbers[str(name)] = float(number)
+        except (TypeError, ValueError, RuntimeError):  # RuntimeError: of a tensor with more than one number
+            raise TrainingError(
+                f"objective {objective} returned {number!r:.80} as {name!r}, where one number was expected"
+            ) from None
+    return Loss(value, numbers)
 
 
 def margin_metrics(margin: Tensor) -> dict[str, float]:

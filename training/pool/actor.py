@@ -12,7 +12,7 @@ from uuid import uuid4
 from ...core.config import StudentSettings
 from ...core.errors import GenerationError, OverloadError
 from ...core.records import AdapterRef, Generation, GenerationRequest
-from ..engines.engine import EngineFactory, StudentEngine
+from ..engines.engine import EngineFactory, StudentEngine, read_generation
 from .metrics import BATCH_SIZE, SWAP_PAUSE
 
 
@@ -45,6 +45,7 @@ class StudentActor:
         Raises:
             RestartedError: the process is another than `incarnation`.
             OverloadError: as many requests as may be are here already.
+            GenerationError: the engine gave no generation.
         """
         self._check(incarnation)
         if self._in_flight >= self._max_in_flight:
@@ -54,7 +55,7 @@ class StudentActor:
             )
         self._in_flight += 1
         try:
-            generation = await self._engine.generate(request)
+            generation = read_generation(await self._engine.generate(request), request)
         finally:
             self._in_flight -= 1
         self._record_batches()

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ...core.errors import StudentError
 from ...core.section import from_home
+from .device import check_device
 from .ends import end_tokens
 from .hub import prepare_hub
 from .packaged_weights import PACKAGED, check_packaged, packaged_folder
@@ -62,6 +63,8 @@ def inspect_student(name: str) -> StudentInfo:
     Raises:
         StudentError: there is no such model, or its architecture generates no text.
     """
+    if not isinstance(name, str | Path):
+        raise StudentError(f"student.model: {name!r:.80} is no name; give a folder, a hub id or packaged weights")
     name = from_home(name)
     if name in PACKAGED:
         check_packaged(name)
@@ -103,6 +106,7 @@ def load_student(
 
     Raises:
         StudentError: as `inspect_student`, or the weights do not load.
+        ConfigError: this machine has no such device.
     """
     import torch
     from safetensors import SafetensorError
@@ -110,6 +114,7 @@ def load_student(
 
     name = from_home(name)
     info = inspect_student(name)
+    check_device(device)
     quieten_transformers()
     source = str(packaged_folder(name, announce)) if name in PACKAGED else name
     where = resolve_device(device)

@@ -110,9 +110,7 @@ class Trainer:
         """Run one attempt. Re-raises the root-cause error rather than a peer's disconnect."""
         first = self._workers[0]
         address = await call(first.open_rendezvous.remote(), TrainingError) if len(self._workers) > 1 else None
-        trainings = [
-            asyncio.ensure_future(call(worker.train.remote(job, address), TrainingError)) for worker in self._workers
-        ]
+        trainings = [asyncio.ensure_future(call(sent, TrainingError)) for sent in self._sent(job, address)]
         try:
             while not (_errors(trainings) or trainings[0].done()):
                 await asyncio.wait(trainings, timeout=PROGRESS_SECONDS, return_when=asyncio.FIRST_EXCEPTION)
@@ -129,6 +127,17 @@ class Trainer:
             for training in trainings:
                 training.cancel()
             await asyncio.gather(*trainings, return_exceptions=True)
+
+    def _sent(self, job: TrainingJob, address: tuple[str, int] | None) -> list[Any]:
+        """The job on its way to every worker."""
+        try:
+            return [worker.train.remote(job, address) for worker in self._workers]
+        except Exception as error:  # whatever the user's own objective cannot be pickled for
+            raise TrainingError(
+                f"the training of adapter version {job.version} cannot be sent to the trainer's process "
+                f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}); is there something in "
+                "your objective that cannot be pickled?"
+            ) from error
 
 
 def trainer_cpus(settings: TrainingSettings) -> int:

@@ -1,3 +1,4 @@
+from itertools import count
 from typing import Any
 
 import pytest
@@ -69,3 +70,33 @@ def test_a_function_that_fails_for_some_reply_is_found() -> None:
 
     with pytest.raises(PlugError, match="no code, please"):
         check_task(Task("mine", student=STUDENT, clean=no_code))
+
+
+NUMBERS = count()
+
+
+@pytest.mark.parametrize(
+    ("clean", "message"),
+    [
+        (lambda text: f"{text} {next(NUMBERS)}", "gives one text, then another"),
+        (lambda text: f"{text}\ud83d", "half of a surrogate pair"),
+    ],
+)
+def test_cleaning_that_cannot_be_relied_on_is_found(clean: Any, message: str) -> None:
+    with pytest.raises((AssertionError, PlugError), match=message):
+        check_task(Task("mine", student=STUDENT, clean=clean))
+
+
+def test_a_gate_that_turns_a_known_answer_away_is_found() -> None:
+    asked: list[Any] = []
+
+    def never(_text: str, source: Any) -> str | None:
+        asked.append(source)
+        return "not mine"
+
+    task = Task("mine", student=STUDENT, gates=never)
+    assert check_task(task) == []
+    with pytest.raises(AssertionError, match=r"the answer '1\. A rhyme\.' .* is turned away: not mine"):
+        check_task(task, answers=["1. A rhyme."], source="A line.")
+    assert asked[-1] == "A line."
+    assert check_task(Task("mine", student=STUDENT), answers=["A rhyme of five words."]) == []

@@ -14,7 +14,7 @@ from openmic.core.config import RunConfig
 from openmic.core.errors import ConfigError
 from openmic.graph.context.engine import engine_of, engine_to_send
 from openmic.graph.context.plugs import Plugs
-from openmic.graph.preflight.checks import check_engine
+from openmic.graph.preflight.objects import check_engine
 
 from ...training.pool.own_engine import Echo
 from ...whole_run import clean_environment

@@ -8,7 +8,7 @@ from openmic.core.config import RunConfig
 from openmic.core.errors import ConfigError
 from openmic.core.records import Example, Split
 from openmic.graph.context.plugs import Plugs
-from openmic.graph.preflight.checks import check_engine
+from openmic.graph.preflight.objects import check_engine
 from openmic.graph.preflight.student import check_student
 from openmic.training.engines.tiny_student import causal_tokenizer, llama, save
 from openmic.training.student.student import load_student

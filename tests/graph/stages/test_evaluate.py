@@ -12,7 +12,7 @@ from openmic.evaluation.summary import JudgedOutput
 from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.progress import Silent
 from openmic.graph.context.run_context import RunContext
-from openmic.graph.preflight.checks import try_plugs
+from openmic.graph.preflight.objects import try_plugs
 from openmic.graph.stages import promotion
 from openmic.graph.stages.demonstrate import demonstrate_all
 from openmic.graph.stages.evaluate import evaluate

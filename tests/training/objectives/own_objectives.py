@@ -24,3 +24,10 @@ class Undecided(Margin):
 
 wide = Margin(margin=5.0)
 not_one = object()
+
+
+class Raising(Margin):
+    """Fails as soon as it is asked."""
+
+    def __call__(self, rows: RowLogprobs, settings: ObjectiveSettings) -> Loss:
+        raise KeyError("boo")

@@ -2,16 +2,17 @@ import asyncio
 import os
 from pathlib import Path
 from socket import gethostname
+from typing import Any
 
 import pytest
 
 from openmic.core.config import StudentSettings
-from openmic.core.errors import OverloadError, StudentError
-from openmic.core.records import AdapterRef
+from openmic.core.errors import GenerationError, OverloadError, StudentError
+from openmic.core.records import AdapterRef, Generation, GenerationRequest
 from openmic.training.pool.actor import RestartedError, StudentActor, configured_engine
 
 from ..factories import request
-from .cheap_engine import asked, cheap, notes
+from .cheap_engine import CheapEngine, asked, cheap, notes
 
 
 def test_it_holds_so_many_requests_and_refuses_more_until_one_is_answered_or_given_up(tmp_path: Path) -> None:
@@ -67,3 +68,26 @@ def test_an_engine_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     settings = StudentSettings(model=str(tmp_path / "nowhere"), device="cpu")
     with pytest.raises(StudentError, match="is not a folder"):
         StudentActor(lambda: configured_engine(settings, 1), max_in_flight=2)
+
+
+class Giving(CheapEngine):
+    """Gives whatever it was made with."""
+
+    def __init__(self, diary: str, what: Any) -> None:
+        super().__init__(diary, 0.0, 0.0)
+        self._what = what
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        return self._what  # type: ignore[no-any-return]  # that is what is tried
+
+
+@pytest.mark.parametrize("what", [None, "a text", {"text": "a"}])
+def test_what_an_engine_gives_has_to_be_a_generation(what: Any, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        actor = StudentActor(lambda: Giving(str(tmp_path / "diary"), what), max_in_flight=2)
+        with pytest.raises(
+            GenerationError, match=r"the engine gave .* for the request 'r'; its `generate` is to return"
+        ):
+            await actor.generate(await actor.describe(), asked("r"))
+
+    asyncio.run(scenario())

@@ -1,0 +1,47 @@
+"""The Python objects of a run that is taken up, had and tried again before anything goes on."""
+
+from collections.abc import Sequence
+
+from ...core.config import RunConfig
+from ...core.records import Role
+from ...store import Run, Store
+from ..context.keys import refuse_unused
+from ..context.opening import examples_of, task_of
+from ..context.plugs import Plugs
+from ..context.seats import ROLES
+from ..preflight.objects import check_engine, check_objective, try_plugs
+
+
+def check_objects(
+    store: Store,
+    run: Run,
+    config: RunConfig,
+    plugs: Plugs,
+    *,
+    roles: Sequence[Role] = ROLES,
+    objective: bool = True,
+    engine: bool = True,
+    scorers: bool = True,
+) -> None:
+    """Load and try what of a run's Python objects is needed, so that what was changed of it is known.
+
+    Args:
+        store: Where its inputs are.
+        run: The run, or the one that another is derived from.
+        config: The configuration that is to be carried out.
+        plugs: The objects.
+        roles: Who is asked.
+        objective: Whether something is trained.
+        engine: Whether something is generated.
+        scorers: Whether outputs are scored.
+
+    Raises:
+        ConfigError: one was given that would never be asked, cannot be had, fails, or answers what it may not.
+    """
+    refuse_unused(plugs.all_given, config)
+    if objective:
+        check_objective(config, plugs)
+    if engine:
+        check_engine(config, plugs)
+    task, [example, *_] = task_of(run, config, plugs), examples_of(store, store.campaign_of(run).id)
+    try_plugs(config, task, example, plugs, roles=roles, scorers=scorers)

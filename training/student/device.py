@@ -1,0 +1,44 @@
+"""Where a student is to be: whether a device's name is one, and whether this machine has it."""
+
+from typing import Any
+
+from ...core.errors import ConfigError
+
+
+def check_device(device: Any, key: str = "device", *, here: bool = True) -> None:
+    """Make sure that a device can be one.
+
+    Args:
+        device: `auto`, `cpu`, `cuda`, `cuda:1` and the like.
+        key: The argument or configuration key that named it.
+        here: Whether this machine must have it; where actors run elsewhere, they may have what it has not.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if device == "auto":
+        return
+    import torch
+
+    try:
+        if not isinstance(device, str):
+            raise TypeError(f"a {type(device).__name__} is no name")
+        kind = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        why = str(error).strip().splitlines()[0]
+        raise ConfigError(f"{key}: {device!r} is no device ({why:.120}); set auto, cpu, cuda or cuda:1") from None
+    if kind.type == "meta":
+        raise ConfigError(f"{key}: on the device meta nothing can be computed; set auto, cpu or cuda")
+    if not here or kind.type == "cpu":
+        return
+    if kind.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (kind.index or 0) >= count:
+            has = f"it has {count}, cuda:0 to cuda:{count - 1}" if count else "PyTorch finds no CUDA GPU here"
+            raise ConfigError(f"{key}: this machine has no device {device!r} ({has}); set auto or cpu")
+        return
+    try:
+        torch.empty(1, device=kind)
+    except Exception as error:  # every kind of accelerator has exceptions of its own
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"{key}: this machine has no device {device!r} ({why:.120}); set auto or cpu") from error
