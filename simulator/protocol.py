@@ -36,7 +36,7 @@ class ChatMessage(BaseModel):
 
 
 def said_once(body: Any) -> Any:
-    """A request's body without the older name of what it says under the newer name, too: it asks for the same."""
+    """A request's body without the older name of what it says under the newer name too."""
     if (
         isinstance(body, dict)
         and body.get("max_tokens") is not None

@@ -1,4 +1,4 @@
-"""Replies that go far beyond the most tokens they were allowed: a server that ignores the limit is cut short here."""
+"""Replies far beyond the tokens they were allowed: a server that ignores the limit is cut short."""
 
 from ...core.records import LLMReply
 
