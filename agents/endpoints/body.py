@@ -1,4 +1,4 @@
-"""From the bytes of a chat completion to one as the protocol says; what cannot be read is left out.
+"""From the bytes of a chat completion to what the protocol says; the unreadable is left out.
 
 A reply was paid for, so its text is kept whatever stands around it: usage in words, a log-probability that is none, a
 role of the server's own, a stream that nobody asked for. What is left out is counted by name. Everything that is kept

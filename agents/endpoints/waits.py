@@ -1,4 +1,4 @@
-"""How long an endpoint asks to be left alone: in headers, in its error's fields, or in words."""
+"""How long an endpoint asks to be left alone: in headers, in fields, or in words."""
 
 import random
 import re
