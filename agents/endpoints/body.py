@@ -34,7 +34,7 @@ _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 
 class ErrorInReplyError(ValueError):
-    """A body that says it is an error, or is no reply at all, though its status says all is well."""
+    """A body that is an error, or no reply at all, though its status says all is well."""
 
     def __init__(self, message: str, body: Any = None) -> None:
         super().__init__(message)

@@ -71,7 +71,7 @@ def _scaled(text: str | None, scale: float) -> float | None:
 
 
 def _seconds(text: str | None, now: float) -> float | None:
-    """Seconds from a number, a date of HTTP's or of ISO 8601, a moment counted from 1970, or a duration like 6m0s."""
+    """Seconds from a number, a date (HTTP, ISO 8601), a moment counted from 1970, or a duration like 6m0s."""
     if not text:
         return None
     number = _scaled(text, 1.0)
