@@ -69,6 +69,8 @@ _MOST = any_of(
 _LEAST = any_of(r"(?:at least|minimum(?: value)?(?: of| is)?|greater than or equal to|>=)\D{0,12}(\d{1,6})\b")
 LARGEST_CAP = 16_384
 SMALL_TEMPERATURE = 0.01
+MOST_TRIALS = 3
+"""How often all options are left out one by one, to no avail, before refusals without a word are taken as they are."""
 OPENAI_HOSTS = ("api.openai.com", "openai.azure.com")
 """Here the limit on tokens has one name, and a request with both is turned away."""
 
@@ -96,6 +98,7 @@ class RequestOptions:
         self._refused: set[str] = set()
         self._proven: set[str] = set()
         self._on_trial: list[str] = []
+        self._trials = MOST_TRIALS
         self._alternatives: int | None = None
         self._least_cap, self._least_temperature, self._system = 0, 0.0, True
 
@@ -154,10 +157,10 @@ class RequestOptions:
         """
         if self.of(request, effort) != asked:
             return True
-        self._learn(told(error), asked)
-        return self.of(request, effort) != asked
+        return self._learn(told(error), asked) and self.of(request, effort) != asked
 
-    def _learn(self, refusal: Told, asked: Asked) -> None:
+    def _learn(self, refusal: Told, asked: Asked) -> bool:
+        """Take a refusal in; False where it turned out to be about no option."""
         options, text = asked.options, refusal.text
         if _NO_SYSTEM.search(text) and asked.messages[0].role == "system":
             self._system = False
@@ -169,7 +172,8 @@ class RequestOptions:
             if name not in {"top_logprobs", "logprobs"} or not self._fewer_alternatives(text, options):
                 self._refused.add(name)
         elif refusal.parameter is None and not refusal.about_prompt and not _names_any(text):
-            self._try_without(options)
+            return self._try_without(options)
+        return True
 
     def _widen_cap(self, text: str, had: int) -> None:
         bound = _LEAST.search(text)
@@ -186,16 +190,18 @@ class RequestOptions:
         self._alternatives = max((bound for bound in bounds if 0 < bound < asked), default=asked // 2)
         return True
 
-    def _try_without(self, options: Mapping[str, Any]) -> None:
+    def _try_without(self, options: Mapping[str, Any]) -> bool:
         """A refusal says nothing of what it is about: leave out one more option that was never taken yet.
 
-        Where nothing is left to leave out, it was about none of them.
+        Where nothing is left to leave out, it was about none of them, and False is returned.
         """
         names = [name for name in _SUSPECTS if name in options and name not in self._proven]
-        if not names or (names[0] in _CAPS and len(options.keys() & set(_CAPS)) < 2):
+        if not self._trials or not names or (names[0] in _CAPS and len(options.keys() & set(_CAPS)) < 2):
             self._on_trial.clear()
-        else:
-            self._on_trial.append(names[0])
+            self._trials = max(0, self._trials - 1)
+            return False
+        self._on_trial.append(names[0])
+        return True
 
 
 def _blamed(refusal: Told, options: Mapping[str, Any]) -> str | None:

@@ -246,6 +246,27 @@ def test_a_cap_that_is_too_small_for_a_model_is_raised_from_then_on(
     assert (len(endpoint.asked) - again, again) == (requests, 1)
 
 
+def test_refusals_without_a_word_end_where_nothing_is_left_to_leave_out(endpoint: ScriptedEndpoint) -> None:
+    endpoint.chat = lambda asked, number: failure(400, "not today")
+    with pytest.raises(EndpointError, match="not today"):
+        ask(request(top_logprobs=5, json_schema=SCHEMA), settings(endpoint.base_url))
+    assert len(endpoint.bodies) < 12
+
+
+def test_many_calls_that_are_refused_without_a_word_all_end(endpoint: ScriptedEndpoint) -> None:
+    endpoint.chat = lambda asked, number: failure(400, "not today")
+
+    async def many() -> list[BaseException | LLMReply]:
+        client = OpenAIClient(settings(endpoint.base_url))
+        asked = [client.complete(request(f"Input {number}")) for number in range(12)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        await client.close()
+        return found
+
+    assert all(isinstance(one, EndpointError) for one in asyncio.run(many()))
+    assert len(endpoint.bodies) < 12 * 20
+
+
 def test_a_temperature_that_has_to_be_positive_is_nearly_nothing(endpoint: ScriptedEndpoint) -> None:
     words = "`temperature` must be strictly positive"
     endpoint.chat = lambda asked, number: (
