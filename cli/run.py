@@ -16,6 +16,9 @@ from .options import JsonOption, OverridesOption, RunArgument, StoreOption, exit
 from .progress import progress_display, stdout_for_data
 from .report import print_next_steps, print_report
 
+NoCheckOption = Annotated[
+    bool, typer.Option("--no-check", help="Ask no endpoint beforehand whether it answers.", show_default=False)
+]
 ClusterOption = Annotated[
     str | None,
     typer.Option(
@@ -36,6 +39,7 @@ def run(
         bool, typer.Option("--dry-run", help="Check everything, print the plan, and change nothing.")
     ] = False,
     cluster: ClusterOption = None,
+    no_check: NoCheckOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Teach a student: demonstrations, imitation, rounds of dialogues and fine-tuning, evaluation, report.
@@ -57,14 +61,19 @@ def run(
 
         settings = load_config(config, overrides or [])
         with stdout_for_data():
-            planned = plan(settings, check(settings, cluster=cluster))
+            planned = plan(settings, check(settings, cluster=cluster, ask=not no_check))
         print_json(planned) if as_json else print_plan(planned)
         return
     from .. import run as carry_out
 
     with stdout_for_data(), _resumable(None):
         finished = carry_out(
-            config, overrides or [], progress=progress_display(), cluster=cluster, arguments=sys.argv[1:]
+            config,
+            overrides or [],
+            progress=progress_display(),
+            cluster=cluster,
+            check=not no_check,
+            arguments=sys.argv[1:],
         )
     _conclude(finished, as_json=as_json)
 
@@ -73,6 +82,7 @@ def resume(
     run_name: RunArgument = "latest",
     store: StoreOption = None,
     cluster: ClusterOption = None,
+    no_check: NoCheckOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a run that was interrupted or failed; nothing that was done is done again.
@@ -84,7 +94,7 @@ def resume(
     """
     found = open_run(run_name, store)
     with stdout_for_data(), _resumable(found):
-        found.resume(progress=progress_display(), cluster=cluster)
+        found.resume(progress=progress_display(), cluster=cluster, check=not no_check)
     _conclude(found, as_json=as_json)
 
 

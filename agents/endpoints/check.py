@@ -1,53 +1,65 @@
-"""Asking an endpoint, before anything is spent, whether it is there, takes the key, and has the model."""
+"""Asking an endpoint, before anything is spent, whether it answers: by one tiny chat, asked as the run will ask.
 
-import difflib
-from typing import Any
+A list of models decides nothing, since many endpoints have another one than OpenAI's, or none. It only helps to say
+what is wrong, as do the addresses that may have been meant.
+"""
+
+import asyncio
+import re
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import get_args
 
 import httpx2
+import openai
 
+from ...core.concurrency import run_to_end
 from ...core.config import EndpointSettings
-from ...core.errors import EndpointSetupError
-from ...core.proxies import connecting
-from .access import OPENAI_URL, endpoint_key, endpoint_url
+from ...core.errors import EndpointError, EndpointLostError, EndpointSetupError
+from ...core.records import LLMRequest, Message, Role, Sampling
+from .access import OPENAI_URL, Access
+from .addresses import answering_address, close_names, listed_models
+from .client import OpenAIClient
+from .failures import Failure, Kind, read_failure, told
 
-CHECK_SECONDS = 10.0
 SIMULATED_OWNER = "openmic-simulated"
 """Who the simulated cast's server says owns its models; its figures are labelled wherever it is reached from."""
+ATTEMPTS = 3
+PAUSE_S = 1.0
+"""Between two attempts, after an error of the server's own."""
+TINY = 16
+"""Tokens of the reply, the least that some endpoints take."""
+_NOT_HERE = frozenset({404, 405, 410, 501})
+"""How a server answers at an address where it has nothing, or for a model that it has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Why a tiny chat was not answered."""
+
+    failure: Failure
+    unreadable: bool = False
+    """Whether something was answered that is no chat completion."""
+    about_model: bool = False
+    """Whether it is the model that is turned away."""
+    about_prompt: bool = False
+    """Whether it is the words."""
+    unpaid: bool = False
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether an endpoint may be there, and not at this address."""
+        status = self.failure.status or 0
+        return self.unreadable or status in _NOT_HERE or 300 <= status < 400
 
 
 def check_endpoint(name: str, settings: EndpointSettings) -> bool:
     """Check the endpoint that `cast.<name>` sets; returns whether it is a simulated cast served elsewhere.
 
     Raises:
-        EndpointSetupError: it cannot be reached, rejects the key, or lacks the model.
+        EndpointSetupError: it cannot be reached, rejects the key, lacks the model, or does not chat.
     """
-    url, key = endpoint_url(settings), endpoint_key(settings)
-    if url == OPENAI_URL and key is None:
-        raise EndpointSetupError(
-            f"cast.{name}: {url} needs a key; set the environment variable {settings.api_key_env}, name another "
-            f"endpoint with cast.{name}.base_url or OPENAI_BASE_URL, or use the model `simulated`"
-        )
-    if key is not None and not (key.isascii() and key.isprintable()):
-        raise EndpointSetupError(
-            f"cast.{name}: what the environment variable {settings.api_key_env} holds is no key: it has a line break "
-            "or a character outside ASCII in it; set it to a valid key"
-        )
-    headers = {"Authorization": f"Bearer {key or 'none'}"}
-    timeout = min(CHECK_SECONDS, settings.timeout_s)
-    try:
-        with httpx2.Client(timeout=timeout, headers=headers, **connecting(url)) as client:
-            answer = client.get(f"{url}/models")
-            if answer.status_code in {404, 405, 501}:  # an endpoint may serve chat completions and nothing else
-                answer = client.post(f"{url}/chat/completions", json=_smallest_request(settings.model))
-                _check_status(name, settings, url, answer)
-                return False
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise EndpointSetupError(
-            f"cast.{name}: the endpoint {url} cannot be reached ({error}); is it running, and is the address right? "
-            f"Set cast.{name}.base_url or OPENAI_BASE_URL"
-        ) from None
-    _check_status(name, settings, url, answer)
-    return _check_model(name, settings, url, answer)
+    return run_to_end(partial(_check, name, settings))
 
 
 def check_scores_prompts(name: str, settings: EndpointSettings) -> None:
@@ -56,68 +68,182 @@ def check_scores_prompts(name: str, settings: EndpointSettings) -> None:
     Raises:
         EndpointSetupError: it does not; what to do is said.
     """
-    url, key = endpoint_url(settings), endpoint_key(settings)
-    body = {"model": settings.model, "prompt": "One two three four", "echo": True, "logprobs": 1, "max_tokens": 1}
-    reason = "it sent no log-probabilities of the prompt"
-    try:
-        headers = {"Authorization": f"Bearer {key or 'none'}"}
-        timeout = settings.timeout_s  # a model may have to be loaded first
-        with httpx2.Client(timeout=timeout, headers=headers, **connecting(url)) as client:
-            answer = client.post(f"{url}/completions", json=body)
-            if answer.status_code == 429:
-                return
-            if answer.is_error:
-                reason = f"HTTP {answer.status_code}: {answer.text[:200]}"
-            elif len(answer.json()["choices"][0]["logprobs"]["token_logprobs"]) > 1:
-                return
-    except httpx2.HTTPError as error:
-        reason = str(error)
-    except (ValueError, LookupError, TypeError):
-        pass
+    request = replace(_tiny(name, settings, "One two three four"), score_prompt=True)
+    refused = run_to_end(partial(_asked, settings, request, attempts=1))
+    if refused is None or refused.failure.status == 429:
+        return
     raise EndpointSetupError(
-        f"cast.{name}: the endpoint {url} does not score prompts with {settings.model!r} ({reason}); cloze verdicts "
-        "need completions with `echo` and `logprobs`: set verdict.style to label or reason, or another endpoint"
+        f"cast.{name}: the endpoint {Access.of(settings).url} does not score prompts with {settings.model!r} "
+        f"({refused.failure.reason}); cloze verdicts need completions with `echo` and `logprobs`: set verdict.style to "
+        "label or reason, or another endpoint"
     )
 
 
-def _check_status(name: str, settings: EndpointSettings, url: str, answer: httpx2.Response) -> None:
-    if answer.status_code in {401, 403}:
-        held = "rejects the key in" if endpoint_key(settings) else "wants a key, and there is none in"
-        raise EndpointSetupError(
-            f"cast.{name}: the endpoint {url} {held} the environment variable {settings.api_key_env} "
-            f"(HTTP {answer.status_code}); set it to a valid key"
-        )
-    if answer.status_code == 404:
-        raise EndpointSetupError(
-            f"cast.{name}: the endpoint {url} has no model {settings.model!r} (HTTP 404); set cast.{name}.model"
-        )
-    if answer.status_code == 429:  # it is there and knows us; the run's own retries will wait
-        return
-    if answer.is_error:
-        raise EndpointSetupError(
-            f"cast.{name}: the endpoint {url} answers HTTP {answer.status_code}: {answer.text[:200]}"
-        )
+async def _check(name: str, settings: EndpointSettings) -> bool:
+    access = _access(name, settings)
+    refused = await _asked(settings, _tiny(name, settings, "Say OK."))
+    if refused is None or _is_there(refused):
+        listed = await listed_models(access)
+        return any(one.name == settings.model and one.owner == SIMULATED_OWNER for one in listed or ())
+    raise EndpointSetupError(f"cast.{name}: {await _explained(name, settings, access, refused)}")
 
 
-def _check_model(name: str, settings: EndpointSettings, url: str, answer: httpx2.Response) -> bool:
+def _access(name: str, settings: EndpointSettings) -> Access:
     try:
-        listed: list[dict[str, Any]] = answer.json()["data"]
-        owners = {str(item["id"]): item.get("owned_by") for item in listed}
-    except (ValueError, KeyError, TypeError):
-        if answer.status_code == 429:
-            return False
+        access = Access.of(settings)
+    except EndpointSetupError as error:
+        raise EndpointSetupError(f"cast.{name}: {error}") from None
+    if access.url == OPENAI_URL and access.key is None:
         raise EndpointSetupError(
-            f"cast.{name}: {url}/models is no OpenAI-compatible model list; is {url!r} the endpoint's base, "
-            "ending in /v1?"
-        ) from None
-    if settings.model not in owners:
-        close = difflib.get_close_matches(settings.model, owners, n=3, cutoff=0.3) or sorted(owners)[:10]
-        raise EndpointSetupError(
-            f"cast.{name}: the endpoint {url} has no model {settings.model!r}; it has {', '.join(close)}; "
-            f"set cast.{name}.model"
+            f"cast.{name}: {access.url} needs a key; set the environment variable {settings.api_key_env}, name another "
+            f"endpoint with cast.{name}.base_url or OPENAI_BASE_URL, or use the model `simulated`"
         )
-    return owners[settings.model] == SIMULATED_OWNER
+    if access.key is not None and not (access.key.isascii() and access.key.isprintable()):
+        raise EndpointSetupError(
+            f"cast.{name}: what the environment variable {settings.api_key_env} holds is no key: it has a line break "
+            "or a character outside ASCII in it; set it to a valid key"
+        )
+    return access
 
 
-def _smallest_request(model: str) -> dict[str, Any]:
-    return {"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+def _tiny(name: str, settings: EndpointSettings, words: str) -> LLMRequest:
+    role: Role = next((role for role in get_args(Role) if role == name), "critic")
+    message = Message(role="user", content=words)
+    return LLMRequest(role, settings.model, (message,), Sampling(temperature=0.0, max_tokens=TINY), seed=0)
+
+
+async def _asked(settings: EndpointSettings, request: LLMRequest, *, attempts: int = ATTEMPTS) -> _Refused | None:
+    """Ask as the run does, options that are refused left out; None where a reply came."""
+    try:
+        client, refused = OpenAIClient(settings.model_copy(update={"max_retries": 0})), None
+    except (httpx2.InvalidURL, ValueError) as error:
+        return _Refused(Failure(Kind.STOP, f"this is no address to ask: {error}"))
+    try:
+        for attempt in range(attempts):
+            await asyncio.sleep(PAUSE_S if attempt else 0)
+            try:
+                await client.complete(request)
+            except (EndpointError, EndpointLostError) as error:
+                refused = _read(settings, error)
+            else:
+                return None
+            if refused.failure.kind is not Kind.PASSES or (refused.failure.status or 0) in {0, 429}:
+                return refused
+            await client.close()
+            client = OpenAIClient(settings.model_copy(update={"max_retries": 0}))
+    finally:
+        await client.close()
+    return refused
+
+
+def _read(settings: EndpointSettings, error: Exception) -> _Refused:
+    cause = error.__cause__ or error
+    failure = read_failure(cause)
+    reason = Access.of(settings).redacted(failure.reason)
+    said = told(cause) if isinstance(cause, openai.APIStatusError) else None
+    text = said.text.lower() if said is not None else failure.reason.lower()
+    refused = failure.status is not None and failure.kind is not Kind.PASSES
+    unpaid = refused and (failure.status == 402 or (failure.status in {400, 429} and failure.kind is Kind.STOP))
+    about_model = refused and failure.status not in {402, 429} and _names_model(text, settings.model)
+    return _Refused(
+        replace(failure, reason=reason),
+        unreadable=failure.status is None and isinstance(cause, ValueError | LookupError | TypeError | AttributeError),
+        about_model=about_model,
+        about_prompt=said is not None and said.about_prompt,
+        unpaid=unpaid and not about_model,
+    )
+
+
+def _names_model(text: str, model: str) -> bool:
+    """Whether an error's words are about the model."""
+    named = re.escape(model.lower())
+    return re.search(rf"\bmodels?\b|deployment|[`'\"]{named}[`'\"]", text) is not None
+
+
+def _is_there(refused: _Refused) -> bool:
+    """Whether the endpoint answers, though not this: it is busy, or dislikes what was said."""
+    failure = refused.failure
+    if failure.status == 429:
+        return failure.kind is Kind.PASSES
+    return failure.kind is Kind.ITEM and refused.about_prompt
+
+
+async def _explained(name: str, settings: EndpointSettings, access: Access, refused: _Refused) -> str:
+    """What is wrong, and which key mends it."""
+    status = f"HTTP {refused.failure.status}" if refused.failure.status else refused.failure.reason
+    return (
+        _about_account(settings, access, refused, status)
+        or await _about_address(name, settings, access, refused, status)
+        or await _about_model(name, settings, access, refused, status)
+        or _about_base(name, settings, access, refused, status)
+    )
+
+
+def _about_account(settings: EndpointSettings, access: Access, refused: _Refused, status: str) -> str | None:
+    failure, url = refused.failure, access.url
+    if failure.status in {401, 403} and not refused.about_model:
+        sent = f", with the headers {', '.join(settings.headers)}" if settings.headers else ""
+        held = "rejects the key in" if access.key else "wants a key, and there is none in"
+        return (
+            f"the endpoint {url} {held} the environment variable {settings.api_key_env}{sent} "
+            f"({status}: {failure.reason}); set it to a valid key"
+        )
+    if refused.unpaid:
+        return f"the account at {url} cannot go on ({status}: {failure.reason}); see to it, or use another endpoint"
+    return None
+
+
+async def _about_address(
+    name: str, settings: EndpointSettings, access: Access, refused: _Refused, status: str
+) -> str | None:
+    lost = refused.failure.status is None and not refused.unreadable
+    if refused.about_model or not (lost or refused.elsewhere):
+        return None
+    silent = "no reply" in refused.failure.reason  # somebody is there, and takes long
+    meant = None if silent else await answering_address(access, settings.model)
+    if meant is not None and meant == access.url:
+        return f"{meant} answers chats only without the query {'&'.join(access.query)} ({status}); leave it out"
+    if meant is not None:
+        query = (settings.base_url or "").strip().partition("?")
+        return (
+            f"{access.url} does not answer chats ({status}), and {meant} does: set {_base(name, settings)} to "
+            f"{meant}{query[1]}{query[2]}"
+        )
+    if lost:
+        return (
+            f"the endpoint {access.url} cannot be reached ({refused.failure.reason}); is it running, and is the "
+            f"address right? Set cast.{name}.base_url or OPENAI_BASE_URL"
+        )
+    return None
+
+
+async def _about_model(
+    name: str, settings: EndpointSettings, access: Access, refused: _Refused, status: str
+) -> str | None:
+    if not refused.about_model and refused.failure.status not in _NOT_HERE:
+        return None
+    listed = [one.name for one in await listed_models(access) or ()]
+    if settings.model in listed:
+        return (
+            f"the endpoint {access.url} lists the model {settings.model!r} and does not chat with it ({status}: "
+            f"{refused.failure.reason}); set cast.{name}.model to one that chats"
+        )
+    if not listed and not refused.about_model:
+        return None
+    has = f"; it has {', '.join(close_names(settings.model, listed))}" if listed else f": {refused.failure.reason}"
+    return f"the endpoint {access.url} has no model {settings.model!r} ({status}){has}; set cast.{name}.model"
+
+
+def _about_base(name: str, settings: EndpointSettings, access: Access, refused: _Refused, status: str) -> str:
+    said = status if status == refused.failure.reason else f"{status}: {refused.failure.reason}"
+    if refused.elsewhere:
+        return (
+            f"{access.url}/chat/completions is no OpenAI-compatible endpoint ({said}); is {access.url!r} the "
+            f"endpoint's base, which ends in /v1 with most? Set {_base(name, settings)}"
+        )
+    return f"the endpoint {access.url} answers {said}"
+
+
+def _base(name: str, settings: EndpointSettings) -> str:
+    """Where the address was set."""
+    return f"cast.{name}.base_url" if settings.base_url else "OPENAI_BASE_URL"

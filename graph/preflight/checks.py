@@ -23,6 +23,9 @@ from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
 from .objects import check_demonstrations, check_engine, check_objective, try_plugs
 from .student import check_student
 
+WAY = {*("model", "base_url", "api_key_env", "timeout_s"), *("headers", "query", "extra_body", "reasoning_effort")}
+"""What an endpoint's answer to a tiny chat depends on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -41,13 +44,16 @@ class Checked:
     """What will go on, and should be known."""
 
 
-def check(config: RunConfig, plugs: Plugs | None = None, *, cluster: str | None = None) -> Checked:
+def check(
+    config: RunConfig, plugs: Plugs | None = None, *, cluster: str | None = None, ask: bool = True
+) -> Checked:
     """Check a configuration against the world, whom to pay last. Writes nothing but weights into the cache.
 
     Args:
         config: The configuration.
         plugs: Python objects that were given beside it.
         cluster: The address of the Ray cluster that is to carry it out, as for `ray_session`.
+        ask: Whether endpoints and servers are asked; one that is not is taken to be no simulated cast.
 
     Raises:
         OpenmicError: the first thing that is wrong, with exit code 2.
@@ -65,15 +71,15 @@ def check(config: RunConfig, plugs: Plugs | None = None, *, cluster: str | None 
     check_device(config.student.device, "student.device", here=runs_here(cluster))
     refuse_unused(plugs.all_given, config)
     check_objective(config, plugs)
-    check_engine(config, plugs)
+    check_engine(config, plugs, ask=ask)
     notes = check_demonstrations(config, examples)
     try_plugs(config, task, examples[0], plugs)
     student = inspect_student(config.student.model)
     notes += check_student(config, task, examples)
-    return Checked(task, examples, student, check_cast(config, plugs), plugs, duplicates, notes)
+    return Checked(task, examples, student, check_cast(config, plugs, ask=ask), plugs, duplicates, notes)
 
 
-def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES) -> bool:
+def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES, ask: bool = True) -> bool:
     """Check the models of these roles, and that they can be asked for verdicts as configured.
 
     Returns whether all that are asked are simulated casts; False where nobody is, or the judge is a Python object.
@@ -90,14 +96,24 @@ def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES
         task.template(role, "demonstrate" if role == "teacher" else style if style == "cloze" else PURPOSES[style])
         if (role, place) == ("critic", 0) and config.dialogue.max_revisions:
             task.template(role, "critique")
-    found = [_check_seat(config, *seat, settings) for seat, settings in asked.items()]
+    found, known = [], dict[str, bool]()
+    for seat, settings in asked.items():
+        # Of seats that ask one model in one way the first stands for all.
+        way = f"{settings.model_dump_json(include=WAY)} {seat[0] == 'teacher'}"
+        if settings.simulated or way not in known:
+            known[way] = _check_seat(config, *seat, settings, ask=ask)
+        found.append(known[way])
     judged = "judge" not in roles or ("judge", 0) in asked
     return bool(found) and all(found) and judged
 
 
-def _check_seat(config: RunConfig, role: Role, place: int, settings: SeatSettings) -> bool:
+def _check_seat(config: RunConfig, role: Role, place: int, settings: SeatSettings, *, ask: bool) -> bool:
     """Check one model; returns whether it is a simulated cast's."""
     name, model = seat_setting((role, place)), seat_model((role, place), settings)
+    if role == "judge" and config.cast.judge is None:
+        name = "critic"  # whose settings they are
+    if not settings.simulated and not ask:
+        return False
     if not settings.simulated:
         simulated = check_endpoint(name, settings)
         if config.verdict.style == "cloze" and role != "teacher":

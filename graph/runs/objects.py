@@ -22,6 +22,7 @@ def check_objects(
     objective: bool = True,
     engine: bool = True,
     scorers: bool = True,
+    ask: bool = True,
 ) -> None:
     """Load and try what of a run's Python objects is needed, so that what was changed of it is known.
 
@@ -34,6 +35,7 @@ def check_objects(
         objective: Whether something is trained.
         engine: Whether something is generated.
         scorers: Whether outputs are scored.
+        ask: Whether the student's server is asked.
 
     Raises:
         ConfigError: one was given that would never be asked, cannot be had, fails, or answers what it may not.
@@ -42,6 +44,6 @@ def check_objects(
     if objective:
         check_objective(config, plugs)
     if engine:
-        check_engine(config, plugs)
+        check_engine(config, plugs, ask=ask)
     task, [example, *_] = task_of(run, config, plugs), examples_of(store, store.campaign_of(run).id)
     try_plugs(config, task, example, plugs, roles=roles, scorers=scorers)

@@ -48,12 +48,14 @@ def start_rejudging(
     return _carry_out(store, run, plugs, progress)
 
 
-def resume_rejudging(store: Store, run: Run, progress: Progress, *, plugs: Plugs | None = None) -> Run:
+def resume_rejudging(
+    store: Store, run: Run, progress: Progress, *, plugs: Plugs | None = None, ask: bool = True
+) -> Run:
     """Go on with a rejudging that was interrupted; what was answered is not asked again."""
     plugs = (plugs or Plugs()).recall(run.plugs)
     config = RunConfig.model_validate(run.config)
     _check_objects(store, run, config, plugs)
-    check_cast(config, plugs, roles=("critic",))
+    check_cast(config, plugs, roles=("critic",), ask=ask)
     return _carry_out(store, run, plugs, progress)
 
 

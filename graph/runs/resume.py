@@ -10,7 +10,13 @@ from .start import resume_run
 
 
 def resume_any(
-    store: Store, run_id: str, progress: Progress, *, plugs: Plugs | None = None, cluster: str | None = None
+    store: Store,
+    run_id: str,
+    progress: Progress,
+    *,
+    plugs: Plugs | None = None,
+    cluster: str | None = None,
+    ask: bool = True,
 ) -> Run:
     """Go on with a run from what the store holds; a finished one is returned as it is.
 
@@ -20,6 +26,7 @@ def resume_any(
         progress: Where to show what happens.
         plugs: Python objects that the run was started with and that cannot be imported.
         cluster: The address of the Ray cluster to use, as for `ray_session`.
+        ask: Whether endpoints and servers are asked beforehand whether they answer.
 
     Raises:
         ConfigError: the task's file was changed since the run began, a Python object cannot be imported again, another
@@ -32,8 +39,8 @@ def resume_any(
     if run.kind == "train":
         return resume_training(store, run, progress, plugs=plugs, cluster=cluster)
     if run.kind == "rejudge":
-        return resume_rejudging(store, run, progress, plugs=plugs)
-    return resume_run(run, store, progress, plugs=plugs, cluster=cluster)
+        return resume_rejudging(store, run, progress, plugs=plugs, ask=ask)
+    return resume_run(run, store, progress, plugs=plugs, cluster=cluster, ask=ask)
 
 
 def _check_objects(run: Run, plugs: Plugs) -> None:

@@ -55,9 +55,17 @@ def start_run(
 
 
 def resume_run(
-    run: Run, store: Store, progress: Progress, *, plugs: Plugs | None = None, cluster: str | None = None
+    run: Run,
+    store: Store,
+    progress: Progress,
+    *,
+    plugs: Plugs | None = None,
+    cluster: str | None = None,
+    ask: bool = True,
 ) -> Run:
     """Go on with a campaign from what the store holds; a finished one is returned as it is.
+
+    `ask` says whether endpoints and servers are asked beforehand whether they answer.
 
     Raises:
         ConfigError: the task's file was changed since the run began, a Python object cannot be imported again, another
@@ -66,8 +74,8 @@ def resume_run(
     if run.status == "finished":
         return run
     config, plugs = RunConfig.model_validate(run.config), plugs or Plugs()
-    check_objects(store, run, config, plugs)
-    check_cast(config, plugs)
+    check_objects(store, run, config, plugs, ask=ask)
+    check_cast(config, plugs, ask=ask)
     with checked_session(config, store.address, Path(run.home), address=cluster):
         return _carry_out(store, run.id, plugs, progress)
 

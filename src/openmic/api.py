@@ -50,6 +50,7 @@ def run(
     engine: Any = None,
     progress: Any = True,
     cluster: str | None = None,
+    check: bool = True,
     arguments: Sequence[str] = (),
 ) -> Run:
     """Carry out a campaign: demonstrations, imitation, rounds of dialogues and fine-tuning, evaluation.
@@ -71,12 +72,13 @@ def run(
         engine: What generates: a name, or a function that makes an `Engine`.
         progress: True shows it on stderr, False nowhere; or an object with `bar` and `print`.
         cluster: The Ray cluster to use, `auto` or an address. None: RAY_ADDRESS, else this machine alone.
+        check: Whether endpoints are asked beforehand whether they answer, each with one tiny request.
         arguments: The command line, to be recorded with the run.
 
     Raises:
         OpenmicError: what is wrong, in one line; its `run` is what was begun, and can be resumed.
     """
-    from .graph.preflight.checks import check
+    from .graph.preflight import checks
     from .graph.runs.start import start_run
     from .store.cast_notes import JUDGE_IS_CRITIC
 
@@ -97,7 +99,7 @@ def run(
     if inputs is not None:
         resolved = with_inputs(resolved, inputs)
     display = shown(progress)
-    checked = check(resolved, plugs, cluster=cluster)
+    checked = checks.check(resolved, plugs, cluster=cluster, ask=check)
     counts = ", ".join(f"{sum(e.split is split for e in checked.examples)} {split}" for split in Split)
     name = config if isinstance(config, str | Path) else resolved.name
     display.print(f"openmic run {name} · task {checked.task.name} · {counts} inputs · {_cast_line(resolved, checked)}")

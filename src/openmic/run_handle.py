@@ -338,12 +338,13 @@ class Run:
             turn = explain_turn(reader, resolve_turn(reader, name).id, limit=limit)
             return Explanation(turn.as_json(), turn_tree(turn))
 
-    def resume(self, *, progress: Any = True, cluster: str | None = None, **objects: Any) -> "Run":
+    def resume(self, *, progress: Any = True, cluster: str | None = None, check: bool = True, **objects: Any) -> "Run":
         """Go on with the run; nothing that was done is done again.
 
         Args:
             progress: As for `openmic.run`.
             cluster: As for `openmic.run`.
+            check: As for `openmic.run`.
             objects: The Python objects it was given that cannot be imported: `critic=…`, as for `openmic.run`.
 
         Raises:
@@ -354,7 +355,7 @@ class Run:
         from .graph.runs.resume import resume_any
 
         with Store.open(self.store) as opened:
-            resume_any(opened, self.id, shown(progress), plugs=given_plugs(objects), cluster=cluster)
+            resume_any(opened, self.id, shown(progress), plugs=given_plugs(objects), cluster=cluster, ask=check)
         return self
 
     def train(self, objective: Any = None, overrides: Any = None, *, progress: Any = True, **objects: Any) -> "Run":

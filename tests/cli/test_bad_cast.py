@@ -35,7 +35,8 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        status, body = self.server.answer_to_post  # type: ignore[attr-defined] # set by the fixture
+        # Set by the fixture; what is not is answered like the list of models.
+        status, body = getattr(self.server, "answer_to_post", None) or self.server.answer  # type: ignore[attr-defined]
         self.send_response(status)
         self.end_headers()
         self.wfile.write(body)
@@ -63,7 +64,7 @@ def url_of(server: Any) -> str:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ((200, b"<html>welcome</html>"), ["no OpenAI-compatible model list", "/v1"]),
+        ((200, b"<html>welcome</html>"), ["is no OpenAI-compatible endpoint", "/v1"]),
         ((503, b"over capacity"), ["HTTP 503", "over capacity"]),
         ((401, b"{}"), ["wants a key", "OPENAI_API_KEY", "401"]),
     ],
@@ -124,6 +125,7 @@ def test_the_simulated_cast_rejects_a_wrong_key_and_takes_the_right_one(
 
 def test_a_model_that_the_endpoint_does_not_have(openmic: Openmic, config: Path, tmp_path: Path, endpoint: Any) -> None:
     endpoint.answer = (200, json.dumps({"data": [{"id": "sim-teacher"}, {"id": "other"}]}).encode())
+    endpoint.answer_to_post = (404, b'{"error": {"message": "there is no such model"}}')
     error = refused(openmic, tmp_path, "run", str(config), *elsewhere(url_of(endpoint), "sim-teach"))
     assert "has no model 'sim-teach'; it has sim-teacher" in error
     assert "cast.teacher.model" in error

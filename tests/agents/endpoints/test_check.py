@@ -1,13 +1,15 @@
 import os
+from contextlib import suppress
 
 import pytest
 
+from openmic.agents.endpoints import check
 from openmic.agents.endpoints.check import check_endpoint, check_scores_prompts
 from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointSetupError
 from openmic.simulator import SimulatedCast
 
-from ..scripted_endpoint import Answer, ScriptedEndpoint, completion, failure, model_list
+from ..scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion, failure, model_list
 
 
 def settings(url: str | None = None, **more: object) -> EndpointSettings:
@@ -28,13 +30,134 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> str:
     return "sk-secret"
 
 
-def test_an_endpoint_with_the_model_is_fine_and_is_asked_for_nothing_else(
-    endpoint: ScriptedEndpoint, secret: str
-) -> None:
+def test_what_decides_is_one_tiny_chat(endpoint: ScriptedEndpoint, secret: str) -> None:
     assert check_endpoint("teacher", settings(endpoint.base_url)) is False
     assert [(asked.method, asked.path, asked.authorization) for asked in endpoint.asked] == [
-        ("GET", "/v1/models", f"Bearer {secret}")
+        ("POST", "/v1/chat/completions", f"Bearer {secret}"),
+        ("GET", "/v1/models", f"Bearer {secret}"),
     ]
+    [body] = endpoint.bodies
+    assert (body["model"], body["max_tokens"]) == ("m", 16)
+
+
+LISTS: list[object] = [
+    [{"id": "m"}],
+    {"models": [{"name": "m:latest"}]},
+    {"data": None},
+    {"data": [{"id": "models/m"}]},
+    {"data": ["other"]},
+    b"<html>",
+    [],
+]
+
+
+@pytest.mark.parametrize("body", LISTS)
+def test_whatever_list_of_models_there_is_an_endpoint_that_chats_is_fine(
+    endpoint: ScriptedEndpoint, body: object
+) -> None:
+    endpoint.models = lambda asked, number: Answer(body=body)
+    assert check_endpoint("teacher", settings(endpoint.base_url)) is False
+
+
+def test_options_that_it_refuses_are_left_out(endpoint: ScriptedEndpoint) -> None:
+    def choosy(asked: Asked, number: int) -> Answer:
+        for name in ("temperature", "top_p", "seed"):
+            if name in asked.body:
+                return failure(400, f"Unsupported parameter: {name} is not supported with this model.")
+        return Answer(body=completion())
+
+    endpoint.chat = choosy
+    assert check_endpoint("critic", settings(endpoint.base_url)) is False
+
+
+def test_it_is_asked_with_the_headers_and_the_query_of_the_run(
+    endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_KEY", "sk-azure")
+    theirs = {"headers": {"api-key": "${AZURE_KEY}"}, "query": {"api-version": "2024-10-21"}}
+
+    def azure(asked: Asked, number: int) -> Answer:
+        return Answer(body=completion()) if asked.path.endswith("?api-version=2024-10-21") else failure(404, "")
+
+    endpoint.chat = azure
+    assert check_endpoint("critic", settings(endpoint.base_url, **theirs)) is False
+    assert check_endpoint("critic", settings(f"{endpoint.base_url}?api-version=2024-10-21")) is False
+
+
+def strict(asked: Asked, number: int) -> Answer:
+    """As a server that has one route and no other."""
+    if asked.path == "/v1/chat/completions":
+        return Answer(body=completion())
+    return Answer(404, {"detail": "Not Found"})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "http://HOST",
+        "http://HOST/",
+        "http://HOST/v1/chat/completions",
+        "http://HOST/v1/completions/",
+        "http://HOST/v1/models",
+        "http://HOST/v1/v1",
+        "http://HOST/api",
+        "https://HOST/v1",
+        "https://HOST",
+        "HOST/v1",
+        "HOST",
+    ],
+)
+def test_an_address_that_is_nearly_right_is_told_apart_from_a_wrong_model(
+    endpoint: ScriptedEndpoint, wrong: str
+) -> None:
+    endpoint.chat = endpoint.models = strict
+    message = refusal(settings(wrong.replace("HOST", endpoint.base_url.removeprefix("http://").removesuffix("/v1"))))
+    assert f"does: set cast.teacher.base_url to {endpoint.base_url}" in message
+    assert "has no model" not in message
+
+
+def test_the_address_of_the_environment_is_named_as_such(
+    endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.chat = endpoint.models = strict
+    monkeypatch.setenv("OPENAI_BASE_URL", endpoint.base_url.removesuffix("/v1"))
+    assert f"set OPENAI_BASE_URL to {endpoint.base_url}" in refusal(settings())
+
+
+def test_a_query_that_is_not_wanted_is_told(endpoint: ScriptedEndpoint) -> None:
+    endpoint.chat = endpoint.models = strict
+    message = refusal(settings(f"{endpoint.base_url}?api-version=3"))
+    assert f"{endpoint.base_url} answers chats only without the query api-version" in message
+
+
+def test_space_around_an_address_is_no_matter(endpoint: ScriptedEndpoint) -> None:
+    endpoint.chat = endpoint.models = strict
+    assert check_endpoint("teacher", settings(f"  {endpoint.base_url}/ ")) is False
+
+
+def test_an_account_without_money_is_told(endpoint: ScriptedEndpoint) -> None:
+    used_up = {"error": {"message": "You exceeded your quota", "type": "insufficient_quota"}}
+    endpoint.chat = lambda asked, number: Answer(429, used_up)
+    assert "cannot go on (HTTP 429: You exceeded your quota)" in refusal(settings(endpoint.base_url))
+    endpoint.chat = lambda asked, number: failure(402, "Insufficient credits")
+    assert "cannot go on (HTTP 402: Insufficient credits)" in refusal(settings(endpoint.base_url))
+
+
+def test_what_passes_is_waited_for_a_little(endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "PAUSE_S", 0.0)
+    endpoint.chat = lambda asked, number: failure(503, "starting") if number < 2 else Answer(body=completion())
+    assert check_endpoint("teacher", settings(endpoint.base_url)) is False
+
+
+def test_words_that_are_filtered_are_no_fault_of_the_endpoint(endpoint: ScriptedEndpoint) -> None:
+    filtered = {"error": {"message": "The prompt was filtered by the content policy.", "code": "content_filter"}}
+    endpoint.chat = lambda asked, number: Answer(400, filtered)
+    assert check_endpoint("teacher", settings(endpoint.base_url)) is False
+
+
+def test_a_model_that_is_listed_and_does_not_chat(endpoint: ScriptedEndpoint) -> None:
+    endpoint.chat = lambda asked, number: failure(404, "This is not a chat model.")
+    assert "lists the model 'm' and does not chat with it" in refusal(settings(endpoint.base_url))
 
 
 def test_a_simulated_cast_elsewhere_is_known(simulated: SimulatedCast) -> None:
@@ -46,7 +169,7 @@ def test_the_address_comes_from_the_environment_too(
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", endpoint.base_url + "/")
     check_endpoint("teacher", settings())
-    assert endpoint.asked[0].path == "/v1/models"
+    assert endpoint.asked[0].path == "/v1/chat/completions"
 
 
 @pytest.mark.parametrize(
@@ -65,30 +188,30 @@ def test_the_address_comes_from_the_environment_too(
 )
 def test_an_endpoint_that_cannot_be_reached(url: str, secret: str) -> None:
     message = refusal(settings(url))
-    assert f"the endpoint {url} cannot be reached (" in message
+    assert f"the endpoint {url} cannot be reached (" in message, message
     assert "cast.teacher.base_url or OPENAI_BASE_URL" in message
     assert secret not in message
 
 
 def test_an_endpoint_that_hangs_up_or_keeps_silent(endpoint: ScriptedEndpoint) -> None:
-    endpoint.models = lambda asked, number: Answer(close=True)
+    endpoint.chat = lambda asked, number: Answer(close=True)
     assert "cannot be reached" in refusal(settings(endpoint.base_url))
-    endpoint.models = lambda asked, number: Answer(body=model_list("m"), delay_s=1)
-    assert "cannot be reached (timed out)" in refusal(settings(endpoint.base_url, timeout_s=0.2), "judge")
+    endpoint.chat = lambda asked, number: Answer(body=completion(), delay_s=1)
+    assert "cannot be reached (no reply within 0.2 s" in refusal(settings(endpoint.base_url, timeout_s=0.2), "judge")
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_rejected_key_is_named_by_its_variable_and_not_printed(
     endpoint: ScriptedEndpoint, secret: str, status: int
 ) -> None:
-    endpoint.models = lambda asked, number: failure(status, "Incorrect API key provided")
+    endpoint.chat = lambda asked, number: failure(status, "Incorrect API key provided")
     message = refusal(settings(endpoint.base_url), "critic")
-    assert f"rejects the key in the environment variable OPENAI_API_KEY (HTTP {status})" in message
+    assert f"rejects the key in the environment variable OPENAI_API_KEY (HTTP {status}: " in message
     assert secret not in message
 
 
 def test_a_key_that_is_wanted_and_not_there(endpoint: ScriptedEndpoint) -> None:
-    endpoint.models = lambda asked, number: failure(401, "You didn't provide an API key")
+    endpoint.chat = lambda asked, number: failure(401, "You didn't provide an API key")
     message = refusal(settings(endpoint.base_url, api_key_env="MY_KEY"))
     assert "wants a key, and there is none in the environment variable MY_KEY" in message
 
@@ -128,50 +251,55 @@ def test_a_simulated_cast_rejects_a_wrong_key(locked: SimulatedCast, monkeypatch
 def test_a_missing_model_is_named_with_those_of_a_similar_name(endpoint: ScriptedEndpoint) -> None:
     names = ("gpt-4o", "gpt-4o-mini", "whisper-1", "o3")
     endpoint.models = lambda asked, number: Answer(body=model_list(*names))
+    endpoint.chat = lambda asked, number: failure(404, "The model `gpt-4o-mni` does not exist")
     message = refusal(settings(endpoint.base_url, model="gpt-4o-mni"))
-    assert "has no model 'gpt-4o-mni'; it has gpt-4o-mini, gpt-4o" in message
+    assert "has no model 'gpt-4o-mni' (HTTP 404); it has gpt-4o-mini, gpt-4o" in message
     assert "whisper" not in message
     assert "set cast.teacher.model" in message
 
 
 def test_where_no_name_is_similar_some_are_shown(endpoint: ScriptedEndpoint) -> None:
     endpoint.models = lambda asked, number: Answer(body=model_list(*(f"x{n:02}" for n in range(30))))
+    endpoint.chat = lambda asked, number: failure(404, "no such model")
     assert "it has x00, x01, x02, x03, x04, x05, x06, x07, x08, x09; set" in refusal(settings(endpoint.base_url))
 
 
 def test_a_name_that_the_simulated_cast_lacks(simulated: SimulatedCast) -> None:
     message = refusal(settings(simulated.base_url, model="sim-critc"), "critic")
-    assert "has no model 'sim-critc'; it has sim-critic" in message
+    assert "has no model 'sim-critc' (HTTP 404); it has sim-critic" in message
 
 
-@pytest.mark.parametrize("status", [404, 405, 501])
-def test_an_endpoint_without_a_list_of_models_is_asked_the_smallest_thing(
-    endpoint: ScriptedEndpoint, status: int
-) -> None:
-    endpoint.models = lambda asked, number: failure(status, "no such route")
-    assert check_endpoint("teacher", settings(endpoint.base_url)) is False
-    assert [asked.path for asked in endpoint.asked] == ["/v1/models", "/v1/chat/completions"]
-    assert endpoint.bodies[0]["model"] == "m"
-    assert endpoint.bodies[0]["max_tokens"] == 1
+@pytest.mark.parametrize(
+    ("wanted", "close"), [("m", "m:latest"), ("gemini-2", "models/gemini-2"), ("M-7b", "org/m-7b")]
+)
+def test_names_with_a_tag_or_a_prefix_are_close(endpoint: ScriptedEndpoint, wanted: str, close: str) -> None:
+    endpoint.models = lambda asked, number: Answer(body=model_list("zebra", "apple", close))
+    endpoint.chat = lambda asked, number: failure(404, f"model '{wanted}' not found")
+    assert f"it has {close}" in refusal(settings(endpoint.base_url, model=wanted))
 
 
 @pytest.mark.parametrize(
     ("status", "message"),
     [
         (401, "wants a key"),
-        (404, "has no model 'm' (HTTP 404); set cast.teacher.model"),
-        (500, "answers HTTP 500: "),
-        (400, "answers HTTP 400: "),
+        (404, "is no OpenAI-compatible endpoint (HTTP 404: not today); is"),
+        (405, "is no OpenAI-compatible endpoint (HTTP 405: not today); is"),
+        (500, "answers HTTP 500: not today"),
+        (400, "answers HTTP 400: not today"),
     ],
 )
-def test_what_an_endpoint_without_a_list_answers_is_told(endpoint: ScriptedEndpoint, status: int, message: str) -> None:
+def test_what_an_endpoint_without_a_list_answers_is_told(
+    endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch, status: int, message: str
+) -> None:
+    monkeypatch.setattr(check, "PAUSE_S", 0.0)
     endpoint.models = lambda asked, number: failure(404, "no such route")
     endpoint.chat = lambda asked, number: failure(status, "not today")
     assert message in refusal(settings(endpoint.base_url))
 
 
-def test_a_broken_endpoint_is_told_with_its_words(endpoint: ScriptedEndpoint) -> None:
-    endpoint.models = lambda asked, number: failure(503, "down for repair " * 100)
+def test_a_broken_endpoint_is_told_with_its_words(endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "PAUSE_S", 0.0)
+    endpoint.chat = lambda asked, number: failure(503, "down for repair " * 100)
     message = refusal(settings(endpoint.base_url))
     assert "answers HTTP 503: " in message
     assert "down for repair" in message
@@ -179,25 +307,23 @@ def test_a_broken_endpoint_is_told_with_its_words(endpoint: ScriptedEndpoint) ->
 
 
 def test_a_busy_endpoint_is_there(endpoint: ScriptedEndpoint) -> None:
-    endpoint.models = lambda asked, number: failure(429, "slow down")
-    assert check_endpoint("teacher", settings(endpoint.base_url)) is False
-    endpoint.models = lambda asked, number: failure(404, "no such route")
     endpoint.chat = lambda asked, number: failure(429, "slow down")
     assert check_endpoint("teacher", settings(endpoint.base_url)) is False
 
 
-@pytest.mark.parametrize(
-    "body", [b"<html>hello</html>", b"", [], {}, {"data": None}, {"data": [{}]}, {"data": ["m"]}, {"data": 3}, "m"]
-)
+@pytest.mark.parametrize("body", [b"<html>hello</html>", b"", [], {}, {"data": None}, "m", {"object": "list"}])
 def test_an_address_that_is_no_openai_compatible_endpoint(endpoint: ScriptedEndpoint, body: object) -> None:
-    endpoint.models = lambda asked, number: Answer(body=body)
-    assert "is no OpenAI-compatible model list" in refusal(settings(endpoint.base_url))
+    endpoint.chat = lambda asked, number: Answer(body=body)
+    assert "is no OpenAI-compatible endpoint" in refusal(settings(endpoint.base_url))
 
 
-def test_a_redirect_is_not_followed_with_the_key(endpoint: ScriptedEndpoint, secret: str) -> None:
-    endpoint.models = lambda asked, number: Answer(302, completion(), {"location": endpoint.base_url + "/elsewhere"})
-    refusal(settings(endpoint.base_url))
-    assert len(endpoint.asked) == 1
+def test_a_key_is_shown_to_no_other_server(endpoint: ScriptedEndpoint, secret: str) -> None:
+    with ScriptedEndpoint() as other:
+        moved = Answer(302, completion(), {"location": other.base_url + "/chat/completions"})
+        endpoint.chat = endpoint.models = lambda asked, number: moved
+        with suppress(EndpointSetupError):
+            check_endpoint("teacher", settings(endpoint.base_url))
+        assert all(asked.authorization != f"Bearer {secret}" for asked in other.asked)
 
 
 SCORED = {"choices": [{"logprobs": {"tokens": ["One", " two", "."], "token_logprobs": [None, -1.0, -2.0]}}]}

@@ -14,7 +14,7 @@ from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.seats import seat_model, seat_names, seat_setting, seats
 from openmic.graph.preflight.checks import check_cast
 
-from ...agents.scripted_endpoint import Answer, Asked, ScriptedEndpoint, failure, model_list
+from ...agents.scripted_endpoint import Answer, Asked, Script, ScriptedEndpoint, completion, failure, model_list
 from ..conftest import config_of
 
 JURY = {"jury": [{}, {"model": "big"}, {}]}
@@ -73,6 +73,13 @@ def endpoint() -> Any:
         yield scripted
 
 
+def only(*known: str) -> Script:
+    """Chats with the models that it knows."""
+    return lambda asked, number: (
+        Answer(body=completion()) if asked.body["model"] in known else failure(404, "there is no such model")
+    )
+
+
 def outside(url: str, **sections: Any) -> dict[str, Any]:
     model = {"model": "m", "base_url": url}
     return {"cast": {"teacher": model, "critic": model, "judge": model, "jury": [model]}, **sections}
@@ -90,7 +97,7 @@ def test_a_jury_larger_than_the_simulated_cast() -> None:
 
 
 def test_every_juror_is_looked_for(endpoint: ScriptedEndpoint) -> None:
-    endpoint.models = lambda asked, number: Answer(body=model_list("m"))
+    endpoint.models, endpoint.chat = lambda asked, number: Answer(body=model_list("m")), only("m")
     assert check_cast(config_of(**outside(endpoint.base_url)), Plugs()) is False
     jury = [{"model": "m", "base_url": endpoint.base_url}, {"model": "n", "base_url": endpoint.base_url}]
     with pytest.raises(EndpointSetupError, match=r"cast\.jury\.1: .* has no model 'n'"):
@@ -98,7 +105,7 @@ def test_every_juror_is_looked_for(endpoint: ScriptedEndpoint) -> None:
 
 
 def test_a_critic_alone_is_checked_where_it_alone_is_asked(endpoint: ScriptedEndpoint) -> None:
-    endpoint.models = lambda asked, number: Answer(body=model_list("m"))
+    endpoint.models, endpoint.chat = lambda asked, number: Answer(body=model_list("m")), only("m")
     elsewhere = {"model": "gone", "base_url": endpoint.base_url}
     assert check_cast(config_of(cast={"teacher": elsewhere, "judge": elsewhere}), Plugs(), roles=("critic",))
     with pytest.raises(EndpointSetupError, match=r"cast\.critic: "):
@@ -107,7 +114,11 @@ def test_a_critic_alone_is_checked_where_it_alone_is_asked(endpoint: ScriptedEnd
 
 def test_cloze_needs_critics_that_score_prompts_and_asks_nothing_of_the_teacher(endpoint: ScriptedEndpoint) -> None:
     def script(asked: Asked, number: int) -> Answer:
-        scored = {"choices": [{"logprobs": {"token_logprobs": [None, -1.0, -2.0]}}]}
+        if asked.path.endswith("/chat/completions"):
+            return Answer(body=completion())
+        logprobs = {"tokens": ["a", "b", "c"], "token_logprobs": [None, -1.0, -2.0]}
+        scored = {"id": "c", "object": "text_completion", "created": 0, "model": "m"}
+        scored["choices"] = [{"index": 0, "text": "", "finish_reason": "length", "logprobs": logprobs}]
         return Answer(body=scored) if asked.body["model"] == "m" else failure(404, "no such route")
 
     endpoint.models, endpoint.chat = lambda asked, number: Answer(body=model_list("m", "chatty")), script
