@@ -44,9 +44,7 @@ class Checked:
     """What will go on, and should be known."""
 
 
-def check(
-    config: RunConfig, plugs: Plugs | None = None, *, cluster: str | None = None, ask: bool = True
-) -> Checked:
+def check(config: RunConfig, plugs: Plugs | None = None, *, cluster: str | None = None, ask: bool = True) -> Checked:
     """Check a configuration against the world, whom to pay last. Writes nothing but weights into the cache.
 
     Args:
