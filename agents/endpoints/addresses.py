@@ -1,4 +1,4 @@
-"""What to say of an endpoint that does not answer: which models it lists, and at which address it was meant.
+"""What to say of an endpoint that does not answer: the models it lists, the address meant.
 
 Nothing here decides whether an endpoint is fine.
 """
@@ -42,7 +42,7 @@ async def listed_models(access: Access) -> list[Listed] | None:
 
 
 def close_names(wanted: str, names: Sequence[str]) -> list[str]:
-    """Those of some names that were most likely meant: the same but for a tag or a prefix, then alike, then any."""
+    """Names that were most likely meant: the same but for tag or prefix, then alike, then any."""
     same = [name for name in names if _bare(name) == _bare(wanted)]
     alike = difflib.get_close_matches(wanted, names, n=3, cutoff=0.3)
     bare = {_bare(name): name for name in names}
@@ -51,7 +51,7 @@ def close_names(wanted: str, names: Sequence[str]) -> list[str]:
 
 
 async def answering_address(access: Access, model: str) -> str | None:
-    """The address that was most likely meant by one that does not answer; None where nobody answers anywhere near.
+    """The address most likely meant by one that does not answer; None where nobody answers near.
 
     The same one means that it answers without its query.
     """
@@ -115,7 +115,7 @@ async def _answers(access: Access, url: str, model: str) -> bool:
 
 
 def _same_place(url: str, known: str) -> bool:
-    """Whether a key that is meant for one address may be shown at another: no other server, and nobody listens in."""
+    """Whether a key for one address may be shown at another: the same server, and nobody listens in."""
     new, old = urlsplit(url), urlsplit(known if "://" in known else f"{urlsplit(url).scheme}://{known}")
     if new.netloc != old.netloc:
         return False

@@ -127,7 +127,7 @@ def test_a_model_that_the_endpoint_does_not_have(openmic: Openmic, config: Path,
     endpoint.answer = (200, json.dumps({"data": [{"id": "sim-teacher"}, {"id": "other"}]}).encode())
     endpoint.answer_to_post = (404, b'{"error": {"message": "there is no such model"}}')
     error = refused(openmic, tmp_path, "run", str(config), *elsewhere(url_of(endpoint), "sim-teach"))
-    assert "has no model 'sim-teach'; it has sim-teacher" in error
+    assert "has no model 'sim-teach' (HTTP 404); it has sim-teacher" in error
     assert "cast.teacher.model" in error
 
 
@@ -135,6 +135,11 @@ def test_a_model_that_an_endpoint_without_a_list_does_not_have(
     openmic: Openmic, config: Path, tmp_path: Path, endpoint: Any
 ) -> None:
     endpoint.answer = (405, b"")
-    endpoint.answer_to_post = (404, b'{"error": {"code": "model_not_found"}}')
+    endpoint.answer_to_post = (404, b'{"error": {"code": "model_not_found", "message": "no model gone here"}}')
     error = refused(openmic, tmp_path, "run", str(config), *elsewhere(url_of(endpoint), "gone"))
     assert "has no model 'gone'" in error
+
+
+def test_without_a_check_nobody_is_asked(openmic: Openmic, config: Path) -> None:
+    nobody = elsewhere("http://127.0.0.1:9/v1")
+    assert openmic("run", str(config), "--dry-run", "--no-check", *nobody).code == 0
