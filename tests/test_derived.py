@@ -106,7 +106,7 @@ def test_a_critic_that_turns_every_verdict_round_agrees_with_none_that_was_decid
     assert rejudged["decided_agreement"] == 0
     low, high = rejudged["ci"]
     assert 0 <= low <= rejudged["agreement"] <= high <= 1
-    assert rejudged["agreement"] <= 1 - rejudged["decided"] / rejudged["n"]
+    assert rejudged["agreement"] <= (rejudged["n"] - rejudged["decided"]) / rejudged["n"]
 
 
 def test_a_student_can_be_trained_on_the_new_critic_s_preferences(source: WholeRun, rejudged: dict[str, Any]) -> None:

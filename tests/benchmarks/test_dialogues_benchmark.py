@@ -9,7 +9,8 @@ def test_dialogues_are_set_against_the_bound_of_their_own_paths() -> None:
     result = quick("dialogues")
     [row] = result["parts"]["latencies"]
     assert row["dialogues"] == result["parts"]["at_once"] == 64
-    assert 2 <= row["path"] <= 4  # a comparison, a critique, another comparison, a demonstration
+    # A comparison, a critique, another comparison, and a demonstration, which is asked for up to three times.
+    assert 2 <= row["path"] <= 6
     assert result["value"] == pytest.approx(row["dialogues/s"] / row["bound"])
     assert 0 < result["value"] < 1
     # What the driver's processor did is a part of the time that all took: dialogues/s is the inverse of that.

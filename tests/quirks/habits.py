@@ -137,6 +137,11 @@ def always(trouble: Answer) -> Say:
     return lambda body, number: trouble
 
 
+def after(count: int, say: Say) -> Say:
+    """A habit that shows once so many requests were answered as usual."""
+    return lambda body, number: usual(body, number) if number < count else say(body, number)
+
+
 def cap_of(body: dict[str, Any]) -> int:
     """The tokens a request leaves room for."""
     return int(body.get("max_completion_tokens") or body.get("max_tokens") or 10**9)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from .campaign import Mixed, hold
-from .habits import HABITS
+from .habits import HABITS, after
 
 
 @pytest.fixture
@@ -17,7 +17,8 @@ def test_of_all_habits_at_once_nothing_unfit_is_trained_on_or_judged(
     tmp_path: Path, student: Path, ray_running: None
 ) -> None:
     mixed = Mixed(HABITS, 0.3, seed=7)
-    found = hold("mixed", mixed, tmp_path, student)
+    sizes = {"inputs": {"limit": 40}, "dialogue": {"inputs": 10, "candidates": 2}, "evaluation": {"test_inputs": 6}}
+    found = hold("mixed", mixed, tmp_path, student, **sizes)
     assert found.code in {0, 3}, found.stderr
     assert len(mixed.drawn) > 25
     assert found.dirty == []
@@ -29,8 +30,8 @@ def test_of_all_habits_at_once_nothing_unfit_is_trained_on_or_judged(
 def test_an_account_that_ran_dry_stops_the_run_and_no_item_fails(
     tmp_path: Path, student: Path, ray_running: None, name: str
 ) -> None:
-    found = hold(name, HABITS[name].say, tmp_path, student)
-    assert found.code == 1
+    found = hold(name, after(20, HABITS[name].say), tmp_path, student)
+    assert found.code == 1, found.stderr
     assert found.dialogues_failed == 0
     assert "to go on: openmic resume" in found.stderr
 
