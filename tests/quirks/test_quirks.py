@@ -1,6 +1,7 @@
 """Campaigns on endpoints as they are. `python -m tests.quirks` holds one on every habit; here are those that differ."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,11 @@ def test_of_all_habits_at_once_nothing_unfit_is_trained_on_or_judged(
     tmp_path: Path, student: Path, ray_running: None
 ) -> None:
     mixed = Mixed(HABITS, 0.3, seed=7)
-    sizes = {"inputs": {"limit": 40}, "dialogue": {"inputs": 10, "candidates": 2}, "evaluation": {"test_inputs": 6}}
+    sizes: dict[str, Any] = {
+        "inputs": {"limit": 40},
+        "dialogue": {"inputs": 10, "candidates": 2},
+        "evaluation": {"test_inputs": 6},
+    }
     found = hold("mixed", mixed, tmp_path, student, **sizes)
     assert found.code in {0, 3}, found.stderr
     assert len(mixed.drawn) > 25
