@@ -16,9 +16,9 @@ from functools import partial
 
 from report import arguments, report
 
-from openmic.core.config import StudentSettings
 from openmic.core.errors import GenerationError
 from openmic.core.records import AdapterRef, Generation, GenerationRequest, StudentSampling
+from openmic.core.student_settings import StudentSettings
 from openmic.training.engines.engine import EngineStats
 from openmic.training.local_ray import ray_session
 from openmic.training.pool.pool import StudentPool

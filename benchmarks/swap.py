@@ -16,8 +16,8 @@ from typing import Any
 
 from report import arguments, percentile, report
 
-from openmic.core.config import StudentSettings
 from openmic.core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest, Message, StudentSampling
+from openmic.core.student_settings import StudentSettings
 from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.local_ray import ray_session
 from openmic.training.pool.pool import StudentPool

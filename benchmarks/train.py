@@ -28,8 +28,9 @@ from report import arguments, report
 
 from openmic.agents.cast import StudentAgent
 from openmic.agents.tasks.task import load_task
-from openmic.core.config import FineTuneSettings, LoRASettings, StudentSettings, TrainingSettings
 from openmic.core.records import NO_ADAPTER, StudentSampling, TrainingExample
+from openmic.core.student_settings import StudentSettings
+from openmic.core.training_settings import FineTuneSettings, LoRASettings, TrainingSettings
 
 TARGET = 1.0
 PAIRS, BATCH, ROUNDS = 16, 8, 3

@@ -13,13 +13,9 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from .plugs import Plug
 from .records import Role, StudentSampling
-from .section import Section as Section  # noqa: PLC0414 - imported from here elsewhere
-from .section import from_home
-from .student_settings import StudentSettings as StudentSettings  # noqa: PLC0414 - as above
-from .training_settings import FineTuneSettings as FineTuneSettings  # noqa: PLC0414 - as above
-from .training_settings import ImitationSettings as ImitationSettings  # noqa: PLC0414 - as above
-from .training_settings import LoRASettings as LoRASettings  # noqa: PLC0414 - as above
-from .training_settings import TrainingSettings as TrainingSettings  # noqa: PLC0414 - as above
+from .section import Section, from_home
+from .student_settings import StudentSettings
+from .training_settings import ImitationSettings, TrainingSettings
 
 SIMULATED = "simulated"
 """The model name that stands for openmic's own simulated cast, served on loopback for the time of the run."""

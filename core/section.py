@@ -14,7 +14,7 @@ _IN_A_HOME = re.compile(r"~[\w.-]*/")
 def from_home(path: str | Path) -> str:
     """A path with `~` or `~NAME` at its beginning replaced by that person's folder; anything else as it is."""
     # Path.expanduser would take the slashes out of an address, and raises where there is nobody of that name.
-    return os.path.expanduser(str(path))  # noqa: PTH111
+    return os.path.expanduser(str(path))  # noqa: PTH111 - see above
 
 
 def unwritable(folder: Path) -> str | None:

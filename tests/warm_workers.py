@@ -41,6 +41,8 @@ exec "{python}" "$@"
 @contextmanager
 def starting_warm() -> Iterator[None]:
     """A Ray that is started within starts warm workers for as long as it lives; elsewhere than on Linux, cold ones."""
+    import atexit
+    import shutil
     import tempfile
     from pathlib import Path
 
@@ -52,6 +54,7 @@ def starting_warm() -> Iterator[None]:
     python, launcher = sys.executable, folder / "python"
     launcher.write_text(LAUNCHER.format(python=python, file=__file__, address=folder / "socket"), encoding="utf-8")
     launcher.chmod(0o700)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     sys.executable = str(launcher)
     try:
         yield
@@ -90,7 +93,6 @@ def serve(address: str, raylet: int, ready: int) -> None:
     import gc
     import importlib
     import runpy
-    import shutil
 
     for name in IMPORTED:
         importlib.import_module(name)
@@ -115,7 +117,6 @@ def serve(address: str, raylet: int, ready: int) -> None:
         connection.close()
         for stream in streams:
             os.close(stream)
-    shutil.rmtree(os.path.dirname(address))  # noqa: PTH120 - as above
 
 
 def _become(asked: dict[str, Any], streams: list[int], connection: socket.socket) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, overloa
 
 from pydantic import ValidationError
 
-from ..core.config import FineTuneSettings, LoRASettings
 from ..core.errors import ConfigError, GenerationError
 from ..core.ids import derive_seed
 from ..core.records import (
@@ -25,6 +24,7 @@ from ..core.records import (
 )
 from ..core.row_files import rows_given
 from ..core.section import Section, from_home
+from ..core.training_settings import FineTuneSettings, LoRASettings
 from .example_forms import as_examples, as_messages
 from .loop.job import TrainingProgress
 

@@ -5,7 +5,6 @@ Nothing here decides whether an endpoint is fine.
 
 import asyncio
 import difflib
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 
 from ...core.proxies import connecting
-from .access import Access
+from .access import Access, same_place
 
 LOOK_SECONDS = 5.0
 _ENDINGS = re.compile(r"(?:/(?:chat/completions|completions|chat|models|responses|embeddings|messages))+/*$", re.I)
@@ -91,7 +90,7 @@ def _bare(name: str) -> str:
 
 def _client(access: Access, url: str) -> httpx2.AsyncClient:
     """A client for an address, which shows the key only where the settings send it anyway."""
-    if not _same_place(url, access.url):
+    if not same_place(url, access.url):
         return httpx2.AsyncClient(timeout=LOOK_SECONDS, **connecting(url))
     headers = {"Authorization": f"Bearer {access.key or 'none'}"}
     hooks = {"request": [access.sign]}
@@ -112,21 +111,6 @@ async def _answers(access: Access, url: str, model: str) -> bool:
     if answer.status_code == 404:  # a route that is not there says nothing of models
         return "model" in str(said.get("error", "")).lower()
     return "choices" in said if answer.is_success else answer.status_code not in {405, 501} and "error" in said
-
-
-def _same_place(url: str, known: str) -> bool:
-    """Whether a key for one address may be shown at another: the same server, and nobody listens in."""
-    new, old = urlsplit(url), urlsplit(known if "://" in known else f"{urlsplit(url).scheme}://{known}")
-    if new.netloc != old.netloc:
-        return False
-    return new.scheme in {old.scheme, "https"} or _is_loopback(new.hostname or "")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _read(body: Any) -> list[Listed] | None:

@@ -17,6 +17,7 @@ import httpx2
 import openai
 from aiohttp.http_exceptions import HttpProcessingError
 
+from .access import RedirectedElsewhereError
 from .body import ErrorInReplyError, parse_body, storable
 from .waits import LONGEST_TEXT, asked_wait
 
@@ -121,6 +122,7 @@ _DOWN = frozenset({429, 502, 503, 504, 521, 522, 523, 529})
 """How a gateway says that nothing stands behind it, or a server that it is full."""
 _NOT_REACHED = (ConnectionRefusedError, socket.gaierror, ssl.SSLError, aiohttp.ConnectionTimeoutError)
 _MENDED_BY_HAND = (
+    RedirectedElsewhereError,
     ssl.SSLCertVerificationError,
     aiohttp.InvalidURL,
     aiohttp.NonHttpUrlClientError,

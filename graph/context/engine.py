@@ -5,8 +5,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.config import StudentSettings
 from ...core.errors import ConfigError
+from ...core.student_settings import StudentSettings
 from ...training.engines.choose import KEY, as_engine_factory
 from ...training.engines.engine import EngineFactory, StudentEngine
 from .plugs import Plugs

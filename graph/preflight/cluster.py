@@ -102,7 +102,7 @@ def there(folder: Path) -> Iterator[None]:
 def _alive() -> list[dict[str, Any]]:
     import ray
 
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
     return [node for node in nodes if node["Alive"]]
 
 
@@ -115,7 +115,7 @@ def _nodes_that_miss(file: Path) -> list[str]:
 
         # Network file systems keep what they know of a folder for a while, until it is listed anew.
         os.listdir(os.path.dirname(path))  # noqa: PTH120, PTH208 - runs on its own on another node
-        return os.path.exists(path)  # noqa: PTH110
+        return os.path.exists(path)  # noqa: PTH110 - as above
 
     nodes = _alive()
     looks = [

@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ...core.config import FineTuneSettings
 from ...core.errors import OpenmicError
 from ...core.ids import derive_id, derive_seed
 from ...core.records import AdapterRef, Split
+from ...core.training_settings import FineTuneSettings
 from ...store import Adapter, Preference, Training, TrainingItem, TrainingMetric
 from ...store.schema import now
 from ...store.tables.training import TrainingStage

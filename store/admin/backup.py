@@ -82,7 +82,7 @@ def _dump(url: str, target: Path) -> None:
     with _in_place(target) as unfinished:
         command = [program, "--format=custom", f"--file={unfinished}", f"--dbname={shown}"]
         # Every argument is one of ours or an address that was parsed.
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - see above
         if done.returncode:
             raise StoreError(f"the store {shown!r} cannot be backed up: {' '.join(done.stderr.split())}")
 

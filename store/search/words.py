@@ -96,7 +96,7 @@ def _in_sqlite(element: _Matching, compiler: SQLCompiler, **options: object) -> 
     query, _ = (compiler.process(clause, **options) for clause in element.clauses)
     table = element.table
     # Table and parameter are no text of a user's.
-    return f"{table}.rowid IN (SELECT rowid FROM {table}_words WHERE {table}_words MATCH {query})"  # noqa: S608
+    return f"{table}.rowid IN (SELECT rowid FROM {table}_words WHERE {table}_words MATCH {query})"  # noqa: S608 - see above
 
 
 @compiles(_Matching, "postgresql")

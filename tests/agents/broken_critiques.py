@@ -61,7 +61,7 @@ MANNERS: dict[str, Manner] = {
     "no braces": _with(lambda parts: _json(parts)[1:-1]),
     "no closing brace": _with(lambda parts: _json(parts)[:-1]),
     "last quote missing": _with(lambda parts: _json(parts)[:-2]),
-    "nested": _with(lambda parts: _json({"critique": parts})),  # type: ignore[dict-item]
+    "nested": _with(lambda parts: json.dumps({"critique": parts})),
     "a list": _with(lambda parts: json.dumps([parts])),
     "a list of parts": _with(lambda parts: json.dumps([{name: text} for name, text in parts.items()])),
     "wrong types": lambda parts: (

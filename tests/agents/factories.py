@@ -1,14 +1,14 @@
 """Putting requests to an endpoint through the client."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.core.config import EndpointSettings
 from openmic.core.records import LLMReply, LLMRequest, Message, Sampling
 
-from .scripted_endpoint import Answer, Asked, completion
+from .scripted_endpoint import Answer, Script, completion
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
@@ -47,6 +47,11 @@ def ask(request: LLMRequest, settings: EndpointSettings) -> LLMReply:
     return reply
 
 
-def first(count: int, answer: Answer) -> Callable[[Asked, int], Answer]:
+def always(answer: Answer) -> Script:
+    """A script: this answer to every request."""
+    return lambda asked, number: answer
+
+
+def first(count: int, answer: Answer) -> Script:
     """A script: this answer to the first requests, then a good one."""
     return lambda asked, number: answer if number < count else Answer(body=completion())

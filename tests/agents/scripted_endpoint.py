@@ -61,7 +61,9 @@ def ok(asked: Asked, number: int) -> Answer:
     return Answer(body=completion())
 
 
-class _Server(ThreadingHTTPServer):
+class QuietServer(ThreadingHTTPServer):
+    """A server that tests hang up on."""
+
     request_queue_size = 64
     daemon_threads = True
 
@@ -79,7 +81,7 @@ class ScriptedEndpoint:
         self.most_at_once = 0
         self._at_once = 0
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = QuietServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
     @property

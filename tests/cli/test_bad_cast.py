@@ -24,19 +24,28 @@ def test_an_endpoint_that_cannot_be_reached(openmic: Openmic, config: Path, tmp_
     assert "cast.teacher.base_url" in error
 
 
+class Told(http.server.ThreadingHTTPServer):
+    """Answers every request with the status and the body that a test sets."""
+
+    answer: tuple[int, bytes] = (200, b"")
+    answer_to_post: tuple[int, bytes] | None = None
+    """None: as a GET is answered."""
+
+
 class Answering(http.server.BaseHTTPRequestHandler):
     """Answers every request as its server was told."""
 
+    server: Told
+
     def do_GET(self) -> None:
-        status, body = self.server.answer  # type: ignore[attr-defined] # set by the fixture
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(body)
+        self._answer(self.server.answer)
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        # Set by the fixture; what is not is answered like the list of models.
-        status, body = getattr(self.server, "answer_to_post", None) or self.server.answer  # type: ignore[attr-defined]
+        self._answer(self.server.answer_to_post or self.server.answer)
+
+    def _answer(self, answer: tuple[int, bytes]) -> None:
+        status, body = answer
         self.send_response(status)
         self.end_headers()
         self.wfile.write(body)
@@ -48,7 +57,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def endpoint() -> Iterator[Any]:
     """A server on loopback whose `answer` and `answer_to_post` tests set."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    server = Told(("127.0.0.1", 0), Answering)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server

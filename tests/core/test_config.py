@@ -13,9 +13,9 @@ from openmic.core.config import (
     InputSettings,
     PreferenceSettings,
     RunConfig,
-    Section,
     TeacherSettings,
 )
+from openmic.core.section import Section
 
 SMALLEST: dict[str, Any] = {"inputs": {"path": "inputs.txt"}}
 

@@ -1,43 +1,19 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from openmic.core.config import InputSettings
-from openmic.core.errors import InputError
 from openmic.core.ids import content_hash
 from openmic.core.inputs import MAX_CHARACTERS, example_of, read_inputs, split_of
 from openmic.core.records import Split, input_text
 
+from .input_files import Write, refusal, texts_of
+
 SHIPPED = Path(__file__).parents[2] / "examples" / "inputs" / "humor.jsonl"
 TEXTS = [f"The {thing} broke on day {day}." for day in range(10) for thing in ("kettle", "printer", "bus", "door")]
-
-Write = Callable[..., Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def to_file(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return to_file
-
-
-def texts_of(path: Path, **settings: object) -> list[str]:
-    return [example.text for example in read_inputs(InputSettings.model_validate({"path": path, **settings})).examples]
-
-
-def refusal(path: Path, **settings: object) -> str:
-    with pytest.raises(InputError) as caught:
-        texts_of(path, **settings)
-    assert caught.value.exit_code == 2
-    assert str(path) in str(caught.value)
-    return str(caught.value)
 
 
 def as_jsonl(texts: list[str], field: str = "input") -> str:

@@ -2,7 +2,6 @@
 
 import codecs
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from openmic.core.config import InputSettings
-from openmic.core.errors import InputError
-from openmic.core.inputs import read_inputs
+
+from .input_files import Write, refusal, texts_of
 
 TEXTS = [f"The {thing} broke; on day {day}, sadly." for day in range(10) for thing in ("kettle", "bus", "café", "汽车")]
 QUOTED = [f'"{text}"' for text in TEXTS]
-
-Write = Callable[..., Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def to_file(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return to_file
-
-
-def texts_of(path: Path, **settings: object) -> list[str]:
-    return [example.text for example in read_inputs(InputSettings.model_validate({"path": path, **settings})).examples]
-
-
-def refusal(path: Path, **settings: object) -> str:
-    with pytest.raises(InputError) as caught:
-        texts_of(path, **settings)
-    assert str(path) in str(caught.value)
-    return str(caught.value)
 
 
 def rows(delimiter: str, header: str = "id{}input", *, quoted: bool = True) -> str:

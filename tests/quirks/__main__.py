@@ -23,6 +23,8 @@ def main(names: list[str]) -> None:
     """Print a row for each habit, and for all of them at once."""
     typer.echo("| habit | exit code | resumed | dialogues failed | bought twice | unfit texts | misread | last words |")
     typer.echo("|---|---|---|---|---|---|---|---|")
+    if unknown := set(names) - {*HABITS, "mixed"}:
+        raise SystemExit(f"there is no habit {', '.join(sorted(unknown))}; there are {', '.join(HABITS)} and mixed")
     tokenizer = tiny.causal_tokenizer()
     with tempfile.TemporaryDirectory() as folder, ray_session():
         student = tiny.save(tiny.llama(tokenizer), tokenizer, Path(folder) / "students" / "tiny")

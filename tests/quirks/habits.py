@@ -1,7 +1,6 @@
 """Habits of real endpoints, by name: each makes an answer of a request. What they imitate was seen or reported.
 
-`harmless` ones cost nothing but care: a run on such an endpoint finishes. `final` ones stop a run until somebody has
-mended the account.
+`final` ones stop a run until somebody has mended the account.
 """
 
 import json

@@ -1,12 +1,15 @@
 """Campaigns on endpoints as they are. `python -m tests.quirks` holds one on every habit; here are those that differ."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from openmic.agents.tasks.task import load_task
+
 from .campaign import Mixed, hold
-from .habits import HABITS, after
+from .habits import HABITS, after, usual
 
 
 @pytest.fixture
@@ -41,9 +44,17 @@ def test_an_account_that_ran_dry_stops_the_run_and_no_item_fails(
     assert "to go on: openmic resume" in found.stderr
 
 
-def test_every_habit_is_one_that_answers() -> None:
-    """Each says something to every kind of request, so that a row of the table is about the habit it names."""
-    asked = {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "<sentence>abc</sentence>"}]}
+def test_every_habit_is_one() -> None:
+    """Each does something else than usual to some kind of request, so that its row of the table is about it."""
+    task, bodies = load_task("humor"), list[dict[str, Any]]()
+    plain: dict[str, Any] = {"seed": 3, "temperature": 0.5, "top_p": 1.0, "max_completion_tokens": 16}
+    more = plain | {"max_tokens": 16, "logprobs": True, "top_logprobs": 20, "response_format": {"type": "json_schema"}}
+    prompts = [("teacher", "demonstrate"), ("critic", "compare"), ("critic", "reason"), ("critic", "critique")]
+    for (role, purpose), source in product(prompts, ["The kettle broke.", "The kettle broke!?"]):
+        values: dict[str, Any] = {"input": source, "first": "One.", "second": "Two.", "draft": "One.", "count": 3}
+        messages = task.render(role, purpose, **values, overused=[])
+        said = [{"role": message.role, "content": message.content} for message in messages]
+        bodies += [options | {"messages": said} for options in (plain, more)]
     for name, habit in HABITS.items():
-        answer = habit.say(asked | {"model": "m"}, 99)
-        assert answer.close or answer.status, name
+        differs = any(habit.say(body, 0) != usual(body, 0) for body in bodies)
+        assert differs != (name == "usual" or habit.models is not None), name

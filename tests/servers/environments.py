@@ -47,7 +47,7 @@ class Environment:
         with FileLock(f"{self.folder}.lock"):
             if not self.built:
                 shutil.rmtree(self.folder, ignore_errors=True)
-                print(f"building {self.name} {self.version} in {self.folder}; it takes {self.needs}", flush=True)  # noqa: T201
+                print(f"building {self.name} {self.version} in {self.folder}; it takes {self.needs}", flush=True)  # noqa: T201 - to who waits
                 self.build(self.folder)
                 (self.folder / ".built").touch()
         return self.folder

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from openmic.core.config import StudentSettings
 from openmic.core.records import AdapterRef, Generation, GenerationRequest, StudentSampling
+from openmic.core.student_settings import StudentSettings
 from openmic.store import Adapter, Dialogue, Store, Turn
 from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.engines.choose import make_engine

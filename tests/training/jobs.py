@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from openmic.core.config import FineTuneSettings, LoRASettings
 from openmic.core.records import NO_ADAPTER, AdapterRef, TrainingMetrics
+from openmic.core.training_settings import FineTuneSettings, LoRASettings
 from openmic.training.adapters.adapters import verify_adapter
 from openmic.training.loop.job import TrainingJob, TrainingPhase
 

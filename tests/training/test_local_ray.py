@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from openmic.core.errors import ConfigError
+from openmic.training import local_ray
 from openmic.training.local_ray import _folder as ray_folder
 from openmic.training.local_ray import ray_session, runs_here
 
@@ -91,6 +92,7 @@ def test_blocks_side_by_side_share_a_session_that_ends_with_the_last_of_them(mon
     import ray
 
     running: list[str] = []
+    monkeypatch.setattr(local_ray, "_OWN", type(local_ray._OWN)())  # this process may have a session of its own
     monkeypatch.setattr(ray, "is_initialized", lambda: bool(running))
     monkeypatch.setattr(ray, "init", lambda **_: running.append("begun"))
     monkeypatch.setattr(ray, "shutdown", running.clear)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from openmic.core.config import FineTuneSettings, LoRASettings
 from openmic.core.errors import AdapterError, ConfigError, GenerationError, TrainingError
 from openmic.core.records import TrainingExample
+from openmic.core.training_settings import FineTuneSettings, LoRASettings
 from openmic.training.standalone import TrainedAdapter, load_student, train
 
 from .factories import TEXTS, messages

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers.pytorch_utils import Conv1D
 
-from ...core.config import LoRASettings
 from ...core.errors import AdapterError
+from ...core.training_settings import LoRASettings
 from ..student.student import LoadedStudent
 
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...core.config import LoRASettings, StudentSettings
 from ...core.errors import ConfigError, StudentError
 from ...core.records import Message
+from ...core.student_settings import StudentSettings
+from ...core.training_settings import LoRASettings
 from ..student.packaged_weights import PACKAGED
 from ..student.student import LoadedStudent, inspect_student, quieten_transformers, source_of, student_elsewhere
 from ..student.tokenization import render_prompt

@@ -5,9 +5,9 @@ import os
 from socket import gethostname
 from typing import Any
 
-from ...core.config import StudentSettings
 from ...core.errors import ConfigError, OpenmicError
 from ...core.plugs import import_plug
+from ...core.student_settings import StudentSettings
 from ..student.student import inspect_student, load_student, resolve_device
 from .engine import EngineFactory, StudentEngine, refuse_seq2seq
 

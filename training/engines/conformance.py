@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from ...core.config import StudentSettings
 from ...core.errors import AdapterError, GenerationError
 from ...core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest, Message, StudentSampling
+from ...core.student_settings import StudentSettings
 from ..student.tokenization import render_prompt
 from .engine import ADAPTERS_KEPT, StudentEngine
 from .tiny_student import SECOND_END, TinyStudent, random_adapter, tiny_student

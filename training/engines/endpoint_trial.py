@@ -13,10 +13,11 @@ from typing import Any
 import openai
 
 from ...core.concurrency import run_to_end
-from ...core.config import LoRASettings, StudentSettings
 from ...core.errors import AdapterError, ConfigError, GenerationError
 from ...core.proxies import connecting
 from ...core.records import AdapterRef, GenerationRequest, Message, StudentSampling
+from ...core.student_settings import StudentSettings
+from ...core.training_settings import LoRASettings
 from ..adapters.adapters import commit_adapter
 from ..adapters.lora import adapted
 from ..adapters.trial import try_student

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ...core.config import StudentSettings
 from ...core.records import AdapterRef
+from ...core.student_settings import StudentSettings
 from ..adapters.adapters import commit_adapter
 from ..student.student import LoadedStudent, StudentKind, load_student
 

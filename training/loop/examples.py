@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ...core.config import FineTuneSettings
 from ...core.errors import TrainingError
 from ...core.records import TrainingExample
+from ...core.training_settings import FineTuneSettings
 from ..objectives import MISMATCHED, TARGET, Objective
 from ..student.student import LoadedStudent, positions_of
 from ..student.tokenization import EncodedPair, encode_pair

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from ...core.config import FineTuneSettings
 from ...core.records import TrainingExample, TrainingMetrics
+from ...core.training_settings import FineTuneSettings
 from ..objectives import Objective, load_objective
 from ..student.student import LoadedStudent
 from .batches import LogprobScorer, mean_length

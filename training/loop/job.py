@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ...core.config import FineTuneSettings, LoRASettings
 from ...core.errors import TrainingError
 from ...core.ids import content_hash
 from ...core.plugs import describe_object
 from ...core.records import AdapterRef, TrainingExample
+from ...core.training_settings import FineTuneSettings, LoRASettings
 
 
 class TrainingPhase(NamedTuple):

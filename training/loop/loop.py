@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...core.config import FineTuneSettings
 from ...core.errors import TrainingError
 from ...core.records import TrainingMetrics
+from ...core.training_settings import FineTuneSettings
 from ..adapters.lora import adapter_weights, set_adapter_weights
 from ..objectives import Objective, as_loss
 from .batches import LogprobScorer, concat, endless_batches

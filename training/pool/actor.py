@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Callable, Collection
 from uuid import uuid4
 
-from ...core.config import StudentSettings
 from ...core.errors import GenerationError, OverloadError
 from ...core.records import AdapterRef, Generation, GenerationRequest
+from ...core.student_settings import StudentSettings
 from ..engines.engine import EngineFactory, StudentEngine, read_generation
 from .metrics import BATCH_SIZE, SWAP_PAUSE
 

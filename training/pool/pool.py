@@ -18,9 +18,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, cast
 
-from ...core.config import StudentSettings
 from ...core.errors import GenerationError, OpenmicError, OverloadError
 from ...core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest
+from ...core.student_settings import StudentSettings
 from ..engines.engine import EngineFactory, StudentEngine
 from .actor import RestartedError, configured_engine
 from .adapter_sync import AdapterSync

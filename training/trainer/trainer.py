@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any
 
-from ...core.config import TrainingSettings
 from ...core.errors import OpenmicError, TrainingError
 from ...core.records import AdapterRef, TrainingMetrics
+from ...core.training_settings import TrainingSettings
 from ..loop.checkpoints import remove_checkpoint
 from ..loop.job import PeerLostError, TrainingJob, TrainingProgress
 from ..pool.remote import ActorLostError, call, end

@@ -1,14 +1,15 @@
 import os
-from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from openmic.agents.endpoints import check
 from openmic.agents.endpoints.check import check_endpoint, check_scores_prompts
 from openmic.core.config import EndpointSettings
-from openmic.core.errors import EndpointSetupError
+from openmic.core.errors import EndpointLostError, EndpointSetupError
 from openmic.simulator import SimulatedCast
 
+from ..factories import ask, request
 from ..scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion, failure, model_list
 
 
@@ -317,13 +318,39 @@ def test_an_address_that_is_no_openai_compatible_endpoint(endpoint: ScriptedEndp
     assert "is no OpenAI-compatible endpoint" in refusal(settings(endpoint.base_url))
 
 
-def test_a_key_is_shown_to_no_other_server(endpoint: ScriptedEndpoint, secret: str) -> None:
+KEYS: list[dict[str, Any]] = [
+    {},
+    {"headers": {"api-key": "${AZURE_KEY}"}},
+    {"headers": {"authorization": "Basic ${AZURE_KEY}"}},
+    {"extra_body": {"token": "${AZURE_KEY}"}},
+]
+
+
+@pytest.mark.parametrize("more", KEYS)
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_what_is_meant_for_one_server_is_sent_to_no_other(
+    endpoint: ScriptedEndpoint, secret: str, monkeypatch: pytest.MonkeyPatch, status: int, more: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("AZURE_KEY", "az-secret-1")
     with ScriptedEndpoint() as other:
-        moved = Answer(302, completion(), {"location": other.base_url + "/chat/completions"})
+        moved = Answer(status, completion(), {"location": other.base_url + "/chat/completions"})
         endpoint.chat = endpoint.models = lambda asked, number: moved
-        with suppress(EndpointSetupError):
-            check_endpoint("teacher", settings(endpoint.base_url))
-        assert all(asked.authorization != f"Bearer {secret}" for asked in other.asked)
+        elsewhere = other.base_url.removesuffix("/v1")
+        assert f"it sends requests on to {elsewhere}" in refusal(settings(endpoint.base_url, **more))
+        with pytest.raises(EndpointLostError, match="it sends requests on to"):
+            ask(request(), settings(endpoint.base_url, **more))
+        assert other.asked == []
+
+
+def test_a_redirect_on_the_same_server_is_followed(endpoint: ScriptedEndpoint, secret: str) -> None:
+    def script(asked: Asked, number: int) -> Answer:
+        if asked.path.startswith("/v1/chat"):
+            return Answer(307, {}, {"location": asked.path.replace("/v1/", "/v2/")})
+        return Answer(body=completion())
+
+    endpoint.chat = script
+    assert ask(request(), settings(endpoint.base_url)).text == "fine"
+    assert endpoint.asked[-1].authorization == f"Bearer {secret}"
 
 
 SCORED = {"choices": [{"logprobs": {"tokens": ["One", " two", "."], "token_logprobs": [None, -1.0, -2.0]}}]}

@@ -11,7 +11,7 @@ from openmic.core.errors import EndpointLostError
 from openmic.core.records import LLMReply, LLMRequest, Message, Sampling, TokenLogprob, TokenUsage
 from openmic.simulator import SimulatedCast
 
-from ..factories import SCHEMA, ask, ask_all, request, settings
+from ..factories import SCHEMA, always, ask, ask_all, request, settings
 from ..scripted_endpoint import Answer, ScriptedEndpoint, completion, failure
 
 
@@ -73,7 +73,7 @@ def test_usage_model_and_log_probabilities_are_read(endpoint: ScriptedEndpoint) 
 def test_log_probabilities_in_lists_are_read_too(endpoint: ScriptedEndpoint) -> None:
     lists = {"tokens": ["1", "."], "token_logprobs": [-0.2, None], "token_ids": [16, 13]}
     for top in ({}, {"top_logprobs": None}, {"top_logprobs": [{"1": -0.2, "2": -1.7}]}):
-        endpoint.chat = lambda asked, number, top=top: Answer(body=completion("1.", logprobs=lists | top))  # type: ignore[misc]
+        endpoint.chat = always(Answer(body=completion("1.", logprobs=lists | top)))
         odds = {"1": -0.2, "2": -1.7} if top.get("top_logprobs") else {}
         assert ask(request(top_logprobs=2), settings(endpoint.base_url)).token_logprobs == (
             TokenLogprob(token="1", logprob=-0.2, alternatives=odds),

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from threading import Thread
 from typing import Any
 
@@ -16,7 +16,7 @@ from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointError, EndpointLostError
 
 from ..factories import ask, first, request, settings
-from ..scripted_endpoint import Answer, ScriptedEndpoint, completion, failure
+from ..scripted_endpoint import Answer, QuietServer, ScriptedEndpoint, completion, failure
 
 
 def watched(theirs: EndpointSettings, act: Callable[[OpenAIClient], Awaitable[None]], **more: Any) -> list[str]:
@@ -159,9 +159,7 @@ def dripping() -> Iterator[str]:
         def log_message(self, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    server = QuietServer(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/v1"

@@ -10,7 +10,7 @@ from openmic.agents.endpoints.room import FIRST_ROOM, MOST_ROOM
 from openmic.core.records import LLMReply, LLMRequest
 
 from ..factories import ask, ask_all, request, settings
-from ..scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion, failure
+from ..scripted_endpoint import Answer, Asked, Script, ScriptedEndpoint, completion, failure
 
 
 def caps(endpoint: ScriptedEndpoint) -> list[int]:
@@ -28,7 +28,7 @@ def one_after_another(endpoint: ScriptedEndpoint, *requests: LLMRequest) -> list
     return asyncio.run(run())
 
 
-def thinking(needs: int, alone: dict[str, Any], finish: str = "length") -> Any:
+def thinking(needs: int, alone: dict[str, Any], finish: str = "length") -> Script:
     """A model that answers once its cap is at least `needs`, and else sends a message that is thought alone."""
 
     def script(asked: Asked, number: int) -> Answer:
@@ -106,7 +106,7 @@ def test_where_the_room_is_more_than_the_context_less_is_asked_for(endpoint: Scr
             return failure(
                 400, "max_completion_tokens is too large: this model's maximum context length is 2048 tokens"
             )
-        return thinking(1900, {"content": "<think>Hm"})(asked, number)  # type: ignore[no-any-return]
+        return thinking(1900, {"content": "<think>Hm"})(asked, number)
 
     endpoint.chat = script
     assert [reply.text for reply in one_after_another(endpoint, request("a"), request("b"))] == ["2", "2"]

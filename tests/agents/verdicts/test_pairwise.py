@@ -267,7 +267,7 @@ def test_a_reason_before_the_label(endpoint: ScriptedEndpoint, task: Task) -> No
             {"token": token, "logprob": 0.0, "bytes": None, "top_logprobs": []} for token in said
         ]
         content.append({**odds[0], "top_logprobs": odds})
-        return Answer(body=completion("".join(said) + odds[0]["token"], logprobs={"content": content}))  # type: ignore[operator]
+        return Answer(body=completion("".join([*said, str(odds[0]["token"])]), logprobs={"content": content}))
 
     endpoint.chat = script
     verdict, requests = compare(endpoint.base_url, task, style="reason")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from openmic.core.records import Generation, GenerationRequest
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.stages import promotion
 from openmic.graph.stages.collect import collect
@@ -19,7 +20,7 @@ GATES = [{"use": f"{HERE}:Without", "kwargs": {"word": "gin"}}, f"{HERE}:fails_o
 class ByInput(ScriptedPool):
     """Says something about a bus where it is asked about one."""
 
-    async def generate(self, request):  # type: ignore[no-untyped-def]
+    async def generate(self, request: GenerationRequest) -> Generation:
         generation = await super().generate(request)
         about_bus = "bus" in request.messages[1].content
         object.__setattr__(

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from openmic.core.config import LoRASettings
+from openmic.core.training_settings import LoRASettings
 from openmic.training.adapters.lora import adapted, adapter_weights, set_adapter_weights
 
 from ..conftest import BuildStudent

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from openmic.core.config import LoRASettings, StudentSettings
 from openmic.core.errors import ConfigError, OpenmicError, StudentError
+from openmic.core.student_settings import StudentSettings
+from openmic.core.training_settings import LoRASettings
 from openmic.training.adapters.trial import try_student
 
 from ... import tiny

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from openmic.core.config import StudentSettings
 from openmic.core.errors import ConfigError
+from openmic.core.student_settings import StudentSettings
 from openmic.training.engines.choose import engine_name, make_engine
 
 from ..pool.own_engine import Echo

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from openmic.core.config import LoRASettings, StudentSettings
 from openmic.core.errors import ConfigError
+from openmic.core.student_settings import StudentSettings
+from openmic.core.training_settings import LoRASettings
 from openmic.training.engines.endpoint_trial import try_student_endpoint
 
 from ..conftest import BuildStudent

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 import openmic
-from openmic.core.config import StudentSettings
+from openmic.core.student_settings import StudentSettings
 from openmic.testing import EngineConformance
 from openmic.training.engines.static import StaticEngine
 from openmic.training.student.student import load_student

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from openmic.core.config import FineTuneSettings
 from openmic.core.errors import TrainingError
 from openmic.core.records import TrainingExample
+from openmic.core.training_settings import FineTuneSettings
 from openmic.training.loop.examples import EncodedExample, encode_examples, hold_out, with_mismatched
 from openmic.training.objectives import MISMATCHED, OBJECTIVES, TARGET
 from openmic.training.student.student import LoadedStudent

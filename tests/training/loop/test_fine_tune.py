@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from openmic.core.config import FineTuneSettings, LoRASettings
 from openmic.core.errors import ConfigError, TrainingError
 from openmic.core.records import TrainingExample
+from openmic.core.training_settings import FineTuneSettings, LoRASettings
 from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.adapters.lora import adapted
 from openmic.training.engines.static import BatchGenerator

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from openmic.core.config import FineTuneSettings, LoRASettings
 from openmic.core.records import TrainingMetrics
+from openmic.core.training_settings import FineTuneSettings, LoRASettings
 from openmic.training.adapters.lora import adapted
 from openmic.training.loop.fine_tune import fine_tune
 from openmic.training.loop.job import TrainingProgress

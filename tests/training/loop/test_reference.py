@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from openmic.core.config import FineTuneSettings
+from openmic.core.training_settings import FineTuneSettings
 from openmic.training.loop.examples import EncodedExample, encode_examples
 from openmic.training.loop.logprobs import completion_logprobs
 from openmic.training.loop.precision import Precision

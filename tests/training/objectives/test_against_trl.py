@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from openmic.core.config import FineTuneSettings
 from openmic.core.records import TrainingExample
+from openmic.core.training_settings import FineTuneSettings
 from openmic.training.loop.batches import LogprobScorer, concat
 from openmic.training.loop.examples import EncodedExample, encode_examples, with_mismatched
 from openmic.training.loop.precision import Precision

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from openmic.core.config import TrainingSettings
 from openmic.core.errors import ConfigError
+from openmic.core.training_settings import TrainingSettings
 from openmic.training.objectives import OBJECTIVES, Objective, ObjectiveSettings, RowLogprobs
 from openmic.training.objectives.trial import try_objective
 

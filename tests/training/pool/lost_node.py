@@ -15,8 +15,8 @@ from typing import Any
 import ray
 from ray.cluster_utils import Cluster
 
-from openmic.core.config import StudentSettings
 from openmic.core.records import AdapterRef
+from openmic.core.student_settings import StudentSettings
 from openmic.training.pool.pool import StudentPool
 
 from .cheap_engine import asked, cheap, notes, until, writers

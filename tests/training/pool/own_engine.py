@@ -4,8 +4,8 @@ import os
 from collections.abc import Collection
 from typing import Any
 
-from openmic.core.config import StudentSettings
 from openmic.core.records import AdapterRef, Generation, GenerationRequest
+from openmic.core.student_settings import StudentSettings
 from openmic.training.engines.engine import EngineStats
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from openmic.core.config import StudentSettings
 from openmic.core.errors import GenerationError, OverloadError, StudentError
 from openmic.core.records import AdapterRef, Generation, GenerationRequest
+from openmic.core.student_settings import StudentSettings
 from openmic.training.pool.actor import RestartedError, StudentActor, configured_engine
 
 from ..factories import request

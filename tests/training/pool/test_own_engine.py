@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from openmic.core.config import StudentSettings
 from openmic.core.errors import GenerationError
 from openmic.core.records import Generation
+from openmic.core.student_settings import StudentSettings
 from openmic.training.engines.engine import EngineFactory
 from openmic.training.pool.pool import StudentPool
 

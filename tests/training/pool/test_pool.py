@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from openmic.core.config import StudentSettings
 from openmic.core.errors import AdapterError, GenerationError
 from openmic.core.records import AdapterRef
+from openmic.core.student_settings import StudentSettings
 from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.engines.static import BatchGenerator
 from openmic.training.engines.tiny_student import random_adapter

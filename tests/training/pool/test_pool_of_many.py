@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from openmic.core.config import StudentSettings
 from openmic.core.errors import AdapterError, GenerationError
 from openmic.core.records import AdapterRef, Generation
+from openmic.core.student_settings import StudentSettings
 from openmic.training.pool.pool import StudentPool
 
 from .cheap_engine import asked, cheap, notes, until, writers

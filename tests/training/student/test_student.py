@@ -44,7 +44,7 @@ def test_a_packaged_name_is_known_by_its_file_alone(tmp_path: Path, monkeypatch:
 def test_a_missing_folder_is_refused_with_its_name_and_what_to_give_instead(name: str) -> None:
     with pytest.raises(StudentError, match="is not a folder") as caught:
         inspect_student(name)
-    assert repr(os.path.expanduser(name)) in str(caught.value)  # noqa: PTH111
+    assert repr(os.path.expanduser(name)) in str(caught.value)  # noqa: PTH111 - a Path would drop the ./
     assert "smollm2-135m-instruct" in str(caught.value)
     assert caught.value.exit_code == 2
 
@@ -88,7 +88,7 @@ def test_an_encoder_is_refused(tmp_path: Path, architecture: str) -> None:
     name = config_folder(tmp_path, BertConfig(hidden_size=32, num_hidden_layers=2), architecture)
     with pytest.raises(StudentError, match="neither a causal nor a sequence-to-sequence") as caught:
         inspect_student(name)
-    assert repr(os.path.expanduser(name)) in str(caught.value)  # noqa: PTH111
+    assert repr(os.path.expanduser(name)) in str(caught.value)  # noqa: PTH111 - a Path would drop the ./
     assert architecture in str(caught.value)
     assert caught.value.exit_code == 2
 

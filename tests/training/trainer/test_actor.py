@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from openmic.core.config import FineTuneSettings, LoRASettings
 from openmic.core.errors import TrainingError
 from openmic.core.records import NO_ADAPTER, AdapterRef, TrainingMetrics
+from openmic.core.training_settings import FineTuneSettings, LoRASettings
 from openmic.training.adapters.adapters import MANIFEST, verify_adapter
 from openmic.training.trainer.actor import TrainerWorker, TrainingJob, TrainingPhase, TrainingProgress
 

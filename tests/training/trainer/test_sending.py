@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 from ray import cloudpickle
 
-from openmic.core.config import FineTuneSettings, LoRASettings, TrainingSettings
 from openmic.core.errors import TrainingError
 from openmic.core.records import NO_ADAPTER
+from openmic.core.training_settings import FineTuneSettings, LoRASettings, TrainingSettings
 from openmic.training.loop.job import TrainingJob, TrainingPhase
 from openmic.training.trainer.trainer import Trainer
 

@@ -9,9 +9,9 @@ from typing import Any
 import psutil
 import pytest
 
-from openmic.core.config import FineTuneSettings, LoRASettings, TrainingSettings
 from openmic.core.errors import AdapterError, StudentError, TrainingError
 from openmic.core.records import NO_ADAPTER, AdapterRef, TrainingExample
+from openmic.core.training_settings import FineTuneSettings, LoRASettings, TrainingSettings
 from openmic.training.adapters.adapters import committed_adapter, verify_adapter
 from openmic.training.loop.job import TrainingJob, TrainingPhase, TrainingProgress
 from openmic.training.objectives import Loss, ObjectiveSettings, RowLogprobs

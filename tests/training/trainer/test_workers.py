@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from openmic.core.config import LoRASettings, TrainingSettings
 from openmic.core.errors import TrainingError
 from openmic.core.records import AdapterRef
+from openmic.core.training_settings import LoRASettings, TrainingSettings
 from openmic.training.adapters.adapters import verify_adapter
 from openmic.training.loop.job import TrainingProgress
 from openmic.training.loop.process_group import SINGLE, ProcessGroup
