@@ -8,7 +8,7 @@ from .conversations import Conversation, DialogueLine
 from .dialects.engine import check_writable
 from .dialects.location import normalize_url, shown_url, without_passwords
 from .funnel import funnel
-from .overview import failures, overview
+from .overview import failures, overview, told_failures
 from .store import Store
 from .tables.annotation import Annotation
 from .tables.training import Adapter, Evaluation, EvaluationItem, Training, TrainingItem, TrainingMetric
@@ -56,5 +56,6 @@ __all__ = [
     "normalize_url",
     "overview",
     "shown_url",
+    "told_failures",
     "without_passwords",
 ]

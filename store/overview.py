@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -14,6 +15,7 @@ from .spending import llm_usage, sampled_labels
 from .tables.transcript import Dialogue, Preference, Run, Turn
 
 STATUSES = ("finished", "failed", "pending")
+_TOLD = 3
 
 
 def overview(store: Reader, run: Run) -> dict[str, Any]:
@@ -72,6 +74,11 @@ def failures(store: Reader, run: Run, round_number: int | None = None) -> list[d
         counts[key] += 1
         first.setdefault(key, error or "no reason was recorded")
     return [{"stage": key[0], "count": count, "error": first[key]} for key, count in counts.most_common()]
+
+
+def told_failures(found: Sequence[dict[str, Any]]) -> tuple[Sequence[dict[str, Any]], int]:
+    """The `failures` that are told one by one, and how many items failed for other reasons."""
+    return found[:_TOLD], sum(failure["count"] for failure in found[_TOLD:])
 
 
 def stage_counts(store: Reader, run: Run) -> dict[str, dict[str, int]]:

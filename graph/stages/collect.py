@@ -6,7 +6,7 @@ from sqlmodel import col
 from ...core.concurrency import bounded
 from ...core.errors import ITEM_ERRORS, EndpointError
 from ...core.records import Agent, Example, Split, Stage
-from ...store import Dialogue, Turn, failures
+from ...store import Dialogue, Turn, failures, told_failures
 from ...store.trainable import promoted_versions
 from ..context.progress import live_note
 from ..context.run_context import RunContext
@@ -15,9 +15,6 @@ from ..rollout.overused import overused_before
 from ..rollout.recording import finish_dialogue, open_dialogues
 from ..rollout.session import DialogueSession
 from .periodic import PeriodicTraining
-
-MOST_REASONS = 3
-"""For which all of a round's dialogues failed, that are told."""
 
 
 async def collect(context: RunContext, round_number: int) -> None:
@@ -60,8 +57,9 @@ async def collect(context: RunContext, round_number: int) -> None:
     )
     if len(failed) == len(dialogues):
         reasons = [one for one in failures(context.store, context.run, round_number) if one["stage"] == Stage.COLLECT]
-        told = "; ".join(f"{one['count']} with {one['error']}" for one in reasons[:MOST_REASONS])
-        raise EndpointError(f"all {len(failed)} dialogues of round {round_number} failed: {told}")
+        first, others = told_failures(reasons)
+        told = [f"{one['count']} with {one['error']}" for one in first] + [f"{others} for other reasons"] * bool(others)
+        raise EndpointError(f"all {len(failed)} dialogues of round {round_number} failed: {'; '.join(told)}")
 
 
 def versions_begun_with(context: RunContext, round_number: int) -> dict[str, int]:

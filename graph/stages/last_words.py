@@ -6,10 +6,8 @@ only where something was lost that it decides: more dialogues help nobody whose 
 
 from typing import Any
 
-from ...store import Run, failures, funnel
+from ...store import Run, failures, funnel, told_failures
 from ...store.reading import Reader
-
-_MOST_REASONS = 3
 
 
 def nothing_to_learn_from(store: Reader, run: Run, round_number: int | None = None) -> str:
@@ -19,9 +17,9 @@ def nothing_to_learn_from(store: Reader, run: Run, round_number: int | None = No
     """
     found = funnel(store, run, round_number)
     failed = [failure for failure in failures(store, run, round_number) if failure["stage"] in {"collect", "rejudge"}]
-    said = [f"{failure['count']} dialogues failed ({failure['error']})" for failure in failed[:_MOST_REASONS]]
-    left_out = sum(failure["count"] for failure in failed[_MOST_REASONS:])
-    said += [f"{left_out} more failed for other reasons"] if left_out else []
+    told, others = told_failures(failed)
+    said = [f"{failure['count']} dialogues failed ({failure['error']})" for failure in told]
+    said += [f"{others} more failed for other reasons"] if others else []
     said += _set_aside(found)
     keys = _keys(found)
     if failed and not found["dialogues"]["drafted"]:
@@ -60,6 +58,7 @@ def _set_aside(found: dict[str, Any]) -> list[str]:
             {
                 "outside the length filter": sum(one["outside_length"] for one in preferred),
                 "too stale": sum(one["too_stale"] for one in preferred),
+                "too long to train on": sum(one["too_long"] for one in preferred),
             },
         ),
     ]
@@ -80,5 +79,6 @@ def _keys(found: dict[str, Any]) -> list[str]:
         "widen preferences.length_ratio": outside,
         "take another critic (cast.critic)": sum(one["ties"] + one["inconsistent"] for one in compared),
         "raise training.max_staleness": sum(one["too_stale"] for one in preferred),
+        "raise training.max_length": sum(one["too_long"] for one in preferred),
     }
     return [words for words, needed in help_by.items() if needed]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from openmic.graph.stages.last_words import nothing_to_learn_from
-from openmic.store import Run, Store, failures
+from openmic.store import Run, Store, failures, told_failures
 
 from ...store.rows import dialogue, example, preference, run, turn, verdict
 
@@ -52,6 +52,15 @@ def test_an_endpoint_that_was_down_is_named_and_no_key_is(store: Store, begun: R
         {"stage": "collect", "count": 1, "error": "ReplyError: unreadable"},
     ]
     assert failures(store, begun, 2) == []
+
+
+def test_reasons_beyond_the_third_are_counted(store: Store, begun: Run) -> None:
+    for number, name in enumerate("abcde"):
+        held(store, name, status="failed", error=f"{name}Error: no")
+        held(store, f"{name}{number}", status="failed", error=f"{name}Error: no")
+    first, others = told_failures(failures(store, begun))
+    assert (len(first), others) == (3, 4)
+    assert "; 4 more failed for other reasons" in nothing_to_learn_from(store, begun, 1)
 
 
 def test_drafts_that_the_gates_took_out_are_told_by_gate(store: Store, begun: Run) -> None:
