@@ -21,7 +21,7 @@ from openmic.cli.app import main
 from openmic.core.records import AdapterRef, Generation, GenerationRequest
 from openmic.training.pool.replica import LOST, Replica
 
-from .training.pool.cheap_engine import until
+from .waiting import until
 from .warm_workers import starting_warm
 
 JOURNAL = "KILLING_JOURNAL"

@@ -40,6 +40,19 @@ def ask_all(requests: Iterable[LLMRequest], settings: EndpointSettings) -> list[
     return asyncio.run(run())
 
 
+def ask_in_turn(requests: Iterable[LLMRequest], settings: EndpointSettings) -> list[LLMReply]:
+    """The replies to requests of one client, each made when the one before it was answered."""
+
+    async def run() -> list[LLMReply]:
+        client = OpenAIClient(settings)
+        try:
+            return [await client.complete(each) for each in requests]
+        finally:
+            await client.close()
+
+    return asyncio.run(run())
+
+
 def ask(request: LLMRequest, settings: EndpointSettings) -> LLMReply:
     reply = ask_all([request], settings)[0]
     if isinstance(reply, BaseException):

@@ -56,6 +56,7 @@ def test_the_last_adapter_names_all_it_learned_from_and_on_each_both_verdicts_an
                 assert reply["ballot"] == ballot.model_dump(mode="json")
                 assert reply["said"]["template"]["version"] == _version(store, ballot.turn_id)
             assert not replies
+        assert any(item["preference"]["verdict"] for item in found["learned"])
 
 
 def _version(store: Store, turn_id: str) -> str:

@@ -2,7 +2,6 @@ import io
 import re
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 from rich.console import Console
@@ -10,12 +9,7 @@ from rich.console import Console
 from openmic.cli import progress
 from openmic.cli.progress import PlainProgress, TerminalProgress
 
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+from ..waiting import wait_until
 
 
 def lines_of(stream: io.StringIO) -> list[str]:
@@ -26,10 +20,10 @@ def test_a_bar_that_stands_still_goes_on_saying_where_it_is(monkeypatch: pytest.
     monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.02)
     stream = io.StringIO()
     with PlainProgress(stream).bar("round 1", 30, "dialogues") as bar:
-        wait_for(lambda: len(lines_of(stream)) >= 2)
+        wait_until(lambda: len(lines_of(stream)) >= 2)
         bar.note("512 tokens/s")
         seen = len(lines_of(stream))
-        wait_for(lambda: len(lines_of(stream)) >= seen + 2)
+        wait_until(lambda: len(lines_of(stream)) >= seen + 2)
     assert re.fullmatch(r"round 1: 0/30, waiting for the first, 0 s", lines_of(stream)[0])
     assert re.fullmatch(r"round 1: 0/30, waiting for the first, 512 tokens/s, \d s", lines_of(stream)[-1])
 

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import re
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,8 @@ from pydantic import BaseModel
 from openmic.core.concurrency import run_to_end
 from openmic.core.errors import ConfigError, PlugError
 from openmic.core.plugs import Plug, call_plug, describe_object, describe_plug, import_plug, load_plug
+
+from ..waiting import wait_until
 
 MODULE = '''
 """A module of a user's."""
@@ -182,15 +183,7 @@ def test_the_thread_of_an_object_ends_with_it() -> None:
     for _ in range(50):
         assert called(Scorer().score).startswith("openmic-plug")
     gc.collect()
-    assert _in_time(lambda: threading.active_count() <= before + 2)
-
-
-def _in_time(true: Callable[[], bool], patience_s: float = 10.0) -> bool:
-    """Whether it becomes true in time: threads end a moment after they are told to."""
-    end = time.monotonic() + patience_s
-    while not true() and time.monotonic() < end:
-        time.sleep(0.01)
-    return true()
+    wait_until(lambda: threading.active_count() <= before + 2)
 
 
 def test_nothing_that_is_handed_out_can_be_changed_for_others() -> None:

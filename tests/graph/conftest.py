@@ -33,6 +33,16 @@ T = TypeVar("T")
 SENTENCE = "The kettle in our kitchen broke again this morning."
 
 
+class Heard(Silent):
+    """Progress whose lines are kept."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def print(self, text: str) -> None:
+        self.lines.append(text)
+
+
 class ScriptedPool:
     """Stands in for the student pool: drafts and revisions are read from a script, in the order of their turns."""
 

@@ -76,7 +76,7 @@ def judged(stage: Bench, version: int, outcomes: str, over: bool = True, **summa
         )
     )
     names: dict[str, Outcome] = {"w": "win", "t": "tie", "l": "loss"}
-    for example, letter in zip(INPUTS, outcomes, strict=False):
+    for example, letter in zip(INPUTS if over else INPUTS[: len(outcomes)], outcomes, strict=True):
         dialogue = f"d{version}-{example.id}"
         status: DialogueStatus = "failed" if letter == "f" else "finished"
         error = "EndpointError: down" if letter == "f" else None

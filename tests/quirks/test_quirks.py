@@ -12,13 +12,8 @@ from .campaign import Mixed, hold
 from .habits import HABITS, after, usual
 
 
-@pytest.fixture
-def student(tiny_causal: Path) -> Path:
-    return tiny_causal
-
-
 def test_of_all_habits_at_once_nothing_unfit_is_trained_on_or_judged(
-    tmp_path: Path, student: Path, ray_running: None
+    tmp_path: Path, tiny_causal: Path, ray_running: None
 ) -> None:
     mixed = Mixed(HABITS, 0.3, seed=7)
     sizes: dict[str, Any] = {
@@ -26,7 +21,7 @@ def test_of_all_habits_at_once_nothing_unfit_is_trained_on_or_judged(
         "dialogue": {"inputs": 10, "candidates": 2},
         "evaluation": {"test_inputs": 6},
     }
-    found = hold("mixed", mixed, tmp_path, student, **sizes)
+    found = hold("mixed", mixed, tmp_path, tiny_causal, **sizes)
     assert found.code in {0, 3}, found.stderr
     assert len(mixed.drawn) > 25
     assert found.dirty == []
@@ -36,9 +31,9 @@ def test_of_all_habits_at_once_nothing_unfit_is_trained_on_or_judged(
 
 @pytest.mark.parametrize("name", ["no-money", "no-quota"])
 def test_an_account_that_ran_dry_stops_the_run_and_no_item_fails(
-    tmp_path: Path, student: Path, ray_running: None, name: str
+    tmp_path: Path, tiny_causal: Path, ray_running: None, name: str
 ) -> None:
-    found = hold(name, after(20, HABITS[name].say), tmp_path, student)
+    found = hold(name, after(20, HABITS[name].say), tmp_path, tiny_causal)
     assert found.code == 1, found.stderr
     assert found.dialogues_failed == 0
     assert "to go on: openmic resume" in found.stderr

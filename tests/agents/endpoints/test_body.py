@@ -83,22 +83,8 @@ def piece_of(text: str, thought: str, logprob: float) -> dict[str, Any]:
 def test_a_stream_that_nobody_asked_for_is_put_together() -> None:
     pieces: list[dict[str, Any]] = [
         {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]},
-        {
-            "choices": [
-                {
-                    "delta": {"content": "fi", "reasoning_content": "hm"},
-                    "logprobs": {"content": [{"token": "fi", "logprob": -1}]},
-                }
-            ]
-        },
-        {
-            "choices": [
-                {
-                    "delta": {"content": "ne", "reasoning_content": "m"},
-                    "logprobs": {"content": [{"token": "ne", "logprob": -2}]},
-                }
-            ]
-        },
+        piece_of("fi", "hm", -1),
+        piece_of("ne", "m", -2),
         {"choices": [{"delta": {}, "finish_reason": "length"}], "usage": {"prompt_tokens": 3, "completion_tokens": 2}},
     ]
     lines = [": keep-alive", *(f"data: {json.dumps(piece)}" for piece in pieces), "data: [DONE]"]

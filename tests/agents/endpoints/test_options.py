@@ -1,16 +1,15 @@
 """What endpoints refuse, as real ones do, and that they are asked all the same."""
 
-import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from openmic.agents.endpoints.client import OpenAIClient
 from openmic.agents.endpoints.options import RequestOptions, folded
 from openmic.core.errors import EndpointError
 from openmic.core.records import LLMReply, LLMRequest, Message, Sampling
 
-from ..factories import SCHEMA, ask, ask_all, request, settings
+from ..factories import SCHEMA, ask, ask_all, ask_in_turn, request, settings
 from ..scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion, failure
 
 REFUSALS = [
@@ -28,14 +27,7 @@ def test_what_an_endpoint_refuses_is_done_without_from_then_on(
     endpoint: ScriptedEndpoint, refused: str, message: str, left_out: set[str]
 ) -> None:
     endpoint.chat = lambda asked, number: failure(400, message) if refused in asked.body else Answer(body=completion())
-
-    async def run() -> list[LLMReply]:
-        client = OpenAIClient(settings(endpoint.base_url))
-        replies = [await client.complete(request(top_logprobs=5, json_schema=SCHEMA)) for _ in range(2)]
-        await client.close()
-        return replies
-
-    replies = asyncio.run(run())
+    replies = ask_in_turn([request(top_logprobs=5, json_schema=SCHEMA)] * 2, settings(endpoint.base_url))
     assert [(reply.text, reply.token_logprobs) for reply in replies] == [("fine", None)] * 2
     assert replies[0].raw["left_out"] == replies[1].raw["left_out"] == [refused]
     sent = [{name for name, value in body.items() if value is not None} for body in endpoint.bodies]
@@ -107,16 +99,15 @@ def test_an_endpoint_that_refuses_everything_is_not_asked_for_ever(endpoint: Scr
 
 def twice(endpoint: ScriptedEndpoint, asked: LLMRequest, **more: Any) -> tuple[list[LLMReply], int]:
     """The replies to a request that is made twice, and how many requests the second took."""
+    begun: list[int] = []
 
-    async def run() -> tuple[list[LLMReply], int]:
-        client = OpenAIClient(settings(endpoint.base_url, **more))
-        replies = [await client.complete(asked)]
-        before = len(endpoint.asked)
-        replies.append(await client.complete(asked))
-        await client.close()
-        return replies, len(endpoint.asked) - before
+    def again() -> Iterator[LLMRequest]:
+        for _ in range(2):
+            begun.append(len(endpoint.asked))
+            yield asked
 
-    return asyncio.run(run())
+    replies = ask_in_turn(again(), settings(endpoint.base_url, **more))
+    return replies, len(endpoint.asked) - begun[1]
 
 
 def refusing(name: str, answer: Answer, *, beyond: float = -1) -> Any:
@@ -255,15 +246,8 @@ def test_refusals_without_a_word_end_where_nothing_is_left_to_leave_out(endpoint
 
 def test_many_calls_that_are_refused_without_a_word_all_end(endpoint: ScriptedEndpoint) -> None:
     endpoint.chat = lambda asked, number: failure(400, "not today")
-
-    async def many() -> list[BaseException | LLMReply]:
-        client = OpenAIClient(settings(endpoint.base_url))
-        asked = [client.complete(request(f"Input {number}")) for number in range(12)]
-        found = await asyncio.gather(*asked, return_exceptions=True)
-        await client.close()
-        return found
-
-    assert all(isinstance(one, EndpointError) for one in asyncio.run(many()))
+    asked = [request(f"Input {number}") for number in range(12)]
+    assert all(isinstance(one, EndpointError) for one in ask_all(asked, settings(endpoint.base_url)))
     assert len(endpoint.bodies) < 12 * 20
 
 

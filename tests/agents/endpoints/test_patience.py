@@ -15,6 +15,7 @@ from openmic.agents.endpoints.options import RequestOptions
 from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointError, EndpointLostError
 
+from ...waiting import until
 from ..factories import ask, first, request, settings
 from ..scripted_endpoint import Answer, QuietServer, ScriptedEndpoint, completion, failure
 
@@ -60,8 +61,7 @@ def test_all_clients_of_an_endpoint_wait(endpoint: ScriptedEndpoint) -> None:
     async def act(client: OpenAIClient) -> None:
         other = OpenAIClient(settings(endpoint.base_url), known=known)
         one = asyncio.ensure_future(client.complete(request("a")))
-        while not client.trouble:  # noqa: ASYNC110 - it is asked for, and tells nobody
-            await asyncio.sleep(0.01)
+        await until(lambda: client.trouble)
         await asyncio.gather(one, other.complete(request("b")))
         await other.close()
 
@@ -83,8 +83,7 @@ def test_trouble_is_told_while_it_lasts_with_its_place_and_reason(endpoint: Scri
     async def act(client: OpenAIClient) -> None:
         assert client.trouble == ""
         asking = asyncio.ensure_future(client.complete(request()))
-        while not client.trouble:  # noqa: ASYNC110 - it is asked for, and tells nobody
-            await asyncio.sleep(0.01)
+        await until(lambda: client.trouble)
         assert client.trouble == f"the critic's endpoint {endpoint.base_url}: Loading model; trying again (1 waiting)"
         await asking
         assert client.trouble == ""

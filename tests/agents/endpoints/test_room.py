@@ -1,15 +1,13 @@
 """A reply that is thought alone is asked for again with more room, and the next call starts with it."""
 
-import asyncio
 from typing import Any
 
 import pytest
 
-from openmic.agents.endpoints.client import OpenAIClient
 from openmic.agents.endpoints.room import FIRST_ROOM, MOST_ROOM
 from openmic.core.records import LLMReply, LLMRequest
 
-from ..factories import ask, ask_all, request, settings
+from ..factories import ask, ask_all, ask_in_turn, request, settings
 from ..scripted_endpoint import Answer, Asked, Script, ScriptedEndpoint, completion, failure
 
 
@@ -18,14 +16,7 @@ def caps(endpoint: ScriptedEndpoint) -> list[int]:
 
 
 def one_after_another(endpoint: ScriptedEndpoint, *requests: LLMRequest) -> list[LLMReply]:
-    async def run() -> list[LLMReply]:
-        client = OpenAIClient(settings(endpoint.base_url))
-        try:
-            return [await client.complete(each) for each in requests]
-        finally:
-            await client.close()
-
-    return asyncio.run(run())
+    return ask_in_turn(requests, settings(endpoint.base_url))
 
 
 def thinking(needs: int, alone: dict[str, Any], finish: str = "length") -> Script:

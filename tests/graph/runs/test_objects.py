@@ -12,7 +12,6 @@ from openmic.core.config import RunConfig
 from openmic.core.errors import ConfigError
 from openmic.graph.context.opening import open_run_context
 from openmic.graph.context.plugs import Plugs
-from openmic.graph.context.progress import Silent
 from openmic.graph.runs.evaluate import evaluate_run
 from openmic.graph.runs.objects import check_objects
 from openmic.graph.runs.rejudge import start_rejudging
@@ -20,20 +19,10 @@ from openmic.store import Adapter, ExampleRow, Run, RunExample, Store
 
 from ...store import rows
 from ...training.objectives.own_objectives import Margin, Raising
-from ..conftest import config_of, example_of, run_row
+from ..conftest import Heard, config_of, example_of, run_row
 
 EXAMPLE = example_of("The kettle broke.")
 SCORER = {"use": "length"}
-
-
-class Notes(Silent):
-    """Keeps the lines that are shown."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def print(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def run_in(store: Store, home: Path, config: RunConfig, plugs: dict[str, Any] | None = None) -> Run:
@@ -70,7 +59,7 @@ def test_a_judge_that_would_not_be_asked_is_refused_before_anything_begins(store
     run = run_in(store, tmp_path, config_of(cast={"judge": {"model": "gpt-4.1"}}))
     store.add(_adapter(run))
     with pytest.raises(ConfigError, match=r"cast\.judge: .* would never be asked: gpt-4\.1 plays this role"):
-        evaluate_run(store, run, [1], Notes(), plugs=Plugs({"cast.judge": failing}))
+        evaluate_run(store, run, [1], Heard(), plugs=Plugs({"cast.judge": failing}))
 
 
 @pytest.mark.parametrize("versions", [1, "1", [], ["1"], [True], {1: 2}])
@@ -78,7 +67,7 @@ def test_versions_are_a_list_of_numbers(store: Store, tmp_path: Path, versions: 
     run = run_in(store, tmp_path, config_of())
     store.add(_adapter(run))
     with pytest.raises(ConfigError, match=r"^versions: "):
-        evaluate_run(store, run, versions, Notes())
+        evaluate_run(store, run, versions, Heard())
 
 
 @pytest.mark.parametrize(
@@ -100,7 +89,7 @@ def test_a_critic_that_cannot_judge_leaves_no_run_behind(
             run,
             overrides=[f"cast.critic={critic}"],
             arguments=[],
-            progress=Notes(),
+            progress=Heard(),
             plugs=Plugs(objects),
         )
     assert store.count(Run) == 1
@@ -114,7 +103,7 @@ def test_what_was_changed_is_told_and_recorded_with_what_it_was(store: Store, tm
         "cast.critic": {"use": "length", "kwargs": {}, "source_hash": "older", "importable": True},
         "task.validity.functions.0": {"use": "a:b", "kwargs": {}, "source_hash": "same", "importable": True},
     }
-    run, plugs, notes = run_in(store, tmp_path, config, before), Plugs().recall(before), Notes()
+    run, plugs, notes = run_in(store, tmp_path, config, before), Plugs().recall(before), Heard()
     check_objects(store, run, config, plugs, roles=("critic",), engine=False)
 
     async def opened() -> None:

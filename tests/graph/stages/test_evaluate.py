@@ -19,7 +19,7 @@ from openmic.graph.stages.evaluate import evaluate
 from openmic.simulator.rubrics import SimulatedRubric
 from openmic.store import Evaluation, EvaluationItem, Store
 
-from ..conftest import Bench, Prepare, ScriptedPool, example_of
+from ..conftest import Bench, Heard, Prepare, ScriptedPool, example_of
 
 INPUTS = [
     example_of("The kettle in our kitchen broke again this morning.", Split.TEST),
@@ -28,16 +28,6 @@ INPUTS = [
 ]
 TEXT = "The kettle broke again, and the kettle has since hired a lawyer."
 RUBRIC = {"use": "simulated_rubric", "kwargs": {"skill": "humor", "profile": "sim-judge"}, "name": "rubric"}
-
-
-class Heard(Silent):
-    """Progress whose lines are kept."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def print(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def evaluated(bench: Bench, progress: Silent | None = None) -> list[JudgedOutput]:

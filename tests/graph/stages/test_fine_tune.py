@@ -4,7 +4,6 @@ from typing import Any, cast
 
 from openmic.core.ids import derive_id
 from openmic.core.records import AdapterRef, TrainingMetrics
-from openmic.graph.context.progress import Silent
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.stages import collect as collecting
 from openmic.graph.stages.fine_tune import fine_tune_on_feedback
@@ -12,7 +11,7 @@ from openmic.store import Adapter, Store, Training, TrainingItem
 from openmic.store.lineage.explain import explain_adapter
 from openmic.training.trainer.trainer import Trainer
 
-from ..conftest import Prepare, ScriptedPool, example_of
+from ..conftest import Heard, Prepare, ScriptedPool, example_of
 
 DRAFTS = [
     "The kettle in our kitchen broke again this morning, and now the umbrella is jealous of the kitchen.",
@@ -28,16 +27,6 @@ class LeavesOut:
         first, *rest = [example.id for phase in job.phases for example in phase.examples]
         metrics = TrainingMetrics(1, len(rest), 1, 1.0, 0.5, left_out=(first,))
         return AdapterRef(job.version, "nowhere", "0"), metrics
-
-
-class Heard(Silent):
-    """Keeps what is printed."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def print(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def test_what_was_too_long_is_told_and_does_not_count_as_learned(prepare: Prepare, store: Store) -> None:

@@ -23,12 +23,6 @@ def begun(store: Store) -> Run:
     return row
 
 
-@pytest.fixture
-def store(tmp_path: Any) -> Any:
-    with Store.open(str(tmp_path / "store.db")) as opened:
-        yield opened
-
-
 def held(store: Store, name: str, **values: Any) -> None:
     store.add(example(id=name, text=name), dialogue(**{"id": name, "example_id": name} | values))
 

@@ -14,6 +14,8 @@ from openmic.core.errors import AdapterError
 from openmic.core.records import AdapterRef, Generation, GenerationRequest, Message, StudentSampling
 from openmic.training.engines.engine import ADAPTERS_KEPT, EngineStats, refuse_unloaded
 
+from ...waiting import until
+
 FORBIDDEN = ".no-more-starts"
 
 
@@ -118,11 +120,3 @@ def asked(name: str, seconds: float | None = None, adapter: int = 0) -> Generati
     """A request that takes so many seconds; None leaves it to the engine."""
     messages = () if seconds is None else (Message(role="user", content=str(seconds)),)
     return GenerationRequest(name, messages, StudentSampling(), 0, adapter)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait until a condition holds."""
-    latest = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < latest, "it never came to that"
-        await asyncio.sleep(0.01)

@@ -19,7 +19,8 @@ from openmic.core.records import AdapterRef
 from openmic.core.student_settings import StudentSettings
 from openmic.training.pool.pool import StudentPool
 
-from .cheap_engine import asked, cheap, notes, until, writers
+from ...waiting import until
+from .cheap_engine import asked, cheap, notes, writers
 
 SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_timeout_ms": 1000}
 """So that a node that is lost is noticed within seconds."""

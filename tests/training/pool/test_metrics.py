@@ -8,7 +8,8 @@ import pytest
 from openmic.core.records import AdapterRef
 from openmic.training.pool.metrics import METRICS, TOKENS, Metric, _ray_metric
 
-from .cheap_engine import asked, until
+from ...waiting import until
+from .cheap_engine import asked
 from .test_pool_of_many import pool_of
 
 REPORTED_S = 6.0

@@ -14,7 +14,8 @@ from openmic.core.records import AdapterRef, Generation
 from openmic.core.student_settings import StudentSettings
 from openmic.training.pool.pool import StudentPool
 
-from .cheap_engine import asked, cheap, notes, until, writers
+from ...waiting import until
+from .cheap_engine import asked, cheap, notes, writers
 
 pytestmark = pytest.mark.usefixtures("ray_running")
 

@@ -12,7 +12,8 @@ from openmic.core.records import AdapterRef, Generation, GenerationRequest
 from openmic.training.pool.remote import ActorLostError
 from openmic.training.pool.replica import Replica
 
-from .cheap_engine import asked, forbid_starting, notes, until, writers
+from ...waiting import until
+from .cheap_engine import asked, forbid_starting, notes, writers
 from .test_pool_of_many import pool_of
 
 pytestmark = pytest.mark.usefixtures("ray_running")
