@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
+from ..core.config import AS_THE_TASK_SAYS, SamplingOverrides
 from ..core.ids import derive_seed
 from ..core.records import GenerationRequest, Input, LLMReply, Message, Role, StudentSampling
 from .critique import CRITIQUE_SCHEMA, REMINDER, Critique, parse_critique
@@ -79,9 +80,19 @@ class EndpointTeacher(LLMAgent):
 
     role: Role = "teacher"
 
-    def __init__(self, task: Task, llm: LLM, model: str, seed: int, *, place: int = 0) -> None:
+    def __init__(
+        self,
+        task: Task,
+        llm: LLM,
+        model: str,
+        seed: int,
+        *,
+        place: int = 0,
+        sampling: SamplingOverrides = AS_THE_TASK_SAYS,
+    ) -> None:
         super().__init__(task, llm, seed)
         self.model, self.place = model, place
+        self.sampling = sampling.over(task.file.sampling.teacher)
 
     async def demonstrate(
         self, source: Input, count: int, *, overused: Sequence[str] = (), ordinal: int = 0
@@ -90,7 +101,7 @@ class EndpointTeacher(LLMAgent):
 
         Where nothing is left it is asked again, unless it refuses; with more room where the reply was cut off.
         """
-        asking = Asking(self.task.file.sampling.teacher, member=self.place, ordinal=ordinal)
+        asking = Asking(self.sampling, member=self.place, ordinal=ordinal)
         values: dict[str, object] = {"input": source, "count": count, "overused": list(overused)}
         earlier = list[Demonstrations]()
         for attempt in range(1, 2 + FURTHER_TRIES):
@@ -99,7 +110,7 @@ class EndpointTeacher(LLMAgent):
                 break
             earlier.append(shown)
             sampling = asking.sampling
-            if cut_off and sampling == self.task.file.sampling.teacher:
+            if cut_off and sampling == self.sampling:
                 sampling = sampling.model_copy(update={"max_tokens": MORE_ROOM * sampling.max_tokens})
             asking = replace(asking, sampling=sampling, ordinal=ordinal + attempt * AGAIN)
         return replace(shown, earlier=tuple(earlier))
@@ -118,9 +129,12 @@ class EndpointCritiques(LLMAgent):
 
     role: Role = "critic"
 
-    def __init__(self, task: Task, llm: LLM, model: str, seed: int) -> None:
+    def __init__(
+        self, task: Task, llm: LLM, model: str, seed: int, *, sampling: SamplingOverrides = AS_THE_TASK_SAYS
+    ) -> None:
         super().__init__(task, llm, seed)
         self.model = model
+        self.sampling = sampling.over(task.file.sampling.critique)
 
     async def criticise(
         self, source: Input, draft: str, *, overused: Sequence[str] = (), attempt: int = 0
@@ -131,7 +145,7 @@ class EndpointCritiques(LLMAgent):
         taken. Never fails for
         what a reply says: a critique may be empty, and what the student is told then is `critique.advice`.
         """
-        asking = Asking(self.task.file.sampling.critique, ordinal=2 * attempt, json_schema=CRITIQUE_SCHEMA)
+        asking = Asking(self.sampling, ordinal=2 * attempt, json_schema=CRITIQUE_SCHEMA)
         values: dict[str, object] = {"input": source, "draft": draft, "overused": list(overused)}
         exchange, written = await self._critique(asking, values)
         broken = _ends_within(exchange.reply)

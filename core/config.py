@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from .plugs import Plug
-from .records import Role, StudentSampling
+from .records import Role, Sampling, StudentSampling
 from .section import Section, from_home
 from .student_settings import StudentSettings
 from .training_settings import ImitationSettings, TrainingSettings
@@ -79,6 +79,21 @@ class InputSettings(Section):
         return (self.fields,) if isinstance(self.fields, str) else self.fields
 
 
+class SamplingOverrides(Section):
+    """What one endpoint's model samples with in place of what the task says; None leaves it as it is there."""
+
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+
+    def over(self, sampling: Sampling) -> Sampling:
+        """`sampling`, with what is set here in its place."""
+        return sampling.model_copy(update=self.model_dump(exclude_none=True))
+
+
+AS_THE_TASK_SAYS = SamplingOverrides()
+
+
 class EndpointSettings(Section):
     """One role's model and how fast it may be asked."""
 
@@ -108,6 +123,9 @@ class EndpointSettings(Section):
     """Laid over the body of every chat completion, for what an endpoint has of its own; `${NAME}` as in headers."""
     reasoning_effort: str | None = None
     """How long a reasoning model may think: `low`, `medium`, … None: nothing is said about it."""
+    sampling: SamplingOverrides = AS_THE_TASK_SAYS
+    """`temperature`, `top_p` and `max_tokens` of this model's demonstrations or critiques, where other than the task
+    says. Comparisons are drawn as `verdict` says."""
 
     @field_validator("headers", "query")
     @classmethod
@@ -242,6 +260,17 @@ class CastSettings(Section):
     """Judges for evaluation alone. Default: simulated beside a simulated critic, else the critic itself."""
     simulated: SimulatedCastSettings = SimulatedCastSettings()
 
+    @model_validator(mode="after")
+    def _who_only_compares_samples_as_verdicts_do(self) -> Self:
+        comparing = {"judge": self.judge} | {f"jury[{place}]": member for place, member in enumerate(self.jury)}
+        for key, settings in comparing.items():
+            if settings is not None and settings.sampling != AS_THE_TASK_SAYS:
+                raise ValueError(
+                    f"{key}.sampling: it writes no text of its own but compares; how long its replies may be is "
+                    "verdict.max_tokens, and labels are drawn at temperature 1, which makes them a probability"
+                )
+        return self
+
     def member(self, role: Role) -> TeacherSettings | CriticSettings:
         """The settings of one role, the judge's default filled in."""
         if role == "judge":
@@ -269,6 +298,9 @@ class VerdictSettings(Section):
     its label, `cloze` compares how likely each text makes a template (needs an endpoint that scores prompts)."""
     samples: int = Field(default=5, ge=1)
     """Labels sampled in each order where an endpoint gives no log-probabilities."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """The most tokens of a comparison's reply, such as 4000 for a model that thinks aloud first. None: 2 for a label,
+    300 with a reason. A reply that names no label is asked for again with no fewer than 1024."""
     min_label_mass: float = Field(default=0.2, ge=0, le=1)
     """What both labels have to have together of the probability. Where they have less, the model wants to say something
     else, and its words are read instead; how often that was so is told by `openmic status`."""

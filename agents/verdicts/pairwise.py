@@ -91,8 +91,9 @@ class EndpointJuror(LLMAgent):
         # Labels are drawn, not decided, so that those of several replies make a probability. Where the endpoint gives
         # probabilities, which label was drawn makes no difference.
         temperature = 1.0 if self.settings.samples > 1 else 0.0
+        most = self.settings.max_tokens or MOST_TOKENS[style]
         asking = Asking(
-            Sampling(temperature=temperature, max_tokens=MOST_TOKENS[style]),
+            Sampling(temperature=temperature, max_tokens=most),
             member=self.member,
             ordinal=sample,
             top_logprobs=LABEL_ALTERNATIVES if sample == 0 else None,
@@ -108,7 +109,7 @@ class EndpointJuror(LLMAgent):
                 failure = error
             if not self.task.refused(exchange.reply.text) and (label := undecided(exchange.reply)) is not None:
                 little.append((exchange, label))
-            again = Sampling(temperature=1.0, max_tokens=MOST_TOKENS_AGAIN)
+            again = Sampling(temperature=1.0, max_tokens=max(most, MOST_TOKENS_AGAIN))
             asking = replace(asking, sampling=again, ordinal=asking.ordinal + self.settings.samples)
         if little:
             return little[0]

@@ -97,7 +97,9 @@ class Casting:
             known = read_demonstrations(settings.demonstrations, settings.input_field, settings.output_field)
             return KnownDemonstrations(known, name, self._task, taken=self._config.imitation.demonstrations)
         if settings.plug is None:
-            return EndpointTeacher(self._task, self._llm, name, self._config.seed, place=seat[1])
+            return EndpointTeacher(
+                self._task, self._llm, name, self._config.seed, place=seat[1], sampling=settings.sampling
+            )
         key = f"cast.{seat_setting(seat)}"
         found = self._plugs.load(key, settings.plug)
         if not (callable(found) or callable(getattr(found, "demonstrate", None))):
@@ -136,7 +138,8 @@ class Casting:
     def _writer(self, settings: CriticSettings) -> CritiqueWriter | None:
         seat: Seat = ("critic", 0)
         if settings.plug is None:
-            return EndpointCritiques(self._task, self._llm, seat_model(seat, settings), self._config.seed)
+            name = seat_model(seat, settings)
+            return EndpointCritiques(self._task, self._llm, name, self._config.seed, sampling=settings.sampling)
         found = self._object(seat, settings)
         return PlugCritiques(found, settings.plug.use) if callable(getattr(found, "criticise", None)) else None
 

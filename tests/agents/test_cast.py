@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
-from openmic.agents.cast import EndpointTeacher, StudentAgent
+from openmic.agents.cast import EndpointCritiques, EndpointTeacher, StudentAgent
 from openmic.agents.critique import REMINDER, Critique
 from openmic.agents.llm import Exchange
 from openmic.agents.tasks.task import Task
-from openmic.core.config import VerdictSettings
+from openmic.core.config import SamplingOverrides, VerdictSettings
 from openmic.core.ids import derive_seed
 from openmic.core.records import LLMRequest, StudentSampling
 from openmic.simulator import SimulatedCast
@@ -48,6 +48,29 @@ def test_a_teacher_that_wrote_no_answer_is_asked_again(endpoint: ScriptedEndpoin
     )
     assert (shown.texts, shown.turned_away) == (("The bus left me for a tram.",), ())
     assert [earlier.turned_away for earlier in shown.earlier] == [((TEXT, "copy of the input"),)]
+
+
+def test_a_teacher_samples_as_its_own_settings_say_and_else_as_the_task(endpoint: ScriptedEndpoint, task: Task) -> None:
+    endpoint.chat = in_turn("The bus left", "The bus left me", "The bus", finish_reason="length")
+    sampling = SamplingOverrides(temperature=0.3, max_tokens=90)
+    _, requests = with_client(
+        endpoint.base_url,
+        "m",
+        lambda llm: EndpointTeacher(task, llm, "m", 7, sampling=sampling).demonstrate(TEXT, 1),
+    )
+    first, again = (request.sampling for request in requests[:2])
+    assert first == task.file.sampling.teacher.model_copy(update={"temperature": 0.3, "max_tokens": 90})
+    assert again == first.model_copy(update={"max_tokens": 360})  # more room, on top of its own
+
+
+def test_a_critic_samples_critiques_as_its_own_settings_say(endpoint: ScriptedEndpoint, task: Task) -> None:
+    url = says(endpoint, '{"suggestion": "Be brief."}')
+    _, requests = with_client(
+        url,
+        "m",
+        lambda llm: EndpointCritiques(task, llm, "m", 7, sampling=SamplingOverrides(top_p=0.5)).criticise(TEXT, "a"),
+    )
+    assert [request.sampling for request in requests] == [task.file.sampling.critique.model_copy(update={"top_p": 0.5})]
 
 
 @pytest.mark.parametrize("count", [1, 3])

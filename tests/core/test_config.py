@@ -235,3 +235,15 @@ def test_a_secret_is_named_by_its_variable_and_never_stored(name: str) -> None:
 def test_a_body_of_ones_own_leaves_the_question_alone() -> None:
     with pytest.raises(ValidationError, match="messages, stream is openmic's to say"):
         EndpointSettings(extra_body={"stream": True, "messages": [], "top_k": 4})
+
+
+@pytest.mark.parametrize(
+    ("cast", "key"),
+    [
+        ({"judge": {"model": "m", "sampling": {"max_tokens": 9}}}, r"judge\.sampling"),
+        ({"jury": [{"model": "m"}, {"model": "n", "sampling": {"top_p": 0.5}}]}, r"jury\[1\]\.sampling"),
+    ],
+)
+def test_who_only_compares_has_no_sampling_of_its_own(cast: dict[str, Any], key: str) -> None:
+    with pytest.raises(ValidationError, match=rf"{key}: .*verdict\.max_tokens"):
+        CastSettings(**cast)

@@ -43,6 +43,18 @@ def answers(reply: Callable[[Asked], str]) -> Callable[[Asked, int], Answer]:
 # A label first
 
 
+def test_a_comparison_has_the_room_that_its_settings_give(endpoint: ScriptedEndpoint, task: Task) -> None:
+    def script(asked: Asked, number: int) -> Answer:
+        return Answer(body=completion("1" if number % 2 else "who knows"))
+
+    endpoint.chat = script
+    _, requests = compare(endpoint.base_url, task, samples=1, max_tokens=2000)
+    assert {request.sampling.max_tokens for request in requests} == {2000}
+    endpoint.chat = script
+    _, requests = compare(endpoint.base_url, task, samples=1, max_tokens=40)
+    assert {request.sampling.max_tokens for request in requests} == {40, 1024}  # again, with room
+
+
 @pytest.mark.parametrize("role", ["critic", "judge"])
 def test_a_comparison_is_asked_in_both_orders(simulated: SimulatedCast, task: Task, role: Role) -> None:
     model = f"sim-{role}"
