@@ -49,8 +49,9 @@ def print_report(status: dict[str, Any]) -> None:
         console.print(f"{left} more failed for other reasons")
     for agent, sampled in status["sampled_labels"].items():
         console.print(
-            f"the {agent}'s endpoint gave no log-probabilities to read {sampled['comparisons']} comparisons from: "
-            f"labels were sampled, which took {sampled['extra_calls']} more calls (verdict.samples)"
+            f"the {agent}'s labels of {sampled['comparisons']} comparisons were sampled, since log-probabilities were "
+            f"missing or too little of them was of 1 and 2; that took {sampled['extra_calls']} more calls "
+            "(verdict.samples)"
         )
     for line in (*_turned_away(status), *_unanswered(status)):
         console.print(escape(printable(line)))

@@ -297,7 +297,7 @@ class VerdictSettings(Section):
     """`label` reads the probability of the label that is answered, `reason` lets the model give a short reason before
     its label, `cloze` compares how likely each text makes a template (needs an endpoint that scores prompts)."""
     samples: int = Field(default=5, ge=1)
-    """Labels sampled in each order where an endpoint gives no log-probabilities."""
+    """Labels sampled in each order where log-probabilities are missing, or too little of them is of both labels."""
     max_tokens: int | None = Field(default=None, ge=1)
     """The most tokens of a comparison's reply, such as 4000 for a model that thinks aloud first. None: 2 for a label,
     300 with a reason. A reply that names no label is asked for again with no fewer than 1024."""

@@ -53,7 +53,7 @@ def llm_usage(reader: Reader, run_id: str) -> dict[str, Usage]:
 
 
 def sampled_labels(reader: Reader, run_id: str) -> dict[str, dict[str, int]]:
-    """What it took that labels were sampled, where an endpoint gives no log-probabilities to read them from.
+    """What it took that labels were sampled: log-probabilities were missing, or too little of them was of 1 and 2.
 
     Returns:
         By agent: `comparisons` in which labels were sampled, and `extra_calls`, those beyond one in each order.

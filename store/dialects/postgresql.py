@@ -21,6 +21,13 @@ _CONNECTIONS = 32
 _DEFAULTS = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": "openmic"}
 """What an address does not say itself. A cluster's driver may be silent for as long as a training takes."""
 
+_HELD = text(
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND CAST(classid AS bigint) = :high AND CAST(objid AS bigint) = :low)"
+)
+"""Whether a lock on a number of 64 bits is held, which is listed by its two halves, without a sign."""
+
 
 def writing_engine(url: str) -> Engine:
     """An engine over a normalized address that may write."""
@@ -122,15 +129,14 @@ def sole_writer(engine: Engine, run_id: str) -> Iterator[None]:
 def held(engine: Engine, run_id: str) -> bool:
     """Whether any process, on whichever machine, holds the run.
 
+    It reads the server's list of locks: whoever took this one to look would keep it from its writer meanwhile.
+
     Raises:
         DBAPIError: The server cannot be asked.
     """
-    key = _lock_key(f"run {run_id}")
+    key = _lock_key(f"run {run_id}") % 2**64
     with engine.connect() as connection:
-        free = connection.scalar(select(func.pg_try_advisory_lock(key)))
-        if free:
-            connection.execute(select(func.pg_advisory_unlock(key)))
-        return not free
+        return bool(connection.scalar(_HELD, {"high": key >> 32, "low": key % 2**32}))
 
 
 def reason(error: DBAPIError) -> str:

@@ -156,7 +156,11 @@ def test_what_was_too_long_to_be_learned_from_is_counted(capsys: pytest.CaptureF
 
 def test_what_it_took_that_labels_were_sampled_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     sampled = {"critic": {"comparisons": 30, "extra_calls": 240}}
-    assert any("the critic's endpoint" in line for line in printed(capsys, sampled_labels=sampled))
+    said = (
+        "the critic's labels of 30 comparisons were sampled, since log-probabilities were missing or too little of "
+        "them was of 1 and 2; that took 240 more calls (verdict.samples)"
+    )
+    assert said in printed(capsys, sampled_labels=sampled)
     assert not any("sampled" in line for line in printed(capsys))
 
 

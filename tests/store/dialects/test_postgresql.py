@@ -2,10 +2,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from openmic.core.errors import ConfigError, StoreError
 from openmic.store import ExampleRow, Run, Store, check_writable
@@ -97,6 +99,25 @@ def test_a_run_is_one_processs_at_a_time(postgresql_store: Store) -> None:
         except ConfigError:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+def test_a_look_never_keeps_a_run_from_its_writer(postgresql_store: Store) -> None:
+    names = [f"RUN{number}" for number in range(8)]  # keys with and without their highest bits
+    asked: list[str] = []
+    with Store.open_readonly(postgresql_store.address) as looking:
+        assert [looking.held_on_server(name) for name in names] == [False] * 8
+        with ExitStack() as held:
+            for name in names[::2]:
+                held.enter_context(postgresql_store.sole_writer(name))
+            assert [looking.held_on_server(name) for name in names] == [True, False] * 4
+
+        @event.listens_for(looking._engine, "before_cursor_execute")
+        def note(*statement: Any) -> None:
+            asked.append(statement[2])
+
+        assert [looking.held_on_server(name) for name in names] == [False] * 8
+    assert asked
+    assert not any("lock(" in statement for statement in asked)
 
 
 def test_a_run_can_be_held_again_by_the_same_process(store: Store) -> None:
