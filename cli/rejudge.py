@@ -6,11 +6,10 @@ from typing import Any
 import typer
 
 from ..core.config import store_address
-from ..core.text import printable
 from ..store import Run, Store
 from .options import JsonOption, OverridesOption, RunArgument, StoreOption, exit_by_failures, print_json, store_flag
 from .progress import progress_display, stdout_for_data
-from .report import MOST_FAILURES
+from .report import failure_lines
 
 
 def rejudge(
@@ -53,6 +52,7 @@ def comparison(store: Store, run: Run) -> dict[str, Any]:
     from ..evaluation.agreement import agreement
     from ..graph.runs.rejudge import verdict_pairs
     from ..store import Preference, failures
+    from ..store.overview import stage_counts
 
     pairs = verdict_pairs(store, run)
     config = RunConfig.model_validate(run.config)
@@ -65,6 +65,7 @@ def comparison(store: Store, run: Run) -> dict[str, Any]:
         "source_run": source.id,
         "failed": sum(failure["count"] for failure in failed),
         "failures": failed,
+        "stages": stage_counts(store, run),
         "critic": {"old": source.cast["critic"], "new": run.cast["critic"]},
         "confidence": config.evaluation.confidence,
         **measured.as_json(),
@@ -86,8 +87,8 @@ def print_comparison(found: dict[str, Any], flag: str) -> None:
     kappa = "undefined" if found["kappa"] is None else f"{found['kappa']:.2f}"
     decided = "-" if found["decided_agreement"] is None else f"{found['decided_agreement']:.1%}"
     typer.echo(f"run {found['run']}: {found['n']} comparisons of run {found['source_run']} judged again")
-    for failure in found["failures"][:MOST_FAILURES]:
-        typer.echo(f"  {failure['count']} dialogues failed: {printable(failure['error'])}")
+    for line in failure_lines(found):
+        typer.echo(f"  {line}")
     for label, value in (
         ("critics", f"{old} (old), {new} (new)"),
         ("agreement", f"{found['agreement']:.1%} ({found['confidence']:.0%} interval {low:.1%} to {high:.1%})"),

@@ -10,13 +10,12 @@ from rich.table import Table
 from ..core.text import printable
 from ..evaluation.intervals import FEW
 from ..evaluation.summary import score_columns, shown_score
+from ..store import told_failures
 from .options import store_flag
 
 FILE_WIDTH = 120
 """Columns where there is no terminal to ask for its width."""
 _UNLIMITED = 10_000
-MOST_FAILURES = 3
-"""Reasons for which dialogues failed that are told."""
 
 
 def report_console(*, soft_wrap: bool = True, file_width: int = FILE_WIDTH) -> Console:
@@ -42,11 +41,8 @@ def print_report(status: dict[str, Any]) -> None:
         f"dialogues: {dialogues['finished']} finished, {dialogues['failed']} failed, {dialogues['pending']} pending; "
         f"{revisions} with a revision; {status['turns']} turns in all"
     )
-    for failure in status["failures"][:MOST_FAILURES]:
-        of = sum(status["stages"][failure["stage"]].values())
-        console.print(f"{failure['count']} of {of} failed in {failure['stage']}: {escape(printable(failure['error']))}")
-    if left := sum(failure["count"] for failure in status["failures"][MOST_FAILURES:]):
-        console.print(f"{left} more failed for other reasons")
+    for line in failure_lines(status):
+        console.print(escape(line))
     for agent, sampled in status["sampled_labels"].items():
         console.print(
             f"the {agent}'s labels of {sampled['comparisons']} comparisons were sampled, since log-probabilities were "
@@ -59,6 +55,17 @@ def print_report(status: dict[str, Any]) -> None:
         console.print("[dim]length: words of the output over words of the input[/]")
     for note in status["notes"]:
         console.print(f"[dim]note: {escape(printable(note))}[/]")
+
+
+def failure_lines(status: dict[str, Any]) -> list[str]:
+    """What failed of what for which reason, and how many for reasons that are not told."""
+    told, others = told_failures(status["failures"])
+    lines = [
+        f"{failure['count']} of {sum(status['stages'][failure['stage']].values())} failed in {failure['stage']}: "
+        f"{printable(failure['error'])}"
+        for failure in told
+    ]
+    return [*lines, f"{others} more failed for other reasons"] if others else lines
 
 
 def _turned_away(status: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from ..core.errors import ConfigError, OpenmicError
 from ..run_handle import Run
 from .options import JsonOption, OverridesOption, RunArgument, StoreOption, exit_by_failures, print_json, store_flag
 from .progress import progress_display, stdout_for_data
-from .report import print_next_steps, print_report
+from .report import failure_lines, print_next_steps, print_report
 
 NoCheckOption = Annotated[
     bool, typer.Option("--no-check", help="Ask no endpoint beforehand whether it answers.", show_default=False)
@@ -117,6 +117,8 @@ def _conclude(finished: Run, *, as_json: bool) -> None:
         print_json(status)
     elif status["kind"] != "campaign":
         typer.echo(f"run {finished.id} ({status['kind']} of {status['source_run']}) is finished")
+        for line in failure_lines(status):
+            typer.echo(f"  {line}")
     else:
         print_report(status)
         print_next_steps(status, finished.store)

@@ -4,7 +4,6 @@ import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
@@ -12,11 +11,11 @@ from fastapi.staticfiles import StaticFiles
 
 from ..store import Store
 from .failures import add_failures
-from .guard import LOOPBACK, Guard, UnderPath
+from .guard import LOOPBACK, Guard, UnderPath, Unslashed
 from .pages import adapter, compare, dialogue, dialogues, export, help_page, rating, ratings, run, runs, search, turn
 from .site import Site
 
-_ROOT_PATH = re.compile(r"(/[\w.~-]+)+")
+_ROOT_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
 STATIC = Path(__file__).parent / "static"
 ROUTERS = (
     runs.router,
@@ -77,10 +76,9 @@ def create_app(
     app = FastAPI(title="openmic", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     # Its redirects to a page's address without a last slash would name the proxied host.
     app.router.redirect_slashes = False
+    app.add_middleware(Unslashed)
     app.state.site = site
-    known = {urlsplit(f"//{name}").hostname or "" for name in proxied_as}
-    names = None if allowed_hosts is None else known.union(allowed_hosts)
-    app.add_middleware(Guard, token=token, allowed_hosts=names, origins=proxied_as, root_path=root_path)
+    app.add_middleware(Guard, token=token, allowed_hosts=allowed_hosts, origins=proxied_as, root_path=root_path)
     app.add_middleware(UnderPath, root_path=root_path)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for router in ROUTERS:

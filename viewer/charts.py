@@ -13,6 +13,8 @@ HEIGHT: Final = 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 12, 30
 MOST_POINTS: Final = 240
 """Points of one curve; of more, neighbours are averaged."""
+_LEAST: Final = 1e-300
+"""By which two values have to differ to be told apart; of less, floating point makes no scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +137,12 @@ def _points(places: Sequence[tuple[float, float]]) -> str:
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
-    """The least and the greatest value, apart even where they are equal."""
+    """The least and the greatest value, apart even where they are next to equal."""
     low, high = min(values), max(values)
-    return (low, high) if high > low else (low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2)
+    if high - low > _LEAST:
+        return low, high
+    half = (abs(low) if abs(low) > _LEAST else 1) / 2
+    return low - half, high + half
 
 
 def _round_numbers(low: float, high: float, most: int = 5) -> list[float]:

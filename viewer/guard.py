@@ -55,7 +55,8 @@ class Guard:
         self._token = token
         # Cookies know no ports: two viewers on one machine must not overwrite each other's.
         self._cookie = f"openmic-{content_hash(token or '')[:12]}"
-        self._hosts = None if allowed_hosts is None else {host.lower().strip("[]") for host in allowed_hosts}
+        named = {name_of(origin) for origin in origins} | {host.lower().strip("[]") for host in allowed_hosts or ()}
+        self._hosts = None if allowed_hosts is None else named - {None}
         self._origins = {f"{scheme}://{origin.lower()}" for origin in origins for scheme in ("http", "https")}
         self._root_path = root_path
 
@@ -75,7 +76,7 @@ class Guard:
 
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
-        if self._hosts is not None and _name(host) not in self._hosts:
+        if self._hosts is not None and name_of(host) not in self._hosts:
             return _refused(f"This server is not called {host!r}. Open the address that `openmic view` printed.", 400)
         if self._token is not None:
             given = request.query_params.get("token")
@@ -107,6 +108,19 @@ class Guard:
         return origin in {f"http://{headers.get('host')}", f"https://{headers.get('host')}"} | self._origins
 
 
+class Unslashed:
+    """The middleware that shows a page where its address has a slash behind it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on what is asked for without a last slash."""
+        if scope["type"] == "http":
+            scope = _at(scope, scope["path"].rstrip("/"))
+        await self._app(scope, receive, send)
+
+
 class UnderPath:
     """The middleware for a proxy that shows the pages under a path, which it takes off or not."""
 
@@ -130,12 +144,16 @@ class UnderPath:
 
         path = scope["path"]
         if path == root or path.startswith(f"{root}/"):
-            shown = path.removeprefix(root) or "/"
-            scope = {**scope, "path": shown, "raw_path": quote(shown).encode()}
+            scope = _at(scope, path.removeprefix(root))
         await self._app(scope, receive, send_with_path)
 
 
-def _name(host: str) -> str | None:
+def _at(scope: Scope, path: str) -> Scope:
+    """The request for another path; the first page's is empty."""
+    return {**scope, "path": path or "/", "raw_path": quote(path or "/").encode()}
+
+
+def name_of(host: str) -> str | None:
     """The name in a Host header, without the port; None where it cannot be read."""
     try:
         return urlsplit(f"//{host}").hostname

@@ -11,7 +11,7 @@ import uvicorn
 
 from ..core.errors import ConfigError
 from .app import create_app
-from .guard import LOOPBACK
+from .guard import LOOPBACK, name_of
 
 _NAME = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d{1,5})?")
 
@@ -45,7 +45,7 @@ def serve(
         StoreError: The store cannot be opened.
     """
     for name in proxied_as:
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) or name_of(name) is None:
             raise ConfigError(f"--allowed-host {name!r} is no name such as viewer.example.org, or NAME:PORT")
     token = None if is_loopback(host) else secrets.token_urlsafe(24)
     # Bound to every address of the machine it may be called by any of its names; the token keeps others out.

@@ -1,11 +1,20 @@
 """The closing table and the funnel, as people see them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from openmic import Run
 from openmic.cli.funnel import print_funnel
+from openmic.cli.rejudge import print_comparison
 from openmic.cli.report import print_report
+from openmic.cli.run import _conclude
+from openmic.store import Store, failures
+from openmic.store.overview import stage_counts
+
+from ..store import rows
 
 
 def version(number: int, stage: str, status: str = "promoted", **more: Any) -> dict[str, Any]:
@@ -210,6 +219,33 @@ def test_what_failed_is_told_with_its_reason(capsys: pytest.CaptureFixture[str])
         "7 of 40 failed in collect: reason [2]",
         "11 more failed for other reasons",
     ]
+
+
+def test_a_rejudging_tells_what_failed_when_it_ends_and_when_it_was_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {"student": {"model": "tiny"}}
+    cast = {"simulated": True, "critic": "sim-critic"}
+    with Store.open(str(tmp_path / "store.db")) as store:
+        store.add(rows.run(config=config, cast=cast))
+        store.add(
+            rows.run(id="RUN2", kind="rejudge", source_run_id="RUN1", status="finished", config=config, cast=cast)
+        )
+        for number in range(5):
+            store.add(rows.example(id=f"e{number}", text=str(number)))
+            more = {"status": "failed", "error": f"reason {'abcde'[number]}"}
+            store.add(rows.dialogue(id=f"d{number}", run_id="RUN2", stage="rejudge", example_id=f"e{number}", **more))
+        row = store.resolve_run("RUN2")
+        found = {"stages": stage_counts(store, row), "failures": failures(store, row)}
+    said = [*(f"  1 of 5 failed in rejudge: reason {letter}" for letter in "abc"), "  2 more failed for other reasons"]
+    with pytest.raises(typer.Exit):
+        _conclude(Run(row, store.address), as_json=False)
+    assert capsys.readouterr().out.splitlines() == ["run RUN2 (rejudge of RUN1) is finished", *said]
+    judged = {"run": "RUN2", "source_run": "RUN1", "n": 1, "critic": {"old": "a", "new": "b"}, "confidence": 0.95}
+    agreed = {"agreement": 1.0, "kappa": None, "decided_agreement": None, "decided": 0, "ci": [1.0, 1.0]}
+    both = {"consistency": {"old": 1.0, "new": 1.0}, "preferences": {"old": 0, "new": 0}}
+    print_comparison({**judged, **agreed, **both, **found}, "")
+    assert capsys.readouterr().out.splitlines()[1:5] == said
 
 
 def test_what_was_turned_away_and_what_was_not_answered_is_said(capsys: pytest.CaptureFixture[str]) -> None:

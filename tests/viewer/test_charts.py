@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openmic.viewer.charts import HEIGHT, MOST_POINTS, WIDTH, Rate, line_chart, rate_chart
@@ -15,6 +15,7 @@ def places(points: str) -> list[tuple[float, float]]:
 
 
 @given(CURVES)
+@example([[(0, 5e-324)], [(1, 0.0)]])
 def test_all_of_a_drawing_lies_within_it(curves: list[list[tuple[int, float]]]) -> None:
     chart = line_chart(curves, "loss", "step")
     if not any(curves):

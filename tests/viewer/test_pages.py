@@ -103,6 +103,12 @@ def test_the_pages_of_a_list_hold_every_dialogue_once_and_name_the_filter(pages:
     assert met[-1] == "/dialogues/d1"
 
 
+def test_a_page_is_shown_where_its_address_ends_in_a_slash(unchanged: TestClient) -> None:
+    assert unchanged.get("/runs/RUN1/").status_code == 200
+    for address in ("/dialogues/d1", "/help"):
+        assert unchanged.get(f"{address}/").text == unchanged.get(address).text
+
+
 def test_an_address_with_empty_fields_is_brought_to_what_can_be_shared(unchanged: TestClient) -> None:
     answer = unchanged.get("/runs/RUN1/dialogues?stage=&round=1&text=&order=")
     assert answer.status_code == 303

@@ -49,6 +49,7 @@ def test_a_proxy_may_take_the_path_off(proxied: TestClient) -> None:
     assert proxied.get("/dialogues/d1").text == proxied.get(f"{ROOT}/dialogues/d1").text
     assert proxied.get(ROOT).text == proxied.get("/").text
     assert proxied.get("/static/openmic.css").status_code == 200
+    assert proxied.get(f"{ROOT}/dialogues/d1/").text == proxied.get("/dialogues/d1").text
     assert proxied.get(f"{ROOT}stranger/runs/RUN1").status_code == 404
 
 
@@ -102,14 +103,15 @@ def test_the_token_stays_under_the_path(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "root", ["openmic", "//evil.example", "/a b", "/a/../b?", '/a"', *(f"/{page}" for page in sorted(PAGES) if page)]
+    "root",
+    ["openmic", "/雪", "//evil.example", "/a b", "/a/../b?", '/a"', *(f"/{page}" for page in sorted(PAGES) if page)],
 )
 def test_a_path_that_is_none_or_a_pages_own_is_said(store: Store, root: str) -> None:
     with pytest.raises(ConfigError, match="--root-path"):
         serve(store.address, host="127.0.0.1", port=0, root_path=root, on_ready=lambda _: None)
 
 
-@pytest.mark.parametrize("name", ["https://a.example", "a.example/x", "", "a b", "*"])
+@pytest.mark.parametrize("name", ["https://a.example", "a.example/x", "", "a b", "*", "[12345]", "[::1::]:80"])
 def test_a_name_that_is_none_is_said(store: Store, name: str) -> None:
     with pytest.raises(ConfigError, match="--allowed-host"):
         serve(store.address, host="127.0.0.1", port=0, proxied_as=[name], on_ready=lambda _: None)
