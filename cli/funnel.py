@@ -20,8 +20,8 @@ def print_funnel(status: dict[str, Any]) -> None:
 def _lines(funnel: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = []
     drafts, dialogues, revisions = funnel["drafts"], funnel["dialogues"], funnel["revisions"]
-    written = funnel.get("demonstrations")
-    if written and written["made"]:
+    written = funnel["demonstrations"]
+    if written["made"]:
         lines.append(("teacher", f"{written['made']} -> {written['valid']} valid{_listed(written['rejected'])}"))
     if drafts["made"]:
         lost = {**drafts["rejected"], "duplicate": drafts["duplicates"]}

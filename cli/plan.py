@@ -6,23 +6,30 @@ from rich.console import Console
 
 from ..core.config import EndpointSettings, RunConfig
 from ..core.records import Split
-from ..graph.context.seats import ROLES, Seat, seat_model, seats
+from ..graph.context.seats import ROLES, Seat, cast_record, seat_model, seats
 from ..graph.preflight.checks import Checked
 from ..store import without_passwords
-from ..store.cast_notes import JUDGE_IS_CRITIC
+from ..store.cast_notes import cast_notes
 
 
 def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
     """The inputs, models and calls of a run that has been checked.
 
-    Calls are upper bounds for replies that can be read; one that cannot is asked for again, on top of them.
+    Of the inputs of each split `used` are those that a step takes, in a round where it takes some in each; `asked_for`
+    has what a key asks for beyond those that there are. Calls are upper bounds for replies that can be read; one that
+    cannot is asked for again, on top of them.
     """
     counts = {split.value: sum(example.split is split for example in checked.examples) for split in Split}
-    train, dev, test = counts["train"], counts["dev"], counts["test"]
-    demonstrated = min(config.imitation.inputs or train, train)
-    dev_used = min(config.evaluation.dev_inputs or dev, dev)
-    test_used = min(config.evaluation.test_inputs or test, test)
-    dialogues = min(config.dialogue.inputs or train, train) * config.rounds
+    limits = {
+        "imitation.inputs": (config.imitation.inputs, counts["train"]),
+        "dialogue.inputs": (config.dialogue.inputs, counts["train"]),
+        "evaluation.dev_inputs": (config.evaluation.dev_inputs, counts["dev"]),
+        "evaluation.test_inputs": (config.evaluation.test_inputs, counts["test"]),
+    }
+    demonstrated, in_dialogues, dev_used, test_used = (min(asked or there, there) for asked, there in limits.values())
+    limits["inputs.limit"] = config.inputs.limit, len(checked.examples)
+    in_dialogues = in_dialogues if config.rounds else 0
+    dialogues = in_dialogues * config.rounds
     candidates = _candidate_adapters(config, dialogues)
     evaluated = test_used * (2 + candidates) + dev_used * (1 + candidates if candidates else 0)
     revisions = config.dialogue.max_revisions
@@ -31,10 +38,12 @@ def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
         "task": checked.task.name,
         "inputs": counts,
         "duplicate_inputs": checked.duplicates,
+        "used": {"demonstrated": demonstrated, "in_dialogues": in_dialogues, "dev": dev_used, "test": test_used},
+        "asked_for": {key: asked for key, (asked, there) in limits.items() if asked is not None and asked > there},
         "cast": {role: _who(config, (role, 0)) for role in ROLES},
         "jury": [_who(config, ("critic", place)) for place in range(1, 1 + len(config.cast.jury))],
         "student": {"model": checked.student.name, "kind": checked.student.kind, "note": checked.student.note},
-        "notes": [*checked.notes, *([JUDGE_IS_CRITIC] if config.cast.judge_is_critic else [])],
+        "notes": [*checked.notes, *cast_notes(cast_record(config.cast, simulated=checked.simulated))],
         "rounds": config.rounds,
         "objective": config.training.objective,
         "calls_at_most": {
@@ -95,18 +104,28 @@ def _candidate_adapters(config: RunConfig, dialogues: int) -> int:
 def print_plan(planned: dict[str, Any]) -> None:
     """The plan for a person, on stdout."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    inputs, calls = planned["inputs"], planned["calls_at_most"]
+    inputs, used, calls = planned["inputs"], planned["used"], planned["calls_at_most"]
     left_out = planned["duplicate_inputs"]
     duplicates = f"; {left_out} left out that stood there before" if left_out else ""
+    asked_for = "".join(f"; {key} asks for {asked}" for key, asked in planned["asked_for"].items())
     console.print("Everything checks out; nothing was started. The run would do:")
     for name, value in (
         ("task", planned["task"]),
         ("inputs", ", ".join(f"{count} {split}" for split, count in inputs.items()) + duplicates),
+        (
+            "of these",
+            f"{used['demonstrated']} train demonstrated, {used['in_dialogues']} train in dialogues of each round, "
+            f"{used['dev']} dev and {used['test']} test to evaluate on{asked_for}",
+        ),
         ("cast", ", ".join(f"{role}: {model}" for role, model in planned["cast"].items())),
         *([("jury", ", ".join(planned["jury"]))] if planned["jury"] else []),
         ("student", f"{planned['student']['model']} ({planned['student']['kind']})"),
         ("rounds", f"{planned['rounds']} of {planned['objective']}"),
-        ("LLM calls", ", ".join(f"{role} at most {count}" for role, count in calls.items())),
+        (
+            "LLM calls",
+            ", ".join(f"{role} at most {count}" for role, count in calls.items())
+            + "; more where a reply has to be asked for again",
+        ),
         ("generations", f"at most {planned['student_generations_at_most']} by the student"),
         ("store", planned["store"]),
     ):

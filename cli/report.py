@@ -9,8 +9,9 @@ from rich.table import Table
 
 from ..core.text import printable
 from ..evaluation.intervals import FEW
-from ..evaluation.summary import score_columns, shown_score
+from ..evaluation.summary import score_columns, shown_score, shown_share
 from ..store import told_failures
+from .funnel import print_funnel
 from .options import store_flag
 
 FILE_WIDTH = 120
@@ -24,8 +25,13 @@ def report_console(*, soft_wrap: bool = True, file_width: int = FILE_WIDTH) -> C
     return console if console.is_terminal else Console(soft_wrap=soft_wrap, highlight=False, width=file_width)
 
 
-def print_report(status: dict[str, Any]) -> None:
-    """One row per adapter version, then the gain and what the dialogues came to; on stdout."""
+def print_report(status: dict[str, Any], *, funnel: bool = False) -> None:
+    """One row per adapter version, then the gain and what the dialogues came to; on stdout.
+
+    Args:
+        status: As `run_status` gives it.
+        funnel: Whether the funnel of every gate and filter follows, which tells more of what the teacher wrote.
+    """
     console = report_console()
     if status["source_run"] is not None:
         console.print(f"from run {escape(status['source_run'])}")
@@ -49,12 +55,14 @@ def print_report(status: dict[str, Any]) -> None:
             f"missing or too little of them was of 1 and 2; that took {sampled['extra_calls']} more calls "
             "(verdict.samples)"
         )
-    for line in (*_turned_away(status), *_unanswered(status)):
+    for line in (*([] if funnel else _turned_away(status)), *_unanswered(status)):
         console.print(escape(printable(line)))
-    if status["notes"]:
+    if status["versions"]:
         console.print("[dim]length: words of the output over words of the input[/]")
     for note in status["notes"]:
         console.print(f"[dim]note: {escape(printable(note))}[/]")
+    if funnel:
+        print_funnel(status)
 
 
 def failure_lines(status: dict[str, Any]) -> list[str]:
@@ -70,7 +78,7 @@ def failure_lines(status: dict[str, Any]) -> list[str]:
 
 def _turned_away(status: dict[str, Any]) -> list[str]:
     """What the teacher wrote that was no answer; nothing where all of it was."""
-    written = status["funnel"].get("demonstrations", {"made": 0, "valid": 0, "rejected": {}})
+    written = status["funnel"]["demonstrations"]
     lost = [f"{number} {reason}" for reason, number in written["rejected"].items()]
     left_out = written["made"] - written["valid"]
     return [f"teacher: {left_out} of {written['made']} texts were turned away: {', '.join(lost)}"] if lost else []
@@ -78,10 +86,11 @@ def _turned_away(status: dict[str, Any]) -> list[str]:
 
 def _unanswered(status: dict[str, Any]) -> list[str]:
     """How often critic and judge did not answer the question, where they did not."""
+    advice = "name a larger model" + (", or set verdict.style to reason" if status["verdict_style"] == "label" else "")
     return [
-        f"the {agent} did not answer the question in {share:.1%} of comparisons (it wanted to say something else than "
-        "1 or 2): name a larger model, or set verdict.style to reason"
-        for agent, share in status["verdicts"].get("unanswered", {}).items()
+        f"the {agent} did not answer the question in {shown_share(share)} of comparisons (it wanted to say something "
+        f"else than 1 or 2): {advice}"
+        for agent, share in status["verdicts"]["unanswered"].items()
         if share
     ]
 
@@ -110,7 +119,11 @@ def _print_versions(console: Console, status: dict[str, Any]) -> None:
         if version["status"] == "rolled_back" and version["reason"]:
             console.print(f"v{version['version']} was rolled back: {escape(version['reason'])}")
         if version["left_out"]:
-            console.print(f"v{version['version']} {left_out_line(version)}")
+            left, learned = version["left_out"], version["examples"]
+            console.print(
+                f"v{version['version']} learned from {learned} of {learned + left} examples: {left} left out, "
+                f"{version['left_out_why']}"
+            )
         if any(lag != "0" for lag in version["staleness"]):
             console.print(f"v{version['version']} was trained on {_staleness(version['staleness'])}")
 
@@ -151,17 +164,6 @@ def _scores(status: dict[str, Any], scorers: dict[str, bool]) -> Table:
 def _means(version: dict[str, Any], scorers: dict[str, bool]) -> list[str]:
     means = version.get("scores", {})
     return [shown_score(means.get(scorer), share=share) for scorer, share in scorers.items()]
-
-
-def left_out_line(version: dict[str, Any]) -> str:
-    """What a version learned from, where its training left some out."""
-    left, learned, section = version["left_out"], version["examples"], "training"
-    if version["stage"].startswith("imitation"):
-        section = "imitation"
-    return (
-        f"learned from {learned} of {learned + left} examples: {left} left out, too long for {section}.max_length="
-        f"{version['max_length']} or for the student"
-    )
 
 
 def _staleness(histogram: dict[str, int]) -> str:

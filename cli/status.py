@@ -1,7 +1,6 @@
 """`openmic status`."""
 
 from ..core.text import printable
-from .funnel import print_funnel
 from .options import JsonOption, RunArgument, StoreOption, print_json, read_store, store_flag
 from .report import print_report
 
@@ -36,8 +35,7 @@ def status(run: RunArgument = "latest", store: StoreOption = None, as_json: Json
     typer.echo(f"run {found['run']} ({found['name']}, task {found['task']}): {STANDING[found['status']]}")
     if found["error"]:
         typer.echo(f"error: {printable(found['error'])}")
-    print_report(found)
-    print_funnel(found)
+    print_report(found, funnel=True)
     if found["status"] not in {"running", "finished"}:
         typer.echo(f"to go on: openmic resume {found['run']}{store_flag(found['store'])}")
     typer.echo(f"store    {found['store']}\nadapter  {found['adapter_path'] or 'none yet'}")

@@ -19,6 +19,8 @@ from .training_settings import ImitationSettings, TrainingSettings
 
 SIMULATED = "simulated"
 """The model name that stands for openmic's own simulated cast, served on loopback for the time of the run."""
+SIMULATED_PREFIX = "sim-"
+"""What the names of that cast's own models begin with."""
 
 Word = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float | date) else value)]
 """A text that YAML may take for a number or a date."""

@@ -95,7 +95,12 @@ def shown_score(mean: float | None, *, share: bool) -> str:
     """A scorer's mean as people read it: a share in per cent, else three digits; "-" where there is none."""
     if mean is None:
         return "-"
-    return f"{mean:.1%}" if share else f"{mean:.3g}"
+    return shown_share(mean) if share else f"{mean:.3g}"
+
+
+def shown_share(share: float) -> str:
+    """A share in per cent; one that is not 0 is never told as 0."""
+    return "under 0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
 
 
 def gain(

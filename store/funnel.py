@@ -1,6 +1,7 @@
 """What came of what was said: how many drafts, comparisons and revisions it took to get the preferences there are.
 
-Everything is counted in the database, in a handful of grouped queries; no row is loaded, however long the run is.
+Everything is counted in the database, in a handful of grouped queries; however long the run is, no rows are loaded but
+those of its trainings.
 """
 
 from collections import Counter
@@ -13,7 +14,7 @@ from sqlmodel import col
 from ..core.config import PreferenceSettings
 from ..core.records import Agent, Stage, TurnKind
 from ..core.training_settings import STALENESS_TOLERANT, staleness_limit
-from .reading import Reader
+from .reading import Reader, chunks
 from .tables.training import Training, TrainingItem, left_out_items
 from .tables.transcript import Dialogue, Preference, Run, Turn, VerdictRow
 from .trainable import of_similar_length, staleness, untrained
@@ -56,8 +57,9 @@ def verdict_facts(store: Reader, run: Run) -> dict[str, Any]:
     Returns:
         `count`, and where that is not 0: `position_bias`, the shares of verdicts that went to the text shown `first`,
         or to the one shown `second`, in both orders; `consistency`, the share of all others; and `margin`, the mean
-        of |p - 1/2| * 2. `unanswered`, for `critic` and `judge` where they judged: the share of their comparisons in
-        which a reply named no label, or both labels had too little of the probability (`verdict.min_label_mass`).
+        of |p - 1/2| * 2. Always `unanswered`, for `critic` and `judge` where they judged: the share of their
+        comparisons in which a reply named no label, or both labels had too little of the probability
+        (`verdict.min_label_mass`).
     """
     first, second = _for_one_place()
     statement = select(
@@ -75,7 +77,7 @@ def verdict_facts(store: Reader, run: Run) -> dict[str, Any]:
     )
     unanswered = {agent: number / all_ for agent, all_, number in store.rows(asked)}
     if not count:
-        return {"count": 0, **({"unanswered": unanswered} if unanswered else {})}
+        return {"count": 0, "unanswered": unanswered}
     return {
         "count": count,
         "unanswered": unanswered,
@@ -247,10 +249,16 @@ def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str,
 def _too_long(store: Reader, run: Run, round_number: int | None) -> Counter[str]:
     """Preferences that this run's trainings consumed and did not learn from, by source."""
     left_out = [name for training in store.select(Training, run_id=run.id) for name in left_out_items(training)]
-    items = store.select(TrainingItem, id=left_out) if left_out else []
-    of_round: dict[str, Any] = {} if round_number is None else {"round": round_number}
-    names = [item.preference_id for item in items if item.preference_id is not None]
-    return Counter(row.source for row in store.select(Preference, id=names, **of_round)) if names else Counter()
+    counted = select(col(Preference.source), func.count()).join(
+        TrainingItem, col(TrainingItem.preference_id) == col(Preference.id)
+    )
+    if round_number is not None:
+        counted = counted.where(col(Preference.round) == round_number)
+    found: Counter[str] = Counter()
+    for ids in chunks(left_out):
+        statement = counted.where(col(TrainingItem.id).in_(ids)).group_by(col(Preference.source))
+        found.update(dict(store.rows(statement)))
+    return found
 
 
 def _for_one_place() -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -30,14 +30,14 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
         Statuses are always all there; other groups only where there is something to count.
     """
     collected = col(Dialogue.run_id) == run.id, col(Dialogue.stage).in_([Stage.COLLECT, Stage.REJUDGE])
-    statuses = _tally(store, col(Dialogue.status), *collected)
     kinds = _tally(store, col(Turn.kind), col(Turn.run_id) == run.id)
     revised = select(func.count(func.distinct(Turn.dialogue_id))).where(
         col(Turn.run_id) == run.id, col(Turn.kind) == TurnKind.REVISION
     )
     stages = stage_counts(store, run)
+    held = [counts for stage, counts in stages.items() if stage in {Stage.COLLECT, Stage.REJUDGE}]
     return {
-        "dialogues": {status: statuses.get(status, 0) for status in STATUSES},
+        "dialogues": {status: sum(counts[status] for counts in held) for status in STATUSES},
         "stages": stages,
         "failed": sum(counts["failed"] for counts in stages.values()),
         "failures": failures(store, run),

@@ -6,7 +6,7 @@ from typing import Any
 from ..core.records import Split
 from ..evaluation.summary import score_columns
 from ..store import Adapter, DialogueLine, Evaluation, Run, Store, Training, TrainingMetric, overview
-from ..store.liveness import live_status
+from ..store.liveness import LiveStatus
 from ..store.spending import spending
 from .charts import Chart, Rate, line_chart, rate_chart
 from .site import Site
@@ -107,9 +107,9 @@ def learning_of(store: Store, run: Run) -> Learning:
     return Learning(trainings, [training.adapter_version for training in drawn], chart)
 
 
-def now_of(store: Store, run: Run) -> Now | None:
+def now_of(store: Store, run: Run, standing: LiveStatus) -> Now | None:
     """What is happening in a run; None where it is over, or nobody carries it out."""
-    if live_status(store, run) != "running":
+    if standing != "running":
         return None
     trainings = store.select(Training, run_id=run.id, status="running")
     evaluations = store.select(Evaluation, run_id=run.id, status="running")

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..evaluation.summary import shown_score
+from ..evaluation.summary import shown_score, shown_share
 from .texts import LONG, brief, plain, shown
 
 NONE = "\N{EN DASH}"
@@ -82,7 +82,7 @@ def number(value: float) -> str:
 
 def percent(value: float | None) -> str:
     """A share in per cent."""
-    return NONE if value is None else f"{value:.1%}"
+    return NONE if value is None else shown_share(value)
 
 
 def score(mean: float | None, share: bool) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ...core.config import CastSettings, CriticSettings, TeacherSettings
+from ...core.config import SIMULATED_PREFIX, CastSettings, CriticSettings, TeacherSettings
 from ...core.records import Role
 
 ROLES: tuple[Role, ...] = ("teacher", "critic", "judge")
@@ -45,7 +45,8 @@ def seat_model(seat: Seat, settings: SeatSettings) -> str:
         return str(settings.demonstrations)
     if not settings.simulated:
         return settings.model
-    return f"sim-{role}" if place == 0 or role == "teacher" else f"sim-{role}-{place + 1}"
+    name = f"{SIMULATED_PREFIX}{role}"
+    return name if place == 0 or role == "teacher" else f"{name}-{place + 1}"
 
 
 def seat_names(cast: CastSettings) -> dict[str, Any]:
@@ -56,3 +57,8 @@ def seat_names(cast: CastSettings) -> dict[str, Any]:
         found["references"] = names["teacher", REFERENCES]
     jury = [name for (role, place), name in names.items() if role == "critic" and place > 0]
     return found | ({"jury": jury} if jury else {})
+
+
+def cast_record(cast: CastSettings, *, simulated: bool) -> dict[str, Any]:
+    """What a run records of its cast: names, whether all are simulated, and whether the judge is the critic."""
+    return {"simulated": simulated, "judge_is_critic": cast.judge_is_critic, **seat_names(cast)}

@@ -13,7 +13,7 @@ from ...core.config import RunConfig
 from ...core.ids import content_hash
 from ...store import PromptTemplateRow, Run, without_passwords
 from ...store.tables.transcript import RunKind
-from ..context.seats import seat_names
+from ..context.seats import cast_record
 
 PACKAGES = ("torch", "transformers", "peft", "ray", "langgraph", "langchain-openai")
 """Whose versions are recorded with a run, beside openmic's own."""
@@ -54,11 +54,7 @@ def run_record(
         name=config.name,
         task=task.name,
         task_hash=task.hash,
-        cast={
-            "simulated": simulated,
-            "judge_is_critic": config.cast.judge_is_critic,
-            **seat_names(config.cast),
-        },
+        cast=cast_record(config.cast, simulated=simulated),
         config=values,
         config_hash=content_hash(values),
         arguments=[without_passwords(argument) for argument in arguments],

@@ -78,9 +78,10 @@ def run(
     Raises:
         OpenmicError: what is wrong, in one line; its `run` is what was begun, and can be resumed.
     """
+    from .graph.context.seats import cast_record
     from .graph.preflight import checks
     from .graph.runs.start import start_run
-    from .store.cast_notes import JUDGE_IS_CRITIC
+    from .store.cast_notes import cast_notes
 
     resolved, plugs = resolve(
         with_place_for(config, inputs),
@@ -107,10 +108,8 @@ def run(
         display.print(f"note: {checked.duplicates} inputs were left out that stood in the file before")
     if checked.student.note:
         display.print(f"student {checked.student.name}: {checked.student.note}")
-    for note in checked.notes:
+    for note in [*checked.notes, *cast_notes(cast_record(resolved.cast, simulated=checked.simulated))]:
         display.print(f"note: {note}")
-    if resolved.cast.judge_is_critic:
-        display.print(f"note: {JUDGE_IS_CRITIC}")
     identity = new_id()
     try:
         row = start_run(identity, resolved, checked, arguments, display, cluster=cluster)

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from ..cast_notes import JUDGE_IS_CRITIC, simulated_seats
+from ..liveness import LiveStatus
 from ..tables.transcript import Run
 from .forms import COLUMNS, Column, ExportForm
 
@@ -30,6 +31,7 @@ def data_card(
     version: str,
     *,
     single: bool,
+    standing: LiveStatus,
 ) -> str:
     """The card, in Markdown with the head that the Hugging Face hub and `datasets` read.
 
@@ -41,10 +43,11 @@ def data_card(
         wanted: The filter they passed, by name.
         version: Of openmic.
         single: Whether all splits are in one file, which then has no configuration for `datasets` to find.
+        standing: The run's status as it is.
     """
     head: dict[str, Any] = {
         "license": "unknown",
-        "tags": ["openmic", form, *(["simulated"] if simulated_seats(run) else [])],
+        "tags": ["openmic", form, *(["simulated"] if simulated_seats(run.cast) else [])],
     }
     if kind != "datasets" and not single:
         data_files = [{"split": split, "path": name} for split, (name, _) in files.items()]
@@ -56,7 +59,7 @@ def data_card(
             [
                 f"# {form.capitalize()} data of the openmic run {run.id}",
                 _WHAT[form],
-                _facts(run, files, wanted, version),
+                _facts(run, standing, files, wanted, version),
                 _reading(kind, form),
                 _minding(run, list(files)),
             ]
@@ -75,11 +78,13 @@ def _features(columns: Sequence[Column], *, flat: bool) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(run: Run, files: Mapping[str, tuple[str, int]], wanted: Mapping[str, Any], version: str) -> str:
+def _facts(
+    run: Run, standing: LiveStatus, files: Mapping[str, tuple[str, int]], wanted: Mapping[str, Any], version: str
+) -> str:
     models = {role: run.cast[role] for role in ("teacher", "critic", "jury", "judge") if run.cast.get(role)}
     student = run.config.get("student", {}).get("model", "unknown")
     lines = {
-        "run": f"{run.id} ({run.name}), task {run.task}, {run.kind}, {run.status}, begun {run.created_at:%Y-%m-%d}",
+        "run": f"{run.id} ({run.name}), task {run.task}, {run.kind}, {standing}, begun {run.created_at:%Y-%m-%d}",
         "student": student,
         **{role: ", ".join(model) if isinstance(model, list) else model for role, model in models.items()},
         "rows": ", ".join(f"{count} {split} (`{name}`)" for split, (name, count) in files.items()) or "none",
@@ -121,13 +126,13 @@ def _minding(run: Run, splits: Sequence[str]) -> str:
             "**Simulated.** The large models were openmic's simulated cast: programs that follow a rubric. Its labels "
             "and texts show that the loop works; they say nothing about humor, and no model should be judged by them."
         )
-    elif simulated := simulated_seats(run):
+    elif simulated := simulated_seats(run.cast):
         parts.append(
             f"**Simulated.** Of the cast, {', '.join(simulated)} were openmic's simulated models: programs that follow "
             "a rubric. What they wrote and judged shows that the loop works, not how good anything is."
         )
     if run.cast.get("judge_is_critic"):
-        parts.append(f"**Judge.** In this run {JUDGE_IS_CRITIC.partition(';')[0]}.")
+        parts.append(f"**Judge.** In this run {JUDGE_IS_CRITIC}.")
     if held_out := [split for split in splits if split != "train"]:
         parts.append(
             f"**Held out.** The split{'s' if len(held_out) > 1 else ''} {', '.join(held_out)} "

@@ -14,6 +14,7 @@ from ... import __version__
 from ...core.errors import ConfigError
 from ...core.records import Split
 from ..conversations import ConversationReader
+from ..liveness import live_status
 from ..search.filters import DialogueFilter
 from ..tables.transcript import Run
 from .card import data_card
@@ -87,7 +88,8 @@ def export(
         if not counts:
             raise ConfigError(_nothing(run, form))
         passed = wanted.as_json() if wanted else {}
-        text = data_card(run, form, kind, files, passed, __version__, single=single)
+        standing = live_status(reader, run)
+        text = data_card(run, form, kind, files, passed, __version__, single=single, standing=standing)
         (staging / card.name).write_text(text, encoding="utf-8")
         _put_in_place(staging, target, card, single=single)
     finally:

@@ -105,10 +105,10 @@ def explain_adapter(reader: Reader, run_id: str, version: int, *, limit: int | N
     if run is None or adapter is None:
         raise NotFoundError(f"run {run_id} has no adapter version {version}; it has {sorted(adapters) or 'none yet'}")
     trainings = {row.id: row for row in reader.select(Training, id=_set(a.training_id for a in adapters.values()))}
-    items = _items(reader, trainings.get(adapter.training_id or ""), limit)
-    total = reader.count(TrainingItem, training_id=adapter.training_id) if adapter.training_id else 0
     training = trainings.get(adapter.training_id or "")
-    left_out = [] if training is None else left_out_items(training)
+    items = _items(reader, training, limit)
+    total = reader.count(TrainingItem, training_id=adapter.training_id) if adapter.training_id else 0
+    left_out = frozenset() if training is None else left_out_items(training)
     return AdapterLineage(
         run=run,
         adapter=adapter,
@@ -135,7 +135,7 @@ def _items(reader: Reader, training: Training | None, limit: int | None) -> list
     """What a training learned from, the first so many."""
     if training is None:
         return []
-    left_out = set(left_out_items(training))
+    left_out = left_out_items(training)
     most = None if limit is None else limit + len(left_out)
     items = reader.select(TrainingItem, training_id=training.id, order_by="position", limit=most)
     return [item for item in items if item.id not in left_out][:limit]
@@ -233,6 +233,7 @@ def _learned_by(reader: Reader, turn: Turn, preferences: Sequence[PreferenceLine
         *reader.select(TrainingItem, preference_id=list(by_id)),
     ]
     trainings = {row.id: row for row in reader.select(Training, id=list({item.training_id for item in items}))}
+    left_out = {identity: left_out_items(training) for identity, training in trainings.items()}
     made = reader.select(Adapter, training_id=list(trainings))
     # A run that works on another's transcripts has copies of that run's adapters.
     adapters = {row.training_id: row for row in made if row.run_id == trainings[row.training_id or ""].run_id}
@@ -244,7 +245,7 @@ def _learned_by(reader: Reader, turn: Turn, preferences: Sequence[PreferenceLine
             preference=by_id.get(item.preference_id or ""),
         )
         for item in items
-        if item.id not in left_out_items(trainings[item.training_id])
+        if item.id not in left_out[item.training_id]
     ]
     return sorted(found, key=lambda one: (one.training.started_at, one.training.id))
 

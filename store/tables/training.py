@@ -138,6 +138,6 @@ class EvaluationItem(TableModel, table=True):
     """Length of the output over that of the input."""
 
 
-def left_out_items(training: Training) -> list[str]:
+def left_out_items(training: Training) -> frozenset[str]:
     """Ids of the items that a training was begun with and did not learn from."""
-    return list(training.metrics.get("left_out_items", ()))
+    return frozenset(training.metrics.get("left_out_items", ()))

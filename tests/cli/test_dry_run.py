@@ -35,6 +35,27 @@ def test_the_plan_counts_every_call_at_most(openmic: Openmic, config: Path, tmp_
     assert not (tmp_path / "openmic-data").exists()
 
 
+def test_the_plan_says_which_inputs_are_used_and_what_is_asked_for_beyond_them(openmic: Openmic, config: Path) -> None:
+    plan = planned(openmic, config, "rounds=2", "evaluation.test_inputs=null")
+    assert plan["used"] == {"demonstrated": 16, "in_dialogues": 6, "dev": 2, "test": 3}
+    assert plan["asked_for"] == {}
+    many = ["imitation.inputs=5000", "dialogue.inputs=17", "evaluation.dev_inputs=5", "evaluation.test_inputs=4"]
+    plan = planned(openmic, config, *many)
+    assert plan["used"] == {"demonstrated": 16, "in_dialogues": 16, "dev": 5, "test": 3}
+    assert plan["asked_for"] == {"imitation.inputs": 5000, "dialogue.inputs": 17, "evaluation.test_inputs": 4}
+    assert planned(openmic, config, "inputs.limit=100000")["asked_for"]["inputs.limit"] == 100000
+    said = openmic("run", str(config), "--dry-run", *(part for one in many for part in ("--set", one))).out
+    assert (
+        "16 train demonstrated, 16 train in dialogues of each round, 5 dev and 3 test to evaluate on; imitation.inputs "
+        "asks for 5000; dialogue.inputs asks for 17; evaluation.test_inputs asks for 4"
+    ) in said
+    assert "; more where a reply has to be asked for again" in said
+
+
+def test_the_plan_says_who_is_simulated(openmic: Openmic, config: Path) -> None:
+    assert any("figures are of the simulated cast" in note for note in planned(openmic, config)["notes"])
+
+
 def test_a_sequence_to_sequence_student_is_told_apart(openmic: Openmic, tmp_path: Path, tiny_seq2seq: Path) -> None:
     outcome = openmic("run", str(write_config(tmp_path, tiny_seq2seq)), "--dry-run", "--json")
     assert json.loads(outcome.out)["student"]["kind"] == "seq2seq"

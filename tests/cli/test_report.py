@@ -27,7 +27,7 @@ def version(number: int, stage: str, status: str = "promoted", **more: Any) -> d
         "staleness": {},
         "examples": 16,
         "left_out": 0,
-        "max_length": 512,
+        "left_out_why": None,
         "of": 40,
         **more,
     }
@@ -72,7 +72,8 @@ def status_of(**more: Any) -> dict[str, Any]:
         "versions": [],
         "gain": None,
         "funnel": EMPTY_FUNNEL,
-        "verdicts": {"count": 0},
+        "verdict_style": "label",
+        "verdicts": {"count": 0, "unanswered": {}},
         "sampled_labels": {},
         **more,
     }
@@ -155,8 +156,9 @@ def test_a_run_that_works_on_another_says_on_which_and_has_no_table_without_vers
 
 
 def test_what_was_too_long_to_be_learned_from_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    imitation = version(1, "imitation", left_out=4, max_length=256)
-    print_report(status_of(versions=[version(0, "no adapter"), imitation, version(2, "round 1", left_out=1)]))
+    imitation = version(1, "imitation", left_out=4, left_out_why="too long for imitation.max_length=256 or more")
+    later = version(2, "round 1", left_out=1, left_out_why="too long for training.max_length=512 or more")
+    print_report(status_of(versions=[version(0, "no adapter"), imitation, later]))
     said = capsys.readouterr().out
     assert "v1 learned from 16 of 20 examples: 4 left out, too long for imitation.max_length=256 or" in said
     assert "v2 learned from 16 of 17 examples: 1 left out, too long for training.max_length=512" in said
@@ -175,6 +177,7 @@ def test_what_it_took_that_labels_were_sampled_is_said(capsys: pytest.CaptureFix
 
 def test_the_funnel_is_one_line_for_each_step(capsys: pytest.CaptureFixture[str]) -> None:
     found = {
+        **EMPTY_FUNNEL,
         "drafts": {"made": 180, "rejected": {"cut off": 5, "copy of the input": 4}, "duplicates": 3, "valid": 168},
         "dialogues": {"drafted": 30, "no_valid_draft": 1, "one_valid_draft": 0, "no_similar_length": 2},
         "revisions": {"made": 20, "rejected": {}, "unchanged": 2, "accepted": 8},
@@ -185,6 +188,7 @@ def test_the_funnel_is_one_line_for_each_step(capsys: pytest.CaptureFixture[str]
         },
     }
     verdicts = {"count": 27, "consistency": 0.8, "position_bias": {"first": 0.15, "second": 0.05}, "margin": 0.4567}
+    verdicts |= {"unanswered": {}}
     print_funnel(status_of(funnel=found, verdicts=verdicts))
     assert capsys.readouterr().out.splitlines() == [
         "funnel:",
@@ -250,14 +254,19 @@ def test_a_rejudging_tells_what_failed_when_it_ends_and_when_it_was_resumed(
 
 def test_what_was_turned_away_and_what_was_not_answered_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     written = {"made": 9, "rejected": {"preamble": 2, "cut off": 1}, "valid": 6}
-    unanswered = {"critic": 0.31, "judge": 0.0}
+    unanswered = {"critic": 0.31, "judge": 0.0, "jury": 1 / 3000}
     status = {"funnel": EMPTY_FUNNEL | {"demonstrations": written}, "verdicts": {"count": 0, "unanswered": unanswered}}
     lines = "\n".join(printed(capsys, **status))
     assert "teacher: 3 of 9 texts were turned away: 2 preamble, 1 cut off" in lines
     assert "the critic did not answer the question in 31.0% of comparisons" in lines
+    assert "the jury did not answer the question in under 0.1% of comparisons" in lines
+    assert "name a larger model, or set verdict.style to reason" in lines
     assert "the judge did not" not in lines
-    print_funnel(status_of(**status))
-    assert "teacher      9 -> 6 valid (2 preamble, 1 cut off)" in capsys.readouterr().out
+    print_report(status_of(**status, verdict_style="reason"), funnel=True)
+    said = capsys.readouterr().out
+    assert "teacher      9 -> 6 valid (2 preamble, 1 cut off)" in said
+    assert "turned away" not in said
+    assert "name a larger model\n" in said
 
 
 def test_inputs_that_were_not_judged_are_missing_from_the_figures_and_said(capsys: pytest.CaptureFixture[str]) -> None:

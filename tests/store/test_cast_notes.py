@@ -4,8 +4,6 @@ import pytest
 
 from openmic.store.cast_notes import cast_notes, simulated_seats
 
-from .rows import run
-
 SIMULATED = {"teacher": "sim-teacher", "critic": "sim-critic", "judge": "sim-judge"}
 
 
@@ -21,11 +19,11 @@ SIMULATED = {"teacher": "sim-teacher", "critic": "sim-critic", "judge": "sim-jud
     ],
 )
 def test_who_is_simulated_is_told_seat_by_seat(cast: dict[str, Any], seats: list[str]) -> None:
-    assert simulated_seats(run(cast=cast)) == seats
-    assert any("simulated" in note for note in cast_notes(run(cast=cast))) is bool(seats)
+    assert simulated_seats(cast) == seats
+    assert any("simulated" in note for note in cast_notes(cast)) is bool(seats)
 
 
 def test_a_judge_that_is_the_critic_is_noted() -> None:
     cast = {"simulated": False, "teacher": "big", "critic": "c", "judge": "c", "judge_is_critic": True}
-    [note] = cast_notes(run(cast=cast))
+    [note] = cast_notes(cast)
     assert note.startswith("the judge is the critic itself")

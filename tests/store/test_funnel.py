@@ -181,6 +181,8 @@ def test_a_run_that_trains_on_another_runs_preferences_counts_what_it_trained_on
     found = funnel(store, store.resolve_run("RUN2"))
     assert found["preferences"] == {"candidates": expected | {"too_long": 1, "trained_on": 0}}
     assert (found["drafts"]["made"], found["dialogues"]["drafted"]) == (0, 0)
+    assert funnel(store, store.resolve_run("RUN2"), 1)["preferences"] == found["preferences"]
+    assert funnel(store, store.resolve_run("RUN2"), 2)["preferences"] == {}
 
 
 def test_what_was_too_stale_to_be_trained_on_is_counted(store: Store, scene: Scene) -> None:
@@ -246,4 +248,4 @@ def test_a_run_in_which_nothing_was_said_yields_nothing(store: Store) -> None:
     assert found["drafts"] == {"made": 0, "rejected": {}, "duplicates": 0, "valid": 0}
     assert found["revisions"] == {"made": 0, "rejected": {}, "unchanged": 0, "accepted": 0}
     assert found["comparisons"] == found["preferences"] == {}
-    assert verdict_facts(store, row) == {"count": 0}
+    assert verdict_facts(store, row) == {"count": 0, "unanswered": {}}

@@ -29,12 +29,13 @@ def live(request: Request, site: AtSite, run: str) -> Response:
 
 
 def _facts(site: Site, run: Run) -> dict[str, Any]:
+    standing = live_status(site.store, run)
     return {
         "run": run,
         "versions": adapters_of(site.store, run),
         "learning": learning_of(site.store, run),
-        "standing": live_status(site.store, run),
-        "now": now_of(site.store, run),
+        "standing": standing,
+        "now": now_of(site.store, run, standing),
         "counts": counted(site, run),
-        "notes": cast_notes(run),
+        "notes": cast_notes(run.cast),
     }
