@@ -1,7 +1,6 @@
 """The `openmic` command: its subcommands, and how errors become messages and exit codes."""
 
 import codecs
-import errno
 import io
 import os
 import sys
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from .. import __version__
-from ..core.errors import OpenmicError
+from ..core.errors import OpenmicError, told_of_disk
 from ..core.text import printable
 from .chat import chat
 from .config import app as config_app
@@ -42,8 +41,6 @@ _LIKE = {
     "”": '"',
 }
 """What of our own words an ASCII terminal lacks."""
-_OF_THE_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
-"""Errors of the system that whoever runs a command can mend, and no defect of ours."""
 EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failures, 130 interrupted (resumable)."
 )
@@ -124,8 +121,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        if error.errno not in _OF_THE_DISK:
+        told = told_of_disk(error)
+        if told is None:
             raise
-        place = f"{printable(str(error.filename))!r}" if error.filename is not None else "a file"
-        typer.echo(f"error: {place} cannot be written: {error.strerror}; make room, or name another place", err=True)
+        typer.echo(f"error: {printable(told)}", err=True)
         sys.exit(OpenmicError.exit_code)

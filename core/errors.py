@@ -8,7 +8,11 @@ The exit codes are those of the command line: 0 done, 1 failed, 2 usage or confi
 failures (of demonstrations, dialogues or evaluations), 130 interrupted.
 """
 
+import errno
 from typing import Any, ClassVar
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class OpenmicError(Exception):
@@ -104,3 +108,12 @@ class InterruptedRunError(OpenmicError):
     """The run was interrupted; what was done is in the store and `openmic resume` goes on from it."""
 
     exit_code = 130
+
+
+def told_of_disk(error: OSError) -> str | None:
+    """What the system would not write, and how to mend it, in a line; None where whoever runs us cannot mend it."""
+    if error.errno not in _FULL | _FORBIDDEN:
+        return None
+    place = f"{str(error.filename)!r}" if error.filename is not None else "a file"
+    advice = "make room" if error.errno in _FULL else "make it writable"
+    return f"{place} cannot be written: {error.strerror}; {advice}, or name another place"

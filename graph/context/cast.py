@@ -36,7 +36,7 @@ class Casting:
 
     def __init__(self, config: RunConfig, task: Task, llm: LLM, plugs: Plugs) -> None:
         self._config, self._task, self._llm, self._plugs = config, task, llm, plugs
-        self._scorers: list[NamedScorer] = []
+        self._scorers: dict[str, NamedScorer] = {}
 
     def cast(self, roles: Sequence[Role] = ROLES) -> Cast:
         """An agent for each of these roles.
@@ -63,8 +63,12 @@ class Casting:
         Raises:
             ConfigError: one cannot be had, failed, or answered what it may not.
         """
+        tried: set[str] = set()
         try:
             for seat, settings in seats(self._config.cast, roles).items():
+                if self._key(seat) in tried:
+                    continue  # the judge is the critic, and may cost something to ask
+                tried.add(self._key(seat))
                 try:
                     await self._try(seat, settings, source, texts)
                 except PlugError as error:
@@ -80,7 +84,7 @@ class Casting:
         elif settings.plug is not None:
             juror = self._juror(seat, settings)
             if isinstance(juror, ScorerJuror):
-                await as_scorer(self._object(seat, settings), settings.plug.label).check(source)
+                await self._scorers[self._key(seat)].check(source)
             else:
                 await juror.opinion(source, *texts)
             if seat == ("critic", 0) and (writer := self._writer(settings)) is not None:
@@ -88,8 +92,9 @@ class Casting:
 
     async def close(self) -> None:
         """Let go of what scorers hold that compare, such as a reward model's weights."""
-        for scorer in self._scorers:
-            await scorer.close()
+        for key, scorer in self._scorers.items():
+            if self._plugs.given(key) is None:  # what was given is its owner's to close
+                await scorer.close()
 
     def _teacher(self, seat: Seat, settings: TeacherSettings) -> Teacher:
         name = seat_model(seat, settings)
@@ -122,11 +127,11 @@ class Casting:
             raise ConfigError(
                 f"{self._key(seat)}: {name} is neither a scorer (input, outputs) -> scores nor has `compare`"
             )
-        scorer = as_scorer(found, settings.plug.label, where=self._key(seat))
-        if self._plugs.given(self._key(seat)) is None:  # what was given is its owner's to close
-            self._scorers.append(scorer)
+        key = self._key(seat)
+        if key not in self._scorers:
+            self._scorers[key] = as_scorer(found, settings.plug.label, where=key)
         return ScorerJuror(
-            scorer.score,
+            self._scorers[key].score,
             role,
             name,
             place,

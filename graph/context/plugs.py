@@ -10,6 +10,8 @@ from ...agents.tasks.task import Task, load_task
 from ...core.errors import ConfigError
 from ...core.plugs import Plug, describe_object, describe_plug, import_plug, load_plug
 
+_AGAIN = "give it again in Python, by its argument or its key, as in openmic.open_run(…).resume(critic=…)"
+
 
 class Plugs:
     """Loads each object once, and remembers what to record of it."""
@@ -33,8 +35,7 @@ class Plugs:
                 self._records[key] = describe_object(self._given[key])
             elif not self._recorded.get(key, {}).get("importable", True):
                 raise ConfigError(
-                    f"{key}: the run was given {plug.use} as a Python object, which cannot be imported again; give it "
-                    "again in Python, as the argument of the same name"
+                    f"the run was given a Python object that cannot be imported again: {key} ({plug.use}); {_AGAIN}"
                 )
             else:
                 self._loaded[key] = (load_plug if make else import_plug)(plug, where=key, shipped=shipped)
@@ -45,14 +46,6 @@ class Plugs:
         """Know what a stored run was given, so that what cannot be imported again is refused and never made anew."""
         self._recorded = dict(recorded)
         return self
-
-    def missing(self) -> list[str]:
-        """What the stored run was given in Python, cannot be imported, and was not given again."""
-        return [
-            f"{key} ({record['use']})"
-            for key, record in self._recorded.items()
-            if not record.get("importable", True) and not {key, key.partition(".")[0]} & self._given.keys()
-        ]
 
     @property
     def all_given(self) -> Mapping[str, Any]:
@@ -76,9 +69,7 @@ class Plugs:
         given = self._given.get("task")
         if given is None:
             if not self._recorded.get("task", {}).get("importable", True):
-                raise ConfigError(
-                    "task: the run was given a Task in Python, which cannot be imported again: give it again"
-                )
+                raise ConfigError(f"the run was given a Python object that cannot be imported again: task; {_AGAIN}")
             return load_task(name)
         if not isinstance(given, Task):
             raise ConfigError(f"task: a {type(given).__name__} is no openmic.Task; make one with Task(…)")

@@ -12,6 +12,7 @@ from ...core.errors import ConfigError
 from ...core.ids import new_id
 from ...store import Run, Store
 from ...store.tables.transcript import RunKind
+from ..context.keys import plug_keys
 from ..context.opening import task_of
 from ..context.plugs import Plugs
 from .provenance import run_record
@@ -34,6 +35,13 @@ def derived_config(kind: RunKind, source: Run, overrides: Sequence[str]) -> RunC
                 f"--set {override}: `openmic {kind}` works on what is stored, so only {', '.join(allowed)} can be set"
             )
     return override_config(RunConfig.model_validate(source.config), overrides)
+
+
+def recalled(source: Run, config: RunConfig, plugs: Plugs | None) -> Plugs:
+    """Know what the source was given, but for what the new configuration has another in place of."""
+    keys = plug_keys(config)
+    kept = {key: record for key, record in source.plugs.items() if keys.get(key, record["use"]) == record["use"]}
+    return (plugs or Plugs()).recall(kept)
 
 
 def begin_derived(

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from filelock import Timeout
 
 from ...core.concurrency import run_to_end
-from ...core.errors import ConfigError, InterruptedRunError
+from ...core.errors import ConfigError, InterruptedRunError, OpenmicError, told_of_disk
 from ...store import Run, Store
 from ...store.liveness import run_lock
 from ...store.schema import now
@@ -42,6 +42,12 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
         except (KeyboardInterrupt, asyncio.CancelledError):
             store.update(Run, run_id, status="interrupted")
             raise InterruptedRunError(f"run {run_id} was interrupted; everything done so far is stored") from None
+        except OSError as error:
+            told = told_of_disk(error)
+            store.update(Run, run_id, status="failed", error=told or f"{type(error).__name__}: {error}")
+            if told is None:
+                raise
+            raise OpenmicError(told) from error
         except BaseException as error:
             store.update(Run, run_id, status="failed", error=f"{type(error).__name__}: {error}")
             raise

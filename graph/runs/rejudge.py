@@ -17,7 +17,7 @@ from ..context.run_context import RunContext
 from ..preflight.checks import check_cast
 from ..rollout.overused import overused_before
 from ..rollout.recording import finish_dialogue, record_verdict
-from .derive import begin_derived, derived_config
+from .derive import begin_derived, derived_config, recalled
 from .execution import execute
 from .objects import check_objects
 from .provenance import template_rows
@@ -41,7 +41,8 @@ def start_rejudging(
     campaign = store.campaign_of(source)
     if not store.count(VerdictRow, run_id=campaign.id, agent="critic"):
         raise ConfigError(f"run {campaign.id} holds no verdict of a critic to judge again")
-    config, plugs = derived_config("rejudge", campaign, overrides), _recalled(campaign, overrides, plugs)
+    config = derived_config("rejudge", campaign, overrides)
+    plugs = recalled(campaign, config, plugs)
     _check_objects(store, campaign, config, plugs)
     simulated = check_cast(config, plugs, roles=("critic",))
     run = begin_derived(store, "rejudge", campaign, config, plugs=plugs, simulated=simulated, arguments=arguments)
@@ -52,8 +53,7 @@ def resume_rejudging(
     store: Store, run: Run, progress: Progress, *, plugs: Plugs | None = None, ask: bool = True
 ) -> Run:
     """Go on with a rejudging that was interrupted; what was answered is not asked again."""
-    plugs = (plugs or Plugs()).recall(run.plugs)
-    config = RunConfig.model_validate(run.config)
+    config, plugs = RunConfig.model_validate(run.config), plugs or Plugs()
     _check_objects(store, run, config, plugs)
     check_cast(config, plugs, roles=("critic",), ask=ask)
     return _carry_out(store, run, plugs, progress)
@@ -146,10 +146,3 @@ def verdict_pairs(store: Store, run: Run) -> list[tuple[VerdictRow, VerdictRow]]
     old = store.select(VerdictRow, run_id=run.source_run_id, agent="critic", order_by="created_at")
     keyed = ((verdict, new.get((verdict.first_turn_id, verdict.second_turn_id))) for verdict in old)
     return [(before, after) for before, after in keyed if after is not None]
-
-
-def _recalled(campaign: Run, overrides: list[str], plugs: Plugs | None) -> Plugs:
-    """What the campaign was given, but for a cast that is set anew."""
-    anew = any(override.startswith("cast") for override in overrides)
-    kept = {key: record for key, record in campaign.plugs.items() if not (anew and key.startswith("cast."))}
-    return (plugs or Plugs()).recall(kept)

@@ -1,6 +1,5 @@
 """Going on with a run that was interrupted, whatever it does."""
 
-from ...core.errors import ConfigError
 from ...store import Run, Store
 from ..context.plugs import Plugs
 from ..context.progress import Progress
@@ -35,18 +34,9 @@ def resume_any(
     run, plugs = store.resolve_run(run_id), plugs or Plugs()
     if run.status == "finished":
         return run
-    _check_objects(run, plugs)
+    plugs.recall(run.plugs)
     if run.kind == "train":
         return resume_training(store, run, progress, plugs=plugs, cluster=cluster)
     if run.kind == "rejudge":
         return resume_rejudging(store, run, progress, plugs=plugs, ask=ask)
     return resume_run(run, store, progress, plugs=plugs, cluster=cluster, ask=ask)
-
-
-def _check_objects(run: Run, plugs: Plugs) -> None:
-    """Make sure that what was given in Python, and cannot be imported, is given again."""
-    if missing := plugs.recall(run.plugs).missing():
-        raise ConfigError(
-            f"run {run.id} was given Python objects that cannot be imported again: {', '.join(missing)}; go on from "
-            f"Python, where they are at hand: openmic.open_run({run.id!r}).resume(critic=…)"
-        )

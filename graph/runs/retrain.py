@@ -10,6 +10,7 @@ from ...core.errors import ConfigError, TrainingError
 from ...core.ids import derive_id
 from ...store import Adapter, Run, Store, Training
 from ...store.schema import now
+from ...training.local_ray import runs_here
 from ...training.student.device import check_device
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
@@ -17,7 +18,7 @@ from ..context.progress import Progress
 from ..preflight.cluster import checked_session
 from ..stages.fine_tune import fine_tune_on_feedback
 from ..stages.last_words import nothing_to_learn_from
-from .derive import begin_derived, derived_config
+from .derive import begin_derived, derived_config, recalled
 from .execution import execute
 from .objects import check_objects
 
@@ -46,41 +47,42 @@ def start_training(
         plugs: Python objects that were given, such as an objective.
 
     Raises:
-        ConfigError: an override is wrong, or there is no such version.
+        ConfigError: an override is wrong, there is no such version, or the cluster cannot be joined or cannot carry out
+            the training; then nothing was recorded.
         TrainingError: the run holds nothing to train on.
     """
     chosen = [f"training.objective={objective}"] if objective is not None else []
     another = objective not in {None, source.config["training"]["objective"]}
     kwargs = ["training.objective_kwargs={}"] if another else []  # those there are were for the one before
     config = derived_config("train", source, [*kwargs, *overrides, *chosen])
-    plugs = _recalled(source, objective, plugs)
-    check_device(config.student.device, "student.device", here=False)
+    plugs = recalled(source, config, plugs)
+    check_device(config.student.device, "student.device", here=runs_here())
     _check_objects(store, source, config, plugs)
     campaign = store.campaign_of(source)
     parent = _parent(store, campaign, start)
     simulated = bool(source.cast["simulated"])
-    run = begin_derived(store, "train", source, config, plugs=plugs, simulated=simulated, arguments=arguments)
-    known = store.select(Adapter, run_id=campaign.id)
-    store.add(*(_inherited(run, row) for row in known if row.version in (0, parent)))
-    return _carry_out(store, run, plugs, progress)
+    with checked_session(config, store.address, Path(source.home).parent, students=False):
+        run = begin_derived(store, "train", source, config, plugs=plugs, simulated=simulated, arguments=arguments)
+        known = store.select(Adapter, run_id=campaign.id)
+        store.add(*(_inherited(run, row) for row in known if row.version in (0, parent)))
+        return _carry_out(store, run, plugs, progress)
 
 
 def resume_training(
     store: Store, run: Run, progress: Progress, *, plugs: Plugs | None = None, cluster: str | None = None
 ) -> Run:
     """Go on with a training that was interrupted, on the Ray cluster at this address, as for `ray_session`."""
-    plugs = plugs or Plugs()
-    _check_objects(store, run, RunConfig.model_validate(run.config), plugs)
-    return _carry_out(store, run, plugs, progress, cluster=cluster)
+    config, plugs = RunConfig.model_validate(run.config), plugs or Plugs()
+    _check_objects(store, run, config, plugs)
+    with checked_session(config, store.address, Path(run.home), address=cluster, students=False):
+        return _carry_out(store, run, plugs, progress)
 
 
 def _check_objects(store: Store, run: Run, config: RunConfig, plugs: Plugs) -> None:
     check_objects(store, run, config, plugs, roles=(), engine=False, scorers=False)
 
 
-def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress, *, cluster: str | None = None) -> Run:
-    config = RunConfig.model_validate(run.config)
-
+def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress) -> Run:
     async def train(run: Run) -> None:
         async with open_run_context(store, run, progress, plugs=plugs, roles=()) as context:
             own = [row.id for row in store.select(Training, run_id=run.id)]
@@ -91,7 +93,9 @@ def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress, *, clus
         if version is None:
             source = store.get(Run, run.source_run_id)
             assert source is not None
-            raise TrainingError(f"run {source.id} cannot be learned from: {nothing_to_learn_from(store, source)}")
+            # What decided was this run's configuration, over the source's rows.
+            looked_at = Run(**source.model_dump() | {"config": run.config, "plugs": run.plugs})
+            raise TrainingError(f"run {source.id} cannot be learned from: {nothing_to_learn_from(store, looked_at)}")
         store.update(
             Adapter,
             derive_id(run.id, "adapter", version),
@@ -100,8 +104,7 @@ def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress, *, clus
             decided_at=now(),
         )
 
-    with checked_session(config, store.address, Path(run.home), address=cluster, students=False):
-        return execute(store, run.id, train)
+    return execute(store, run.id, train)
 
 
 def _parent(store: Store, campaign: Run, start: int | None) -> int:
@@ -120,9 +123,3 @@ def _inherited(run: Run, row: Adapter) -> Adapter:
     """A campaign's adapter as a version of a run that goes back to it; its files stay where they are."""
     values = row.model_dump() | {"id": derive_id(run.id, "adapter", row.version), "run_id": run.id}
     return Adapter(**values)
-
-
-def _recalled(source: Run, objective: str | None, plugs: Plugs | None) -> Plugs:
-    """What the source was given, but for an objective that is named anew."""
-    kept = {key: record for key, record in source.plugs.items() if objective is None or key != "training.objective"}
-    return (plugs or Plugs()).recall(kept)

@@ -232,7 +232,8 @@ def _left_out(
     """Say which examples were too long to be learned from; returns what the training's record says of them."""
     if not names:
         return {}
-    examples = [each for phase in phases for each in phase.examples if each.example.id in set(names)]
+    left = set(names)
+    examples = [each for phase in phases for each in phase.examples if each.example.id in left]
     sources = {source for each in examples for source in (*each.preference_ids, each.turn_id)}
     items = context.store.select(TrainingItem, training_id=training.id, order_by="position")
     section = "imitation" if training.stage == "imitation" else "training"

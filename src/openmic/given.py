@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from .core.config import SIMULATED, RunConfig
+from .core.config import RunConfig
 from .core.config_file import config_from, load_config, override_config
 from .core.errors import ConfigError, StoreError
 from .core.ids import content_hash
@@ -107,13 +107,6 @@ def laid_over(overrides: Overrides) -> list[str]:
     return list(lines or ())
 
 
-def member_laid(key: str, section: Mapping[str, Any]) -> list[str]:
-    """Put an object in place of a member of the cast; its other settings, such as a margin, stay."""
-    rest = {"demonstrations": None} if key in {"cast.teacher", "cast.references"} else {}
-    settings = {"model": SIMULATED, "kwargs": {}, **rest, **section}
-    return laid_over({f"{key}.{name}": value for name, value in settings.items()})
-
-
 def given_plugs(objects: Mapping[str, Any]) -> "Plugs":
     """Collect Python objects that are given by their configuration key, or by the name of `run`'s argument.
 
@@ -159,7 +152,7 @@ def resolve(config: ConfigLike, overrides: Overrides, given: Mapping[str, Any]) 
         key = _KEYS.get(name, name)
         section, seen = named(key, value, home)
         objects |= seen
-        laid += _laid(key, section, resolved, an_object=bool(seen))
+        laid += laid_in_place(key, section, resolved)
     scorers = _scorers(given.get("scorers", ()))
     found = [named(f"evaluation.scorers.{place}", scorer) for place, scorer in enumerate(scorers)]
     if found:
@@ -172,10 +165,12 @@ def resolve(config: ConfigLike, overrides: Overrides, given: Mapping[str, Any]) 
     return final, given_plugs(objects)
 
 
-def _laid(key: str, section: Any, config: RunConfig, *, an_object: bool) -> list[str]:
-    """What was given for a key as overrides; arguments that were another's go."""
-    if key.startswith("cast."):
-        return member_laid(key, section) if an_object else laid_over({key: section})
+def laid_in_place(key: str, section: Any, config: RunConfig) -> list[str]:
+    """What was given for a key, as `named` has it, as overrides; arguments that were another's go.
+
+    Raises:
+        ConfigError: it is a mapping that names nothing.
+    """
     if key not in _WITH_KWARGS:
         return laid_over({key: section})
     if isinstance(section, Mapping):

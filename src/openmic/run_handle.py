@@ -371,16 +371,18 @@ class Run:
             TrainingError: there is nothing to train on.
         """
         from .api import shown
-        from .given import given_plugs, laid_over, named
+        from .given import given_plugs, laid_in_place, laid_over, named
         from .graph.runs.retrain import start_training
 
-        name, seen = (None, {}) if objective is None else named("training.objective", objective)
+        section, seen = (None, {}) if objective is None else named("training.objective", objective)
+        by_name = section is None or isinstance(section, str)
+        laid = [] if by_name else laid_in_place("training.objective", section, self.config)
         with Store.open(self.store) as opened:
             row = start_training(
                 opened,
                 opened.resolve_run(self.id),
-                objective=name,
-                overrides=laid_over(overrides),
+                objective=section if by_name else None,
+                overrides=[*laid_over(overrides), *laid],
                 start=None,
                 arguments=[],
                 progress=shown(progress),
@@ -401,15 +403,11 @@ class Run:
     def rejudge(self, critic: Any = None, overrides: Any = None, *, progress: Any = True, **objects: Any) -> "Run":
         """Have another critic judge this run's comparisons again, as a run of its own; no text is generated."""
         from .api import shown
-        from .given import given_plugs, laid_over, member_laid, named
+        from .given import given_plugs, laid_over, named
         from .graph.runs.rejudge import start_rejudging
 
-        section, seen = ({}, {}) if critic is None else named("cast.critic", critic)
-        laid = (
-            member_laid("cast.critic", section)
-            if seen
-            else laid_over({} if critic is None else {"cast.critic": section})
-        )
+        section, seen = (None, {}) if critic is None else named("cast.critic", critic)
+        laid = [] if section is None else laid_over({"cast.critic": section})
         with Store.open(self.store) as opened:
             row = start_rejudging(
                 opened,

@@ -67,10 +67,16 @@ def test_commands_end_as_ever_in_such_a_terminal(variables: dict[str, str], tmp_
 
 
 @pytest.mark.parametrize(
-    ("number", "name"), [(errno.ENOSPC, "/data/x.db"), (errno.EROFS, None), (errno.EACCES, "a\x1b[2J")]
+    ("number", "name", "advice"),
+    [
+        (errno.ENOSPC, "/data/x.db", "make room"),
+        (errno.EDQUOT, "/data/x.db", "make room"),
+        (errno.EROFS, None, "make it writable"),
+        (errno.EACCES, "a\x1b[2J", "make it writable"),
+    ],
 )
 def test_what_the_disk_refuses_is_one_line(
-    number: int, name: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    number: int, name: str | None, advice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refused() -> None:
         raise OSError(number, os.strerror(number), name)
@@ -81,7 +87,7 @@ def test_what_the_disk_refuses_is_one_line(
     assert ended.value.code == 1
     told = capsys.readouterr().err
     assert told.startswith("error: ")
-    assert f"cannot be written: {os.strerror(number)}; make room, or name another place" in told
+    assert f"cannot be written: {os.strerror(number)}; {advice}, or name another place" in told
     assert told.count("\n") == 1
     assert "\x1b" not in told
 

@@ -14,7 +14,7 @@ from ...core.records import Message
 from ...core.student_settings import StudentSettings
 from ...core.training_settings import LoRASettings
 from ..student.packaged_weights import PACKAGED
-from ..student.student import LoadedStudent, inspect_student, quieten_transformers, source_of, student_elsewhere
+from ..student.student import LoadedStudent, quieten_transformers, source_of, student_elsewhere
 from ..student.tokenization import render_prompt
 from ..student.weights import check_weights
 from .lora import adapted, linear_names
@@ -43,14 +43,9 @@ def try_student(settings: StudentSettings, lora: LoRASettings, *, adapts_output:
         ConfigError: `training.lora` asks for what cannot be put around it.
     """
     student = student_elsewhere(settings.model, settings.chat_template_kwargs)
-    if not student.ends:
-        raise StudentError(
-            f"student.model {settings.model!r} has no end-of-sequence token, so its texts would never end: set "
-            "eos_token in its tokenizer_config.json, or eos_token_id in its generation_config.json"
-        )
     for messages in _TRIED:
         render_prompt(student, messages)
-    student = replace(student, model=_empty_model(settings.model), device="meta")
+    student = replace(student, model=_empty_model(student), device="meta")
     folder = _folder_of(settings.model)
     if folder is not None:
         check_weights(settings.model, folder, student.model)
@@ -65,19 +60,18 @@ def try_student(settings: StudentSettings, lora: LoRASettings, *, adapts_output:
     return student
 
 
-def _empty_model(name: str) -> Any:
+def _empty_model(student: LoadedStudent) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     quieten_transformers()
-    causal = inspect_student(name).kind == "causal"
-    make: Any = AutoModelForCausalLM if causal else AutoModelForSeq2SeqLM  # transformers leaves it untyped
+    make: Any = AutoModelForCausalLM if student.kind == "causal" else AutoModelForSeq2SeqLM  # it is untyped there
     try:
         with torch.device("meta"):
-            return make.from_config(AutoConfig.from_pretrained(source_of(name)))
+            return make.from_config(AutoConfig.from_pretrained(source_of(student.name)))
     except Exception as error:  # a config.json may say anything, and every architecture reads it for itself
         raise StudentError(
-            f"student.model {name!r} cannot be made from its config.json ({type(error).__name__}: {error})"
+            f"student.model {student.name!r} cannot be made from its config.json ({type(error).__name__}: {error})"
         ) from error
 
 

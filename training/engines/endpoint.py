@@ -22,7 +22,7 @@ from ...core.proxies import connecting
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import StudentEndpointSettings
 from ..adapters.adapters import verify_adapter
-from ..student.student import inspect_student, student_elsewhere
+from ..student.student import student_elsewhere
 from ..student.tokenization import render_prompt
 from .engine import (
     ADAPTERS_KEPT,
@@ -48,9 +48,9 @@ class EndpointEngine:
     def __init__(
         self, name: str, settings: StudentEndpointSettings, template_kwargs: Mapping[str, Any] | None = None
     ) -> None:
-        if inspect_student(name).kind != "causal":
-            raise ConfigError(f"student.engine=endpoint serves causal students, which {name!r} is not; take static")
         self._student = student_elsewhere(name, template_kwargs)
+        if self._student.kind != "causal":
+            raise ConfigError(f"student.engine=endpoint serves causal students, which {name!r} is not; take static")
         self._settings = settings
         self._base_model = settings.model or name
         options: Any = {

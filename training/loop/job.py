@@ -1,5 +1,6 @@
 """What the trainer is asked to do and what it tells meanwhile: plain records, free of torch."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -89,8 +90,11 @@ def _phase_contents(phase: TrainingPhase) -> list[object]:
 
 
 def _state(given: object) -> str:
-    """What tells one object of a class from another, as with another temperature; its attributes in words."""
-    return repr(sorted(getattr(given, "__dict__", {}).items()))
+    """What tells one object of a class from another, as with another temperature; its attributes in words.
+
+    Where they lie in memory is left out: it is another place in each process.
+    """
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(sorted(getattr(given, "__dict__", {}).items())))
 
 
 def _contents(example: TrainingExample) -> list[object]:

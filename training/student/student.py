@@ -105,7 +105,7 @@ def load_student(
         announce: Told of packaged weights that have to be converted first.
 
     Raises:
-        StudentError: as `inspect_student`, or the weights do not load.
+        StudentError: as `inspect_student`, or the weights do not load, or nothing ends its texts.
         ConfigError: this machine has no such device.
     """
     import torch
@@ -125,7 +125,7 @@ def load_student(
         model: Any = loader.from_pretrained(source, dtype=dtype)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise StudentError(f"the weights of student.model {name!r} do not load: {error}") from error
-    return LoadedStudent(name, info.kind, model.to(where).eval(), tokenizer, where, template_kwargs or {})
+    return _ending(LoadedStudent(name, info.kind, model.to(where).eval(), tokenizer, where, template_kwargs or {}))
 
 
 def load_tokenizer(name: str) -> Any:
@@ -134,8 +134,11 @@ def load_tokenizer(name: str) -> Any:
     Raises:
         StudentError: as `inspect_student`, or the tokenizer does not load.
     """
-    name = from_home(name)
     inspect_student(name)
+    return _opened_tokenizer(name)
+
+
+def _opened_tokenizer(name: str) -> Any:
     try:
         return open_tokenizer(source_of(name))
     except (OSError, ValueError) as error:
@@ -146,18 +149,29 @@ def student_elsewhere(name: str, template_kwargs: Mapping[str, Any] | None = Non
     """A student that is served elsewhere: its tokenizer and what ends its texts, and no model.
 
     Raises:
-        StudentError: as `load_tokenizer`.
+        StudentError: as `load_tokenizer`, or nothing ends its texts.
     """
     from transformers import AutoConfig, GenerationConfig
 
-    tokenizer, kwargs = load_tokenizer(name), template_kwargs or {}
+    info, kwargs = inspect_student(name), template_kwargs or {}
+    tokenizer = _opened_tokenizer(name)
     config: Any
     try:
         config = GenerationConfig.from_pretrained(source_of(name))
     except OSError:  # an older model says it in its config.json
         config = AutoConfig.from_pretrained(source_of(name)).get_text_config()
     ends = end_tokens(tokenizer, config, kwargs)
-    return LoadedStudent(name, inspect_student(name).kind, None, tokenizer, "elsewhere", kwargs, ends)
+    return _ending(LoadedStudent(name, info.kind, None, tokenizer, "elsewhere", kwargs, ends))
+
+
+def _ending(student: LoadedStudent) -> LoadedStudent:
+    """The student, whose texts end; without that it could neither be trained nor stop."""
+    if not student.ends:
+        raise StudentError(
+            f"student.model {student.name!r} has no end-of-sequence token, so its texts would never end: set "
+            "eos_token in its tokenizer_config.json, or eos_token_id in its generation_config.json"
+        )
+    return student
 
 
 def source_of(name: str) -> str:

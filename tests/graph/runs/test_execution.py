@@ -1,10 +1,12 @@
+import errno
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from openmic.core.errors import ConfigError
+from openmic.core.errors import ConfigError, OpenmicError
 from openmic.graph.runs.execution import execute
 from openmic.store import Run, Store
 
@@ -51,3 +53,29 @@ def test_whoever_handled_sigterm_before_handles_it_afterwards(tmp_path: Path) ->
         assert signal.getsignal(signal.SIGTERM) is mine
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(("number", "advice"), [(errno.ENOSPC, "make room"), (errno.EROFS, "make it writable")])
+def test_a_run_that_the_disk_ended_can_be_resumed(tmp_path: Path, number: int, advice: str) -> None:
+    async def work(run: Run) -> None:
+        raise OSError(number, os.strerror(number), "/data/adapter")
+
+    told = f"'/data/adapter' cannot be written: {os.strerror(number)}; {advice}, or name another place"
+    with Store.open(str(tmp_path / "openmic.db")) as store:
+        store.add(run_row(config_of(), tmp_path))
+        with pytest.raises(OpenmicError) as ended:
+            execute(store, "RUN1", work)
+        assert (str(ended.value), type(ended.value)) == (told, OpenmicError)
+        ended_run = store.resolve_run("RUN1")
+    assert (ended_run.status, ended_run.error) == ("failed", told)
+
+
+def test_an_error_of_ours_keeps_its_kind(tmp_path: Path) -> None:
+    async def work(run: Run) -> None:
+        raise OSError(errno.EBADF, "ours")
+
+    with Store.open(str(tmp_path / "openmic.db")) as store:
+        store.add(run_row(config_of(), tmp_path))
+        with pytest.raises(OSError, match="ours"):
+            execute(store, "RUN1", work)
+        assert store.resolve_run("RUN1").error == "OSError: [Errno 9] ours"

@@ -10,6 +10,7 @@ import pytest
 from openmic.agents.tasks.task import load_task
 from openmic.core.config import RunConfig
 from openmic.core.errors import ConfigError
+from openmic.core.records import Role
 from openmic.graph.context.opening import open_run_context
 from openmic.graph.context.plugs import Plugs
 from openmic.graph.runs.evaluate import evaluate_run
@@ -53,6 +54,26 @@ def test_each_object_that_is_needed_is_tried(store: Store, tmp_path: Path) -> No
             check_objects(store, run, config, Plugs({key: given}), engine=False)
     # What is not needed is left alone.
     check_objects(store, run, config, Plugs({"cast.critic": failing}), roles=("judge",), objective=False, engine=False)
+
+
+def test_a_judge_that_is_the_critic_is_tried_once(store: Store, tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    class Comparing:
+        def compare(self, source: Any, first: str, second: str) -> float:
+            asked.append(1)
+            return 0.5
+
+    def tried(roles: Sequence[Role]) -> int:
+        asked.clear()
+        check_objects(
+            store, run, config, Plugs({"cast.critic": Comparing()}), roles=roles, objective=False, engine=False
+        )
+        return len(asked)
+
+    config = config_of(cast={"critic": {"use": "my:Comparing"}})
+    run = run_in(store, tmp_path, config)
+    assert tried(("critic", "judge")) == tried(("critic",)) == tried(("judge",)) > 0
 
 
 def test_a_judge_that_would_not_be_asked_is_refused_before_anything_begins(store: Store, tmp_path: Path) -> None:

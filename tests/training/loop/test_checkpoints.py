@@ -17,6 +17,7 @@ from openmic.training.loop.checkpoints import FILE, Checkpoints, Snapshot, check
 from openmic.training.loop.job import TrainingJob
 
 from ..jobs import job_of
+from ..objectives.own_objectives import Margin
 
 SNAPSHOT = Snapshot(
     {"curve": [{"loss": 0.1 + 0.2}], "none": None},
@@ -98,6 +99,17 @@ def test_where_things_lie_is_no_part_of_a_job(job: TrainingJob) -> None:
     parents = [AdapterRef(3, uri, "abc") for uri in ("/here", "/there")]
     keys = {replace(job, parent=parent, adapters=str(parent.uri)).key for parent in parents}
     assert len(keys) == 1
+
+
+def test_where_an_objectives_own_objects_lie_in_memory_is_no_part_of_a_job(job: TrainingJob) -> None:
+    def key(margin: float) -> str:
+        given = Margin(margin)
+        given.helper = object()  # type: ignore[attr-defined]  # what somebody's objective may hold
+        kept.append(given)
+        return replace(job, phases=(job.phases[0]._replace(given=given),)).key
+
+    kept: list[Margin] = []
+    assert key(1.0) == key(1.0) != key(2.0)
 
 
 @pytest.mark.parametrize(

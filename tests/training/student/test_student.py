@@ -1,6 +1,8 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,13 @@ import torch
 from openmic.core.errors import StudentError
 from openmic.training.engines.tiny_student import random_adapter
 from openmic.training.student import student as student_module
-from openmic.training.student.student import accepted_inputs, inspect_student, load_student, resolve_device
+from openmic.training.student.student import (
+    accepted_inputs,
+    inspect_student,
+    load_student,
+    resolve_device,
+    student_elsewhere,
+)
 
 from ..conftest import BuildStudent
 
@@ -145,6 +153,19 @@ def test_cut_off_weights_are_a_clear_error(tiny_causal: Path, tmp_path: Path) ->
     weights.write_bytes(weights.read_bytes()[:2000])
     with pytest.raises(StudentError, match=r"the weights of student\.model .* do not load"):
         load_student(str(folder), device="cpu")
+
+
+@pytest.mark.parametrize("opened", [partial(load_student, device="cpu"), student_elsewhere])
+def test_a_student_whose_texts_would_never_end_is_refused(
+    tiny_causal: Path, tmp_path: Path, opened: Callable[[str], object]
+) -> None:
+    folder = shutil.copytree(tiny_causal, tmp_path / "student")
+    ends = {"eos_token", "eos_token_id"}
+    for file in folder.glob("*.json"):
+        values = json.loads(file.read_text())
+        file.write_text(json.dumps({key: each for key, each in values.items() if key not in ends}))
+    with pytest.raises(StudentError, match=r"has no end-of-sequence token, .*set eos_token in"):
+        opened(str(folder))
 
 
 def test_auto_takes_what_there_is_and_a_named_device_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
