@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from .plugs import Plug
-from .records import Role, Sampling, StudentSampling
+from .records import Role, Sampling, Split, StudentSampling
 from .section import Section, from_home
 from .student_settings import StudentSettings
 from .training_settings import ImitationSettings, TrainingSettings
@@ -372,6 +372,10 @@ class EvaluationSettings(Section):
     """A new adapter is rolled back when even the high end of its gain's interval on dev inputs is below minus this."""
     diversity_floor: float = Field(default=0.7, ge=0, le=1)
     """A new adapter is rolled back when its distinct-2 on dev inputs is below this share of the promoted one's."""
+
+    def limit(self, split: Split) -> int | None:
+        """How many inputs of a held-out split are looked at; None for all."""
+        return self.dev_inputs if split is Split.DEV else self.test_inputs
 
     @field_validator("scorers")
     @classmethod

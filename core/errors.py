@@ -111,7 +111,7 @@ class InterruptedRunError(OpenmicError):
 
 
 def told_of_disk(error: OSError) -> str | None:
-    """What the system would not write, and how to mend it, in a line; None where whoever runs us cannot mend it."""
+    """What the system would not write, and how to mend it, in a line; None where nobody but us can."""
     if error.errno not in _FULL | _FORBIDDEN:
         return None
     place = f"{str(error.filename)!r}" if error.filename is not None else "a file"

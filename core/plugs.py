@@ -155,8 +155,13 @@ async def call_plug(function: Callable[..., Any], *given: Any, about: str, **off
     except OpenmicError:
         raise
     except Exception as error:  # other people's code may raise anything
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        raise PlugError(f"{about} failed: {_words(error)} ({last.filename}, line {last.lineno})") from error
+        raise PlugError(f"{about} failed: {_words(error)} ({where_raised(error)})") from error
+
+
+def where_raised(error: BaseException) -> str:
+    """The file and the line that raised an error, in words."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}, line {last.lineno}"
 
 
 def own_copy(value: Any) -> Any:

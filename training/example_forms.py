@@ -13,9 +13,6 @@ from ..core.errors import ConfigError
 from ..core.records import Message, TrainingExample
 from ..core.row_files import rows_given, unstorable
 
-Prompt = str | Sequence[Message | Mapping[str, str]]
-"""What the student is asked: a text, which stands for a message of the user, or a whole conversation."""
-
 WANTED = (
     "(prompt, completion), (prompt, chosen, rejected) or (prompt, [best, …, worst]), or a row with the keys prompt and "
     "completion; prompt, chosen and rejected; prompt and completions; or messages"

@@ -32,7 +32,8 @@ if TYPE_CHECKING:  # torch takes seconds to import
     from .objectives import Objective
 
 Prompts = list[Any] | tuple[Any, ...]
-"""Several of them, each a `Prompt`; a list is not taken for one of its parts, as a `Sequence` would be."""
+"""Several of them, each a text or a whole conversation; a list is not taken for one of its parts, as a `Sequence` would
+be."""
 
 S = TypeVar("S", bound=Section)
 VERSION = 1

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
-from ...core.errors import ConfigError
-from ...core.plugs import Plug
+from ...core.plugs import Plug, describe_object
 from ...core.records import TrainingExample
 from ...core.training_settings import TrainingSettings, staleness_limit
 from ...training.loop.job import TrainingPhase
 from ...training.objectives import OBJECTIVES, Objective, as_objective, phases
 from .plugs import Plugs
 from .run_context import RunContext
+from .sending import Sent, pickled
 
 KEY = "training.objective"
+_THERE = "the trainer's process"
 
 
 def objective_of(plugs: Plugs, settings: TrainingSettings, name: str) -> Objective:
@@ -40,20 +41,8 @@ def try_own_objective(plugs: Plugs, settings: TrainingSettings) -> None:
             continue
         found = objective_of(plugs, settings, phase.objective)
         try_objective(found, settings, where=f"{KEY} {phase.objective}")
-        if plugs.given(KEY) is not None:
-            _refuse_unpicklable(phase.objective, found)
-
-
-def _refuse_unpicklable(name: str, objective: Objective) -> None:
-    from ray import cloudpickle
-
-    try:
-        cloudpickle.dumps(objective)  # type: ignore[no-untyped-call]  # Ray leaves it untyped
-    except Exception as error:  # what stands in the way is anybody's
-        raise ConfigError(
-            f"{KEY}: {name} cannot be sent to the trainer's process ({type(error).__name__}: {error}); have it make "
-            "what cannot be pickled when it is called, or put it into a module and name it as module:attribute"
-        ) from error
+        if (given := plugs.given(KEY)) is not None:
+            pickled(given, KEY, phase.objective, _THERE)
 
 
 def learns_from_demonstrations(plugs: Plugs, settings: TrainingSettings) -> bool:
@@ -79,7 +68,17 @@ def max_staleness(plugs: Plugs, settings: TrainingSettings) -> int | None:
 
 
 def training_phase(context: RunContext, name: str, examples: Sequence[TrainingExample]) -> TrainingPhase:
-    """A phase as the trainer is asked for it: an objective that was given in Python goes along with it."""
-    given = None if name in OBJECTIVES else context.plugs.given(KEY)
-    kwargs = None if name in OBJECTIVES or given is not None else context.config.training.objective_kwargs
-    return TrainingPhase(name, tuple(examples), kwargs, given)
+    """A phase as the trainer is asked for it.
+
+    An objective that was given in Python goes along by its value.
+
+    Raises:
+        ConfigError: it cannot be pickled.
+    """
+    if name in OBJECTIVES:
+        return TrainingPhase(name, tuple(examples))
+    given = context.plugs.given(KEY)
+    if given is None:
+        return TrainingPhase(name, tuple(examples), context.config.training.objective_kwargs)
+    sent, source = Sent(pickled(given, KEY, name, _THERE)), describe_object(given)["source_hash"]
+    return TrainingPhase(name, tuple(examples), given=sent, source_hash=source)

@@ -115,9 +115,7 @@ class RunContext:
 
     def evaluation_inputs(self, split: Split) -> list[Example]:
         """The held-out inputs that evaluations of this run look at."""
-        settings = self.config.evaluation
-        limit = settings.dev_inputs if split is Split.DEV else settings.test_inputs
-        return self.split(split)[:limit]
+        return self.split(split)[: self.config.evaluation.limit(split)]
 
     def adapter(self, version: int) -> AdapterRef:
         """Where a version of this run lies."""

@@ -23,7 +23,7 @@ from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
 from .objects import check_demonstrations, check_engine, check_objective, try_plugs
 from .student import check_student
 
-WAY = {*("model", "base_url", "api_key_env", "timeout_s"), *("headers", "query", "extra_body", "reasoning_effort")}
+WAY = {"model", "base_url", "api_key_env", "timeout_s", "headers", "query", "extra_body", "reasoning_effort"}
 """What an endpoint's answer to a tiny chat depends on."""
 
 

@@ -6,7 +6,7 @@ Whether a folder is shared is not guessed from how it is mounted: a file is writ
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -15,7 +15,7 @@ from ...core.config import RunConfig
 from ...core.errors import ConfigError
 from ...store import normalize_url
 from ...store.dialects.location import is_postgresql, shown_url
-from ...training.adapters.storage import folder_of, is_remote
+from ...training.adapters.storage import folder_of, is_remote, there
 from ...training.local_ray import ray_session
 from ...training.trainer.trainer import trainer_cpus
 from .capacity import actor_demands, autoscalable_nodes, check_capacity
@@ -84,19 +84,6 @@ def check_shared(store: str, storage: str, nodes: int, missing: Lookout) -> None
             f"adapters would be kept in {str(folder)!r}, which {', '.join(blind)} cannot see: set storage_uri to a "
             "folder that all nodes share (NFS), or to object storage (s3://BUCKET/PATH)"
         )
-
-
-@contextmanager
-def there(folder: Path) -> Iterator[None]:
-    """A folder for the time of the block; what had to be made for it is gone afterwards."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # somebody else has begun to use it
-            for path in made:
-                path.rmdir()
 
 
 def _alive() -> list[dict[str, Any]]:

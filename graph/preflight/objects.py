@@ -12,10 +12,9 @@ from ...core.inputs import read_demonstrations
 from ...core.records import Example, LLMReply, LLMRequest, Role, Split, input_text
 from ...core.text import fold
 from ...training.engines.choose import engine_name
-from ...training.objectives import phases
 from ..context.cast import Casting
 from ..context.engine import engine_of
-from ..context.objective import objective_of, try_own_objective
+from ..context.objective import learns_from_demonstrations, try_own_objective
 from ..context.plugs import Plugs
 from ..context.scoring import scorer_key, scorers_of
 from ..context.seats import REFERENCES, ROLES, seat_setting, seats
@@ -30,8 +29,7 @@ def check_objective(config: RunConfig, plugs: Plugs) -> None:
             learn from what `training.train_every` counts.
     """
     settings = config.training
-    needs = {objective_of(plugs, settings, phase.objective).needs for phase in phases(settings.objective)}
-    if settings.train_every is not None and needs == {"demonstrations"}:
+    if settings.train_every is not None and learns_from_demonstrations(plugs, settings):
         raise ConfigError(
             f"training.train_every counts preferences, which {settings.objective!r} does not learn from; leave it out"
         )
@@ -104,7 +102,9 @@ def check_demonstrations(config: RunConfig, examples: Sequence[Example]) -> list
             continue
         known = read_demonstrations(settings.demonstrations, settings.input_field, settings.output_field)
         for split in _demonstrated_splits(config, seat[1]):
-            inputs = [example for example in examples if example.split is split][: _asked_for(config, split)]
+            inputs = [example for example in examples if example.split is split]
+            limit = config.imitation.inputs if split is Split.TRAIN else config.evaluation.limit(split)
+            inputs = inputs[:limit]
             lacking = [example for example in inputs if fold(input_text(example.value)) not in known]
             if not lacking:
                 continue
@@ -116,13 +116,6 @@ def check_demonstrations(config: RunConfig, examples: Sequence[Example]) -> list
                 )
             notes.append(f"{what} {len(lacking)} of {len(inputs)} {split} inputs, such as {lacking[0].text[:60]!r}")
     return notes
-
-
-def _asked_for(config: RunConfig, split: Split) -> int | None:
-    """How many inputs of a split are demonstrated; None for all."""
-    if split is Split.TRAIN:
-        return config.imitation.inputs
-    return config.evaluation.dev_inputs if split is Split.DEV else config.evaluation.test_inputs
 
 
 def _demonstrated_splits(config: RunConfig, place: int) -> tuple[Split, ...]:

@@ -7,13 +7,12 @@ from ...agents.tasks.task import Task
 from ...core.config import RunConfig
 from ...core.errors import ConfigError
 from ...core.records import Example
-from ...training.adapters.storage import folder_of, is_remote
+from ...training.adapters.storage import folder_of, is_remote, there
 from ...training.adapters.trial import try_student
 from ...training.engines.choose import engine_name
 from ...training.student.packaged_weights import cache_folder
 from ...training.student.student import LoadedStudent, positions_of
 from ...training.student.tokenization import render_prompt
-from .cluster import there
 
 FITTING_IN_A_ROW = 16
 """Prompts are looked at from the longest; after so many that fit the shorter ones are taken to fit too."""

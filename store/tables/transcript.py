@@ -47,9 +47,9 @@ class Run(TableModel, table=True):
     cast: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """Which model plays each role, and `simulated`: whether the large models were the simulated cast."""
     plugs: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
-    """What was given as a Python object or an import path, by seam (`critic`, `objective`, …): `use`, the import path;
-    `kwargs`; `source_hash`, of its source, null where that cannot be read; `importable`, whether it can be imported
-    again when the run is resumed."""
+    """What was given as a Python object or an import path, by its key (`cast.critic`, `training.objective`, …): `use`,
+    the import path; `kwargs`; `source_hash`, of its source, null where that cannot be read; `earlier_hashes`, those it
+    had before it was changed, if it was; `importable`, whether it can be imported again when the run is resumed."""
     config: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """The configuration as resolved, defaults included; never a secret."""
     config_hash: str

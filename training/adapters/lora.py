@@ -60,17 +60,18 @@ def _started(student: LoadedStudent, start: Path) -> Any:
         try:
             model = PeftModel.from_pretrained(student.model, str(start), is_trainable=True)
         except (ValueError, RuntimeError, KeyError) as error:
-            why = " ".join(str(error).split())
-            raise AdapterError(
-                f"the adapter in {start} does not fit the student {student.name}: {why:.200}; is it another student's?"
-            ) from error
+            raise _misfit(student, start, str(error)) from error
     # Of an adapter with weights for other modules PEFT makes a new one, and no more than warns.
     if missing := [str(one.message) for one in said if "missing adapter keys" in str(one.message).lower()]:
-        raise AdapterError(
-            f"the adapter in {start} does not fit the student {student.name}: {missing[0]:.200}; is it another "
-            "student's?"
-        )
+        raise _misfit(student, start, missing[0])
     return model
+
+
+def _misfit(student: LoadedStudent, start: Path, why: str) -> AdapterError:
+    why = " ".join(why.split())
+    return AdapterError(
+        f"the adapter in {start} does not fit the student {student.name}: {why:.200}; is it another student's?"
+    )
 
 
 def adapter_weights(model: Any) -> dict[str, Tensor]:

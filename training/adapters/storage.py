@@ -7,13 +7,15 @@ the environment, as each kind of storage looks for them. Not for what makes a se
 
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 from uuid import uuid4
 
 from ...core.errors import AdapterError, ConfigError
+from ...core.section import unwritable
 
 _LOCAL = ("file://", "local://")
 
@@ -44,13 +46,8 @@ def check_storage(uri: str) -> None:
     if is_remote(uri):
         _check_protocol(uri, "storage_uri")
         return
-    folder = folder_of(uri)
-    while not os.path.lexists(folder):
-        folder = folder.parent
-    if not folder.is_dir():
-        raise ConfigError(f"storage_uri {uri!r} cannot be made: {str(folder)!r} is not a folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"storage_uri {uri!r} cannot be written: no permission to write in {str(folder)!r}")
+    if (problem := unwritable(folder_of(uri))) is not None:
+        raise ConfigError(f"storage_uri {uri!r} cannot be written: {problem}")
 
 
 def try_writing(output: str, what: str) -> None:
@@ -75,19 +72,26 @@ def try_writing(output: str, what: str) -> None:
             raise ConfigError(f"{what} {_failure('written', output, error)}") from error
         return
     folder = folder_of(output)
-    missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder):
+        with there(folder), NamedTemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise ConfigError(
             f"{what} {output!r} cannot be written ({error.strerror}); name a folder in which files can be made"
         ) from None
+
+
+@contextmanager
+def there(folder: Path) -> Iterator[None]:
+    """A folder for the time of the block; what had to be made for it is gone afterwards."""
+    made = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     finally:
-        for place in missing:
-            with suppress(OSError):
-                place.rmdir()
+        for path in made:
+            with suppress(OSError):  # somebody else has begun to use it
+                path.rmdir()
 
 
 def read(uri: str) -> bytes | None:

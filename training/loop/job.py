@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from ...core.errors import TrainingError
 from ...core.ids import content_hash
-from ...core.plugs import describe_object
 from ...core.records import AdapterRef, TrainingExample
 from ...core.training_settings import FineTuneSettings, LoRASettings
 
@@ -21,7 +20,9 @@ class TrainingPhase(NamedTuple):
     kwargs: Mapping[str, Any] | None = None
     """What an objective behind `module:attribute` is made with."""
     given: Any = None
-    """The objective itself where it was given in Python: it need not be importable, since Ray pickles it by value."""
+    """The objective itself where it was given in Python; it need not be importable where the trainer is."""
+    source_hash: str | None = None
+    """SHA-256 of that one's source, in hex, where it can be read; the trainer may not be able to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class PeerLostError(TrainingError):
 
 
 def _phase_contents(phase: TrainingPhase) -> list[object]:
-    source = None if phase.given is None else [describe_object(phase.given)["source_hash"], _state(phase.given)]
+    source = None if phase.given is None else [phase.source_hash, _state(phase.given)]
     return [phase.objective, dict(phase.kwargs or {}), source, [_contents(one) for one in phase.examples]]
 
 

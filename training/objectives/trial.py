@@ -2,12 +2,12 @@
 
 import inspect
 import math
-import traceback
 from typing import Any
 
 import torch
 
 from ...core.errors import ConfigError, OpenmicError
+from ...core.plugs import where_raised
 from .base import MISMATCHED, TARGET, Objective, ObjectiveSettings, RowLogprobs, as_loss
 
 _EXAMPLES = 4
@@ -78,6 +78,5 @@ def _rows_of(objective: Objective) -> int:
 
 def _failure(error: Exception) -> str:
     """What was raised, and in which line of whose file."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
     said = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {said[0]:.200} ({last.filename}, line {last.lineno})"
+    return f"{type(error).__name__}: {said[0]:.200} ({where_raised(error)})"

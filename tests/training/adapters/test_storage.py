@@ -16,7 +16,7 @@ from openmic.training.adapters.adapters import (
     committed_adapter,
     verify_adapter,
 )
-from openmic.training.adapters.storage import check_storage, folder_of, is_remote, join_uri
+from openmic.training.adapters.storage import check_storage, folder_of, is_remote, join_uri, there
 
 from .test_adapters import WEIGHTS, Saves
 
@@ -183,3 +183,16 @@ def test_a_missing_package_is_named() -> None:
             check_storage("openmic-test://x")
     finally:
         known_implementations.pop("openmic-test")
+
+
+def test_a_folder_is_there_for_the_time_of_a_block_and_nothing_of_it_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with there(tmp_path / "mine" / "a" / "b"):
+        assert (tmp_path / "mine" / "a" / "b").is_dir()
+    assert list((tmp_path / "mine").iterdir()) == []
+    with pytest.raises(OSError, match="too long"), there(tmp_path / "mine" / "a" / ("b" * 300)):
+        pass
+    assert list((tmp_path / "mine").iterdir()) == []
+    with there(tmp_path / "mine"):
+        pass
+    assert (tmp_path / "mine").is_dir()
