@@ -3,12 +3,15 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from ...core.errors import TrainingError
 from ...core.ids import content_hash
 from ...core.records import AdapterRef, TrainingExample
 from ...core.training_settings import FineTuneSettings, LoRASettings
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+", re.IGNORECASE)
 
 
 class TrainingPhase(NamedTuple):
@@ -91,11 +94,27 @@ def _phase_contents(phase: TrainingPhase) -> list[object]:
 
 
 def _state(given: object) -> str:
-    """What tells one object of a class from another, as with another temperature; its attributes in words.
+    """What tells one object of a class from another, as with another temperature; its attributes in words."""
+    return _words(dict(sorted(getattr(given, "__dict__", {}).items())))
 
-    Where they lie in memory is left out: it is another place in each process.
+
+def _words(value: object, within: frozenset[int] = frozenset()) -> str:
+    """A value in the same words in every process.
+
+    Sets are sorted, and in place of where an object lies in memory stands what it holds.
     """
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(sorted(getattr(given, "__dict__", {}).items())))
+    if id(value) in within:
+        return "…"
+    said = partial(_words, within=within | {id(value)})
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(map(said, value)))}}}"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{said(key)}: {said(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(said, value))}]"
+    text = repr(value)
+    bare = _ADDRESS.sub("", text)
+    return bare if bare == text else bare + said(getattr(value, "__dict__", {}))
 
 
 def _contents(example: TrainingExample) -> list[object]:

@@ -101,15 +101,30 @@ def test_where_things_lie_is_no_part_of_a_job(job: TrainingJob) -> None:
     assert len(keys) == 1
 
 
-def test_where_an_objectives_own_objects_lie_in_memory_is_no_part_of_a_job(job: TrainingJob) -> None:
-    def key(margin: float) -> str:
-        given = Margin(margin)
-        given.helper = object()  # type: ignore[attr-defined]  # what somebody's objective may hold
-        kept.append(given)
+class Holding:
+    """What somebody's objective may hold."""
+
+    def __init__(self, **held: Any) -> None:
+        self.__dict__ |= held
+
+
+def test_an_objective_is_known_again_in_another_process_by_what_it_holds(job: TrainingJob) -> None:
+    def key(**held: Any) -> str:
+        given = Margin()
+        given.__dict__ |= held
+        kept.append(given)  # so that none lies where another lay
         return replace(job, phases=(job.phases[0]._replace(given=given),)).key
 
     kept: list[Margin] = []
-    assert key(1.0) == key(1.0) != key(2.0)
+    assert key() == key() != key(margin=2.0)
+    assert key(helper=object()) == key(helper=object()) != key()
+    assert key(helper=Holding(weight=1)) == key(helper=Holding(weight=1)) != key(helper=Holding(weight=2))
+    assert key(by=[{"a": Holding(n=(1, len))}]) == key(by=[{"a": Holding(n=(1, len))}]) != key(by=[{"a": Holding()}])
+    # Texts are in another order in each process; these numbers are in that in which they were put in.
+    assert key(words={0, 8}) == key(words={8, 0}) != key(words={0})
+    itself = Holding()
+    itself.me = itself  # type: ignore[attr-defined]
+    assert key(helper=itself) == key(helper=itself)
 
 
 @pytest.mark.parametrize(
