@@ -190,6 +190,11 @@ class TokenLogprob(BaseModel):
 _AT_THE_MOST_TOKENS = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 
 
+def at_the_most_tokens(finish_reason: str | None) -> bool:
+    """Whether a reply with this reason for its end had reached the most tokens."""
+    return (finish_reason or "").lower() in _AT_THE_MOST_TOKENS
+
+
 class LLMReply(BaseModel):
     """What a large model answered, with everything needed to look at it again."""
 
@@ -216,12 +221,12 @@ class LLMReply(BaseModel):
     @property
     def cut_off(self) -> bool:
         """Whether it ended because it had reached the most tokens."""
-        return (self.finish_reason or "").lower() in _AT_THE_MOST_TOKENS
+        return at_the_most_tokens(self.finish_reason)
 
     @property
     def complete(self) -> bool:
         """Whether it ended by itself: neither at the most tokens nor by a filter of the endpoint's."""
-        return not self.cut_off and self.finish_reason != "content_filter"
+        return not self.cut_off and (self.finish_reason or "").lower() != "content_filter"
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,11 @@ def _joined(tokens: list[tuple[str, bool]]) -> str:
     return said
 
 
+def storable_text(text: str) -> str:
+    """The text as every store takes it: no NULs, no halves of surrogate pairs."""
+    return text.replace("\0", " ").encode(errors="replace").decode()
+
+
 def printable(text: str) -> str:
     """The text without escape sequences, control and bidirectional-override characters (new lines and tabs stay).
 

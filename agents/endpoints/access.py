@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -41,6 +42,8 @@ class Access:
     headers: Mapping[str, str]
     query: Mapping[str, str]
     extra_body: Mapping[str, Any]
+    secrets: frozenset[str]
+    """The key, and what the environment's variables held that headers, query or body name."""
 
     @classmethod
     def of(cls, settings: EndpointSettings, base_url: str | None = None) -> Self:
@@ -50,12 +53,16 @@ class Access:
             EndpointSetupError: an environment variable is not set that the settings name.
         """
         url, query = _address(settings, base_url)
+        key = endpoint_key(settings)
+        held = set[str]() if key is None else {key}
+        filled = partial(_filled, held=held)
         return cls(
             url=url,
-            key=endpoint_key(settings),
-            headers=_filled(settings.headers, "headers"),
-            query=query | _filled(settings.query, "query"),
-            extra_body=_filled(settings.extra_body, "extra_body"),
+            key=key,
+            headers=filled(settings.headers, "headers"),
+            query=query | filled(settings.query, "query"),
+            extra_body=filled(settings.extra_body, "extra_body"),
+            secrets=frozenset(held),
         )
 
     @property
@@ -71,10 +78,9 @@ class Access:
 
     def redacted(self, text: str) -> str:
         """The text without what is secret: endpoints quote the keys they turn away."""
-        secret = [self.key, *self.headers.values(), *self.query.values()]
-        for word in secret:
-            if word is not None and len(word) >= SHORTEST_SECRET:
-                text = text.replace(word, "…")
+        for secret in sorted(self.secrets, key=len, reverse=True):  # one may hold another
+            if len(secret) >= SHORTEST_SECRET:
+                text = text.replace(secret, "…")
         return text
 
     async def sign(self, request: httpx2.Request) -> None:
@@ -109,17 +115,20 @@ def _address(settings: EndpointSettings, base_url: str | None = None) -> tuple[s
     return bare.rstrip("/"), dict(httpx2.QueryParams(query))
 
 
-def _filled(given: Any, key: str) -> Any:
-    """The same with the environment's values in place of `${NAME}`, at every depth."""
+def _filled(given: Any, key: str, held: set[str]) -> Any:
+    """The same with the environment's values in place of `${NAME}`, at every depth; they are added to `held`."""
     if isinstance(given, Mapping):
-        return {name: _filled(value, f"{key}.{name}") for name, value in given.items()}
+        return {name: _filled(value, f"{key}.{name}", held) for name, value in given.items()}
     if isinstance(given, list):
-        return [_filled(value, key) for value in given]
-    return _VARIABLE.sub(lambda found: _environment(found.group(1), key), given) if isinstance(given, str) else given
+        return [_filled(value, key, held) for value in given]
+    if not isinstance(given, str):
+        return given
+    return _VARIABLE.sub(lambda found: _environment(found.group(1), key, held), given)
 
 
-def _environment(name: str, key: str) -> str:
+def _environment(name: str, key: str, held: set[str]) -> str:
     value = os.environ.get(name, "").strip()
     if not value:
         raise EndpointSetupError(f"{key} names the environment variable {name}, which is not set; set it")
+    held.add(value)
     return value

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from ...core.text import storable_text
 from .logprobs import read_logprobs
 
 DEEPEST = 32
@@ -111,10 +112,11 @@ def read_usage(usage: Any, left_out: Counter[str]) -> dict[str, Any] | None:
 def storable(value: Any, depth: int = DEEPEST) -> Any:
     """A JSON value that every store takes: see this module's docstring. What is nested too deeply becomes None."""
     if isinstance(value, str):
-        return value.replace("\0", " ").encode(errors="replace").decode()
+        return storable_text(value)
     if isinstance(value, Mapping):
-        kept = {storable(str(key)): storable(item, depth - 1) for key, item in value.items()}
-        return kept if depth > 0 else None
+        return (
+            {storable_text(str(key)): storable(item, depth - 1) for key, item in value.items()} if depth > 0 else None
+        )
     if isinstance(value, list | tuple):
         return [storable(item, depth - 1) for item in value] if depth > 0 else None
     if isinstance(value, float):

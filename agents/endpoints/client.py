@@ -22,6 +22,7 @@ from ...core.config import EndpointSettings
 from ...core.errors import EndpointError, EndpointLostError
 from ...core.records import LLMReply, LLMRequest, Message
 from .access import Access
+from .body import ErrorInReplyError
 from .cap import CHARACTERS_PER_TOKEN
 from .chat import DirectChat
 from .failures import TROUBLE, Failure, Kind, read_failure
@@ -88,6 +89,7 @@ class OpenAIClient:
         self._tokens = _per_minute(settings.tokens_per_minute)
         self._known = known or Known(RequestOptions(access.url))
         self._trying_again: dict[object, str] = {}
+        self._held_up = set[object]()
         self._role = ""
 
     @property
@@ -97,7 +99,7 @@ class OpenAIClient:
         if not self._trying_again and not pausing:
             return ""
         reason = pausing or f"{next(reversed(self._trying_again.values()))}; trying again"
-        return f"{self._name}: {reason} ({len(self._trying_again)} waiting)"
+        return f"{self._name}: {reason} ({len(self._trying_again.keys() | self._held_up)} waiting)"
 
     def stop_asking(self) -> None:
         """From now on calls that wait for their turn, or for another attempt, end with EndpointError."""
@@ -115,7 +117,7 @@ class OpenAIClient:
             began, call = time.monotonic(), object()
             try:
                 for attempt in range(self._settings.max_retries + 1):
-                    await self._turn(request)
+                    await self._turn(request, call)
                     try:
                         return await (self._score if request.score_prompt else self._converse)(request, began, attempt)
                     except TROUBLE as error:
@@ -126,25 +128,36 @@ class OpenAIClient:
                     await self._wait(failure, attempt)
             finally:
                 self._trying_again.pop(call, None)
+                self._held_up.discard(call)
         raise AssertionError("the last attempt returns or raises")
 
     async def close(self) -> None:
         """Close the connections."""
         await self._connections.aclose()
 
-    async def _turn(self, request: LLMRequest) -> None:
-        """Wait until the request may be sent."""
+    async def _turn(self, request: LLMRequest, call: object) -> None:
+        """Wait until the request may be sent: for the end of a pause, then for its share of the minute's limits."""
         gate = self._known.gate
+        while True:
+            self._held_up.add(call)
+            await gate.passed()
+            self._held_up.discard(call)
+            if self._requests is not None or self._tokens is not None:
+                await gate.unless_stopped(self._share(request))
+            if gate.stopped or not gate.pausing:  # what was taken before a pause would all be spent at its end
+                break
+        if gate.lost:
+            raise EndpointLostError(gate.lost)
+        if gate.stopped:
+            raise EndpointError(f"the {request.role} was not asked: the run is ending")
+
+    async def _share(self, request: LLMRequest) -> None:
+        """Take what a request takes of the minute's limits, once there is as much."""
         if self._requests is not None:
             await self._requests.acquire()
         if self._tokens is not None:
             prompt = sum(len(message.content) for message in request.messages) // CHARACTERS_PER_TOKEN
             await self._tokens.acquire(min(prompt + request.sampling.max_tokens, self._tokens.max_rate))
-        await gate.passed()
-        if gate.lost:
-            raise EndpointLostError(gate.lost)
-        if gate.stopped:
-            raise EndpointError(f"the {request.role} was not asked: the run is ending")
 
     async def _in_time(self, call: Awaitable[T]) -> T:
         """The call, bounded as a whole: a server may send its answer a byte at a time."""
@@ -188,13 +201,14 @@ class OpenAIClient:
         body = {"prompt": prompt, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0.0}
         reply = scored_prompt(request, await self._in_time(self._chat.score(body)), _ms_since(began), retries)
         if reply is None:
-            raise self._cannot_score(request, "it sent no log-probabilities of the prompt")
+            why = "it sent no log-probabilities of the prompt"
+            raise self._cannot_score(request, why) from ErrorInReplyError(why)
         return reply
 
     def _read(self, request: LLMRequest, error: Exception) -> Failure:
         failure = read_failure(error)
         failure = replace(failure, reason=self._access.redacted(failure.reason))
-        if failure.wait_s is not None and failure.wait_s > LONGEST_PAUSE_S:
+        if failure.kind is Kind.PASSES and failure.wait_s is not None and failure.wait_s > LONGEST_PAUSE_S:
             asks = f"it asks to wait {spoken(failure.wait_s)}: {failure.reason}"
             failure = replace(failure, kind=Kind.STOP, reason=asks)
         if request.score_prompt and failure.status in _CANNOT_SCORE:

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 Tell = Callable[[str], None]
 """Where a line goes that whoever watches the run should read."""
@@ -63,6 +64,18 @@ class Gate:
         """Wait for so long, or until it is stopped."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopped.wait(), seconds)
+
+    async def unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await something to its end, or until it is stopped: then it is cancelled."""
+        working = asyncio.ensure_future(work)
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+        finally:
+            working.cancel()
+            stopped.cancel()
 
     def answered(self) -> None:
         """It is there, and answers."""

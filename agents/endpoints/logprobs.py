@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from typing import Any
 
+from ...core.text import storable_text
+
 _ROUNDING = 0.01
 """Servers that compute in few bits give log-probabilities a little above 0."""
 
@@ -74,9 +76,9 @@ def _alternatives(top: Any, left_out: Counter[str]) -> list[dict[str, Any]]:
 def _text(item: Mapping[str, Any], left_out: Counter[str]) -> str:
     token = item.get("token")
     if isinstance(token, str):
-        return token.replace("\0", " ").encode(errors="replace").decode()
+        return storable_text(token)
     try:
-        return bytes(list(item["bytes"])).decode(errors="replace").replace("\0", " ")
+        return storable_text(bytes(list(item["bytes"])).decode(errors="replace"))
     except (KeyError, TypeError, ValueError):
         left_out["token"] += 1
         return ""

@@ -8,7 +8,7 @@ remembered.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -81,6 +81,8 @@ class Asked:
 
     messages: tuple[Message, ...]
     options: Mapping[str, Any]
+    without: frozenset[str] = field(default=frozenset(), compare=False)
+    """Options on trial that it would have had otherwise."""
 
     @property
     def cap(self) -> int:
@@ -132,16 +134,18 @@ class RequestOptions:
         if request.json_schema is not None:
             schema = {"name": "reply", "schema": request.json_schema, "strict": True}
             wanted["response_format"] = {"type": "json_schema", "json_schema": schema}
-        refused = self._refused | set(self._on_trial)
+        on_trial = set(self._on_trial)
+        refused = self._refused | on_trial
         if refused & {"logprobs", "top_logprobs"}:
             refused = refused | {"logprobs", "top_logprobs"}
         options = {name: value for name, value in wanted.items() if name not in refused}
-        return Asked(request.messages if self._system else folded(request.messages), options)
+        messages = request.messages if self._system else folded(request.messages)
+        return Asked(messages, options, without=frozenset(on_trial & wanted.keys()))
 
     def worked(self, asked: Asked) -> None:
-        """These options were taken; of those that are left out on trial, the last is what had been refused."""
+        """These options were taken; of those that it went without on trial, the last is what had been refused."""
         self._proven |= asked.options.keys()
-        if self._on_trial and self._on_trial[-1] not in asked.options:
+        if self._on_trial and self._on_trial[-1] in asked.without:
             self._refused.add(self._on_trial[-1])
             self._on_trial.clear()
 

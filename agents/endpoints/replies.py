@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage
 
-from ...core.records import LLMReply, LLMRequest, TokenLogprob, TokenUsage
+from ...core.records import LLMReply, LLMRequest, TokenLogprob, TokenUsage, at_the_most_tokens
 from .body import first_choice, read_usage, read_word
 from .logprobs import read_logprobs
 from .reading import answer_tokens, read_message
@@ -22,8 +22,7 @@ def chat_reply(
     """
     metadata, more = dict(message.response_metadata), dict(message.additional_kwargs)
     sent, unreadable = more.pop("sent", {"content": message.content}), more.pop("unreadable", {})
-    reply = LLMReply(text="", model="", finish_reason=metadata.get("finish_reason"))
-    said = read_message(sent, cut_off=reply.cut_off)
+    said = read_message(sent, cut_off=at_the_most_tokens(metadata.get("finish_reason")))
     tokens = _chat_logprobs(metadata.pop("logprobs", None))
     usage = message.usage_metadata
     return LLMReply(

@@ -147,7 +147,14 @@ def _short(unit: str) -> str:
 
 
 def _renewed(headers: Mapping[str, str], now: float) -> float | None:
-    """When the limits that are used up are renewed; the first of all where none is said to be."""
-    found = {name: wait for name, value in headers.items() if _RESET.match(name) and (wait := _seconds(value, now))}
-    used_up = [wait for name, wait in found.items() if headers.get(name.replace("reset", "remaining")) == "0"]
-    return max(used_up) if used_up else min(found.values(), default=None)
+    """When the limits that are used up are renewed, else the first of those that may be, as it is not said of them."""
+    used_up, unsaid = list[float](), list[float]()
+    for name, value in headers.items():
+        if not _RESET.match(name) or not (wait := _seconds(value, now)):
+            continue
+        left = headers.get(name.replace("reset", "remaining"))
+        if left is None:
+            unsaid.append(wait)
+        elif _scaled(left, 1.0) == 0:
+            used_up.append(wait)
+    return max(used_up) if used_up else min(unsaid, default=None)

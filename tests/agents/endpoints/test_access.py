@@ -48,3 +48,19 @@ def test_a_variable_that_is_not_set_is_named() -> None:
     theirs = settings("http://a/v1", headers={"api-key": "${NO_SUCH_KEY}"})
     with pytest.raises(EndpointSetupError, match=r"headers\.api-key names the environment variable NO_SUCH_KEY"):
         Access.of(theirs)
+
+
+def test_what_is_hidden_is_the_key_and_what_the_environment_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-the-key")
+    monkeypatch.setenv("MYKEY", "sk-abcdef123456")
+    monkeypatch.setenv("ROUTE", "sk-abcdef")
+    access = Access.of(
+        settings(
+            "http://a/v1?region=europe",
+            headers={"Authorization": "Bearer ${MYKEY}", "X-Title": "openmic"},
+            query={"api-version": "2024-10-21"},
+            extra_body={"provider": [{"key": "${ROUTE}"}]},
+        )
+    )
+    said = "openmic: 2024-10-21 in europe got Bearer sk-abcdef123456, sk-abcdef, sk-the-key"
+    assert access.redacted(said) == "openmic: 2024-10-21 in europe got Bearer …, …, …"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openmic.agents.endpoints.body import ErrorInReplyError, read_body, read_usage, storable
+from openmic.agents.endpoints.body import DEEPEST, ErrorInReplyError, read_body, read_usage, storable
 
 OK: dict[str, Any] = {"choices": [{"message": {"role": "assistant", "content": "fine"}, "finish_reason": "stop"}]}
 FEW = settings(max_examples=60, deadline=None)
@@ -183,3 +183,13 @@ def test_log_probabilities_in_the_shape_of_old_are_read() -> None:
     one, dot = found["choices"][0]["logprobs"]["content"]
     assert [other["token"] for other in one["top_logprobs"]] == ["1", "2"]
     assert (dot["token"], dot["logprob"]) == (".", None)
+
+
+def test_however_deep_a_body_is_nested_it_is_read() -> None:
+    deep: Any = "x"
+    for _ in range(20_000):
+        deep = {"a": deep}
+    kept = storable(deep)
+    for _ in range(DEEPEST):
+        kept = kept["a"]
+    assert kept is None

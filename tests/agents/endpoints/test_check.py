@@ -379,8 +379,10 @@ def test_an_endpoint_that_scores_prompts(endpoint: ScriptedEndpoint, secret: str
 )
 def test_an_endpoint_that_does_not_score_prompts(endpoint: ScriptedEndpoint, answer: Answer) -> None:
     endpoint.chat = lambda asked, number: answer
-    with pytest.raises(EndpointSetupError, match=r"cast\.jury\.0: .*does not score prompts.*set verdict\.style to"):
+    said = r"cast\.jury\.0: .*does not score prompts.*set verdict\.style to"
+    with pytest.raises(EndpointSetupError, match=said) as caught:
         check_scores_prompts("jury.0", settings(endpoint.base_url))
+    assert str(caught.value).count("cloze verdicts need") == 1
 
 
 def test_a_busy_endpoint_is_taken_to_score(endpoint: ScriptedEndpoint) -> None:

@@ -189,3 +189,23 @@ def test_stop_asking_ends_what_has_not_been_asked_and_keeps_what_has(endpoint: S
     assert isinstance(first_reply, LLMReply)
     assert all(isinstance(other, EndpointError) and "the run is ending" in str(other) for other in others)
     assert len(endpoint.asked) == 1
+
+
+def test_stop_asking_ends_what_waits_for_its_share_of_a_minute(endpoint: ScriptedEndpoint) -> None:
+    async def run() -> tuple[list[LLMReply | BaseException], float]:
+        client = OpenAIClient(settings(endpoint.base_url, requests_per_minute=1))
+        asking = asyncio.gather(*(client.complete(request(str(n))) for n in range(3)), return_exceptions=True)
+        while not endpoint.asked:  # noqa: ASYNC110 - the endpoint is a thread
+            await asyncio.sleep(0.01)
+        began = time.monotonic()
+        client.stop_asking()
+        replies = await asyncio.wait_for(asking, 10)
+        took = time.monotonic() - began
+        await client.close()
+        return replies, took
+
+    (first_reply, *others), took = asyncio.run(run())
+    assert isinstance(first_reply, LLMReply)
+    assert all(isinstance(other, EndpointError) and "the run is ending" in str(other) for other in others)
+    assert took < 5
+    assert len(endpoint.asked) == 1

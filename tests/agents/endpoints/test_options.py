@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
+import openai
 import pytest
 
 from openmic.agents.endpoints.options import RequestOptions, folded
@@ -311,3 +313,17 @@ def test_a_server_that_ignores_the_limit_is_cut_to_it_and_told_by_the_older_name
     assert cut.raw["cut_from_characters"] == 40_000
     assert kept.text == "fine"
     assert "max_completion_tokens" not in endpoint.bodies[-1]
+
+
+def test_what_a_reply_never_wanted_is_no_proof_that_it_had_been_refused() -> None:
+    options = RequestOptions()
+    wordless = openai.BadRequestError(
+        "Bad Request", response=httpx2.Response(400, request=httpx2.Request("POST", "http://a/v1")), body=None
+    )
+    critique, comparison = request(json_schema=SCHEMA), request()
+    while "response_format" in (asked := options.of(critique)).options:
+        assert options.learn(wordless, critique, asked)
+    options.worked(options.of(comparison))
+    assert options.left_out == []
+    options.worked(asked)
+    assert options.left_out == ["response_format"]

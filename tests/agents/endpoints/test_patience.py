@@ -8,7 +8,9 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from aiolimiter import AsyncLimiter
 
+from openmic.agents.endpoints import client
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.agents.endpoints.known import Known
 from openmic.agents.endpoints.options import RequestOptions
@@ -75,6 +77,53 @@ def test_a_wait_beyond_a_day_ends_the_run(endpoint: ScriptedEndpoint) -> None:
     with pytest.raises(EndpointLostError, match=r"it asks to wait 720\.0 h: next month"):
         ask(request(), settings(endpoint.base_url))
     assert len(endpoint.asked) == 1
+
+
+def test_a_prompt_that_is_turned_away_ends_no_run_whatever_its_headers_say(endpoint: ScriptedEndpoint) -> None:
+    refused = Answer(400, {"error": {"message": "filtered", "code": "content_filter"}}, {"x-ratelimit-reset": "30h"})
+    endpoint.chat = first(1, refused)
+
+    async def act(client: OpenAIClient) -> None:
+        with pytest.raises(EndpointError, match="after 1 attempt: filtered"):
+            await client.complete(request("a"))
+        assert (await client.complete(request("b"))).text == "fine"
+
+    watched(settings(endpoint.base_url), act)
+
+
+def test_all_that_a_pause_holds_up_are_counted(endpoint: ScriptedEndpoint) -> None:
+    endpoint.chat = first(1, failure(429, "used up for now", Retry_After="3600"))
+
+    async def act(client: OpenAIClient) -> None:
+        one = asyncio.ensure_future(client.complete(request("a")))
+        while not client.trouble:  # noqa: ASYNC110 - it is asked for, and tells nobody
+            await asyncio.sleep(0.01)
+        more = [asyncio.ensure_future(client.complete(request(text))) for text in "bc"]
+        await asyncio.sleep(0.1)
+        assert client.trouble.endswith("(3 waiting)")
+        one.cancel()
+        await asyncio.gather(one, return_exceptions=True)
+        assert client.trouble.endswith("(2 waiting)")
+        client.stop_asking()
+        await asyncio.gather(*more, return_exceptions=True)
+        assert client.trouble.endswith("(0 waiting)")
+
+    watched(settings(endpoint.base_url), act)
+
+
+def test_what_a_pause_holds_up_is_sent_at_the_limits_pace(
+    endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_per_minute", lambda limit: limit and AsyncLimiter(limit, 1.0))
+    endpoint.chat = first(2, failure(429, "slow down", Retry_After="2"))
+
+    async def act(client: OpenAIClient) -> None:
+        await asyncio.gather(*(client.complete(request(str(n))) for n in range(8)))
+
+    watched(settings(endpoint.base_url, requests_per_minute=2, max_concurrency=10), act)
+    first_of_all, _, *after = sorted(asked.at for asked in endpoint.asked)
+    assert after[0] - first_of_all >= 1.9
+    assert sum(at - after[0] < 0.4 for at in after) <= 4
 
 
 def test_trouble_is_told_while_it_lasts_with_its_place_and_reason(endpoint: ScriptedEndpoint) -> None:

@@ -42,6 +42,28 @@ def test_a_wait_is_read_from_headers(headers: Headers, seconds: float) -> None:
     assert asked_wait(headers(), None) == pytest.approx(seconds, abs=10 if seconds > 10 else 0.01)
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"x-ratelimit-remaining": "4999", "x-ratelimit-reset": "3000"}, None),
+        ({"x-ratelimit-remaining-tokens": "149984", "x-ratelimit-reset-tokens": "6ms"}, None),
+        ({"anthropic-ratelimit-tokens-remaining": "7", "anthropic-ratelimit-tokens-reset": "90s"}, None),
+        (
+            {
+                "x-ratelimit-remaining-requests": "59",
+                "x-ratelimit-reset-requests": "1s",
+                "x-ratelimit-remaining-tokens": "0",
+                "x-ratelimit-reset-tokens": "6m0s",
+            },
+            360,
+        ),
+        ({"ratelimit-remaining": "4", "ratelimit-reset": "9", "x-ratelimit-reset-tokens": "17s"}, 17),
+    ],
+)
+def test_a_limit_that_is_not_used_up_is_not_waited_for(headers: dict[str, str], seconds: float | None) -> None:
+    assert asked_wait(headers, None) == seconds
+
+
 @pytest.mark.parametrize("header", ["soon", "-3", "", "nan", "inf", "1e999", "Mon, 99 Foo 2026"])
 def test_a_header_that_says_no_time_says_nothing(header: str) -> None:
     assert asked_wait({"Retry-After": header, "x-ratelimit-reset": header, "retry-after-ms": header}, {}) is None
