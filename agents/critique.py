@@ -7,7 +7,7 @@ is kept as plain text. This file never asks again; that is the critic's.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +87,7 @@ def _from_json(text: str) -> dict[str, str]:
             for key, content in record.items():
                 name = _name(str(key))
                 if name in _KEYS and not parts.get(name):
-                    parts[name] = _words_of(content)
+                    parts[name] = as_line(content)
         if parts.get("suggestion"):
             break
     whole = _whole(parts.get("suggestion", ""), text)
@@ -149,13 +149,13 @@ def _from_headings(text: str) -> dict[str, str]:
     return parts if parts.get("suggestion") else {}
 
 
-def _words_of(value: Any) -> str:
+def as_line(value: Any) -> str:
     """What a JSON value says, as one line: the leaves of lists and objects one after the other."""
     said, waiting = list[str](), [value]
     while waiting:
         item = waiting.pop(0)
-        if isinstance(item, dict | list):
-            waiting[:0] = item.values() if isinstance(item, dict) else item
+        if isinstance(item, Mapping | list | tuple):
+            waiting[:0] = item.values() if isinstance(item, Mapping) else item
         elif item is not None and not isinstance(item, bool):
             said.append(str(item))
     return _one_line(" ".join(said))

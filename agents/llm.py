@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..core.records import LLMReply, LLMRequest, Role
+from ..core.text import storable_text
 from .tasks.task import PromptTemplate
 
 
@@ -36,8 +37,11 @@ class PlugReply:
     use: str
     """The object as the run's record names it: `module:attribute`, or a name that ships."""
     text: str
-    """What it answered, in words."""
+    """What it answered, in words, as every store takes them."""
     latency_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", storable_text(self.text))
 
 
 Origin = Exchange | PlugReply

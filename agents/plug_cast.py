@@ -5,13 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..core.errors import PlugError
+from ..core.inputs import known_outputs
 from ..core.plugs import call_plug
-from ..core.records import Input, input_text
-from ..core.text import fold
+from ..core.records import Input
+from ..core.text import storable_text
 from .cast import Demonstrations
-from .critique import Critique, parse_critique
+from .critique import Critique, as_line, parse_critique
 from .llm import PlugReply
 from .tasks.task import Task
+
+_PARTS = ("works", "missing", "suggestion")
 
 
 class PlugTeacher:
@@ -34,6 +37,7 @@ class PlugTeacher:
         outputs = [found] if isinstance(found, str) else found
         if not isinstance(outputs, Sequence) or not all(isinstance(output, str) for output in outputs):
             raise PlugError(f"{self._use} returned {found!r:.80}; it is to return a text, or a list of texts")
+        outputs = [storable_text(output) for output in outputs]
         reply = PlugReply("teacher", self._use, "\n".join(outputs), (time.monotonic() - began) * 1000)
         return Demonstrations.of(reply, self._task.checked(outputs, source, count))
 
@@ -45,7 +49,7 @@ class KnownDemonstrations:
         """Outputs that are known.
 
         Args:
-            outputs: They, by the folded text of their input (`core.text.fold`).
+            outputs: They, as `core.inputs.read_demonstrations` finds them.
             use: Where they are from.
             task: Cleans them.
             taken: How many of each input imitation takes; a round's fallback begins behind them.
@@ -56,7 +60,7 @@ class KnownDemonstrations:
         self, source: Input, count: int, *, overused: Sequence[str] = (), ordinal: int = 0
     ) -> Demonstrations:
         """The input's first `count` outputs; in round `ordinal - 1` one not taken yet, while there is any."""
-        known = self._outputs.get(fold(input_text(source)), ())
+        known = known_outputs(self._outputs, source)
         begin = self._taken + ordinal - 2 if ordinal else 0
         wanted = known[begin : begin + count]
         said = "\n".join(wanted) or f"there is no demonstration number {begin + 1} for this input"
@@ -87,16 +91,16 @@ class PlugCritiques:
             attempt=attempt,
         )
         reply = PlugReply("critic", self._use, f"{found}", (time.monotonic() - began) * 1000)
-        if isinstance(found, Critique):
-            return reply, found
+        if isinstance(found, Critique) and all(isinstance(getattr(found, part), str) for part in _PARTS):
+            return reply, Critique(*(as_line(getattr(found, part)) for part in _PARTS), parsed=bool(found.parsed))
         if isinstance(found, Mapping):
-            works, missing, suggestion = (str(found.get(part, "")) for part in ("works", "missing", "suggestion"))
+            works, missing, suggestion = (as_line(found.get(part)) for part in _PARTS)
             return reply, Critique(works, missing, suggestion, parsed=bool(suggestion))
         if isinstance(found, str):
             read = parse_critique(found)
             # A plain text of a program's is its suggestion; of a model's it may be anything.
             return reply, Critique(read.works, read.missing, read.suggestion, parsed=bool(read.suggestion))
         raise PlugError(
-            f"{self._use}.criticise returned {found!r:.80}; it is to return a text, or a mapping with works, missing "
-            "and suggestion"
+            f"{self._use}.criticise returned {found!r:.80}; it is to return a text, or a mapping or Critique with "
+            "texts under works, missing and suggestion"
         )

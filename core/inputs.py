@@ -5,7 +5,7 @@ Everything is checked before anything else happens, and everything that is wrong
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .config import InputSettings
 from .errors import InputError
@@ -45,13 +45,12 @@ def read_inputs(settings: InputSettings) -> ReadInputs:
     problems: dict[str, list[str]] = {}
     duplicates = 0
     for place, record in _read_records(path, settings):
-        texts = {field: record.get(field) for field in settings.field_names}
-        fields = {field: text.strip() for field, text in texts.items() if isinstance(text, str)}
+        fields = _fields(record, settings.field_names)
         problem = _problem(fields, record, settings.field_names)
         if problem is not None:
             problems.setdefault(problem, []).append(place)
             continue
-        value: Input = fields if len(fields) > 1 else next(iter(fields.values()))
+        value = _value(fields)
         folded = _folded(value)
         if folded in first_seen:
             duplicates += 1
@@ -74,6 +73,16 @@ def read_inputs(settings: InputSettings) -> ReadInputs:
                 "or change inputs.dev_ratio and inputs.test_ratio"
             )
     return ReadInputs(examples, duplicates)
+
+
+def _fields(row: Mapping[str, object], names: Sequence[str]) -> dict[str, str]:
+    """The texts of a row under these names, of which it may lack some."""
+    return {name: text.strip() for name in names if isinstance(text := row.get(name), str)}
+
+
+def _value(fields: Mapping[str, str]) -> Input:
+    """The input that its fields make."""
+    return fields if len(fields) > 1 else next(iter(fields.values()))
 
 
 def _problem(fields: Mapping[str, str], record: Mapping[str, object], wanted: Sequence[str]) -> str | None:
@@ -158,13 +167,16 @@ def _read_records(path: Path, settings: InputSettings) -> list[FileRow]:
     return [FileRow(f"line {number}", {settings.field_names[0]: line}) for number, line in lines if line.strip()]
 
 
-def read_demonstrations(path: Path, input_field: str | Sequence[str], output_field: str) -> dict[str, tuple[str, ...]]:
-    """The outputs for each input, by the input's folded text (`core.text.fold`), in the file's order.
+def read_demonstrations(
+    path: Path, input_field: str | Sequence[str], output_field: str, *, key: str = "cast.teacher.demonstrations"
+) -> dict[str, tuple[str, ...]]:
+    """The outputs for each input, in the file's order; `known_outputs` finds those of one.
 
     Args:
         path: A .jsonl, .json, .csv, .tsv or .parquet file.
-        input_field: The key or column of the input, or those of its fields.
+        input_field: The key or column of the input, or those of its fields, in any order.
         output_field: The key or column of the output: a text, or a list of texts.
+        key: The configuration's key that names the file, for errors.
 
     Raises:
         InputError: the file cannot be read, or a row lacks an input or an output; it names the row.
@@ -174,32 +186,30 @@ def read_demonstrations(path: Path, input_field: str | Sequence[str], output_fie
     reading = Reading(
         columns=(*fields, output_field),
         kind="demonstrations",
-        path_key="cast.teacher.demonstrations",
+        path_key=key,
         columns_key="input_field and output_field",
     )
     for place, row in read_rows(path, reading):
         where = f"{path}, {place}"
-        source, outputs = _demonstrated(row, input_field), row.get(output_field)
-        if source is None:
+        asked, outputs = _fields(row, fields), row.get(output_field)
+        if len(asked) < len(fields) or not any(asked.values()):
             raise InputError(f"{where}: no text under {input_field!r} (it has {sorted(row)}); set input_field")
         texts = [outputs] if isinstance(outputs, str) else outputs
         if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
             raise InputError(
                 f"{where}: no text or list of texts under {output_field!r} (it has {sorted(row)}); set output_field"
             )
-        if spoilt := unstorable("\n".join([source, *texts])):
+        if spoilt := unstorable("\n".join([*asked.values(), *texts])):
             raise InputError(f"{where}: {spoilt}")
-        found.setdefault(fold(source), {}).update(dict.fromkeys(text.strip() for text in texts if text.strip()))
+        found.setdefault(_folded(_value(asked)), {}).update(
+            dict.fromkeys(text.strip() for text in texts if text.strip())
+        )
     known = {source: tuple(outputs) for source, outputs in found.items() if outputs}
     if not known:
         raise InputError(f"{path} holds no demonstration; give it rows with {input_field!r} and {output_field!r}")
     return known
 
 
-def _demonstrated(row: Mapping[str, Any], fields: str | Sequence[str]) -> str | None:
-    """The input of a row as one text; None where it is not there."""
-    names = [fields] if isinstance(fields, str) else list(fields)
-    texts = {name: row.get(name) for name in names}
-    if not all(isinstance(text, str) for text in texts.values()) or not "".join(map(str, texts.values())).strip():
-        return None
-    return str(texts[names[0]]) if isinstance(fields, str) else input_text({k: str(v) for k, v in texts.items()})
+def known_outputs(known: Mapping[str, Sequence[str]], value: Input) -> Sequence[str]:
+    """The outputs for an input of those that were read; its fields stand apart in the rows, or as one text."""
+    return known.get(_folded(value)) or known.get(fold(input_text(value)), ())

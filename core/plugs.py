@@ -26,6 +26,7 @@ from pydantic import Field, field_validator, model_validator
 
 from .errors import ConfigError, OpenmicError, PlugError
 from .section import Section
+from .text import storable_text
 
 _PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_<][\w.<>]*")
 
@@ -198,7 +199,7 @@ async def _on_plug_loop(work: Any) -> Any:
     """
 
     async def guarded() -> Any:
-        _LOOPS_TAKEN.set(depth + 1)
+        _LOOPS_TAKEN.set(depth if here else depth + 1)
         try:
             return await work
         except (KeyboardInterrupt, SystemExit) as error:  # either would end the loop, for every plug
@@ -210,7 +211,8 @@ async def _on_plug_loop(work: Any) -> Any:
             raise RuntimeError("it raised CancelledError") from error
 
     depth = _LOOPS_TAKEN.get()
-    if depth and asyncio.get_running_loop() is _plug_loop(depth - 1):
+    here = depth > 0 and asyncio.get_running_loop() is _plug_loop(depth - 1)
+    if here:
         return await guarded()
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(guarded(), _plug_loop(depth)))
 
@@ -314,4 +316,5 @@ def _source_hash(found: Any) -> str | None:
 
 
 def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """What it says, fit for the store."""
+    return storable_text(f"{type(error).__name__}: {error}") if str(error) else type(error).__name__

@@ -101,7 +101,8 @@ def _check_reply(task: Task, reply: str, value: Input) -> None:
     output = task.clean(reply)
     assert output == task.clean(reply), f"cleaning {reply!r:.80} gives one text, then another"
     assert isinstance(output, str), f"cleaning {reply!r:.80} gave {output!r:.80}, which is no text"
-    assert unstorable(output) is None, f"cleaning {reply!r:.80}: {unstorable(output)}"
+    for cleaned in (output, task.functions.cleaned(output)):
+        assert unstorable(cleaned) is None, f"cleaning {reply!r:.80}: {unstorable(cleaned)}"
     problem = task.problem(output, value)
     assert problem is None or (isinstance(problem, str) and problem), f"{output!r:.80} is judged {problem!r}"
     assert problem == task.problem(output, value), f"{output!r:.80} is judged one way, then another"

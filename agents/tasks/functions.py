@@ -12,6 +12,7 @@ from typing import Any
 from ...core.errors import PlugError, TaskError
 from ...core.plugs import Plug, describe_object, describe_plug, load_plug, own_copy
 from ...core.records import Input
+from ...core.text import storable_text
 
 Clean = Callable[[str], str]
 """Makes an output of a text that openmic's own cleaning has been through already."""
@@ -76,7 +77,7 @@ class TaskFunctions:
             reason = _call(function, text, value)
             if reason is None:
                 continue
-            said = " ".join(reason.split()) if isinstance(reason, str) else ""
+            said = " ".join(storable_text(reason).split()) if isinstance(reason, str) else ""
             if not said:
                 raise PlugError(
                     f"{function.about} returned {_shown(reason)} for {_shown(text)}; it has to return None where the "
@@ -127,7 +128,7 @@ def _call(function: TaskFunction, *given: Any) -> Any:
         return function.call(*map(own_copy, given))
     except (Exception, SystemExit) as error:  # other people's code may raise anything
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise PlugError(f"{function.about} failed for {_shown(given[0])}: {said}") from error
+        raise PlugError(f"{function.about} failed for {_shown(given[0])}: {storable_text(said)}") from error
 
 
 def _shown(value: Any) -> str:

@@ -14,7 +14,7 @@ from ...core.errors import OpenmicError, TaskError
 from ...core.ids import content_hash
 from ...core.plugs import Plug, load_plug
 from ...core.records import Input, Message, input_text, input_words
-from ...core.text import fold
+from ...core.text import fold, storable_text
 from ..endpoints.reading import read_text
 from .functions import Clean, Gate, TaskFunction, TaskFunctions, named_functions
 from .gates import REFUSAL, first_problem
@@ -213,7 +213,7 @@ class Task:
         if self.file.cleaning.strip_quotes:
             text = _unwrapped(text)
         text = re.sub(r"\s+", " ", text).strip()
-        return self.functions.cleaned(text).replace("\0", " ").strip()  # no database has text with a NUL in it
+        return storable_text(self.functions.cleaned(text)).strip()
 
     def problem(self, text: str, source: Input, *, cut_off: bool = False) -> str | None:
         """Why a cleaned output is no answer to `source` (the gates' words, ours first), or None.

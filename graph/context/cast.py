@@ -99,7 +99,8 @@ class Casting:
     def _teacher(self, seat: Seat, settings: TeacherSettings) -> Teacher:
         name = seat_model(seat, settings)
         if settings.demonstrations is not None:
-            known = read_demonstrations(settings.demonstrations, settings.input_field, settings.output_field)
+            key = f"cast.{seat_setting(seat)}.demonstrations"
+            known = read_demonstrations(settings.demonstrations, settings.input_field, settings.output_field, key=key)
             return KnownDemonstrations(known, name, self._task, taken=self._config.imitation.demonstrations)
         if settings.plug is None:
             return EndpointTeacher(

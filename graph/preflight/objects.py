@@ -8,9 +8,8 @@ from ...agents.tasks.task import Task
 from ...core.concurrency import run_to_end
 from ...core.config import RunConfig, TeacherSettings
 from ...core.errors import ConfigError, OpenmicError
-from ...core.inputs import read_demonstrations
-from ...core.records import Example, LLMReply, LLMRequest, Role, Split, input_text
-from ...core.text import fold
+from ...core.inputs import known_outputs, read_demonstrations
+from ...core.records import Example, LLMReply, LLMRequest, Role, Split
 from ...training.engines.choose import engine_name
 from ..context.cast import Casting
 from ..context.engine import engine_of
@@ -100,15 +99,16 @@ def check_demonstrations(config: RunConfig, examples: Sequence[Example]) -> list
     for seat, settings in seats(config.cast, ("teacher",)).items():
         if not isinstance(settings, TeacherSettings) or settings.demonstrations is None:
             continue
-        known = read_demonstrations(settings.demonstrations, settings.input_field, settings.output_field)
+        key = f"cast.{seat_setting(seat)}.demonstrations"
+        known = read_demonstrations(settings.demonstrations, settings.input_field, settings.output_field, key=key)
         for split in _demonstrated_splits(config, seat[1]):
             inputs = [example for example in examples if example.split is split]
             limit = config.imitation.inputs if split is Split.TRAIN else config.evaluation.limit(split)
             inputs = inputs[:limit]
-            lacking = [example for example in inputs if fold(input_text(example.value)) not in known]
+            lacking = [example for example in inputs if not known_outputs(known, example.value)]
             if not lacking:
                 continue
-            what = f"cast.{seat_setting(seat)}.demonstrations: {settings.demonstrations} has no output for"
+            what = f"{key}: {settings.demonstrations} has no output for"
             if len(lacking) == len(inputs) and (split is not Split.DEV or config.rounds):
                 raise ConfigError(
                     f"{what} any of the {len(inputs)} {split} inputs, such as {lacking[0].text[:60]!r}; rows are "

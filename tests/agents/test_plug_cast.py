@@ -10,6 +10,7 @@ from openmic.agents.llm import PlugReply
 from openmic.agents.plug_cast import KnownDemonstrations, PlugCritiques, PlugTeacher
 from openmic.agents.tasks.task import Task
 from openmic.core.errors import PlugError
+from openmic.core.row_files import unstorable
 from openmic.core.text import fold
 
 
@@ -91,3 +92,57 @@ def test_what_is_no_critique_is_refused() -> None:
 
     with pytest.raises(PlugError, match=r"mine:Mine\.criticise returned 7"):
         asyncio.run(PlugCritiques(Mine(), "mine:Mine").criticise("x", "y"))
+
+
+HALF = "half \ud83d and \0 nothing"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"suggestion": None, "works": "It is short."}, Critique("It is short.", "", "", parsed=False)),
+        ({"suggestion": ["Be brief.", "Be kind."]}, Critique("", "", "Be brief. Be kind.", parsed=True)),
+        ({"suggestion": ("Be brief.",)}, Critique("", "", "Be brief.", parsed=True)),
+        ({"suggestion": {"text": "Be\nbrief."}}, Critique("", "", "Be brief.", parsed=True)),
+    ],
+)
+def test_a_critics_values_are_read_as_a_models_are(answer: Any, expected: Critique) -> None:
+    assert criticised(answer)[1] == expected
+
+
+@pytest.mark.parametrize("answer", [Critique(None, 5, "Be brief.", parsed=True), Critique("", "", ["x"], parsed=True)])  # type: ignore[arg-type]
+def test_a_critique_of_what_is_no_text_is_refused(answer: Critique) -> None:
+    with pytest.raises(PlugError, match=r"mine:Mine\.criticise returned Critique\("):
+        criticised(answer)
+
+
+@pytest.mark.parametrize("answer", [HALF, {"suggestion": HALF}, Critique(HALF, HALF, HALF, parsed=True)])
+def test_what_no_store_takes_is_replaced_in_a_critique(answer: Any) -> None:
+    reply, found = criticised(answer)
+    for text in (reply.text, found.works, found.missing, found.suggestion):
+        assert unstorable(text) is None
+    assert found.suggestion.startswith("half ")
+    assert found.suggestion.endswith(" nothing")
+
+
+def test_what_no_store_takes_is_replaced_in_what_a_teacher_gives_or_raises(task: Task) -> None:
+    shown = asyncio.run(PlugTeacher(lambda _source, _count: [HALF], "mine:teach", task).demonstrate("The bus left.", 1))
+    assert isinstance(shown.origin, PlugReply)
+    for text in (shown.origin.text, *shown.texts, *(output.text for output in shown.turned_away)):
+        assert text
+        assert unstorable(text) is None
+
+    def fails(_source: str, _count: int) -> str:
+        raise ValueError(HALF)
+
+    with pytest.raises(PlugError, match="half") as caught:
+        demonstrated(fails, task)
+    assert unstorable(str(caught.value)) is None
+
+
+def criticised(answer: Any) -> tuple[PlugReply, Critique]:
+    class Mine:
+        def criticise(self, _input: str, _draft: str) -> Any:
+            return answer
+
+    return asyncio.run(PlugCritiques(Mine(), "mine:Mine").criticise("x", "y"))

@@ -1,6 +1,7 @@
 """Demonstrations from a file: looked up by what an input says, and one line for what cannot be read."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow
@@ -8,7 +9,8 @@ import pyarrow.parquet
 import pytest
 
 from openmic.core.errors import InputError
-from openmic.core.inputs import read_demonstrations
+from openmic.core.inputs import known_outputs, read_demonstrations
+from openmic.core.records import Input
 
 EXPECTED = {"the bus left": ("One.", "Two."), "a kettle": ("Three.",)}
 
@@ -63,3 +65,34 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, name: str, content: str
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no file of demonstrations .*cast\.teacher\.demonstrations"):
         read_demonstrations(tmp_path / "none.csv", "input", "output")
+
+
+def demonstrated(tmp_path: Path, input_field: str | list[str], value: Input, row: str) -> Sequence[str]:
+    (tmp_path / "d.jsonl").write_text(row, encoding="utf-8")
+    return known_outputs(read_demonstrations(tmp_path / "d.jsonl", input_field, "output"), value)
+
+
+@pytest.mark.parametrize("input_field", ["input", ["input"]])
+def test_an_input_of_one_text_is_found_however_its_field_is_named(tmp_path: Path, input_field: str | list[str]) -> None:
+    row = '{"input": "The bus left.", "output": "One."}'
+    assert demonstrated(tmp_path, input_field, "the bus left", row) == ("One.",)
+
+
+@pytest.mark.parametrize("input_field", [["question", "context"], ["context", "question"]])
+def test_an_input_of_several_fields_is_found_in_whatever_order_they_are_named(
+    tmp_path: Path, input_field: list[str]
+) -> None:
+    row = '{"context": "It rains.", "question": "Why?", "output": "One."}'
+    for value in ({"question": "Why?", "context": "It rains."}, {"context": "it rains", "question": " why "}):
+        assert demonstrated(tmp_path, input_field, value, row) == ("One.",)
+    assert demonstrated(tmp_path, input_field, {"question": "It rains.", "context": "Why?"}, row) == ()
+
+
+def test_an_input_of_several_fields_is_found_by_its_text_as_exports_write_it(tmp_path: Path) -> None:
+    row = '{"input": "question: Why?\\ncontext: It rains.", "output": "One."}'
+    assert demonstrated(tmp_path, "input", {"question": "Why?", "context": "It rains."}, row) == ("One.",)
+
+
+def test_what_is_wrong_with_a_file_names_the_key_that_it_stands_under(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cast\.references\.demonstrations"):
+        read_demonstrations(tmp_path / "none.csv", "input", "output", key="cast.references.demonstrations")

@@ -195,3 +195,18 @@ def test_nothing_that_is_handed_out_can_be_changed_for_others() -> None:
 
     assert run_to_end(lambda: call_plug(spoil, fields, about="spoil", overused=heard)) == "Q?"
     assert (fields, heard) == ({"question": "Q?"}, ["ha"])
+
+
+def test_an_asynchronous_function_stays_in_its_loop_however_often_it_awaits_another() -> None:
+    async def inner() -> str:
+        return threading.current_thread().name
+
+    async def outer() -> set[str]:
+        here = threading.current_thread().name
+        found = {here}
+        for _ in range(4):
+            found.add(await call_plug(inner, about="inner"))
+            found.add(await asyncio.ensure_future(call_plug(inner, about="inner")))
+        return found
+
+    assert len(called(outer)) == 1

@@ -8,6 +8,7 @@ from openmic.agents.tasks.functions import MOST_REASON
 from openmic.agents.tasks.task import Task, load_task
 from openmic.core.errors import ConfigError, OpenmicError, PlugError, TaskError
 from openmic.core.ids import content_hash
+from openmic.core.row_files import unstorable
 
 from ..task_files import write_task
 from . import task_functions as functions
@@ -182,3 +183,20 @@ def test_what_is_no_task_is_refused(name: str, message: str) -> None:
     with pytest.raises((TaskError, ConfigError)) as caught:
         load_task(name)
     assert message in str(caught.value)
+
+
+def test_what_no_store_takes_is_replaced_in_what_functions_return() -> None:
+    spoilt = "half \ud83d \0 of a bus left me"
+    task = Task("mine", student=STUDENT, clean=lambda _: spoilt, gates=lambda *_: spoilt)
+    for text in (task.clean("A bus left."), task.problem("A bus left.", "x")):
+        assert text is not None
+        assert unstorable(text) is None
+
+    def fails(text: str, _source: Any) -> str:
+        raise ValueError(spoilt)
+
+    with pytest.raises(PlugError, match="half") as caught:
+        Task("mine", student=STUDENT, gates=lambda text, _: None if "model" in text else fails(text, _)).problem(
+            "A bus left.", "x"
+        )
+    assert unstorable(str(caught.value)) is None
