@@ -48,6 +48,11 @@ class Demonstrations:
         )
 
     @property
+    def refused(self) -> bool:
+        """Whether the teacher declined; one that wrote nothing did not."""
+        return bool(self.turned_away) and all(output.problem == REFUSAL for output in self.turned_away)
+
+    @property
     def reason(self) -> str:
         """Why there is none, where there is none."""
         reasons = Counter(output.problem for output in self.turned_away)
@@ -106,7 +111,7 @@ class EndpointTeacher(LLMAgent):
         earlier = list[Demonstrations]()
         for attempt in range(1, 2 + FURTHER_TRIES):
             shown, cut_off = await self._demonstrate(asking, source, count, values)
-            if shown.texts or attempt > FURTHER_TRIES or all(one.problem == REFUSAL for one in shown.turned_away):
+            if shown.texts or attempt > FURTHER_TRIES or shown.refused:
                 break
             earlier.append(shown)
             sampling = asking.sampling
@@ -142,8 +147,8 @@ class EndpointCritiques(LLMAgent):
         """A written critique of one draft, and what could be read of it.
 
         A reply without a suggestion, or that was cut off, is asked for again, once; then the one that says more is
-        taken. Never fails for
-        what a reply says: a critique may be empty, and what the student is told then is `critique.advice`.
+        taken. Never fails for what a reply says: a critique may be empty, and what the student is told then is
+        `critique.advice`.
         """
         asking = Asking(self.sampling, ordinal=2 * attempt, json_schema=CRITIQUE_SCHEMA)
         values: dict[str, object] = {"input": source, "draft": draft, "overused": list(overused)}

@@ -21,19 +21,24 @@ _HERE = (
     rf"here(?:'|’)?s?(?:\s+(?:is|are|you\s+go|goes))?(?:\s+[^\s:.!?]+){{0,8}}?\s+{_KINDS}\b[^:.!?\n]{{0,80}}"
     rf"|(?:(?:the\s+)?following|below\s+(?:is|are))(?:\s+[^\s:.!?]+){{0,6}}?\s+{_KINDS}\b[^:.!?\n]{{0,60}}"
 )
+_YES_ELSEWHERE = (
+    r"(?:natürlich|klar(?:\s+doch)?|gerne?|bien\s+sûr|claro(?:\s+que\s+sí)?|por\s+supuesto|certo|当然(?:可以)?|好的"
+    r"|もちろん(?:です)?|承知(?:しました|いたしました)?)"
+)
+_HERE_ELSEWHERE = (
+    r"(?:(?:hier\s+(?:ist|sind)|voici|ecco|aquí\s+(?:está|están|tienes?|van?))\b|以下|这里是|こちら)[^:\n]{0,80}"
+)
+_PAUSE = r"[\s,.!，。、-]*"
 _AFTER = r"(?:(?:\*\*|__)(?=\s))?\s*"
 """The end of an emphasis that the announcement stands in; one that opens behind it is the output's."""
 _ANNOUNCES = re.compile(
     rf"\W*(?:{_YES}[\s,.!-]*)?(?:{_HERE})\W*?:{_AFTER}"
     rf"|\W*(?:(?:the\s+)?rewritten(?:\s+(?:text|sentence|notice|version))?|funny\s+version|retelling)\s*:{_AFTER}"
-    r"|\W*(?:natürlich|klar|gern|hier\s+(?:ist|sind)|bien\s+sûr|voici|claro|por\s+supuesto|aquí\s|certo|ecco|当然|好的"
-    r"|以下|这里是|もちろん|承知|こちら)[^:\n]{0,80}:\s*",
+    # "Klara sagte: …" and "Klar ist nur eins: …" begin an output: an assent stands alone, or before what is to come.
+    rf"|\W*(?:{_YES_ELSEWHERE}{_PAUSE})?{_HERE_ELSEWHERE}:\s*|\W*{_YES_ELSEWHERE}\b{_PAUSE}:\s*",
     re.IGNORECASE,
 )
-_ASSENTS = re.compile(
-    rf"\W*(?:{_YES}|natürlich|klar(?:\s+doch)?|gerne?|bien\s+sûr|claro|por\s+supuesto|当然(?:可以)?|好的|もちろん(?:です)?)\W*",
-    re.IGNORECASE,
-)
+_ASSENTS = re.compile(rf"\W*(?:{_YES}|{_YES_ELSEWHERE})\W*", re.IGNORECASE)
 _CLOSES = re.compile(
     r"\W*(?:let me know\b|(?:i )?hope (?:this|these|that|you|it) (?:helps?|works?|brings?|makes?|gives?|enjoy|like)"
     r"|feel free to\b|enjoy\W*\Z|would you like (?:me|more|another|some)|do you want (?:me|more|another)|want me to\b"
@@ -51,11 +56,14 @@ _CANNOT = r"(?:can(?:no|'|’)t|can ?not|am (?:not able to|unable to|not comfort
 _REFUSES = re.compile(
     r"\W*(?:"
     r"(?:i(?:'|’| a)?m |my apologies|i apologi[sz]e)?(?:\s*(?:very|really|so|truly) )?(?:sorry)?[\s,.;:!-]*(?:but\s+)?"
+    # "I can't" alone begins many a first-person sentence, and "Sorry," many a notice in plain words.
     rf"(?:unfortunately,?\s+)?i\s+{_CANNOT}\s+(?:help (?:you|with)|assist|comply|fulfil|provide|do th|do so|write"
-    r"|create|generate|retell|rewrite|answer|engage|continue|produce|judge|compare|choose|make (?:jokes?|fun|light))"
+    r"|create|generate|retell|rewrite|make (?:jokes?|fun|light)|(?:answer|engage|continue|produce|judge|compare|choose)"
+    r" (?:with )?(?:this|that|these|the|your|between)\b)"
     r"|(?:i(?:'|’| a)?m |we(?:'|’| a)?re )?(?:very |really |so |truly )?sorry[\s,.;:!-]*(?:but\s+)?"
-    rf"(?:unfortunately,?\s+)?(?:i\s+{_CANNOT}|i(?:'|’)?m (?:unable|not able|not comfortable)|as an? "
-    r"|that (?:request|isn)|this (?:request|content))"
+    rf"(?:unfortunately,?\s+)?(?:i\s+{_CANNOT}|i(?:'|’)?m (?:unable|not able|not comfortable)"
+    r"|as an? (?:ai\b|assistant|(?:large )?language model)|that request|that isn(?:'|’)t (?:something|appropriate)"
+    r"|this (?:request|content))"
     r"|i(?:'|’| a)?m sorry\W*\Z|as an ai\b|as a (?:large )?language model\b|i(?:'|’| a)?m (?:unable|not able) to\b"
     r"|i (?:must|have to) decline\b|i(?:'|’)d (?:rather|prefer) not (?:to )?(?:help|write|answer|do)"
     r"|es tut mir (?:sehr )?leid,? (?:aber )?(?:ich kann|das kann ich|dabei kann ich)"

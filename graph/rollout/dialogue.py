@@ -15,7 +15,6 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from ...agents.critique import advice
-from ...agents.tasks.gates import REFUSAL
 from ...core.records import PreferenceSource, TurnKind
 from ...store import CritiqueRow
 from .preferences import teacher_preference
@@ -150,8 +149,7 @@ async def demonstrate(state: DialogueState, runtime: Runtime[DialogueSession]) -
     )
     turns, next_seq = record_demonstrations(session.run.store, session.dialogue, state["next_seq"], shown)
     if not turns:
-        wrote = any(output.problem != REFUSAL for output in shown.turned_away)
-        reason = "teacher wrote no answer" if wrote else "teacher refused"
+        reason = "teacher refused" if shown.refused else "teacher wrote no answer"
         return {"next_seq": next_seq, "stop_reason": reason, "final": state["best"]}
     [turn] = turns
     if state["best"] is not None:

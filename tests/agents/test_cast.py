@@ -73,11 +73,31 @@ def test_a_critic_samples_critiques_as_its_own_settings_say(endpoint: ScriptedEn
     assert [request.sampling for request in requests] == [task.file.sampling.critique.model_copy(update={"top_p": 0.5})]
 
 
+@pytest.mark.parametrize(("nothing", "reason"), [("", "stop"), ("", "length"), ("```\n```", "stop"), (" \n", "stop")])
+def test_a_teacher_that_wrote_nothing_at_all_did_not_refuse_and_is_asked_again(
+    endpoint: ScriptedEndpoint, task: Task, nothing: str, reason: str
+) -> None:
+    def script(asked: Asked, number: int) -> Answer:
+        # Other seeds than the first: a reply without a word is asked for again with more room by the client, too.
+        again = asked.body["seed"] != endpoint.bodies[0]["seed"]
+        return Answer(
+            body=completion("The bus left me for a tram.") if again else completion(nothing, finish_reason=reason)
+        )
+
+    endpoint.chat = script
+    shown, requests = with_client(
+        endpoint.base_url, "m", lambda llm: EndpointTeacher(task, llm, "m", 7).demonstrate(TEXT, 1)
+    )
+    assert (shown.texts, shown.refused, len(requests)) == (("The bus left me for a tram.",), False, 2)
+    assert [earlier.refused for earlier in shown.earlier] == [False]
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_teacher_that_declines_demonstrates_nothing(endpoint: ScriptedEndpoint, task: Task, count: int) -> None:
     url = says(endpoint, "I'm sorry, but I can't help with that.")
     demonstrations, _ = with_client(url, "m", lambda llm: EndpointTeacher(task, llm, "m", 7).demonstrate(TEXT, count))
     assert demonstrations.texts == ()
+    assert demonstrations.refused
     assert asked(demonstrations.origin).reply.text.startswith("I'm sorry")
 
 

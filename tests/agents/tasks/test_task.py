@@ -180,6 +180,11 @@ def test_the_tasks_own_rules_are_the_gates(tmp_path: Path) -> None:
         "I'm really sorry, but I cannot write this.",
         "I’m not able to make jokes about people.",
         "Unfortunately, I can't create that.",
+        "I can't answer that.",
+        "I cannot engage with this request.",
+        "I won't choose between these two texts.",
+        "Sorry, that isn't something I can help with.",
+        "Sorry, as an AI I have no bus.",
         "Es tut mir leid, aber ich kann dabei nicht helfen.",
         "Lo siento, pero no puedo ayudar con eso.",
         "Je suis désolé, mais je ne peux pas vous aider.",
@@ -203,6 +208,13 @@ def test_a_refusal_is_known(task: Task, reply: str) -> None:
         "Sorry, the 7:15 train will not run from 2 to 6 August.",
         "I'm sorry I burned the toast; it had plans.",
         "I can't help but admire the printer's timing.",
+        "Sorry, that isn't my bus.",
+        "Sorry, as a rule the bus leaves without me.",
+        "I can't continue like this, said my alarm clock.",
+        "I won't judge a bus by its driver.",
+        "I cannot choose, and neither can my two left feet.",
+        "I can't answer; my phone has left me for a charger.",
+        "I won't compare, but the other bus had curtains.",
     ],
 )
 def test_a_sentence_in_the_first_person_is_no_refusal(task: Task, text: str) -> None:
@@ -213,3 +225,42 @@ def test_what_the_input_says_itself_is_no_refusal(task: Task) -> None:
     source = "I can't help you move on Sunday."
     assert task.problem("I can't help you move on Sunday, my back has joined a union.", source) is None
     assert task.problem("I can't help you with that, I'm afraid.", "The bus left without me.") == "refusal"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Klara sagte: Der Bus ist weg.",
+        "Gernot sagte: Der Bus ist weg.",
+        "Klar ist nur eins: der Bus kommt nie.",
+        "Natürlich sagte der Bus kein Wort: er hupte.",
+        "Claro que el bus dijo: adiós.",
+        "Certo giorno il bus disse: addio.",
+        "当然会迟到：公交车今天很忙。",
+        "好的公交车会说：再见，我走了。",
+        "Eccoli tutti: il bus e i suoi amici.",
+    ],
+)
+def test_an_output_that_begins_as_an_assent_does_keeps_its_beginning(task: Task, text: str) -> None:
+    assert task.clean(text) == text
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "Klar:",
+        "Klar, hier ist eine lustige Fassung:",
+        "Gern! Hier sind drei Fassungen:",
+        "Hier ist mein Vorschlag:",
+        "Bien sûr, voici une version :",
+        "Claro, aquí tienes una versión:",
+        "Claro que sí: ",
+        "Certo, ecco una versione:",
+        "当然可以！以下是一个版本：",
+        "好的，这里是一个版本：",
+        "もちろんです。こちらが一つの案です：",
+        "承知しました。以下の通りです：",
+    ],
+)
+def test_what_announces_an_output_in_another_language_is_no_part_of_it(task: Task, before: str) -> None:
+    assert task.clean(f"{before} A bus, gone.") == "A bus, gone."
