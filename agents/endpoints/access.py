@@ -12,7 +12,7 @@ import httpx2
 
 from ...core.config import EndpointSettings
 from ...core.errors import EndpointSetupError
-from ...core.proxies import connecting, is_loopback
+from ...core.proxies import connecting, is_this_machine
 
 OPENAI_URL = "https://api.openai.com/v1"
 SHORTEST_SECRET = 6
@@ -105,7 +105,7 @@ def same_place(url: str, known: str) -> bool:
     new, old = urlsplit(url), urlsplit(known if "://" in known else f"{urlsplit(url).scheme}://{known}")
     if new.netloc.lower() != old.netloc.lower():
         return False
-    return new.scheme in {old.scheme.lower(), "https"} or is_loopback(new.hostname or "")
+    return new.scheme in {old.scheme.lower(), "https"} or is_this_machine(new.hostname or "")
 
 
 def _address(settings: EndpointSettings, base_url: str | None = None) -> tuple[str, dict[str, str]]:

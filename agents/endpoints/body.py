@@ -113,12 +113,12 @@ def storable(value: Any, depth: int = DEEPEST) -> Any:
     """A JSON value that every store takes: see this module's docstring. What is nested too deeply becomes None."""
     if isinstance(value, str):
         return storable_text(value)
+    if isinstance(value, Mapping | list | tuple) and not depth:
+        return None
     if isinstance(value, Mapping):
-        return (
-            {storable_text(str(key)): storable(item, depth - 1) for key, item in value.items()} if depth > 0 else None
-        )
+        return {storable_text(str(key)): storable(item, depth - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [storable(item, depth - 1) for item in value] if depth > 0 else None
+        return [storable(item, depth - 1) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if not isinstance(value, int) or abs(value) <= _LARGEST else None

@@ -20,7 +20,7 @@ from ...core.records import LLMRequest, Message, Role, Sampling
 from .access import OPENAI_URL, Access
 from .addresses import answering_address, close_names, listed_models
 from .client import OpenAIClient
-from .failures import Failure, Kind, read_failure, told
+from .failures import Failure, Kind, read_failure, root_cause, told
 
 SIMULATED_OWNER = "openmic-simulated"
 """Who the simulated cast's server says owns its models; its figures are labelled wherever it is reached from."""
@@ -45,6 +45,8 @@ class _Refused:
     about_prompt: bool = False
     """Whether it is the words."""
     unpaid: bool = False
+    silent: bool = False
+    """Whether somebody is there, and takes long."""
 
     @property
     def elsewhere(self) -> bool:
@@ -68,12 +70,13 @@ def check_scores_prompts(name: str, settings: EndpointSettings) -> None:
     Raises:
         EndpointSetupError: it does not; what to do is said.
     """
+    access = _access(name, settings)
     request = replace(_tiny(name, settings, "One two three four"), score_prompt=True)
-    refused = run_to_end(partial(_asked, settings, request, attempts=1))
+    refused = run_to_end(partial(_asked, settings, access, request, attempts=1))
     if refused is None or refused.failure.status == 429:
         return
     raise EndpointSetupError(
-        f"cast.{name}: the endpoint {Access.of(settings).url} does not score prompts with {settings.model!r} "
+        f"cast.{name}: the endpoint {access.url} does not score prompts with {settings.model!r} "
         f"({refused.failure.reason}); cloze verdicts need completions with `echo` and `logprobs`: set verdict.style to "
         "label or reason, or another endpoint"
     )
@@ -81,7 +84,7 @@ def check_scores_prompts(name: str, settings: EndpointSettings) -> None:
 
 async def _check(name: str, settings: EndpointSettings) -> bool:
     access = _access(name, settings)
-    refused = await _asked(settings, _tiny(name, settings, "Say OK."))
+    refused = await _asked(settings, access, _tiny(name, settings, "Say OK."))
     if refused is None or _is_there(refused):
         listed = await listed_models(access)
         return any(one.name == settings.model and one.owner == SIMULATED_OWNER for one in listed or ())
@@ -112,7 +115,9 @@ def _tiny(name: str, settings: EndpointSettings, words: str) -> LLMRequest:
     return LLMRequest(role, settings.model, (message,), Sampling(temperature=0.0, max_tokens=TINY), seed=0)
 
 
-async def _asked(settings: EndpointSettings, request: LLMRequest, *, attempts: int = ATTEMPTS) -> _Refused | None:
+async def _asked(
+    settings: EndpointSettings, access: Access, request: LLMRequest, *, attempts: int = ATTEMPTS
+) -> _Refused | None:
     """Ask as the run does, options that are refused left out; None where a reply came."""
     try:
         client, refused = OpenAIClient(settings.model_copy(update={"max_retries": 0})), None
@@ -124,7 +129,7 @@ async def _asked(settings: EndpointSettings, request: LLMRequest, *, attempts: i
             try:
                 await client.complete(request)
             except (EndpointError, EndpointLostError) as error:
-                refused = _read(settings, error)
+                refused = _read(settings.model, access, error)
             else:
                 return None
             if refused.failure.kind is not Kind.PASSES or (refused.failure.status or 0) in {0, 429}:
@@ -136,21 +141,22 @@ async def _asked(settings: EndpointSettings, request: LLMRequest, *, attempts: i
     return refused
 
 
-def _read(settings: EndpointSettings, error: Exception) -> _Refused:
+def _read(model: str, access: Access, error: Exception) -> _Refused:
     cause = error.__cause__ or error
     failure = read_failure(cause)
-    reason = Access.of(settings).redacted(failure.reason)
+    reason = access.redacted(failure.reason)
     said = told(cause) if isinstance(cause, openai.APIStatusError) else None
     text = said.text.lower() if said is not None else failure.reason.lower()
     refused = failure.status is not None and failure.kind is not Kind.PASSES
     unpaid = refused and (failure.status == 402 or (failure.status in {400, 429} and failure.kind is Kind.STOP))
-    about_model = refused and failure.status not in {402, 429} and _names_model(text, settings.model)
+    about_model = refused and failure.status not in {402, 429} and _names_model(text, model)
     return _Refused(
         replace(failure, reason=reason),
         unreadable=failure.status is None and isinstance(cause, ValueError | LookupError | TypeError | AttributeError),
         about_model=about_model,
         about_prompt=said is not None and said.about_prompt,
         unpaid=unpaid and not about_model,
+        silent=isinstance(root_cause(cause), TimeoutError | httpx2.TimeoutException),
     )
 
 
@@ -199,8 +205,7 @@ async def _about_address(
     lost = refused.failure.status is None and not refused.unreadable
     if refused.about_model or not (lost or refused.elsewhere):
         return None
-    silent = "no reply" in refused.failure.reason  # somebody is there, and takes long
-    meant = None if silent else await answering_address(access, settings.model)
+    meant = None if refused.silent else await answering_address(access, settings.model)
     if meant is not None and meant == access.url:
         return f"{meant} answers chats only without the query {'&'.join(access.query)} ({status}); leave it out"
     if meant is not None:

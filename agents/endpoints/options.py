@@ -26,7 +26,8 @@ _ESSENTIALS = ("top_p", "temperature", "max_tokens", "max_completion_tokens")
 """These are given up only where the endpoint says that it does not take them; a value out of range is an error."""
 _GIVEN_UP = (*_LUXURIES, *_ESSENTIALS)
 """Of two that exclude each other the one further ahead goes."""
-_CAPS = ("max_tokens", "max_completion_tokens")
+CAPS = ("max_tokens", "max_completion_tokens")
+"""The names, old and new, of the most tokens of a reply."""
 _SUSPECTS = ("max_tokens", "seed", "response_format", "top_logprobs", "reasoning_effort", "top_p", "temperature")
 """The order in which options are left out where an endpoint refuses a request without saying why."""
 _DEFAULTS = {"temperature": 1.0, "top_p": 1.0}
@@ -87,7 +88,7 @@ class Asked:
     @property
     def cap(self) -> int:
         """The most tokens of the reply."""
-        return max(int(self.options[name]) for name in _CAPS if name in self.options)
+        return max(int(self.options[name]) for name in CAPS if name in self.options)
 
 
 class RequestOptions:
@@ -200,7 +201,7 @@ class RequestOptions:
         Where nothing is left to leave out, it was about none of them, and False is returned.
         """
         names = [name for name in _SUSPECTS if name in options and name not in self._proven]
-        if not self._trials or not names or (names[0] in _CAPS and len(options.keys() & set(_CAPS)) < 2):
+        if not self._trials or not names or (names[0] in CAPS and len(options.keys() & set(CAPS)) < 2):
             self._on_trial.clear()
             self._trials = max(0, self._trials - 1)
             return False

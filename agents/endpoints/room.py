@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from ...core.records import LLMReply
+from .options import CAPS
 
 FIRST_ROOM = 1024
 """Tokens for a thought beside those for the answer, once a model is seen to think."""
@@ -15,7 +16,6 @@ MOST_ROOM = 16_384
 _GROWTH = 4
 _LEAST = 128
 _TOO_MUCH = re.compile(r"max_(?:completion_)?tokens|context|too (?:large|long|many)|at most", re.IGNORECASE)
-_CAPS = ("max_completion_tokens", "max_tokens")
 
 
 class Room:
@@ -28,7 +28,7 @@ class Room:
 
     def widen(self, options: dict[str, Any]) -> dict[str, Any]:
         """The options of a request with the room added to the most tokens of the reply."""
-        return options | {name: options[name] + self.tokens for name in _CAPS if name in options}
+        return options | {name: options[name] + self.tokens for name in CAPS if name in options}
 
     def wants_more(self, reply: LLMReply, had: int) -> bool:
         """Learn from a reply; True where it is to be asked for again, now that there is more room.

@@ -248,9 +248,7 @@ class Task:
             if piece.around is not None:
                 outputs.append(Output(" ".join(piece.text.split()), piece.around))
             elif re.search(r"\w|[^\x00-\x7f]", piece.text):
-                text = self.clean(piece.text)
-                problem = self.problem(text, source, cut_off=cut_off and place == last)
-                outputs.append(Output(text or " ".join(piece.text.split()), problem))
+                outputs.append(self._output(piece.text, source, cut_off=cut_off and place == last))
         return only_new(outputs, count)
 
     def checked(self, texts: Sequence[str], source: Input, count: int) -> list[Output]:
@@ -259,10 +257,12 @@ class Task:
         Raises:
             PlugError: a function of the task's fails.
         """
-        cleaned = [(self.clean(text), text) for text in texts]
-        return only_new(
-            [Output(text or " ".join(raw.split()), self.problem(text, source)) for text, raw in cleaned], count
-        )
+        return only_new([self._output(text, source) for text in texts], count)
+
+    def _output(self, said: str, source: Input, *, cut_off: bool = False) -> Output:
+        """The output in a text that holds one; where cleaning leaves nothing of it, what stood there."""
+        text = self.clean(said)
+        return Output(text or " ".join(said.split()), self.problem(text, source, cut_off=cut_off))
 
 
 def only_new(outputs: Sequence[Output], count: int) -> list[Output]:

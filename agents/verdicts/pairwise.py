@@ -101,14 +101,16 @@ class EndpointJuror(LLMAgent):
         failure, little = ReplyError("not asked"), list[tuple[Exchange, Label]]()
         for _ in range(1 + FURTHER_TRIES):
             exchange = await self.ask(self.model, PURPOSES[style], asking, **values)
-            try:
-                if self.task.refused(exchange.reply.text) and exchange.reply.text.strip():
-                    raise ReplyError(f"the {self.role} declines to compare: {exchange.reply.text[:120]!r}")
-                return exchange, read_label(exchange.reply, style, self.settings.min_label_mass)
-            except ReplyError as error:
-                failure = error
-            if not self.task.refused(exchange.reply.text) and (label := undecided(exchange.reply)) is not None:
-                little.append((exchange, label))
+            said = exchange.reply.text
+            if self.task.refused(said) and said.strip():
+                failure = ReplyError(f"the {self.role} declines to compare: {said[:120]!r}")
+            else:
+                try:
+                    return exchange, read_label(exchange.reply, style, self.settings.min_label_mass)
+                except ReplyError as error:
+                    failure = error
+                if said and (label := undecided(exchange.reply)) is not None:
+                    little.append((exchange, label))
             again = Sampling(temperature=1.0, max_tokens=max(most, MOST_TOKENS_AGAIN))
             asking = replace(asking, sampling=again, ordinal=asking.ordinal + self.settings.samples)
         if little:
