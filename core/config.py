@@ -418,7 +418,7 @@ class RunConfig(Section):
     def _storage_is_found_again(cls, uri: str | None) -> str | None:
         """A folder has the same name from whichever working directory a run is resumed; a password is not kept."""
         if uri is None or "://" not in uri:
-            return uri if uri is None else str(Path(uri).expanduser().absolute())
+            return uri if uri is None else str(Path(from_home(uri)).absolute())
         if re.search(r"://[^/@]*:[^/@]*@", uri):
             raise ValueError("it holds a password, which would be stored with the run: leave it to the environment")
         return uri

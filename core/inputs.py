@@ -1,6 +1,7 @@
 """Reading the literal inputs, each with its split by the hash of its content, and demonstrations for them.
 
-Everything is checked before anything else happens, and everything that is wrong is reported at once, with its place.
+Everything is checked before anything else happens. All that is wrong with inputs is reported at once, with its place;
+of a file whose rows cannot be read, and of demonstrations, the first fault is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ MAX_CHARACTERS = 4000
 _MOST_TOLD = 50
 """Problems, and places of each, that one message names; of more it gives the number."""
 _TWICE = (
-    "; remove one of the two, or set inputs.drop_duplicates to true (an input that stands twice could be trained on "
+    "remove one of the two, or set inputs.drop_duplicates to true (an input that stands twice could be trained on "
     "and tested with)"
 )
 
@@ -61,7 +62,7 @@ def read_inputs(settings: InputSettings) -> ReadInputs:
         first_seen[folded] = place
         examples.append(example_of(value, settings.dev_ratio, settings.test_ratio))
     if problems:
-        raise InputError(_told(path, problems) + (_TWICE if duplicates and not settings.drop_duplicates else ""))
+        raise InputError(_told(path, problems, _TWICE if duplicates and not settings.drop_duplicates else ""))
     if settings.limit is not None:
         examples = examples[: settings.limit]
     if not examples:
@@ -102,13 +103,14 @@ def _problem(fields: Mapping[str, str], record: Mapping[str, object], wanted: Se
     return None
 
 
-def _told(path: Path, problems: Mapping[str, Sequence[str]]) -> str:
-    """Every problem with its places: one line where it is one, else a line for each."""
+def _told(path: Path, problems: Mapping[str, Sequence[str]], of_twice: str) -> str:
+    """Every problem with its places, and what to do about duplicates: a line each, or all in one for one problem."""
     told = [_with_places(problem, places) for problem, places in problems.items()]
     if len(told) == 1:
-        return f"{path}, {told[0]}"
+        return f"{path}, {told[0]}" + (f"; {of_twice}" if of_twice else "")
     left = len(told) - _MOST_TOLD
     lines = [*told[:_MOST_TOLD], *([f"and {left} more"] if left > 0 else [])]
+    lines += [f"where an input stands twice, {of_twice}"] if of_twice else []
     return f"{path}, {len(told)} problems:\n" + "\n".join(f"  {line}" for line in lines)
 
 
@@ -201,9 +203,8 @@ def read_demonstrations(
             )
         if spoilt := unstorable("\n".join([*asked.values(), *texts])):
             raise InputError(f"{where}: {spoilt}")
-        found.setdefault(_folded(_value(asked)), {}).update(
-            dict.fromkeys(text.strip() for text in texts if text.strip())
-        )
+        answers = found.setdefault(_folded(_value(asked)), {})
+        answers.update(dict.fromkeys(text.strip() for text in texts if text.strip()))
     known = {source: tuple(outputs) for source, outputs in found.items() if outputs}
     if not known:
         raise InputError(f"{path} holds no demonstration; give it rows with {input_field!r} and {output_field!r}")

@@ -19,7 +19,7 @@ from .errors import ConfigError
 _KNOWN = ("http", "https", "socks5", "socks5h")
 
 
-def is_loopback(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
     """Whether a host's name or address is this machine's own, as seen from itself."""
     host = host.strip("[]").lower().rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
@@ -41,7 +41,7 @@ def proxy_of(url: str) -> str | None:
     proxies = getproxies()
     kind = scheme if proxies.get(scheme) else "all"
     proxy = proxies.get(kind)
-    if not proxy or is_loopback(host) or _bypassed(host, proxies.get("no", "")):
+    if not proxy or is_this_machine(host) or _bypassed(host, proxies.get("no", "")):
         return None
     scheme, separator, rest = proxy.partition("://")
     if not separator:

@@ -216,7 +216,7 @@ class LLMReply(BaseModel):
     prompt_logprobs: tuple[TokenLogprob, ...] | None = None
     """The prompt's tokens in order, for a request with `score_prompt`; None where not to be had."""
     raw: dict[str, Any] = Field(default_factory=dict)
-    """The reply's body as the endpoint sent it."""
+    """What the endpoint sent but its log-probabilities, as stores take it, and what was done with it."""
 
     @property
     def cut_off(self) -> bool:

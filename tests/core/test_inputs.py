@@ -261,6 +261,9 @@ def test_everything_that_is_wrong_is_told_at_once(write: Write) -> None:
         48: "no text under the key 'input' (4)",
     }.items():
         assert f"line {place}: {problem}" in message
+    *_, last, advice = message.splitlines()
+    assert last.strip().startswith("line 48: ")
+    assert advice.strip().startswith("where an input stands twice, remove one of the two, or set inputs.drop_")
 
 
 def test_a_wrong_key_in_all_rows_is_one_problem(write: Write) -> None:

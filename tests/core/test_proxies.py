@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from openmic.core.errors import ConfigError
-from openmic.core.proxies import connecting, is_loopback, proxy_of
+from openmic.core.proxies import connecting, is_this_machine, proxy_of
 
 HTTP = "http://127.0.0.1:7890"
 SOCKS = "socks5://127.0.0.1:7891"
@@ -28,12 +28,12 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     ["127.0.0.1", "localhost", "LOCALHOST", "::1", "[::1]", "127.8.9.1", "a.localhost", "0.0.0.0", "::ffff:127.0.0.1"],
 )
 def test_these_are_this_machine(host: str) -> None:
-    assert is_loopback(host)
+    assert is_this_machine(host)
 
 
 @pytest.mark.parametrize("host", ["", "10.0.0.1", "localhost.example.org", "gpu-1", "::2", "1270.0.1"])
 def test_these_are_not(host: str) -> None:
-    assert not is_loopback(host)
+    assert not is_this_machine(host)
 
 
 @pytest.mark.parametrize(

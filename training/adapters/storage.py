@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from ...core.errors import AdapterError, ConfigError
-from ...core.section import unwritable
+from ...core.section import from_home, unwritable
 
 _LOCAL = ("file://", "local://")
 
@@ -29,7 +29,7 @@ def folder_of(uri: str) -> Path:
     """The absolute folder that a local address or a path means."""
     for scheme in _LOCAL:
         uri = uri.removeprefix(scheme)
-    return Path(uri).expanduser().absolute()
+    return Path(from_home(uri)).absolute()
 
 
 def join_uri(uri: str, *names: str) -> str:
