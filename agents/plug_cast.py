@@ -92,7 +92,8 @@ class PlugCritiques:
         )
         reply = PlugReply("critic", self._use, f"{found}", (time.monotonic() - began) * 1000)
         if isinstance(found, Critique) and all(isinstance(getattr(found, part), str) for part in _PARTS):
-            return reply, Critique(*(as_line(getattr(found, part)) for part in _PARTS), parsed=bool(found.parsed))
+            works, missing, suggestion = (as_line(getattr(found, part)) for part in _PARTS)
+            return reply, Critique(works, missing, suggestion, parsed=bool(found.parsed))
         if isinstance(found, Mapping):
             works, missing, suggestion = (as_line(found.get(part)) for part in _PARTS)
             return reply, Critique(works, missing, suggestion, parsed=bool(suggestion))
