@@ -104,7 +104,7 @@ def _problem(fields: Mapping[str, str], record: Mapping[str, object], wanted: Se
 
 
 def _told(path: Path, problems: Mapping[str, Sequence[str]], of_twice: str) -> str:
-    """Every problem with its places, and what to do about duplicates: a line each, or all in one for one problem."""
+    """Every problem with its places, and what to do about duplicates; a line each where there are several."""
     told = [_with_places(problem, places) for problem, places in problems.items()]
     if len(told) == 1:
         return f"{path}, {told[0]}" + (f"; {of_twice}" if of_twice else "")
@@ -212,5 +212,5 @@ def read_demonstrations(
 
 
 def known_outputs(known: Mapping[str, Sequence[str]], value: Input) -> Sequence[str]:
-    """The outputs for an input of those that were read; its fields stand apart in the rows, or as one text."""
+    """The outputs for an input of those that were read; rows have its fields apart, or as one text."""
     return known.get(_folded(value)) or known.get(fold(input_text(value)), ())

@@ -136,7 +136,7 @@ class OpenAIClient:
         await self._connections.aclose()
 
     async def _turn(self, request: LLMRequest, call: object) -> None:
-        """Wait until the request may be sent: for the end of a pause, then for its share of the minute's limits."""
+        """Wait until the request may be sent: no pause is left, and it has its share of the minute's limits."""
         gate = self._known.gate
         while True:
             self._held_up.add(call)

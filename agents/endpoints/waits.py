@@ -147,7 +147,7 @@ def _short(unit: str) -> str:
 
 
 def _renewed(headers: Mapping[str, str], now: float) -> float | None:
-    """When the limits that are used up are renewed, else the first of those that may be, as it is not said of them."""
+    """When all limits that are used up are renewed, else the first that does not say whether it is."""
     used_up, unsaid = list[float](), list[float]()
     for name, value in headers.items():
         if not _RESET.match(name) or not (wait := _seconds(value, now)):
