@@ -3,8 +3,9 @@
 The campaign they go back to is left as it is; what is made of it belongs to a run of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...core.config import RunConfig
 from ...core.config_file import override_config
@@ -15,6 +16,7 @@ from ...store.tables.transcript import RunKind
 from ..context.keys import plug_keys
 from ..context.opening import task_of
 from ..context.plugs import Plugs
+from ..context.seats import seat_setting, seats
 from .provenance import run_record
 
 SETTABLE = {"train": ("training", "preferences", "student", "seed"), "rejudge": ("cast", "verdict", "seed")}
@@ -38,10 +40,21 @@ def derived_config(kind: RunKind, source: Run, overrides: Sequence[str]) -> RunC
 
 
 def recalled(source: Run, config: RunConfig, plugs: Plugs | None) -> Plugs:
-    """Know what the source was given, but for what the new configuration has another in place of."""
-    keys = plug_keys(config)
-    kept = {key: record for key, record in source.plugs.items() if keys.get(key, record["use"]) == record["use"]}
+    """Know what the source was given, but for what the new configuration replaces or makes otherwise."""
+    uses, kwargs, before = plug_keys(config), _kwargs(config), _kwargs(RunConfig.model_validate(source.config))
+    kept = {
+        key: record
+        for key, record in source.plugs.items()
+        if uses.get(key, record["use"]) == record["use"] and kwargs.get(key) == before.get(key)
+    }
     return (plugs or Plugs()).recall(kept)
+
+
+def _kwargs(config: RunConfig) -> dict[str, Mapping[str, Any]]:
+    """What the objects are made with that a derived run may set, by key."""
+    found = {f"cast.{seat_setting(seat)}": settings.kwargs for seat, settings in seats(config.cast).items()}
+    own = {"training.objective": config.training.objective_kwargs, "student.engine": config.student.engine_kwargs}
+    return {**found, **own}
 
 
 def begin_derived(

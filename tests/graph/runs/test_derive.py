@@ -60,9 +60,12 @@ def campaign(store: Store, tmp_path: Path) -> Run:
         ("rejudge", "cast={critic: {margin: 0.1}}", "cast.critic", True),
         ("rejudge", "cast={critic: {model: m}}", "cast.critic", False),
         ("rejudge", "cast.critic={use: length}", "cast.critic", False),
+        ("rejudge", "cast.critic={use: 'my:Critic', kwargs: {strict: true}}", "cast.critic", False),
+        ("rejudge", "cast.critic.kwargs={strict: true}", "cast.critic", False),
         ("train", "training.epochs=1", "training.objective", True),
         ("train", "training.objective=dpo", "training.objective", False),
         ("train", "training={objective: dpo}", "training.objective", False),
+        ("train", "training.objective_kwargs={margin: 2.0}", "training.objective", False),
     ],
 )
 def test_an_object_is_forgotten_where_another_takes_its_place(
@@ -119,7 +122,6 @@ def test_a_training_that_no_cluster_takes_leaves_no_run(store: Store, campaign: 
     ],
 )
 def test_an_objective_is_given_as_for_a_campaign(store: Store, campaign: Run, objective: Any) -> None:
-    store.update(Run, campaign.id, plugs={})
     with pytest.raises(NoRayError):
         Handle(campaign, store.address).train(objective, progress=False)
 
