@@ -114,7 +114,7 @@ def test_all_that_a_pause_holds_up_are_counted(endpoint: ScriptedEndpoint) -> No
 def test_what_a_pause_holds_up_is_sent_at_the_limits_pace(
     endpoint: ScriptedEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_per_minute", lambda limit: limit and AsyncLimiter(limit, 1.0))
+    monkeypatch.setattr(client, "_per_minute", lambda limit: limit and AsyncLimiter(limit, 0.5))
     endpoint.chat = first(2, failure(429, "slow down", Retry_After="2"))
 
     async def act(client: OpenAIClient) -> None:
