@@ -5,10 +5,9 @@ a student learnt can be measured against the truth. It has the skills of two tas
 is funny or plain.
 """
 
-from .app import build_app
 from .process import SimulatedCast
 from .settings import SimulatorSettings
 from .skill import Assessment, Rubric
 from .skills import rubric_for
 
-__all__ = ["Assessment", "Rubric", "SimulatedCast", "SimulatorSettings", "build_app", "rubric_for"]
+__all__ = ["Assessment", "Rubric", "SimulatedCast", "SimulatorSettings", "rubric_for"]

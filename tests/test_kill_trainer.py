@@ -23,7 +23,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "inputs": {"limit": 16},
     "imitation": {"inputs": 4},
     "dialogue": {"inputs": 4, "concurrency": 1},  # whose preferences come first decides the order of training
-    "training": {"epochs": 30, "batch_size": 1, "save_steps": 2},
+    "training": {"epochs": 12, "batch_size": 1, "save_steps": 2},
     "evaluation": {"dev_inputs": 2, "test_inputs": 2},
 }
 

@@ -23,7 +23,8 @@ from openmic.graph.context.reply_cache import ReplyCache
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.context.seats import seat_model, seats
 from openmic.graph.context.train_gate import TrainGate
-from openmic.simulator import SimulatorSettings, build_app
+from openmic.simulator import SimulatorSettings
+from openmic.simulator.app import build_app
 from openmic.simulator.server import bind
 from openmic.store import ExampleRow, PromptTemplateRow, Run, RunExample, Store
 from openmic.training.pool.pool import StudentPool

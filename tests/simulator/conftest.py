@@ -12,7 +12,8 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from openmic.simulator import SimulatorSettings, build_app
+from openmic.simulator import SimulatorSettings
+from openmic.simulator.app import build_app
 from openmic.simulator.server import bind
 
 INPUTS = Path(__file__).parents[2] / "examples" / "inputs"

@@ -86,7 +86,7 @@ def test_when_one_dies_the_training_goes_on_from_the_checkpoint(
     import ray
 
     monkeypatch.setattr(trainer_module, "PROGRESS_SECONDS", 0.02)
-    settings: dict[str, Any] = {"epochs": 60, "save_steps": 3}
+    settings: dict[str, Any] = {"epochs": 24, "save_steps": 3}
     expected = asyncio.run(pair.train(job_of(tiny_causal, tmp_path / "a", "dpo", **settings)))
     second = ray.get(pair._workers[1].__ray_call__.remote(lambda _: os.getpid()))
     first = ray.get(pair._workers[0].__ray_call__.remote(lambda _: os.getpid()))
