@@ -3,15 +3,20 @@
 import codecs
 import io
 import os
+import signal
 import sys
-from typing import Annotated
+from contextlib import suppress
+from types import FrameType
+from typing import Annotated, Any, NoReturn
 
+import click
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from .. import __version__
-from ..core.errors import OpenmicError, told_of_disk
+from ..core.errors import InterruptedRunError, OpenmicError, told_of_disk
 from ..core.text import printable
 from .chat import chat
 from .config import app as config_app
@@ -45,8 +50,21 @@ EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failures, 130 interrupted (resumable)."
 )
 
+
+class _Commands(TyperGroup):
+    """The commands; an interrupt that none of them has taken up itself ends as one that had nothing to store."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry a command out."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise InterruptedRunError("interrupted") from None
+
+
 app = typer.Typer(
     name="openmic",
+    cls=_Commands,
     help="Feedback-driven distillation: a large language model teaches a small one, and is its critic.\n\n"
     "Start with: openmic run examples/humor.yaml",
     epilog=EPILOG,
@@ -104,9 +122,23 @@ def _in_its_encoding(error: UnicodeError) -> tuple[str, int]:
     return told, error.end
 
 
+def _end_by_signals_as_by_ctrl_c() -> None:
+    """SIGTERM, and SIGHUP of a terminal that was closed, are interrupts, at whatever moment they come."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        with suppress(AttributeError, ValueError):  # on Windows there is none; in a thread it is not ours to set
+            number = getattr(signal, name)
+            if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has SIGHUP ignored
+                signal.signal(number, interrupt)
+
+
 def main() -> None:
     """Run the command line; an error a person can mend is one message on stderr and its exit code."""
     _print_whatever_the_terminal_shows()
+    _end_by_signals_as_by_ctrl_c()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         app()

@@ -10,7 +10,7 @@ import typer
 
 from .. import open_run
 from ..core.config_file import load_config, stray_variables
-from ..core.errors import ConfigError, OpenmicError
+from ..core.errors import ConfigError, InterruptedRunError, OpenmicError
 from ..run_handle import Run
 from .options import JsonOption, OverridesOption, RunArgument, StoreOption, exit_by_failures, print_json, store_flag
 from .progress import progress_display, stdout_for_data
@@ -103,6 +103,11 @@ def _resumable(found: Run | None) -> Iterator[None]:
     """Whatever ends the run early, say how to go on with it."""
     try:
         yield
+    except KeyboardInterrupt:
+        if found is None:
+            raise InterruptedRunError("interrupted before the run began; nothing was recorded") from None
+        typer.echo(f"\nto go on: openmic resume {found.id}{store_flag(found.store)}", err=True)
+        raise InterruptedRunError("interrupted before it went on; nothing was changed") from None
     except OpenmicError as error:
         resumable = found or error.run
         if resumable is not None and not isinstance(error, ConfigError):

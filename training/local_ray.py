@@ -10,13 +10,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from ..core.errors import ConfigError
 from ..core.section import unwritable
 
 _ANSWER_S = 10.0
 """How long a cluster may take to answer. Ray itself would try for minutes, and in many words."""
+_ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _LONGEST_FOLDER = 107 - len("/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store.99")
 """Characters of the path of Ray's folder, as the paths of sockets may have 107."""
 
@@ -54,7 +56,11 @@ def ray_session(*, minimum_cpus: int = 2, address: str | None = None) -> Iterato
 
     with _OWN.lock:
         if not ray.is_initialized():
-            _begin(minimum_cpus, address or os.environ.get("RAY_ADDRESS"))
+            try:
+                _begin(minimum_cpus, address or os.environ.get("RAY_ADDRESS"))
+            except (KeyboardInterrupt, SystemExit):
+                ray.shutdown()
+                raise
             _OWN.users = 1
         elif _OWN.users:
             _OWN.users += 1
@@ -83,7 +89,7 @@ def _begin(minimum_cpus: int, address: str | None) -> None:
     import ray
 
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    with warnings.catch_warnings(), _sigterm_kept():
+    with warnings.catch_warnings(), _signals_wait():
         warnings.simplefilter("ignore")
         if address and address != "local":
             _join(address, quiet)
@@ -149,14 +155,40 @@ def _look_for(address: str) -> None:
 
 
 @contextmanager
-def _sigterm_kept() -> Iterator[None]:
-    """Give SIGTERM back to whoever handled it; `ray.init` takes it, and ends the process where a run would be stored.
+def _signals_wait() -> Iterator[None]:
+    """Signals that come while Ray starts are obeyed when it has; a second one at once.
 
-    Where nobody did, Ray's own handler stays: it ends Ray before the process.
+    Ray takes SIGTERM for itself, to end the process where a run would be stored, and some of its code swallows what a
+    handler raises. Whoever handled a signal does so afterwards too; where nobody handles SIGTERM, it ends the process
+    by an exit, which ends Ray first.
     """
-    handler = signal.getsignal(signal.SIGTERM)
+    from ray._private import utils
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    came: list[int] = []
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        if number in came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    taken = {number: handler for number, handler in before.items() if handler not in {signal.SIG_IGN, None}}
+    set_sigterm_handler = utils.set_sigterm_handler
+    for number in taken:
+        signal.signal(number, wait)
+    utils.set_sigterm_handler = lambda handler: None
     try:
         yield
     finally:
-        if callable(handler) and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
+        utils.set_sigterm_handler = set_sigterm_handler
+        for number, handler in taken.items():
+            signal.signal(number, _exit if (number, handler) == (signal.SIGTERM, signal.SIG_DFL) else handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
+def _exit(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(number)

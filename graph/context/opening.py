@@ -17,7 +17,7 @@ from .engine import engine_to_send
 from .models import open_models
 from .plugs import Plugs
 from .progress import Progress
-from .reply_cache import ReplyCache
+from .reply_cache import DRAIN_SECONDS, ReplyCache
 from .run_context import RunContext
 from .seats import ROLES
 
@@ -48,7 +48,7 @@ async def open_run_context(
         )
         clients = await stack.enter_async_context(models)
         llm = ReplyCache(store, run.id, clients)
-        stack.push_async_callback(llm.drain)
+        stack.push_async_callback(_store_what_comes, llm, progress)
         casting = Casting(config, task, llm, plugs)
         stack.push_async_callback(casting.close)
         cast = casting.cast(roles)
@@ -86,6 +86,12 @@ async def open_run_context(
             start_pool=start_pool,
             start_trainer=start_trainer,
         )
+
+
+async def _store_what_comes(llm: ReplyCache, progress: Progress) -> None:
+    """Let replies that are being written come to the store; tell of those that take too long."""
+    if late := await llm.drain():
+        progress.print(f"note: {late} replies did not come within {DRAIN_SECONDS:.0f} s; going on asks for them again")
 
 
 def task_of(run: Run, config: RunConfig, plugs: Plugs) -> Task:

@@ -12,8 +12,8 @@ from ...core.records import LLMReply, LLMRequest
 from ...store import Store
 from .seats import Seat
 
-DRAIN_SECONDS = 20.0
-"""How long an interrupt waits for replies that are already being written by an endpoint."""
+DRAIN_SECONDS = 8.0
+"""How long an interrupt waits for replies that are already being written; an end is to take ten seconds at most."""
 
 
 class ReplyCache:
@@ -43,13 +43,15 @@ class ReplyCache:
         """What calls to endpoints are waiting for that have to be made again; empty where all is well."""
         return "; ".join(dict.fromkeys(line for client in self._clients.values() if (line := client.trouble)))
 
-    async def drain(self) -> None:
-        """Send nothing more, and wait for what was sent, so that it is stored."""
+    async def drain(self) -> int:
+        """Send nothing more, and wait for what was sent, so that it is stored; how many replies came too late."""
         self._stopping = True
         for client in self._clients.values():
             client.stop_asking()
         if self._asking:
-            await asyncio.wait(list(self._asking.values()), timeout=DRAIN_SECONDS)
+            _, late = await asyncio.wait(list(self._asking.values()), timeout=DRAIN_SECONDS)
+            return len(late)
+        return 0
 
     async def _ask(self, request: LLMRequest) -> LLMReply:
         reply = await self._clients[request.role, request.member].complete(request)

@@ -17,6 +17,8 @@ from ...store import Run, Store
 from ...store.liveness import run_lock
 from ...store.schema import now
 
+ENDING = ("SIGTERM", "SIGHUP")
+"""Signals that ask a run to end: of a scheduler, and of a terminal that was closed."""
 LOOKED_AT_S = 0.5
 """How long whoever looks whether a run is being carried out may hold its lock, and more."""
 
@@ -29,7 +31,7 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
 
     Raises:
         ConfigError: another process is at it.
-        InterruptedRunError: Ctrl-C or SIGTERM; everything done is stored.
+        InterruptedRunError: Ctrl-C, SIGTERM or SIGHUP; everything done is stored.
         OpenmicError: the run failed; it can be resumed once the cause is mended.
     """
     run = store.get(Run, run_id)
@@ -61,7 +63,7 @@ def locked(store: Store, run: Run, work: Callable[[], Coroutine[Any, Any, None]]
 
     Raises:
         ConfigError: another process is at it.
-        InterruptedRunError: Ctrl-C or SIGTERM; everything done is stored.
+        InterruptedRunError: Ctrl-C, SIGTERM or SIGHUP; everything done is stored.
     """
     with _lock_of(run, store):
         try:
@@ -86,18 +88,23 @@ def _lock_of(run: Run, store: Store) -> Iterator[None]:
 
 
 async def _interruptible(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """SIGTERM is an interrupt like Ctrl-C: what is in flight is stored first. Meanwhile stdout is left alone."""
+    """SIGTERM and SIGHUP are interrupts like Ctrl-C: what is in flight is stored. Meanwhile stdout is left alone."""
     if threading.current_thread() is not threading.main_thread():
         return await work()  # signals and stdout are the main thread's
     task = asyncio.current_task()
     assert task is not None
-    before, loop = signal.getsignal(signal.SIGTERM), asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
+    numbers = [number for name in ENDING if (number := getattr(signal, name, None)) is not None]
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}  # as by `nohup`
     with suppress(NotImplementedError, RuntimeError):  # only a POSIX process has such handlers
-        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+        for number in before:
+            loop.add_signal_handler(number, task.cancel)
     try:
         with redirect_stdout(sys.stderr):  # stdout is for data, and Ray tells there of every process that died
             return await work()
     finally:
         with suppress(NotImplementedError, RuntimeError):
-            if loop.remove_signal_handler(signal.SIGTERM) and before is not None:
-                signal.signal(signal.SIGTERM, before)  # whoever called may have a handler of its own
+            for number, handler in before.items():
+                if loop.remove_signal_handler(number) and handler is not None:
+                    signal.signal(number, handler)  # whoever called may have a handler of its own

@@ -7,11 +7,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from openmic.core.errors import StoreError
 from openmic.store import Run, Store, Turn
 
+from ..waiting import wait_until
 from ..whole_run import clean_environment, openmic, write_config
 
 pytestmark = pytest.mark.slow
@@ -47,6 +49,28 @@ def test_sigterm_stores_what_was_done_as_ctrl_c_does(tmp_path: Path, tiny_causal
         [run] = store.select(Run)
         assert run.status == "interrupted"
     assert f"to go on: openmic resume {run.id}" in stderr
+
+
+def test_a_signal_while_ray_starts_ends_the_command_before_anything_is_recorded(
+    tmp_path: Path, tiny_causal: Path
+) -> None:
+    config = write_config(tmp_path, tiny_causal)
+    command = [sys.executable, "-m", "openmic", "run", str(config)]
+    with subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True) as process:
+        try:
+            driver = psutil.Process(process.pid)
+            wait_until(lambda: any("gcs_server" in child.name() for child in driver.children(recursive=True)), 120)
+            children = driver.children(recursive=True)
+            process.send_signal(signal.SIGHUP)
+            _, stderr = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode == 130, stderr
+    assert "error: interrupted before the run began; nothing was recorded" in stderr
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "openmic-data" / "runs").exists()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive
 
 
 def _wait_for_a_turn(process: "subprocess.Popen[str]", path: Path) -> None:

@@ -21,8 +21,8 @@ from .execute import execute
 
 NOTEBOOK = "import sys, nbclient, nbformat; nbclient.execute(nbformat.read(sys.argv[1], as_version=4), timeout=300)"
 FEWER = {
-    r'\"inputs.limit\": 160, \"dialogue.inputs\": 24, \"evaluation.test_inputs\": 24': (
-        r'\"inputs.limit\": 48, \"dialogue.inputs\": 6, \"evaluation.test_inputs\": 6'
+    r"\"inputs.limit\": 160, \"dialogue.inputs\": 24, \"evaluation.test_inputs\": 24": (
+        r"\"inputs.limit\": 48, \"dialogue.inputs\": 6, \"evaluation.test_inputs\": 6"
     )
 }
 """Sizes that a notebook shows, and those it has here."""

@@ -1,4 +1,5 @@
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 from openmic.core.errors import ConfigError
 from openmic.training import local_ray
 from openmic.training.local_ray import _folder as ray_folder
-from openmic.training.local_ray import ray_session, runs_here
+from openmic.training.local_ray import _signals_wait, ray_session, runs_here
 
 
 def python(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -134,6 +135,27 @@ def test_where_no_cluster_answers_the_error_says_how_to_start_one(monkeypatch: p
         refused = pytest.raises(ConfigError, match=rf"{address}.*refused.*ray up ray_cluster\.yaml")
         with refused, ray_session(address=address):
             raise AssertionError("there was nobody to join")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_waits_until_ray_has_started_and_a_second_one_does_not(name: str) -> None:
+    number, heard = getattr(signal, name), list[str]()
+    before = signal.signal(number, lambda *_: heard.append("obeyed"))
+    try:
+        with _signals_wait():
+            signal.raise_signal(number)
+            heard.append("started")
+        assert heard == ["started", "obeyed"]
+        with pytest.raises(KeyboardInterrupt), _signals_wait():
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+        assert heard == ["started", "obeyed", "obeyed"]
+        signal.signal(number, signal.SIG_IGN)
+        with _signals_wait():
+            signal.raise_signal(number)
+            assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.mark.slow

@@ -133,6 +133,21 @@ def test_draining_stores_what_is_in_flight_though_nobody_waits_for_it_any_more(
     assert [json.loads(line)["status"] for line in log.read_text(encoding="utf-8").splitlines()] == [200]
 
 
+def test_replies_that_take_longer_than_an_end_may_are_counted(
+    store: Store, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openmic.graph.context.reply_cache.DRAIN_SECONDS", 0.05)
+
+    async def act(llm: ReplyCache) -> list[int]:
+        asking = [asyncio.create_task(llm.complete(request(text))) for text in ("One.", "Two.")]
+        await asyncio.sleep(0.1)
+        late = [await llm.drain()]
+        await asyncio.gather(*asking)
+        return [*late, await llm.drain()]
+
+    assert using(store, serve(latency_s=0.6), act) == [2, 0]
+
+
 def test_after_draining_nothing_new_is_asked_but_stored_replies_are_still_given(
     store: Store, serve: Serve, log: Path
 ) -> None:
