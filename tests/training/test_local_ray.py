@@ -139,6 +139,10 @@ def test_where_no_cluster_answers_the_error_says_how_to_start_one(monkeypatch: p
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_waits_until_ray_has_started_and_a_second_one_does_not(name: str) -> None:
+    def twice(number: int) -> None:
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+
     number, heard = getattr(signal, name), list[str]()
     before = signal.signal(number, lambda *_: heard.append("obeyed"))
     try:
@@ -147,8 +151,7 @@ def test_a_signal_waits_until_ray_has_started_and_a_second_one_does_not(name: st
             heard.append("started")
         assert heard == ["started", "obeyed"]
         with pytest.raises(KeyboardInterrupt), _signals_wait():
-            signal.raise_signal(number)
-            signal.raise_signal(number)
+            twice(number)
         assert heard == ["started", "obeyed", "obeyed"]
         signal.signal(number, signal.SIG_IGN)
         with _signals_wait():
