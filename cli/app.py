@@ -9,7 +9,6 @@ from contextlib import suppress
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -54,7 +53,7 @@ EPILOG = (
 class _Commands(TyperGroup):
     """The commands; an interrupt that none of them has taken up itself ends as one that had nothing to store."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Carry a command out."""
         try:
             return super().invoke(ctx)
