@@ -224,7 +224,7 @@ def _kind(told: Told, wait: float | None) -> Kind:
         (status in _FINAL, Kind.STOP),
         ((unsaid or status in {400, 422}) and mends_nothing, Kind.STOP),
         (unsaid or (status == 400 and _RATE.search(codes)), Kind.PASSES),
-        (status == 429 and wait is None and _UNPAID.search(text), Kind.STOP),
+        (status == 429 and wait is None and _UNPAID.search(text) and not _RATE.search(codes), Kind.STOP),
         (status in _TRANSIENT or status >= 500, Kind.PASSES),
         (status >= 400, Kind.ITEM),
     )

@@ -62,6 +62,10 @@ PASSES: list[tuple[int, Any]] = [
     (409, told("Conflict")),
     (425, ""),
     (429, told("Rate limit reached")),
+    (
+        429,
+        told("Rate limit reached. More at https://a/settings/billing", "rate_limit_exceeded", "tokens"),
+    ),
     (429, told(f"{OPENAI_QUOTA} Please retry in 24.5s.", 429, None, status="RESOURCE_EXHAUSTED")),
     (500, "oops"),
     (503, "<html>overloaded</html>"),
