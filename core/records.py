@@ -1,5 +1,6 @@
 """The plain records that cross rooms. No record knows the store, a model or a graph."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -187,12 +188,20 @@ class TokenLogprob(BaseModel):
     alternatives: dict[str, float] = Field(default_factory=dict)
 
 
-_AT_THE_MOST_TOKENS = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
+_AT_THE_MOST_TOKENS = re.compile(
+    r"length|max_?(?:\w+_)?tokens|token_?limit|context_(?:window|limit)|\Alimit\Z", re.IGNORECASE
+)
+_BROKEN_OFF = re.compile(
+    r"filter|safety|sensitive|recitation|guardrail|prohibited|block|spii|refus|moderat|toxic|malformed"
+    r"|error|abort|cancel|time_?out|insufficient|overload|interrupt|truncat|disconnect",
+    re.IGNORECASE,
+)
+"""Filters, and faults of the server's own."""
 
 
 def at_the_most_tokens(finish_reason: str | None) -> bool:
     """Whether a reply with this reason for its end had reached the most tokens."""
-    return (finish_reason or "").lower() in _AT_THE_MOST_TOKENS
+    return _AT_THE_MOST_TOKENS.search(finish_reason or "") is not None
 
 
 class LLMReply(BaseModel):
@@ -225,8 +234,8 @@ class LLMReply(BaseModel):
 
     @property
     def complete(self) -> bool:
-        """Whether it ended by itself: neither at the most tokens nor by a filter of the endpoint's."""
-        return not self.cut_off and (self.finish_reason or "").lower() != "content_filter"
+        """Whether it ended by itself: neither at the most tokens, nor by a filter or a fault of the endpoint's."""
+        return not self.cut_off and not _BROKEN_OFF.search(self.finish_reason or "")
 
 
 @dataclass(frozen=True, slots=True)

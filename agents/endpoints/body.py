@@ -31,6 +31,13 @@ _DETAILS = {
 }
 _NOT_READ = frozenset({"tool_calls", "function_call", "audio", "name", "id"})
 """What else may stand in a message; no prompt asks for it."""
+_FAULT = re.compile(r"error|abort|cancel|time_?out|insufficient|overload|interrupt|disconnect", re.IGNORECASE)
+"""Ends of a reply that are its server's fault."""
+_ERRORS = (
+    *("error", "detail", "message", "msg", "errors", "error_msg", "error_message", "base_resp", "status_msg"),
+    *("Response", "Error", "Message"),
+)
+"""Where a body says what is wrong."""
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -54,8 +61,10 @@ def read_body(content: bytes) -> tuple[dict[str, Any], Counter[str]]:
     _raise_errors(body)
     choice = first_choice(body)
     message = _message(choice, left_out)
-    if choice.get("error") or choice.get("finish_reason") == "error":
-        raise ErrorInReplyError("the reply broke off with an error", {"error": choice.get("error") or "broken off"})
+    end = choice.get("finish_reason")
+    lost = isinstance(end, str) and _FAULT.search(end) is not None and not message["content"]
+    if choice.get("error") or end == "error" or lost:
+        raise ErrorInReplyError("the reply broke off with an error", {"error": choice.get("error") or end})
     read: dict[str, Any] = {
         "choices": [
             {
@@ -80,11 +89,23 @@ def parse_body(content: bytes) -> dict[str, Any]:
         ErrorInReplyError: it is none.
     """
     text = content.decode("utf-8-sig", errors="replace").strip()
-    if text.startswith(("data:", "event:", "id:", ":")):
+    while text.startswith(":"):  # comments by which a gateway holds the line
+        text = text.partition("\n")[2].strip()
+    if text.startswith(("data:", "event:", "id:")):
         return _joined(text)
-    body = _loads(text)
+    body = _unwrapped(_loads(text.removeprefix(")]}',")))
     if not isinstance(body, dict):
         raise ErrorInReplyError(f"the body is no reply: {text[:120]!r}" if text else "the body is empty", body)
+    return body
+
+
+def _unwrapped(body: Any) -> Any:
+    """The reply in what a gateway has laid around it."""
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    if isinstance(body, dict) and not body.get("choices"):
+        inner = (body.get(name) for name in ("result", "data", "response", "body"))
+        return next((each for each in inner if isinstance(each, dict) and each.get("choices")), body)
     return body
 
 
@@ -127,7 +148,7 @@ def storable(value: Any, depth: int = DEEPEST) -> Any:
 def _loads(text: str) -> Any:
     def read(text: str) -> Any:
         # Where something stands behind the reply, the reply is what counts.
-        return json.JSONDecoder(parse_int=_whole).raw_decode(text)[0]
+        return json.JSONDecoder(parse_int=_whole, strict=False).raw_decode(text.lstrip())[0]
 
     try:
         try:
@@ -187,10 +208,13 @@ def _joined(stream: str) -> dict[str, Any]:
 
 def _raise_errors(body: Mapping[str, Any]) -> None:
     """Raise where a body is an error and nothing else."""
-    error = next((body[name] for name in ("error", "detail", "message") if body.get(name)), None)
+    error = next((body[name] for name in _ERRORS if body.get(name)), None)
     if error and not body.get("choices"):
-        words = error.get("message") if isinstance(error, Mapping) else error
-        raise ErrorInReplyError(str(words or error), body if body.get("error") else {"error": body})
+        words = (
+            next((error[name] for name in _ERRORS if error.get(name)), None) if isinstance(error, Mapping) else error
+        )
+        told = error if isinstance(error, Mapping | list) else body
+        raise ErrorInReplyError(str(words or error), body if body.get("error") else {"error": told})
 
 
 def first_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -231,7 +255,8 @@ def _content(content: Any, left_out: Counter[str]) -> str | list[Any] | None:
 
 
 def _part_is_whole(part: dict[str, Any]) -> bool:
-    return part.get("type", "text") != "text" or isinstance(part.get("text"), str)
+    words = [part.get(name) for name in ("text", "content", "parts", "reasoningContent")]
+    return part.get("type", "text") != "text" or any(isinstance(said, str | list | dict) for said in words)
 
 
 def read_word(value: Any, name: str, left_out: Counter[str]) -> str | None:

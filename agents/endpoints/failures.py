@@ -38,6 +38,13 @@ TROUBLE = (
 _LONGEST_REASON = 300
 
 
+_SAYS = (
+    *("error", "message", "msg", "detail", "error_description", "title", "errors", "error_msg", "error_message"),
+    *("base_resp", "status_msg", "Response", "Error", "Message"),
+)
+"""Where an error has its words, at whatever depth."""
+
+
 class Kind(StrEnum):
     """What becomes of a failed attempt."""
 
@@ -196,7 +203,11 @@ def _error_in_reply(error: ErrorInReplyError) -> Failure:
     if body is None:
         return Failure(Kind.PASSES, _line(str(error)))
     inner = body["error"]
-    numbers = (inner.get(name) for name in ("code", "status", "status_code")) if isinstance(inner, Mapping) else ()
+    numbers = (
+        (inner.get(name) for name in ("code", "status", "status_code", "error_code"))
+        if isinstance(inner, Mapping)
+        else ()
+    )
     status = next((int(str(n)) for n in numbers if str(n).isdigit() and 400 <= int(str(n)) < 600), None)
     return _refusal(status, body, {}, str(error))
 
@@ -243,7 +254,7 @@ def _body_of(error: openai.APIStatusError) -> Any:
 def _codes(body: Any) -> Iterator[str]:
     """Codes and types of an error, in the places where servers put them."""
     for part in _parts(body):
-        for name in ("code", "type", "status", "reason"):
+        for name in ("code", "type", "status", "reason", "Code", "error_code"):
             if isinstance(value := part.get(name), str | int) and not isinstance(value, bool):
                 yield str(value)
 
@@ -260,7 +271,7 @@ def _parameter(body: Any) -> str | None:
 def _words(body: Any) -> str:
     """What an error says to people."""
     if isinstance(body, Mapping):
-        for name in ("error", "message", "msg", "detail", "error_description", "title"):
+        for name in _SAYS:
             if (value := body.get(name)) and (found := _words(value)):
                 return found
         return ""

@@ -11,36 +11,79 @@ from typing import Any, NamedTuple
 
 from ...core.records import TokenLogprob
 
-THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+THOUGHT_FIELDS = (
+    *("reasoning_content", "reasoning", "thinking", "reasoning_details", "thought", "thoughts", "reasoning_text"),
+    "thinking_blocks",
+)
 """Where servers put a thought beside the content; the first that holds words is taken."""
 
-_THINKS = r"(?:[a-z]+[:_])?think(?:ing)?|thoughts?|reasoning|scratchpad|inner_monologue|analysis"
-_OPENING = (
-    rf"<(?:{_THINKS})>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|START_THINKING|think)\|>|<unused94>(?:thought\n)?"
+_WORDS_OF_THOUGHT = r"think(?:ing)?|thoughts?|reason(?:ing)?"
+_THINKS = (
+    rf"(?:[a-z]+[:_]?)?think(?:ing)?(?:_process)?|(?:inner_|internal_)?(?:{_WORDS_OF_THOUGHT}|monologue)"
+    r"|thought_process|chain_of_thought|cot|scratchpad|reflection|analysis|deliberation|plan(?:ning)?|rationale"
+    r"|brainstorm(?:ing)?"
 )
-_CLOSING = rf"</(?:{_THINKS})>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING|/think)\|>|<unused95>"
-_TAG = re.compile(rf"(?P<opening>{_OPENING})|{_CLOSING}", re.IGNORECASE)
+_LESS, _MORE = r"(?:<|&lt;)\s*", r"\s*(?:>|&gt;)"
+_OPENING = (
+    rf"{_LESS}(?:{_THINKS})(?:\s[^<>/]*)?{_MORE}|\[THINK\]|(?-i:\[(?:THINKING|THOUGHTS?|REASONING)\])|◁think▷"
+    rf"|<[|\uff5c](?:begin_of_|start_)?(?:{_WORDS_OF_THOUGHT})(?:_start)?[|\uff5c]>|<\|inner_prefix\|>"
+    r"|<\|channel>(?:thought|analysis)\n?|<unused94>(?:thought\n)?"
+)
+_CLOSING = (
+    rf"{_LESS}/\s*(?:{_THINKS}){_MORE}|\[/THINK\]|(?-i:\[/(?:THINKING|THOUGHTS?|REASONING)\])|◁/think▷"
+    rf"|<[|\uff5c](?:(?:end_of_|end_|/)(?:{_WORDS_OF_THOUGHT})|(?:{_WORDS_OF_THOUGHT})_end)[|\uff5c]>|<\|inner_suffix\|>"
+    r"|<channel\|>|<unused95>"
+)
+_TAG = re.compile(rf"{_LESS}(?:{_THINKS})\s*/{_MORE}|(?P<opening>{_OPENING})|(?P<closing>{_CLOSING})", re.IGNORECASE)
+_BLOCK = re.compile(
+    r"\A\s*(?:"
+    r"```(?:think(?:ing)?|thoughts?|reasoning)[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)"
+    r"|<details(?:\s[^<>]*)?>\s*<summary>[^<]*(?:thought|think|reason)[^<]*</summary>(.*?)(?:</details>|\Z)"
+    r"|<\|im_start\|>\s*think\b(.*?)(?:<\|im_start\|>\s*answer\b|\Z)"
+    r"|Here(?:'|’| i)s my thought process:(.*?)(?:Here(?:'|’| i)s my response:|\Z)"
+    r"|Thinking\.\.\.[ \t]*\n(.*?)\n\.\.\.done thinking\."
+    r")",
+    re.DOTALL | re.IGNORECASE,
+)
+"""A thought that stands first in a block of another kind than tags."""
 _CHANNEL = re.compile(
-    r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>(.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)", re.DOTALL
+    r"(?:<\|channel\|>\s*(\w+)(?:[^<]|<\|constrain\|>)*|<\|start\|>\s*assistant\s*)<\|message\|>"
+    r"(.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)",
+    re.DOTALL,
 )
 """gpt-oss: `<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…`."""
-_BARE_CHANNELS = re.compile(r"\Aanalysis(?=[A-Z\s])(.*?)(?:assistant\s*final(.*)|\Z)", re.DOTALL)
+_BARE_CHANNELS = re.compile(r"\A(?:assistant)?analysis(?=[A-Z\s])(.*?)(?:assistant\s*final(.*)|\Z)", re.DOTALL)
 """The same where a server has taken the marks out and left the words."""
 _WRAPPED = re.compile(
-    r"\s*(?:<(answer|response|output|solution|final)>(?P<in>.*?)(?:</\1>\s*)?"
+    r"\s*(?:<((?:final_)?answer|response|reply|output|result|solution|final)>(?P<in>.*?)(?:</\1>\s*)?"
     r"|<\|(?:begin_of_solution|START_RESPONSE)\|>(?P<within>.*?)(?:<\|(?:end_of_solution|END_RESPONSE)\|>\s*)?)",
     re.DOTALL | re.IGNORECASE,
 )
-_ENDS = re.compile(
-    r"(?:\s*(?:<\|(?:im_end|eot_id|eom_id|end|return|endoftext|end_of_text|END_OF_TURN_TOKEN)\|>"
-    r"|</s>|<end_of_turn>|<eos>|\[/?INST\]))+\s*\Z"
+_MARKS = re.compile(r"<\|(?:begin|end)_of_box\|>")
+"""What a model lays around its last word."""
+_BEGINS = re.compile(
+    r"\A(?:\s*(?:<s>(?!.*</s>\s*\w)|<bos>|\[/INST\]|<[|\uff5c](?:begin_of_text|begin▁of▁sentence|assistant)[|\uff5c]>"
+    r"|<\|im_start\|>\s*assistant(?:<\|im_sep\|>|\s)|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>"
+    r"|<start_of_turn>\s*model\b))+\s*",
+    re.DOTALL | re.IGNORECASE,
 )
+"""How a template begins a model's turn."""
+_END = (
+    r"<[|\uff5c](?:im_end|im_start|im_sep|eot_id|eom_id|eot|eos|end|return|stop|endoftext|end_of_text|end_of_msg|user"
+    r"|end[▁_]of[▁_]sentence|end_?of_?turn(?:_token)?|endofassistant|endofresponse|start_header_id)[|\uff5c]>"
+    r"|<end_of_turn>|<start_of_turn>|<end_of_utterance>|<turn\|>|<eo[st]>|\[EOS\]|\[e~\[|\[INST\]|</s>(?=\s*(?:<s>|\[INST\]))"
+)
+_ENDS = re.compile(rf"(?<!\s)\s*(?:(?:{_END}).*\Z|(?:(?:{_END}|</s>|\[/INST\])\s*)+\Z)", re.DOTALL | re.IGNORECASE)
+"""A turn's end, and whatever follows it: a model that goes on speaks for others."""
 _ALOUD = re.compile(
-    r"\bthe (?:user|prompt|task) (?:wants?|asks?|is asking|gave|provided|says|has)\b"
-    r"|\A\W*(?:(?:okay|ok|alright|all right|hmm+|so|first|well)\b[\s,.!-]*(?:so|let|i|we|the|now|first)\b"
-    r"|let(?:'|’)?s (?:see|think|break|start|look|analy[sz]e)\b|let me (?:see|think|start|look|try|break|analy[sz]e)\b"
+    r"\bthe (?:(?:user|prompt|task|question) (?:wants?|asks?|is asking|gave|provided|says|has)|user is)\b"
+    r"|\A\W*(?:(?:okay|ok|alright|all right|hmm+|so|first|well|got it)\b[\s,.!-]*(?:so|let|i|we|the|now|first|two)\b"
+    r"|(?:let(?:'|’)?s|let me) (?:see|think|break|start|look|try|analy[sz]e|compare)\b"
     r"|(?:we|i) (?:need|have|want) to (?:produce|write|answer|output|give|respond|decide|choose|compare|rewrite|retell"
-    r"|judge|figure)\b|thinking process|好的，|嗯，)",
+    r"|judge|figure)\b|(?:we|i)(?:(?:'|’)re| are|(?:'|’)m| am) (?:given|asked|comparing|looking at)\b"
+    r"|(?:we have )?two (?:retellings|versions|texts|options)\b|(?:here(?:'|’| i)s (?:a|my) )?thinking\b|analy[sz]ing\b"
+    r"|looking at (?:these|the|this|both)\b"
+    r"|好的，|嗯，|首先，我|用户(?:想|要|希望|让|需要|给)|我们需要|ユーザーは|der (?:nutzer|user) (?:will|möchte)\b)",
     re.IGNORECASE,
 )
 """How models begin that think aloud."""
@@ -70,10 +113,10 @@ def read_text(text: str, *, cut_off: bool = False) -> Said:
         cut_off: Whether it ended at the most tokens. Such a text without any tag that begins as a model that thinks
             aloud does is thought alone: the closing tag was still to come.
     """
-    said = _by_channels(text) or _by_tags(text)
+    said = _by_channels(text) or _by_block(text) or _by_tags(text)
     if not said.thought and cut_off and _ALOUD.search(text[:_HEAD]):
         return Said("", text.strip())
-    answer = _ENDS.sub("", said.answer)
+    answer = _MARKS.sub("", _ENDS.sub("", _BEGINS.sub("", said.answer), count=1))
     wrapped = _WRAPPED.fullmatch(answer)
     if wrapped:
         answer = wrapped["in"] or wrapped["within"] or ""
@@ -91,8 +134,15 @@ def read_message(message: Mapping[str, Any], *, cut_off: bool = False) -> Said:
         beside = beside or "".join(field.thought).strip()
     apart = "\n".join(filter(None, (beside, "".join(parts.thought).strip())))
     # A thought that came apart is whole: what is left needs no guess at whether it is one.
-    said = read_text("".join(parts.answer), cut_off=cut_off and not apart)
+    words = "".join(parts.answer)
+    said = read_text(words if words.strip() else refused_with(message), cut_off=cut_off and not apart)
     return Said(said.answer, "\n".join(filter(None, (apart, said.thought))))
+
+
+def refused_with(message: Mapping[str, Any]) -> str:
+    """The words with which a model declines in a field of their own, where they are all that it says."""
+    refusal = message.get("refusal")
+    return refusal if isinstance(refusal, str) and not message.get("content") else ""
 
 
 def answer_tokens(tokens: Sequence[TokenLogprob], said: Said) -> tuple[TokenLogprob, ...]:
@@ -103,7 +153,8 @@ def answer_tokens(tokens: Sequence[TokenLogprob], said: Said) -> tuple[TokenLogp
     """
     plain = [token.model_copy(update={"token": spelled(token.token)}) for token in tokens]
     whole = "".join(token.token for token in plain)
-    start = whole.rfind(said.answer) if said.answer else -1
+    # What a model says after its turn may hold the answer's words again, and so may a thought before it.
+    start = (whole.rfind if said.thought else whole.find)(said.answer) if said.answer else -1
     if start < 0:
         return _spelling_the_end(plain, said.answer) if said.thought else tuple(plain)
     end, found, place = start + len(said.answer), list[TokenLogprob](), 0
@@ -137,11 +188,21 @@ def spelled(token: str) -> str:
 def _by_channels(text: str) -> Said | None:
     if "<|channel|>" in text:
         spoken = list(_CHANNEL.finditer(text))
-        answer = "".join(part.group(2) for part in spoken if part.group(1) == "final")
-        thought = "\n".join(part.group(2).strip() for part in spoken if part.group(1) != "final")
+        final = [part.group(1) in {None, "final"} for part in spoken]
+        answer = "".join(part.group(2) for part, counts in zip(spoken, final, strict=True) if counts)
+        thought = "\n".join(part.group(2).strip() for part, counts in zip(spoken, final, strict=True) if not counts)
         return Said(answer, thought or ("" if answer else text.strip()))
     bare = _BARE_CHANNELS.match(text)
     return Said((bare.group(2) or "").lstrip(), bare.group(1).strip()) if bare else None
+
+
+def _by_block(text: str) -> Said | None:
+    block = _BLOCK.match(text)
+    if block is None:
+        return None
+    rest = _by_tags(text[block.end() :])
+    first = next(group for group in block.groups() if group is not None).strip()
+    return Said(rest.answer, "\n".join(filter(None, (first, rest.thought))))
 
 
 def _by_tags(text: str) -> Said:
@@ -150,10 +211,12 @@ def _by_tags(text: str) -> Said:
         piece, place = text[place : tag.start()], tag.end()
         if within:
             thought.append(piece)
-            within = tag["opening"] is not None
+            within = tag["closing"] is None
         elif tag["opening"]:
             answer.append(piece)
             within = True
+        elif not tag["closing"]:  # opened and closed in one
+            answer.append(piece)
         else:  # opened by the prompt's template: all before it was thought
             thought += [*answer, piece]
             answer = []
@@ -175,15 +238,21 @@ class _Parts:
             if isinstance(part, str):
                 (self.thought if thinking else self.answer).append(part)
             elif isinstance(part, Mapping):
-                kind = str(part.get("type", "text"))
-                thinks = thinking or "think" in kind or "reason" in kind
-                if thinks or "text" in kind:
-                    waiting += [(part[name], thinks) for name in _words_of(part)]
+                kind, names = str(part.get("type", "text")), _words_of(part)
+                thinks = thinking or part.get("thought") is True or any(map(_OF_THOUGHT.search, (kind, *names)))
+                if thinks or _OF_WORDS.search(kind):
+                    waiting += [(part[name], thinks) for name in names]
             elif isinstance(part, Iterable):
                 waiting += [(item, thinking) for item in reversed(list(part))]
 
 
+_OF_THOUGHT, _OF_WORDS = re.compile(r"think|reason"), re.compile(r"text|refusal|message")
+
+
 def _words_of(part: Mapping[Any, Any]) -> list[str]:
     """The key under which a part has its words."""
-    names = ("text", "thinking", "reasoning", "content", "summary", "value")
+    names = (
+        *("text", "thinking", "reasoning", "reasoning_content", "reasoningContent", "reasoningText", "content"),
+        *("parts", "summary", "value", "refusal"),
+    )
     return [name for name in names if isinstance(part.get(name), str | list | Mapping)][:1]

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage
 from ...core.records import LLMReply, LLMRequest, TokenLogprob, TokenUsage, at_the_most_tokens
 from .body import first_choice, read_usage, read_word
 from .logprobs import read_logprobs
-from .reading import answer_tokens, read_message
+from .reading import answer_tokens, read_message, refused_with
 
 
 def chat_reply(
@@ -29,7 +29,7 @@ def chat_reply(
         text=said.answer,
         thought=said.thought,
         model=str(metadata.get("model_name") or request.model),
-        finish_reason=metadata.get("finish_reason"),
+        finish_reason="refusal" if refused_with(sent) else metadata.get("finish_reason"),
         usage=TokenUsage(
             input=usage["input_tokens"],
             output=usage["output_tokens"],

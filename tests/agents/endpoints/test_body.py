@@ -67,6 +67,13 @@ def test_what_is_kept_can_be_stored(value: Any) -> None:
         b'{"deep": ' + b'{"a":' * 5_000 + b"1" + b"}" * 5_000 + b", " + json.dumps(OK).encode()[1:],
         b'{"usage": {"prompt_tokens": ' + b"9" * 5_000 + b"}, " + json.dumps(OK).encode()[1:],
         b'{"usage": {"prompt_tokens": NaN}, ' + json.dumps(OK).encode()[1:],
+        b": PROCESSING\n\n: PROCESSING\n\n" + json.dumps(OK).encode(),
+        b")]}',\n" + json.dumps(OK).encode(),
+        b'{"note": "a\nb", ' + json.dumps(OK).encode()[1:],
+        [OK],
+        {"success": True, "result": OK},
+        {"code": 0, "msg": "ok", "data": OK},
+        {"choices": [{"message": {"content": "fine"}, "finish_reason": "insufficient_system_resource"}]},
     ],
     ids=lambda body: str(body)[:60],
 )
@@ -103,6 +110,7 @@ def test_a_stream_that_nobody_asked_for_is_put_together() -> None:
         {"error": {"message": "boo"}}, {"error": "boo"}, {"detail": "boo"}, {"object": "error", "message": "boo"},
         with_choice(finish_reason="error"), with_choice(error={"code": 502, "message": "boo"}),
         b'data: {"error": {"message": "boo"}}\n\ndata: [DONE]',
+        {"choices": [{"message": {"content": ""}, "finish_reason": "network_error"}]},
     ],
     ids=lambda body: str(body)[:40],
 )  # fmt: skip

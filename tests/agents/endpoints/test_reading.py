@@ -52,6 +52,52 @@ TEXTS = [
     ("analysisWe need a label. Answer: 1?assistantfinal2", "2", "We need a label. Answer: 1?"),
     ("analysisWe need a label", "", "We need a label"),
     ("Analysis shows that the toast is done.", "Analysis shows that the toast is done.", ""),
+    (f"assistantanalysis{THOUGHT}assistantfinal2", "2", THOUGHT),
+    (f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|message|>2", "2", THOUGHT),
+    (
+        f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final <|constrain|>json"
+        "<|message|>2",
+        "2",
+        THOUGHT,
+    ),
+    # tags of whoever was told to use some
+    *((f"<{tag}>{THOUGHT}</{tag}>\n2", "2", THOUGHT) for tag in ("antThinking", "reflection", "inner_thoughts", "cot")),
+    *((f"<{tag}>{THOUGHT}</{tag}>\n2", "2", THOUGHT) for tag in ("plan", "rationale", "chain_of_thought", "reason")),
+    *((f"[{tag}]{THOUGHT}[/{tag}]2", "2", THOUGHT) for tag in ("THINKING", "THOUGHT", "REASONING")),
+    *((f"<|{tag}|>{THOUGHT}<|/{tag}|>2", "2", THOUGHT) for tag in ("thinking", "thought", "reasoning")),
+    (f"<|begin_of_thinking|>{THOUGHT}<|end_of_thinking|>2", "2", THOUGHT),
+    (f"<|think_start|>{THOUGHT}<|think_end|>2", "2", THOUGHT),
+    (f"<|inner_prefix|>{THOUGHT}<|inner_suffix|>2", "2", THOUGHT),
+    (f"<|channel>thought\n{THOUGHT}<channel|>2", "2", THOUGHT),
+    (f'<think time="3">{THOUGHT}</think>2', "2", THOUGHT),
+    (f"< think >{THOUGHT}</ think >2", "2", THOUGHT),
+    (f"&lt;think&gt;{THOUGHT}&lt;/think&gt;2", "2", THOUGHT),
+    ("<think/>2", "2", ""),
+    # blocks
+    (f"```thinking\n{THOUGHT}\n```\n2", "2", THOUGHT),
+    (f"<details>\n<summary>Thought for 3 s</summary>\n{THOUGHT}\n</details>\n2", "2", THOUGHT),
+    (f"<|im_start|>think\n{THOUGHT}\n<|im_start|>answer\n2", "2", THOUGHT),
+    (f"Here is my thought process:\n{THOUGHT}\n\nHere is my response:\n2", "2", THOUGHT),
+    (f"Thinking...\n{THOUGHT}\n...done thinking.\n\n2", "2", THOUGHT),
+    ("```\nThinking is what my toast does.\n```", "```\nThinking is what my toast does.\n```", ""),
+    ("The toast [thinking]: not again.", "The toast [thinking]: not again.", ""),
+    # a template's marks, and what a model says after its turn
+    *(
+        (f"2{end}", "2", "")
+        for end in ("<\uff5cend▁of▁sentence\uff5c>", "<|eot|>", "<|user|>", "<turn|>", "[EOS]", "<eot>")
+    ),
+    *(
+        (f"{begin}2", "2", "")
+        for begin in ("<s>", "<bos>", "<|im_start|>assistant\n", "<\uff5cAssistant\uff5c>", "[/INST] ")
+    ),
+    ("2<|im_end|>\n<|im_start|>user\nAnd now 1?", "2", ""),
+    ("2</s>[INST] And 1? [/INST] 1", "2", ""),
+    ("2<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n1", "2", ""),
+    ("My toast is <s>burned</s> bronzed.", "My toast is <s>burned</s> bronzed.", ""),
+    ("<s>Burned</s> Bronzed.", "<s>Burned</s> Bronzed.", ""),
+    ("<|begin_of_box|>2<|end_of_box|>", "2", ""),
+    ("The answer is <|begin_of_box|>2<|end_of_box|>", "The answer is 2", ""),
+    ("<final_answer>2</final_answer>", "2", ""),
 ]
 
 
@@ -70,6 +116,12 @@ CUT = [
     ("Alright, let me think about this.", True),
     ("We need to produce three jokes. 1. Toast", True),
     ("Hmm, so I have two texts here.", True),
+    ("We are given two retellings of a sentence.", True),
+    ("Looking at these two texts, the fir", True),
+    ("用户要求我写三个笑话。首先", True),
+    ("首先，我需要理解这句话", True),
+    ("The question is whether my toast will ever forgive", False),
+    ("Thinking Process:\n\n1.  **Analyze the Request:**", True),
     ("1. Okay, said the toast, I am done.\n2. The us", False),
     ("1. I need to talk to my toaster.\n2. The", False),
     ("The reason is that the first has a turn. Answer: 1 is what the student wr", False),
@@ -113,6 +165,16 @@ MESSAGES: list[tuple[dict[str, Any], Said]] = [
     ({"content": [{"type": "image_url", "image_url": {"url": "1"}}, {"type": "text", "text": "2"}]}, Said("2", "")),
     ({"content": [None, 7, {"type": None, "text": None}]}, Said("", "")),
     ({"content": 7}, Said("", "")),
+    ({"content": "2", "thinking_blocks": [{"type": "thinking", "thinking": "1?"}]}, Said("2", "1?")),
+    ({"content": "2", "thought": "1?"}, Said("2", "1?")),
+    ({"content": [{"text": "1?", "thought": True}, {"text": "2"}]}, Said("2", "1?")),
+    ({"content": [{"type": "text", "text": "1?", "thought": True}, {"type": "text", "text": "2"}]}, Said("2", "1?")),
+    ({"content": [{"reasoningContent": {"reasoningText": {"text": "1?"}}}, {"text": "2"}]}, Said("2", "1?")),
+    ({"content": {"parts": [{"text": "2"}], "role": "model"}}, Said("2", "")),
+    ({"content": [{"type": "message", "content": [{"type": "output_text", "text": "2"}]}]}, Said("2", "")),
+    ({"content": [{"type": "refusal", "refusal": "I'm sorry."}]}, Said("I'm sorry.", "")),
+    ({"content": None, "refusal": "I'm sorry."}, Said("I'm sorry.", "")),
+    ({"content": "2", "refusal": "I'm sorry."}, Said("2", "")),
 ]
 
 
@@ -159,6 +221,7 @@ SPELT = [
     (("\\xf0", "\\x9f", "2"), Said("😀2", ""), ["\\xf0", "\\x9f", "2"]),
     (("1", "</think>", "\\xf0", "\\x9f", ": ", "2", "</s>"), Said("😀: 2", "1"), [": ", "2"]),
     (("1", "?"), Said("", "1?"), []),
+    (("2", "<|im_end|>", "\n", "2"), Said("2", ""), ["2"]),  # and on it goes
 ]
 
 
