@@ -46,7 +46,8 @@ _LIKE = {
 }
 """What of our own words an ASCII terminal lacks."""
 EPILOG = (
-    "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failures, 130 interrupted (resumable)."
+    "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failures, 4 budget spent (resumable with "
+    "more), 130 interrupted (resumable)."
 )
 
 

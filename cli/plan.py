@@ -1,15 +1,20 @@
-"""What a run would do: `openmic run --dry-run`."""
+"""What a run would do, and take: `openmic run --dry-run` and `--estimate`."""
 
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
-from ..core.config import EndpointSettings, RunConfig
+from ..core.config import RunConfig
 from ..core.records import Split
 from ..graph.context.seats import ROLES, Seat, cast_record, seat_model, seats
 from ..graph.preflight.checks import Checked
+from ..graph.preflight.estimate import budget_notes
+from ..graph.preflight.work import Work, replies
 from ..store import without_passwords
 from ..store.cast_notes import cast_notes
+from .report import report_console
 
 
 def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
@@ -25,20 +30,19 @@ def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
         "dialogue.inputs": (config.dialogue.inputs, counts["train"]),
         "evaluation.dev_inputs": (config.evaluation.dev_inputs, counts["dev"]),
         "evaluation.test_inputs": (config.evaluation.test_inputs, counts["test"]),
+        "inputs.limit": (config.inputs.limit, len(checked.examples)),
     }
-    demonstrated, in_dialogues, dev_used, test_used = (min(asked or there, there) for asked, there in limits.values())
-    limits["inputs.limit"] = config.inputs.limit, len(checked.examples)
-    in_dialogues = in_dialogues if config.rounds else 0
-    dialogues = in_dialogues * config.rounds
-    candidates = _candidate_adapters(config, dialogues)
-    evaluated = test_used * (2 + candidates) + dev_used * (1 + candidates if candidates else 0)
-    revisions = config.dialogue.max_revisions
-    compared = dialogues * _comparisons_per_dialogue(config) + _teacher_pairs(config, demonstrated)
+    work, revisions = Work.of(config, checked.examples), config.dialogue.max_revisions
     return {
         "task": checked.task.name,
         "inputs": counts,
         "duplicate_inputs": checked.duplicates,
-        "used": {"demonstrated": demonstrated, "in_dialogues": in_dialogues, "dev": dev_used, "test": test_used},
+        "used": {
+            "demonstrated": work.demonstrated,
+            "in_dialogues": work.in_dialogues,
+            "dev": work.dev,
+            "test": work.test,
+        },
         "asked_for": {key: asked for key, (asked, there) in limits.items() if asked is not None and asked > there},
         "cast": {role: _who(config, (role, 0)) for role in ROLES},
         "jury": [_who(config, ("critic", place)) for place in range(1, 1 + len(config.cast.jury))],
@@ -47,12 +51,12 @@ def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
         "rounds": config.rounds,
         "objective": config.training.objective,
         "calls_at_most": {
-            "teacher": _demonstrations(config, demonstrated + dialogues, dev_used + test_used),
-            "critic": compared * sum(_replies(config, member) for member in (config.cast.critic, *config.cast.jury))
-            + (dialogues * revisions if config.cast.critic.asked else 0),
-            "judge": evaluated * _replies(config, config.cast.member("judge")),
+            "teacher": _demonstrations(config, work.demonstrated + work.dialogues, work.dev + work.test),
+            "critic": work.compared * sum(replies(config, member) for member in (config.cast.critic, *config.cast.jury))
+            + (work.criticised if config.cast.critic.asked else 0),
+            "judge": work.evaluated * replies(config, config.cast.member("judge")),
         },
-        "student_generations_at_most": dialogues * (config.dialogue.candidates + revisions) + evaluated,
+        "student_generations_at_most": work.dialogues * (config.dialogue.candidates + revisions) + work.evaluated,
         "store": without_passwords(config.store_url),
         "home": str(config.home),
     }
@@ -67,38 +71,6 @@ def _demonstrations(config: RunConfig, taught: int, references: int) -> int:
     """Requests to endpoints for demonstrations, and for held-out references."""
     teacher, writer = config.cast.teacher, config.cast.references or config.cast.teacher
     return (taught if teacher.asked else 0) + (references if writer.asked else 0)
-
-
-def _comparisons_per_dialogue(config: RunConfig) -> int:
-    """Of drafts, and of each revision with what was revised."""
-    drafts, entrants = 1, config.dialogue.candidates
-    if config.dialogue.selection == "tournament" and entrants > 2:
-        paired, halves = entrants // 2, (entrants + 1) // 2
-        drafts = paired + 2 * (halves - 1) + 1  # a first round, a knock-out each among winners and losers, a final
-    return drafts + config.dialogue.max_revisions
-
-
-def _teacher_pairs(config: RunConfig, demonstrated: int) -> int:
-    """Comparisons of the teacher's own outputs: one for each input that has several."""
-    from ..graph.training_data.assemble import wants_teacher_pairs
-
-    return demonstrated if config.imitation.demonstrations > 1 and wants_teacher_pairs(config) else 0
-
-
-def _replies(config: RunConfig, member: EndpointSettings) -> int:
-    """Replies of one model that a comparison takes: both orders, or both texts, and samples where no odds are given."""
-    if not member.asked:
-        return 0
-    gives_odds = member.simulated and not config.cast.simulated.no_logprobs
-    return 2 if gives_odds or config.verdict.style == "cloze" else 2 * config.verdict.samples
-
-
-def _candidate_adapters(config: RunConfig, dialogues: int) -> int:
-    """Adapters trained on feedback: one at the end of each round, and one for every so many preferences before."""
-    if config.training.train_every is None:
-        return config.rounds
-    made = dialogues * (_comparisons_per_dialogue(config) + config.preferences.teacher_over_student)
-    return config.rounds + made // config.training.train_every
 
 
 def print_plan(planned: dict[str, Any]) -> None:
@@ -132,3 +104,27 @@ def print_plan(planned: dict[str, Any]) -> None:
         console.print(f"  {name:<12} {value}")
     for note in planned["notes"]:
         console.print(f"note: {note}")
+
+
+def print_estimate(estimated: dict[str, Any], config: RunConfig) -> None:
+    """What a run would take, for a person, on stdout."""
+    console = report_console()
+    console.print("Nobody was asked, and nothing was started. The run would take:")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for heading in ("", "requests", "tokens in", "out", "dollars"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for kind, name in (("likely", "likely"), ("at_most", "at most")):
+        rows = {**estimated[kind]["roles"], "in all": estimated[kind]}
+        first = next(iter(rows))
+        for role, taken in rows.items():
+            numbers = (f"{taken[part]:,}" for part in ("calls", "input_tokens", "output_tokens"))
+            dollars = "unknown" if taken["usd"] is None else f"{taken['usd']:,.2f}"
+            table.add_row(name if role == first else "", role, *numbers, dollars)
+    console.print(table)
+    for line in (*(f"prices: {source}" for source in estimated["prices"]), *estimated["assumes"]):
+        console.print(f"[dim]{escape(line)}[/]")
+    for model, why in estimated["unpriced"].items():
+        console.print(escape(f"what {model} charges is not known: {why}; set its price (cast.….price)"))
+    for note in budget_notes(config, estimated):
+        console.print(escape(f"note: {note}"))

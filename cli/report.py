@@ -47,7 +47,7 @@ def print_report(status: dict[str, Any], *, funnel: bool = False) -> None:
         f"dialogues: {dialogues['finished']} finished, {dialogues['failed']} failed, {dialogues['pending']} pending; "
         f"{revisions} with a revision; {status['turns']} turns in all"
     )
-    for line in failure_lines(status):
+    for line in (*failure_lines(status), *cost_lines(status)):
         console.print(escape(line))
     for agent, sampled in status["sampled_labels"].items():
         console.print(
@@ -74,6 +74,45 @@ def failure_lines(status: dict[str, Any]) -> list[str]:
         for failure in told
     ]
     return [*lines, f"{others} more failed for other reasons"] if others else lines
+
+
+def cost_lines(status: dict[str, Any]) -> list[str]:
+    """What large models took, by role and in all, beside the budget; nothing where none was asked."""
+    cost = status["cost"]
+    if not cost["calls"] and not cost["reused"]:
+        return []
+    roles = [
+        f"{role} {used['input_tokens'] + used['output_tokens']:,} tokens of {used['calls']:,} replies"
+        + _dollars(used["usd"], cost)
+        for role, used in status["llm"].items()
+        if used["calls"]
+    ]
+    whole = f"in all {cost['tokens']:,} tokens{_dollars(cost['usd'], cost)}, {cost['minutes']:.1f} min"
+    lines = [f"spent: {'; '.join([*roles, whole])}"]
+    if (before := cost["estimate"]) is not None:
+        told = (
+            f"{name} {kind['input_tokens'] + kind['output_tokens']:,} tokens of {kind['calls']:,} replies"
+            + _dollars(kind["usd"], cost)
+            for name, kind in (("likely", before["likely"]), ("at most", before["at_most"]))
+        )
+        lines.append(f"estimated beforehand: {', '.join(told)}")
+    if estimated := sum(used["estimated"] for used in status["llm"].values()):
+        lines.append(
+            f"tokens of {estimated:,} replies are estimated, by four characters each: their endpoint counted none"
+        )
+    if cost["usd"]:
+        lines.append(f"prices: {'; '.join(cost['prices'])}")
+    for model, why in cost["unpriced"].items():
+        lines.append(f"what {printable(model)} charges is not known: {printable(why)}")
+    if cost["budget"]:
+        limits = (f"{name} {limit:,.10g}" for name, limit in cost["budget"].items())
+        lines.append(f"budget: {', '.join(limits)}")
+    return lines
+
+
+def _dollars(amount: float | None, cost: dict[str, Any]) -> str:
+    """So many dollars; nothing where nothing costs any, or nobody knows."""
+    return f" (${amount:,.4f})" if amount and cost["prices"] else ""
 
 
 def _turned_away(status: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import typer
 
 from .. import open_run
 from ..core.config_file import load_config, stray_variables
-from ..core.errors import ConfigError, InterruptedRunError, OpenmicError
+from ..core.errors import BudgetError, ConfigError, InterruptedRunError, OpenmicError
 from ..run_handle import Run
 from .options import JsonOption, OverridesOption, RunArgument, StoreOption, exit_by_failures, print_json, store_flag
 from .progress import progress_display, stdout_for_data
@@ -18,6 +18,12 @@ from .report import failure_lines, print_next_steps, print_report
 
 NoCheckOption = Annotated[
     bool, typer.Option("--no-check", help="Ask no endpoint beforehand whether it answers.", show_default=False)
+]
+BudgetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="budget.KEY=VALUE", help="Another budget, such as --set budget.usd=5. Nothing else may change."
+    ),
 ]
 ClusterOption = Annotated[
     str | None,
@@ -38,6 +44,10 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan, and change nothing.")
     ] = False,
+    estimate: Annotated[
+        bool,
+        typer.Option("--estimate", help="Print requests, tokens and dollars beforehand; ask and change nothing."),
+    ] = False,
     cluster: ClusterOption = None,
     no_check: NoCheckOption = False,
     as_json: JsonOption = False,
@@ -49,12 +59,22 @@ def run(
       openmic run examples/humor.yaml
       openmic run examples/humor.yaml --set rounds=2 --set training.learning_rate=1e-4
       openmic run examples/humor.yaml --dry-run
+      openmic run examples/humor.yaml --estimate --set cast.critic.model=gpt-4.1-mini
       openmic run cluster.yaml --cluster auto
       OPENAI_API_KEY=... openmic run examples/humor.yaml \\
           --set cast.teacher.model=gpt-4.1 --set cast.critic.model=gpt-4.1-mini
     """
     for line in stray_variables():
         typer.echo(f"note: {line}", err=True)
+    if estimate:
+        from ..graph.preflight.estimate import estimate_of
+        from .plan import print_estimate
+
+        settings = load_config(config, overrides or [])
+        with stdout_for_data():
+            estimated = estimate_of(settings)
+        print_json(estimated) if as_json else print_estimate(estimated, settings)
+        return
     if dry_run:
         from ..graph.preflight.checks import check
         from .plan import plan, print_plan
@@ -80,6 +100,7 @@ def run(
 
 def resume(
     run_name: RunArgument = "latest",
+    overrides: BudgetOption = None,
     store: StoreOption = None,
     cluster: ClusterOption = None,
     no_check: NoCheckOption = False,
@@ -91,10 +112,11 @@ def resume(
     Examples:
       openmic resume
       openmic resume 01JD8Z
+      openmic resume --set budget.usd=5
     """
     found = open_run(run_name, store)
     with stdout_for_data(), _resumable(found):
-        found.resume(progress=progress_display(), cluster=cluster, check=not no_check)
+        found.resume(overrides, progress=progress_display(), cluster=cluster, check=not no_check)
     _conclude(found, as_json=as_json)
 
 
@@ -111,7 +133,8 @@ def _resumable(found: Run | None) -> Iterator[None]:
     except OpenmicError as error:
         resumable = found or error.run
         if resumable is not None and not isinstance(error, ConfigError):
-            typer.echo(f"\nto go on: openmic resume {resumable.id}{store_flag(resumable.store)}", err=True)
+            more = f" --set {error.key}=…" if isinstance(error, BudgetError) else ""
+            typer.echo(f"\nto go on: openmic resume {resumable.id}{store_flag(resumable.store)}{more}", err=True)
         raise
 
 

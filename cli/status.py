@@ -34,7 +34,8 @@ def status(run: RunArgument = "latest", store: StoreOption = None, as_json: Json
 
     typer.echo(f"run {found['run']} ({found['name']}, task {found['task']}): {STANDING[found['status']]}")
     if found["error"]:
-        typer.echo(f"error: {printable(found['error'])}")
+        word = "stopped" if found["status"] == "interrupted" else "error"
+        typer.echo(f"{word}: {printable(found['error'])}")
     print_report(found, funnel=True)
     if found["status"] not in {"running", "finished"}:
         typer.echo(f"to go on: openmic resume {found['run']}{store_flag(found['store'])}")

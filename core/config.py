@@ -96,6 +96,16 @@ class SamplingOverrides(Section):
 AS_THE_TASK_SAYS = SamplingOverrides()
 
 
+class PriceSettings(Section):
+    """What an endpoint charges, in dollars per million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    """Of what is written, thoughts included."""
+    cached: float | None = Field(default=None, ge=0)
+    """Of prompts that the endpoint had cached. None: as `input`."""
+
+
 class EndpointSettings(Section):
     """One role's model and how fast it may be asked."""
 
@@ -128,6 +138,9 @@ class EndpointSettings(Section):
     sampling: SamplingOverrides = AS_THE_TASK_SAYS
     """`temperature`, `top_p` and `max_tokens` of this model's demonstrations or critiques, where other than the task
     says. Comparisons are drawn as `verdict` says."""
+
+    price: PriceSettings | None = None
+    """What it charges. None: as the price list says, which knows the providers' own addresses and models."""
 
     @field_validator("headers", "query")
     @classmethod
@@ -387,6 +400,17 @@ class EvaluationSettings(Section):
         return scorers
 
 
+class BudgetSettings(Section):
+    """What a run may take in all, resumed or not. Once it has, it stops (exit code 4) and can be resumed with more."""
+
+    tokens: int | None = Field(default=None, ge=1)
+    """Of large models' prompts and replies together."""
+    usd: float | None = Field(default=None, gt=0)
+    """What the replies of large models cost, in dollars; needs to know what each of them charges."""
+    minutes: float | None = Field(default=None, gt=0)
+    """Of work, from when the cast is opened."""
+
+
 class RunConfig(Section):
     """Everything a run depends on, resolved."""
 
@@ -412,6 +436,7 @@ class RunConfig(Section):
     preferences: PreferenceSettings = PreferenceSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    budget: BudgetSettings = BudgetSettings()
 
     @field_validator("storage_uri")
     @classmethod

@@ -6,7 +6,7 @@ Whatever is wrong is reported at once, each with the place it came from and, for
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,23 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
     except ValidationError as error:
         raise ConfigError(_explain(error, str(path), sources)) from None
     return _resolve_paths(config, path.parent)
+
+
+def flat_file(path: Path) -> dict[str, str]:
+    """What a configuration file says, by dotted key, each value as JSON.
+
+    Raises:
+        ConfigError: there is no such file, or it holds no configuration.
+    """
+    return dict(_flat(_read_yaml(Path(from_home(path)))))
+
+
+def _flat(values: Any, above: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(values, Mapping) and values:
+        for name, value in values.items():
+            yield from _flat(value, f"{above}.{name}" if above else str(name))
+    else:
+        yield above, json.dumps(values, ensure_ascii=False, default=str)
 
 
 def config_from(values: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> RunConfig:

@@ -5,7 +5,7 @@ defect of openmic and keeps its traceback. A dialogue that fails is data, not a 
 on.
 
 The exit codes are those of the command line: 0 done, 1 failed, 2 usage or configuration, 3 finished with
-failures (of demonstrations, dialogues or evaluations), 130 interrupted.
+failures (of demonstrations, dialogues or evaluations), 4 the budget is spent, 130 interrupted.
 """
 
 import errno
@@ -108,6 +108,14 @@ class InterruptedRunError(OpenmicError):
     """The run was interrupted; what was done is in the store and `openmic resume` goes on from it."""
 
     exit_code = 130
+
+
+class BudgetError(OpenmicError):
+    """The run has taken what its budget allows; what was done is stored, and with more it goes on."""
+
+    exit_code = 4
+    key: str = "budget"
+    """The configuration's key whose limit was reached."""
 
 
 def told_of_disk(error: OSError) -> str | None:

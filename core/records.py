@@ -174,7 +174,11 @@ class TokenUsage(BaseModel):
     input: int = 0
     cached: int = 0
     output: int = 0
+    """What was written, thoughts included."""
     reasoning: int = 0
+    """Those of the output that were thoughts."""
+    estimated: int = 0
+    """Replies whose tokens no endpoint counted, so that they are estimated from their characters."""
 
 
 class TokenLogprob(BaseModel):

@@ -10,6 +10,7 @@ from ..evaluation.summary import JudgedOutput, gain
 from ..store import Adapter, Evaluation, EvaluationItem, Run, RunExample, Store, Training, Turn, VerdictRow, overview
 from ..store.cast_notes import cast_notes
 from ..store.liveness import live_status
+from ..store.spending import prices_of_run
 
 STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
 MODELS = ("teacher", "critic", "jury", "judge")
@@ -35,6 +36,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
     trainings = {training.id: training for training in store.select(Training, run_id=run.id)}
     inputs = store.count(RunExample, run_id=store.campaign_of(run).id, split=Split.TEST)
     inputs = min(settings.test_inputs or inputs, inputs)
+    counts = overview(store, run)
     return {
         "run": run.id,
         "name": run.name,
@@ -52,7 +54,8 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         "verdict_style": run.config.get("verdict", {}).get("style", "label"),
         "student": run.config["student"]["model"],
         "confidence": settings.confidence,
-        **overview(store, run),
+        **counts,
+        "cost": cost(run, counts["llm"]),
         "store": store.url,
         "home": run.home,
         "duplicate_inputs": run.duplicate_inputs,
@@ -62,6 +65,33 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
             for row, stage in zip(adapters, stages, strict=True)
         ],
         "gain": _gain(store, run, settings, adapters),
+    }
+
+
+def cost(run: Run, used: dict[str, Any]) -> dict[str, Any]:
+    """What a run took in all, beside what it was to take.
+
+    Args:
+        run: The run.
+        used: What each role took, as `overview` gives it.
+
+    Returns:
+        `calls`, `tokens`, `usd` (None where what a model charges is not known), `minutes` of work, `reused` replies,
+        `prices` (who says what is charged), `unpriced` (models of which nobody knows it, each with why), `budget` (the
+        limits there are) and `estimate` (what was worked out before the run; None where nothing was).
+    """
+    prices = prices_of_run(run).values()
+    dollars = [one["usd"] for one in used.values()]
+    return {
+        "calls": sum(one["calls"] for one in used.values()),
+        "tokens": sum(one["input_tokens"] + one["output_tokens"] for one in used.values()),
+        "usd": None if None in dollars else sum(dollars),
+        "minutes": run.seconds / 60,
+        "reused": sum(one["reused"] for one in used.values()),
+        "prices": sorted({price.source for price in prices if price.per_million is not None}),
+        "unpriced": {price.model: price.source for price in prices if price.per_million is None},
+        "budget": {name: limit for name, limit in run.config.get("budget", {}).items() if limit is not None},
+        "estimate": run.cost.get("estimate"),
     }
 
 

@@ -25,7 +25,8 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
         Counts, fit for JSON: `dialogues` by status and `stop_reasons` (of dialogues collected or judged again),
         `stages`, for each stage how many of the items that began have which status, `failed`, how many failed in all
         of them, and `failures`, what failed of what (see there), `turns`, `turn_kinds`, `llm` (by role: `calls`,
-        `input_tokens`, `output_tokens`), `sampled_labels` (see the module `spending`), `preferences` by source,
+        `input_tokens`, `cached_tokens`, `output_tokens`, `reasoning_tokens`, `estimated`, `reused`, `usd`; see
+        `spending.Usage`), `sampled_labels` (see the module `spending`), `preferences` by source,
         `revisions`, the number of dialogues with at least one, `funnel` and `verdicts` (see the module `funnel`).
         Statuses are always all there; other groups only where there is something to count.
     """
@@ -45,8 +46,17 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
         "turns": sum(kinds.values()),
         "turn_kinds": kinds,
         "llm": {
-            role: {"calls": used.requests, "input_tokens": used.input_tokens, "output_tokens": used.output_tokens}
-            for role, used in llm_usage(store, run.id).items()
+            role: {
+                "calls": used.requests,
+                "input_tokens": used.input_tokens,
+                "cached_tokens": used.cached_tokens,
+                "output_tokens": used.output_tokens,
+                "reasoning_tokens": used.reasoning_tokens,
+                "estimated": used.estimated,
+                "reused": used.reused,
+                "usd": used.usd,
+            }
+            for role, used in llm_usage(store, run).items()
         },
         "sampled_labels": sampled_labels(store, run.id),
         "preferences": _tally(store, col(Preference.source), col(Preference.run_id) == run.id),

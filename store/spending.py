@@ -1,27 +1,60 @@
-"""What a run took: tokens and time, by who said it. A reply is counted once, however many turns it became."""
+"""What a run took: tokens, dollars and time, by who said it. A reply is counted once, however many turns it became."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, cast, func, select
 from sqlmodel import col
 
-from ..core.records import Agent
+from ..core.records import Agent, TokenUsage
 from .reading import Reader
 from .schema import column_of
-from .tables.transcript import BallotRow, LLMCall, Turn, VerdictRow
+from .tables.transcript import BallotRow, LLMCall, Run, Turn, VerdictRow
+
+MILLION = 1_000_000
+_PARTS = ("input", "cached", "output", "reasoning", "estimated")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model charges."""
+
+    model: str
+    per_million: dict[str, float] | None
+    """Dollars per million tokens: `input`, `cached` of it, `output`, `reasoning` of it. None where nobody knows."""
+    source: str
+    """Who says so, and of which day; where nobody knows, who does not."""
+
+    def dollars(self, usage: TokenUsage) -> float | None:
+        """What so many tokens cost; None where nobody knows."""
+        if (charged := self.per_million) is None:
+            return None
+        # Some servers count as cached or thought what is no part of the whole.
+        cached, thought = min(usage.cached, usage.input), min(usage.reasoning, usage.output)
+        prompt = (usage.input - cached) * charged["input"] + cached * charged["cached"]
+        return (prompt + (usage.output - thought) * charged["output"] + thought * charged["reasoning"]) / MILLION
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """All that was asked of one agent in a run."""
+    """All that was asked of one agent in a run, and paid for by it."""
 
-    requests: int
-    input_tokens: int
-    cached_tokens: int
+    requests: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
     """Those of the input tokens that the endpoint had cached."""
-    output_tokens: int
-    latency_ms: float
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Those of the output tokens that were thoughts."""
+    estimated: int = 0
+    """Replies whose tokens the endpoint did not count."""
+    latency_ms: float = 0.0
     """The mean of a request."""
+    reused: int = 0
+    """Further replies, that another run had paid for."""
+    usd: float | None = None
+    """What it cost; None where what one of the models charges is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +65,83 @@ class Spending:
     usage: Usage
 
 
-def spending(reader: Reader, run_id: str) -> dict[Agent, Spending]:
+def prices_of_run(run: Run) -> dict[str, Price]:
+    """What each member of its cast charged when the run began, by `ROLE.MEMBER`."""
+    return {seat: Price(**price) for seat, price in run.cost.get("prices", {}).items()}
+
+
+def spending(reader: Reader, run: Run) -> dict[Agent, Spending]:
     """What was spent on each agent that said anything. It looks at all turns of the run, which takes as long."""
     agent = col(Turn.agent)
-    counts = (_total(column_of(Turn, name)) for name in ("input_tokens", "cached_tokens", "output_tokens"))
-    statement = select(agent, func.count(), *counts, func.avg(col(Turn.latency_ms)))
-    rows = reader.rows(statement.where(col(Turn.run_id) == run_id).group_by(agent).order_by(agent))
-    calls = llm_usage(reader, run_id)
+    counts = [_total(column_of(Turn, name)) for name in ("input_tokens", "cached_tokens", "output_tokens")]
+    statement = select(agent, func.count(), counts[0], counts[1], counts[2], func.avg(col(Turn.latency_ms)))
+    rows = reader.rows(statement.where(col(Turn.run_id) == run.id).group_by(agent).order_by(agent))
+    calls = llm_usage(reader, run)
     # One reply of the teacher's makes several demonstrations; the student is asked for every turn by itself.
-    return {who: Spending(turns, calls.get(who, Usage(turns, *rest))) for who, turns, *rest in rows}
+    return {
+        who: Spending(turns, calls.get(who) or Usage(turns, read, cached, written, latency_ms=latency))
+        for who, turns, read, cached, written, latency in rows
+    }
 
 
-def llm_usage(reader: Reader, run_id: str) -> dict[str, Usage]:
+def llm_usage(reader: Reader, run: Run) -> dict[str, Usage]:
     """Usage of large models by role, requests that became no turn included."""
-    role, reply = col(LLMCall.role), column_of(LLMCall, "reply")
-    counts = (_total(reply["usage"][part].as_integer()) for part in ("input", "cached", "output"))
-    latency = func.coalesce(func.avg(reply["latency_ms"].as_float()), 0.0)
-    statement = select(role, func.count(), *counts, latency).where(col(LLMCall.run_id) == run_id)
-    return {name: Usage(*numbers) for name, *numbers in reader.rows(statement.group_by(role).order_by(role))}
+    prices = prices_of_run(run)
+    found: dict[str, list[Usage]] = {}
+    for role, member, reused, requests, latency, *tokens in reader.rows(_usage_by_seat(run.id)):
+        if reused:
+            found.setdefault(role, []).append(Usage(reused=requests, usd=0.0))
+            continue
+        counted = TokenUsage(**dict(zip(_PARTS, tokens, strict=True)))
+        price = prices.get(f"{role}.{member}")
+        found.setdefault(role, []).append(
+            Usage(
+                requests,
+                counted.input,
+                counted.cached,
+                counted.output,
+                counted.reasoning,
+                counted.estimated,
+                latency,
+                usd=None if price is None else price.dollars(counted),
+            )
+        )
+    return {role: _together(parts) for role, parts in found.items()}
+
+
+def _usage_by_seat(run_id: str) -> Any:
+    reply, request = column_of(LLMCall, "reply"), column_of(LLMCall, "request")
+    calls = (
+        select(
+            col(LLMCall.role).label("role"),
+            request["member"].as_integer().label("member"),
+            col(LLMCall.reused_from).is_not(None).label("reused"),
+            reply["latency_ms"].as_float().label("latency"),
+            *(func.coalesce(reply["usage"][part].as_integer(), 0).label(part) for part in _PARTS),
+        )
+        .where(col(LLMCall.run_id) == run_id)
+        .subquery()
+    )
+    seat = calls.c.role, calls.c.member, calls.c.reused
+    counts = (_total(calls.c[part]) for part in _PARTS)
+    statement = select(*seat, func.count(), func.coalesce(func.avg(calls.c.latency), 0.0), *counts)
+    return statement.group_by(*seat).order_by(*seat)
+
+
+def _together(parts: Sequence[Usage]) -> Usage:
+    requests, costs = sum(part.requests for part in parts), [part.usd for part in parts]
+    waited = sum(part.latency_ms * part.requests for part in parts)
+    return Usage(
+        requests=requests,
+        input_tokens=sum(part.input_tokens for part in parts),
+        cached_tokens=sum(part.cached_tokens for part in parts),
+        output_tokens=sum(part.output_tokens for part in parts),
+        reasoning_tokens=sum(part.reasoning_tokens for part in parts),
+        estimated=sum(part.estimated for part in parts),
+        latency_ms=waited / requests if requests else 0.0,
+        reused=sum(part.reused for part in parts),
+        usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+    )
 
 
 def sampled_labels(reader: Reader, run_id: str) -> dict[str, dict[str, int]]:

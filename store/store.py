@@ -161,8 +161,14 @@ class Store(ConversationReader):
             after = checked(table, {**present, **values})
             connection.execute(update(target).where(this).values({name: after[name] for name in values}))
 
-    def save_reply(self, run_id: str, request: LLMRequest, reply: LLMReply) -> None:
+    def save_reply(self, run_id: str, request: LLMRequest, reply: LLMReply, *, reused_from: str | None = None) -> None:
         """Keep what a large model answered. The first reply to a request stays; saving it again changes nothing.
+
+        Args:
+            run_id: Whose reply it is.
+            request: What was asked.
+            reply: The answer.
+            reused_from: The run that had asked for it, where it was another.
 
         Raises:
             StoreError: There is no such run, or the store cannot be written.
@@ -187,6 +193,7 @@ class Store(ConversationReader):
             prompt_hash=prompt.hash,
             request=asked,
             reply=answered,
+            reused_from=reused_from,
         )
         self.add_new(prompt, call)
 

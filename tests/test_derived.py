@@ -76,7 +76,7 @@ def test_training_from_transcripts_generates_nothing_and_asks_nobody(source: Who
 
 def test_what_plays_no_part_cannot_be_set(source: WholeRun) -> None:
     of_run = ("train", source.status["run"])
-    assert "only training, preferences, student, seed can be set" in refusal(
+    assert "only training, preferences, student, seed, budget can be set" in refusal(
         source, *of_run, "--set", "dialogue.inputs=3"
     )
     assert "training.objective 'ppo'" in refusal(source, "train", "latest", "--objective", "ppo")

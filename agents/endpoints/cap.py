@@ -1,9 +1,8 @@
 """Replies far beyond the tokens they were allowed: a server that ignores the limit is cut short."""
 
 from ...core.records import LLMReply
+from ...core.text import CHARACTERS_PER_TOKEN
 
-CHARACTERS_PER_TOKEN = 4
-"""For texts whose tokens are not known one by one."""
 _LONG_TOKEN = 8
 _SLACK = 64
 

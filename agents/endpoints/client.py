@@ -21,9 +21,9 @@ from pydantic import SecretStr
 from ...core.config import EndpointSettings
 from ...core.errors import EndpointError, EndpointLostError
 from ...core.records import LLMReply, LLMRequest, Message
+from ...core.text import rough_tokens
 from .access import Access
 from .body import ErrorInReplyError
-from .cap import CHARACTERS_PER_TOKEN
 from .chat import DirectChat
 from .failures import TROUBLE, Failure, Kind, read_failure
 from .gate import Tell, spoken, unheard
@@ -156,7 +156,7 @@ class OpenAIClient:
         if self._requests is not None:
             await self._requests.acquire()
         if self._tokens is not None:
-            prompt = sum(len(message.content) for message in request.messages) // CHARACTERS_PER_TOKEN
+            prompt = sum(rough_tokens(message.content) for message in request.messages)
             await self._tokens.acquire(min(prompt + request.sampling.max_tokens, self._tokens.max_rate))
 
     async def _in_time(self, call: Awaitable[T]) -> T:

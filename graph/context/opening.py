@@ -12,6 +12,7 @@ from ...store import ExampleRow, Run, RunExample, Store
 from ...training.pool.pool import StudentPool
 from ...training.student.packaged_weights import PACKAGED, packaged_folder
 from ...training.trainer.trainer import Trainer
+from .budget import Budget, working_time
 from .cast import Casting
 from .engine import engine_to_send
 from .models import open_models
@@ -38,16 +39,18 @@ async def open_run_context(
     Raises:
         ConfigError: the task was changed since the run began, or a Python object cannot be had.
         EndpointSetupError: the simulated cast does not start.
+        BudgetError: on leaving, the block was cancelled since the run's minutes are over; or they were before.
     """
     config = RunConfig.model_validate(run.config)
     task, campaign = task_of(run, config, plugs), store.campaign_of(run)
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(working_time(store, run, config.budget.minutes, progress.print))
         log = Path(run.home) / "simulated-cast.jsonl"
         models = open_models(
             config.cast, config.seed, log, roles=roles, tell=progress.print, samples=config.verdict.samples
         )
         clients = await stack.enter_async_context(models)
-        llm = ReplyCache(store, run.id, clients)
+        llm = ReplyCache(store, run.id, clients, Budget.of(store, run, config.budget, progress.print))
         stack.push_async_callback(_store_what_comes, llm, progress)
         casting = Casting(config, task, llm, plugs)
         stack.push_async_callback(casting.close)

@@ -1,15 +1,19 @@
 """The large models as the graphs see them: every reply is committed to the store before it is used.
 
-A request whose reply is in the store is never asked again, whatever was interrupted in between.
+A request whose reply is in the store is never asked again, whatever was interrupted in between. The budget is asked
+before one is sent.
 """
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from ...agents.endpoints.client import OpenAIClient
-from ...core.errors import InterruptedRunError
-from ...core.records import LLMReply, LLMRequest
+from ...core.errors import EndpointError, InterruptedRunError
+from ...core.records import LLMReply, LLMRequest, TokenUsage
+from ...core.text import rough_tokens
 from ...store import Store
+from .budget import Budget
 from .seats import Seat
 
 DRAIN_SECONDS = 8.0
@@ -19,13 +23,20 @@ DRAIN_SECONDS = 8.0
 class ReplyCache:
     """Routes requests to the endpoint of the model that is meant, through the store."""
 
-    def __init__(self, store: Store, run_id: str, clients: Mapping[Seat, OpenAIClient]) -> None:
-        self._store, self._run_id, self._clients = store, run_id, dict(clients)
+    def __init__(
+        self, store: Store, run_id: str, clients: Mapping[Seat, OpenAIClient], budget: Budget | None = None
+    ) -> None:
+        self._store, self._run_id, self._clients, self._budget = store, run_id, dict(clients), budget
         self._asking: dict[str, asyncio.Task[LLMReply]] = {}
         self._stopping = False
 
     async def complete(self, request: LLMRequest) -> LLMReply:
-        """The stored reply, or the endpoint's once it is stored. The same request twice at once is asked once."""
+        """The stored reply, or the endpoint's once it is stored. The same request twice at once is asked once.
+
+        Raises:
+            BudgetError: nothing more may be asked.
+            EndpointError: there is no reply to be had.
+        """
         key = request.key
         saved = self._store.saved_reply(self._run_id, key)
         if saved is not None:
@@ -35,7 +46,7 @@ class ReplyCache:
             if self._stopping:
                 raise InterruptedRunError("the run is being interrupted")
             task = self._asking[key] = asyncio.create_task(self._ask(request))
-            task.add_done_callback(lambda _: self._asking.pop(key, None))
+            task.add_done_callback(partial(self._answered, key))
         # Shielded: a cancelled dialogue must not throw away a reply that is being paid for.
         return await asyncio.shield(task)
 
@@ -46,14 +57,43 @@ class ReplyCache:
     async def drain(self) -> int:
         """Send nothing more, and wait for what was sent, so that it is stored; how many replies came too late."""
         self._stopping = True
-        for client in self._clients.values():
-            client.stop_asking()
+        self._send_nothing_more()
         if self._asking:
             _, late = await asyncio.wait(list(self._asking.values()), timeout=DRAIN_SECONDS)
             return len(late)
         return 0
 
+    def _answered(self, key: str, task: asyncio.Task[LLMReply]) -> None:
+        del self._asking[key]
+        if not task.cancelled():
+            task.exception()  # looked at here too, since who asked may be gone: then it is nobody's
+
+    def _send_nothing_more(self) -> None:
+        for client in self._clients.values():
+            client.stop_asking()
+
     async def _ask(self, request: LLMRequest) -> LLMReply:
-        reply = await self._clients[request.role, request.member].complete(request)
+        if self._budget is not None:
+            self._budget.check()
+        try:
+            reply = await self._clients[request.role, request.member].complete(request)
+        except EndpointError:
+            if self._budget is not None:
+                self._budget.check()  # it waited for its turn when others took what was left
+            raise
+        reply = _counted(request, reply)
+        if self._budget is not None:
+            self._budget.take(request, reply.usage)
+            if self._budget.spent:
+                self._send_nothing_more()
         self._store.save_reply(self._run_id, request, reply)
         return reply
+
+
+def _counted(request: LLMRequest, reply: LLMReply) -> LLMReply:
+    """The reply with its tokens; where its endpoint counted none, they are estimated from their characters."""
+    if reply.usage.input or reply.usage.output:
+        return reply
+    read = sum(rough_tokens(message.content) for message in request.messages)
+    usage = TokenUsage(input=read, output=rough_tokens(reply.text) + rough_tokens(reply.thought), estimated=1)
+    return reply.model_copy(update={"usage": usage})

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ...agents.endpoints.check import check_endpoint, check_scores_prompts
 from ...agents.tasks.task import Task
@@ -19,7 +20,9 @@ from ...training.student.student import StudentInfo, inspect_student
 from ..context.keys import refuse_unused
 from ..context.models import simulated_models
 from ..context.plugs import Plugs
+from ..context.prices import check_priced
 from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
+from .estimate import budget_notes, estimate
 from .objects import check_demonstrations, check_engine, check_objective, try_plugs
 from .student import check_student
 
@@ -42,6 +45,8 @@ class Checked:
     """Inputs that were left out since they stood there before."""
     notes: list[str] = field(default_factory=list)
     """What will go on, and should be known."""
+    estimate: dict[str, Any] = field(default_factory=dict)
+    """What the run will take of large models, as `estimate` gives it."""
 
 
 def check(config: RunConfig, plugs: Plugs | None = None, *, cluster: str | None = None, ask: bool = True) -> Checked:
@@ -68,13 +73,17 @@ def check(config: RunConfig, plugs: Plugs | None = None, *, cluster: str | None 
         raise StoreError(f"home {str(config.home)!r} cannot be written: {problem}; set home")
     check_device(config.student.device, "student.device", here=runs_here(cluster))
     refuse_unused(plugs.all_given, config)
+    check_priced(config)
     check_objective(config, plugs)
     check_engine(config, plugs, ask=ask)
     notes = check_demonstrations(config, examples)
     try_plugs(config, task, examples[0], plugs)
     student = inspect_student(config.student.model)
     notes += check_student(config, task, examples)
-    return Checked(task, examples, student, check_cast(config, plugs, ask=ask), plugs, duplicates, notes)
+    estimated = estimate(config, task, examples)
+    notes += budget_notes(config, estimated)
+    simulated = check_cast(config, plugs, ask=ask)
+    return Checked(task, examples, student, simulated, plugs, duplicates, notes, estimated)
 
 
 def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES, ask: bool = True) -> bool:

@@ -19,7 +19,10 @@ from ..context.plugs import Plugs
 from ..context.seats import seat_setting, seats
 from .provenance import run_record
 
-SETTABLE = {"train": ("training", "preferences", "student", "seed"), "rejudge": ("cast", "verdict", "seed")}
+SETTABLE = {
+    "train": ("training", "preferences", "student", "seed", "budget"),
+    "rejudge": ("cast", "verdict", "seed", "budget"),
+}
 """The sections that matter to a derived run, and so may be overridden."""
 
 

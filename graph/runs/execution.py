@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from filelock import Timeout
 
 from ...core.concurrency import run_to_end
-from ...core.errors import ConfigError, InterruptedRunError, OpenmicError, told_of_disk
+from ...core.errors import BudgetError, ConfigError, InterruptedRunError, OpenmicError, told_of_disk
 from ...store import Run, Store
 from ...store.liveness import run_lock
 from ...store.schema import now
@@ -32,11 +32,12 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
     Raises:
         ConfigError: another process is at it.
         InterruptedRunError: Ctrl-C, SIGTERM or SIGHUP; everything done is stored.
+        BudgetError: the run's budget is spent; likewise.
         OpenmicError: the run failed; it can be resumed once the cause is mended.
     """
     run = store.get(Run, run_id)
     assert run is not None
-    with _lock_of(run, store):
+    with held(run, store):
         try:
             store.update(Run, run_id, status="running", error=None)
             run_to_end(partial(_interruptible, partial(work, run)))
@@ -44,6 +45,9 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
         except (KeyboardInterrupt, asyncio.CancelledError):
             store.update(Run, run_id, status="interrupted")
             raise InterruptedRunError(f"run {run_id} was interrupted; everything done so far is stored") from None
+        except BudgetError as error:
+            store.update(Run, run_id, status="interrupted", error=str(error))
+            raise
         except OSError as error:
             told = told_of_disk(error)
             store.update(Run, run_id, status="failed", error=told or f"{type(error).__name__}: {error}")
@@ -65,7 +69,7 @@ def locked(store: Store, run: Run, work: Callable[[], Coroutine[Any, Any, None]]
         ConfigError: another process is at it.
         InterruptedRunError: Ctrl-C, SIGTERM or SIGHUP; everything done is stored.
     """
-    with _lock_of(run, store):
+    with held(run, store):
         try:
             run_to_end(partial(_interruptible, work))
         except (KeyboardInterrupt, asyncio.CancelledError):
@@ -73,8 +77,12 @@ def locked(store: Store, run: Run, work: Callable[[], Coroutine[Any, Any, None]]
 
 
 @contextmanager
-def _lock_of(run: Run, store: Store) -> Iterator[None]:
-    """Hold the run here, by a file beside what it writes, and in the store, where other machines see it."""
+def held(run: Run, store: Store) -> Iterator[None]:
+    """Hold the run here, by a file beside what it writes, and in the store, where other machines see it.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
     lock = run_lock(run)
     try:
         lock.acquire(timeout=LOOKED_AT_S)

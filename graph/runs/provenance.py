@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,13 @@ from typing import Any
 from ... import __version__
 from ...agents.tasks.task import Task
 from ...core.config import RunConfig
+from ...core.config_file import flat_file
+from ...core.errors import ConfigError
 from ...core.ids import content_hash
+from ...core.section import from_home
 from ...store import PromptTemplateRow, Run, without_passwords
 from ...store.tables.transcript import RunKind
+from ..context.prices import prices_of
 from ..context.seats import cast_record
 
 PACKAGES = ("torch", "transformers", "peft", "ray", "langgraph", "langchain-openai")
@@ -31,6 +36,9 @@ def run_record(
     duplicates: int = 0,
     kind: RunKind = "campaign",
     source: str | None = None,
+    estimate: dict[str, Any] | None = None,
+    config_file: Path | None = None,
+    reuses: str | None = None,
 ) -> Run:
     """The row of a run that begins now.
 
@@ -45,10 +53,14 @@ def run_record(
         duplicates: Inputs that were left out since they stood in the file before.
         kind: What the run does.
         source: The run whose transcripts it works on.
+        estimate: What it is to take, as `preflight.estimate` gives it.
+        config_file: Where its configuration comes from, if from a file.
+        reuses: The run whose replies and texts it takes where they are what it would ask for.
     """
     values = config.model_dump(mode="json")
     if config.store is not None:
         values["store"] = without_passwords(config.store)
+    prices = {seat: asdict(price) for seat, price in prices_of(config.cast).items()}
     return Run(
         id=run_id,
         name=config.name,
@@ -63,10 +75,32 @@ def run_record(
         packages={"openmic": __version__} | {name: version(name) for name in PACKAGES},
         home=str(home),
         duplicate_inputs=duplicates,
+        cost={"prices": prices} | ({} if estimate is None else {"estimate": estimate}),
         kind=kind,
         plugs=plugs | {f"task.{key}": record for key, record in task.functions.records.items()},
         source_run_id=source,
+        config_file={} if config_file is None else file_record(config_file),
+        reuses=reuses,
     )
+
+
+def file_record(path: Path) -> dict[str, Any]:
+    """What is kept of a configuration file, to see whether it was changed since; never a password."""
+    values = {key: without_passwords(value) for key, value in flat_file(path).items()}
+    return {"path": str(Path(from_home(path)).absolute()), "values": values}
+
+
+def file_changes(run: Run) -> list[str]:
+    """A line for each key of the run's configuration file that says something else than when the run began."""
+    if not run.config_file:
+        return []
+    path, before = Path(run.config_file["path"]), run.config_file["values"]
+    try:
+        now = file_record(path)["values"]
+    except ConfigError as error:
+        return [f"the configuration file {path} cannot be read any more: {error}"]
+    keys = (key for key in [*before, *(key for key in now if key not in before)] if before.get(key) != now.get(key))
+    return [f"{key}: {before.get(key, 'not set')} -> {now.get(key, 'not set')}" for key in keys]
 
 
 def template_rows(task: Task) -> list[PromptTemplateRow]:

@@ -12,6 +12,7 @@ from ...core.records import Stage
 from ...store import Dialogue, Run, Store, Turn, VerdictRow
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
+from ..context.prices import check_priced
 from ..context.progress import Progress, live_note
 from ..context.run_context import RunContext
 from ..preflight.checks import check_cast
@@ -42,6 +43,7 @@ def start_rejudging(
     if not store.count(VerdictRow, run_id=campaign.id, agent="critic"):
         raise ConfigError(f"run {campaign.id} holds no verdict of a critic to judge again")
     config = derived_config("rejudge", campaign, overrides)
+    check_priced(config, roles=("critic",))
     plugs = recalled(campaign, config, plugs)
     _check_objects(store, campaign, config, plugs)
     simulated = check_cast(config, plugs, roles=("critic",))

@@ -1,8 +1,18 @@
 """Going on with a run that was interrupted, whatever it does."""
 
+from collections.abc import Sequence
+
+from ...core.config import RunConfig
+from ...core.config_file import override_config
+from ...core.errors import ConfigError
+from ...core.ids import content_hash
 from ...store import Run, Store
+from ...store.spending import prices_of_run
 from ..context.plugs import Plugs
+from ..context.prices import check_priced
 from ..context.progress import Progress
+from .execution import held
+from .provenance import file_changes
 from .rejudge import resume_rejudging
 from .retrain import resume_training
 from .start import resume_run
@@ -16,6 +26,7 @@ def resume_any(
     plugs: Plugs | None = None,
     cluster: str | None = None,
     ask: bool = True,
+    overrides: Sequence[str] = (),
 ) -> Run:
     """Go on with a run from what the store holds; a finished one is returned as it is.
 
@@ -26,17 +37,45 @@ def resume_any(
         plugs: Python objects that the run was started with and that cannot be imported.
         cluster: The address of the Ray cluster to use, as for `ray_session`.
         ask: Whether endpoints and servers are asked beforehand whether they answer.
+        overrides: `budget.usd=5` and the like: nothing else of a run's configuration may change.
 
     Raises:
         ConfigError: the task's file was changed since the run began, a Python object cannot be imported again, another
             process is at it, or the cluster cannot be joined or cannot carry out the run.
     """
     run, plugs = store.resolve_run(run_id), plugs or Plugs()
+    if overrides:
+        run = _with_budget(store, run, overrides)
     if run.status == "finished":
         return run
+    if changes := file_changes(run):
+        progress.print(
+            f"note: {run.config_file['path']} was changed since the run began, which goes on with what it said then:"
+        )
+        for change in changes:
+            progress.print(f"  {change}")
     plugs.recall(run.plugs)
     if run.kind == "train":
         return resume_training(store, run, progress, plugs=plugs, cluster=cluster)
     if run.kind == "rejudge":
         return resume_rejudging(store, run, progress, plugs=plugs, ask=ask)
     return resume_run(run, store, progress, plugs=plugs, cluster=cluster, ask=ask)
+
+
+def _with_budget(store: Store, run: Run, overrides: Sequence[str]) -> Run:
+    """The run with another budget, from now on."""
+    for override in overrides:
+        if override.partition("=")[0].partition(".")[0].strip() != "budget":
+            raise ConfigError(
+                f"--set {override}: a run goes on with the configuration it began with; only its budget may change. "
+                "For another configuration start a new run, which takes over what is unchanged "
+                f"(openmic run CONFIG --from {run.id})"
+            )
+    config = override_config(RunConfig.model_validate(run.config), overrides)
+    check_priced(config, prices_of_run(run))
+    values = {**run.config, "budget": config.budget.model_dump(mode="json")}
+    with held(run, store):
+        store.update(Run, run.id, config=values, config_hash=content_hash(values))
+    changed = store.get(Run, run.id)
+    assert changed is not None
+    return changed

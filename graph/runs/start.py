@@ -26,6 +26,8 @@ def start_run(
     progress: Progress,
     *,
     cluster: str | None = None,
+    config_file: Path | None = None,
+    reuses: str | None = None,
 ) -> Run:
     """Record a new run under `run_id` and carry it out; returns it finished.
 
@@ -49,6 +51,9 @@ def start_run(
             home=home,
             arguments=arguments,
             duplicates=checked.duplicates,
+            estimate=checked.estimate,
+            config_file=config_file,
+            reuses=reuses,
         )
         record_run(store, run, checked.task, checked.examples)
         return _carry_out(store, run_id, checked.plugs, progress)

@@ -112,7 +112,8 @@ def run(
         display.print(f"note: {note}")
     identity = new_id()
     try:
-        row = start_run(identity, resolved, checked, arguments, display, cluster=cluster)
+        file = Path(config) if isinstance(config, str | Path) else None
+        row = start_run(identity, resolved, checked, arguments, display, cluster=cluster, config_file=file)
     except OpenmicError as error:
         error.run = _begun(identity, resolved.store_url)
         raise

@@ -1,6 +1,6 @@
 """What `openmic.run` and `openmic.open_run` return: a run, to be looked at, gone on with and learned from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -338,10 +338,19 @@ class Run:
             turn = explain_turn(reader, resolve_turn(reader, name).id, limit=limit)
             return Explanation(turn.as_json(), turn_tree(turn))
 
-    def resume(self, *, progress: Any = True, cluster: str | None = None, check: bool = True, **objects: Any) -> "Run":
+    def resume(
+        self,
+        budget: Any = None,
+        *,
+        progress: Any = True,
+        cluster: str | None = None,
+        check: bool = True,
+        **objects: Any,
+    ) -> "Run":
         """Go on with the run; nothing that was done is done again.
 
         Args:
+            budget: Another budget from now on, such as `{"usd": 5}`, or `["budget.usd=5"]`. None: as it is.
             progress: As for `openmic.run`.
             cluster: As for `openmic.run`.
             check: As for `openmic.run`.
@@ -349,13 +358,23 @@ class Run:
 
         Raises:
             ConfigError: an object cannot be imported again, or the task was changed.
+            BudgetError: the run's budget is spent; everything done is stored.
         """
         from .api import shown
-        from .given import given_plugs
+        from .given import given_plugs, laid_over
         from .graph.runs.resume import resume_any
 
+        named = {f"budget.{key}": limit for key, limit in budget.items()} if isinstance(budget, Mapping) else budget
         with Store.open(self.store) as opened:
-            resume_any(opened, self.id, shown(progress), plugs=given_plugs(objects), cluster=cluster, ask=check)
+            resume_any(
+                opened,
+                self.id,
+                shown(progress),
+                plugs=given_plugs(objects),
+                cluster=cluster,
+                ask=check,
+                overrides=laid_over(named),
+            )
         return self
 
     def train(self, objective: Any = None, overrides: Any = None, *, progress: Any = True, **objects: Any) -> "Run":

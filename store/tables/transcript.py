@@ -63,6 +63,15 @@ class Run(TableModel, table=True):
     """The folder of the run's files."""
     duplicate_inputs: int = 0
     """Inputs that the file held again, and that were left out."""
+    cost: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """`prices`, what each member of the cast charges by `ROLE.MEMBER` (see `store.spending.Price`), and `estimate`,
+    what the run was to take by role, where that was worked out."""
+    config_file: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """`path` and `values`, what the configuration file said when the run began; empty where there was none."""
+    seconds: float = 0.0
+    """How long it has been worked on, all its processes together."""
+    reuses: str | None = None
+    """The run whose replies and texts it takes where they are what it would ask for."""
     kind: RunKind = Field(default="campaign", sa_type=AutoString)
     source_run_id: str | None = Field(default=None, foreign_key="run.id")
     """The run whose transcripts this one works on; None for a campaign."""
@@ -323,4 +332,6 @@ class LLMCall(TableModel, table=True):
     """Sampling, seed and all else that went into the key."""
     reply: dict[str, Any] = Field(sa_type=JSON)
     """The `LLMReply`."""
+    reused_from: str | None = None
+    """The run it was taken from; it was paid for there. None where it was asked for by this run."""
     created_at: AwareDatetime = Field(default_factory=now)

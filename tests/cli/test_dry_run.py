@@ -103,3 +103,33 @@ def test_training_while_dialogues_go_on_makes_more_adapters_to_evaluate(openmic:
     more = often["calls_at_most"]["judge"] - once["calls_at_most"]["judge"]
     assert more == 4 * 2 * (2 + 3)
     assert often["student_generations_at_most"] - once["student_generations_at_most"] == 4 * (2 + 3)
+
+
+def test_an_estimate_asks_nobody_and_writes_nothing(openmic: Openmic, config: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    critic = ["--set", "cast.critic.model=gpt-4.1-mini", "--set", "cast.critic.base_url=https://api.openai.com/v1"]
+    outcome = openmic("run", str(config), "--estimate", *critic, "--set", "student.model=not/there")
+    assert outcome.code == 0, outcome.err
+    assert "Nobody was asked, and nothing was started" in outcome.out
+    assert "genai-prices 0." in outcome.out
+    estimated = json.loads(openmic("run", str(config), "--estimate", "--json", *critic).out)
+    # the judge is the critic where none is named beside a model of somebody's
+    assert set(estimated["at_most"]["roles"]) == {"teacher", "critic", "judge"}
+    assert 0 < estimated["likely"]["usd"] < estimated["at_most"]["usd"] < 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_estimate_says_what_is_not_known_and_whether_the_budget_will_do(openmic: Openmic, config: Path) -> None:
+    here = ["--set", "cast.critic.model=mine", "--set", "cast.critic.base_url=http://127.0.0.1:9/v1"]
+    said = openmic("run", str(config), "--estimate", *here, "--set", "budget.tokens=100").out
+    assert "what mine charges is not known: genai-prices" in said
+    assert "unknown" in said
+    assert "budget.tokens is 100 tokens: it will stop before its end" in said
+
+
+def test_a_budget_in_dollars_without_a_price_is_refused_first(openmic: Openmic, config: Path) -> None:
+    here = ["--set", "cast.critic.model=mine", "--set", "cast.critic.base_url=http://127.0.0.1:9/v1"]
+    outcome = openmic("run", str(config), *here, "--set", "budget.usd=1")
+    assert outcome.code == 2
+    assert "budget.usd cannot be kept: what cast.critic charges (mine) is not known" in outcome.err
+    assert "set cast.critic.price={input: …, output: …}" in outcome.err

@@ -59,7 +59,7 @@ def test_the_help_of_the_whole_says_the_exit_codes_and_where_to_start() -> None:
     assert result.exit_code == 0
     said = " ".join(result.stdout.split())
     assert "openmic run examples/humor.yaml" in said
-    for code in ("0 done", "1 failed", "2 usage", "3 finished with failures", "130 interrupted"):
+    for code in ("0 done", "1 failed", "2 usage", "3 finished with failures", "4 budget spent", "130 interrupted"):
         assert code in said
 
 

@@ -56,6 +56,19 @@ EMPTY_FUNNEL: dict[str, Any] = {
 }
 
 
+NOTHING_SPENT: dict[str, Any] = {
+    "calls": 0,
+    "tokens": 0,
+    "usd": 0,
+    "minutes": 0.0,
+    "reused": 0,
+    "prices": [],
+    "unpriced": {},
+    "budget": {},
+    "estimate": None,
+}
+
+
 def status_of(**more: Any) -> dict[str, Any]:
     return {
         "cast": {"judge": "large"},
@@ -75,6 +88,8 @@ def status_of(**more: Any) -> dict[str, Any]:
         "verdict_style": "label",
         "verdicts": {"count": 0, "unanswered": {}},
         "sampled_labels": {},
+        "llm": {},
+        "cost": NOTHING_SPENT,
         **more,
     }
 
@@ -296,3 +311,39 @@ def test_few_inputs_are_said(capsys: pytest.CaptureFixture[str], n: int, said: b
 def test_what_must_be_known_of_the_cast_stands_under_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, notes=["the judge is the [critic]", "simulated: teacher"])
     assert lines[-2:] == ["note: the judge is the [critic]", "note: simulated: teacher"]
+
+
+def took(tokens: int, **more: Any) -> dict[str, Any]:
+    taken = {"calls": 10, "input_tokens": tokens, "output_tokens": 10, "estimated": 0, "reused": 0, "usd": None}
+    return {**taken, **more}
+
+
+def test_what_was_spent_stands_beside_what_was_estimated_and_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    kind = {"calls": 30, "input_tokens": 9_000, "output_tokens": 1_000}
+    cost = {
+        **NOTHING_SPENT,
+        "calls": 20,
+        "tokens": 4_020,
+        "usd": 0.0125,
+        "minutes": 3.25,
+        "prices": ["a list of that day"],
+        "budget": {"usd": 5.0},
+        "estimate": {"likely": {**kind, "usd": 0.05}, "at_most": {**kind, "usd": 0.25}},
+    }
+    lines = printed(capsys, cost=cost, llm={"critic": took(3_000, usd=0.01), "judge": took(1_000, usd=0.0025)})
+    assert lines[-4:] == [
+        "spent: critic 3,010 tokens of 10 replies ($0.0100); judge 1,010 tokens of 10 replies ($0.0025); in all 4,020 "
+        "tokens ($0.0125), 3.2 min",
+        "estimated beforehand: likely 10,000 tokens of 30 replies ($0.0500), at most 10,000 tokens of 30 replies "
+        "($0.2500)",
+        "prices: a list of that day",
+        "budget: usd 5",
+    ]
+
+
+def test_what_nobody_knows_of_prices_and_tokens_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    cost = {**NOTHING_SPENT, "calls": 10, "tokens": 510, "usd": None, "unpriced": {"mine": "no list has it"}}
+    lines = printed(capsys, cost=cost, llm={"critic": took(500, estimated=7)})
+    assert "$" not in "".join(lines)
+    assert "tokens of 7 replies are estimated, by four characters each: their endpoint counted none" in lines
+    assert "what mine charges is not known: no list has it" in lines

@@ -1,6 +1,8 @@
+from dataclasses import asdict
+
 from openmic.core.records import Agent, LLMReply, LLMRequest, Message, Role, Sampling, TokenUsage
 from openmic.store import Store
-from openmic.store.spending import Spending, Usage, sampled_labels, spending
+from openmic.store.spending import Price, Spending, Usage, llm_usage, sampled_labels, spending
 
 from .rows import ballot, dialogue, run, turn, verdict
 
@@ -21,10 +23,10 @@ def test_what_each_agent_took(store: Store) -> None:
         turn(1, input_tokens=20, cached_tokens=8, output_tokens=4, latency_ms=300.0),
         turn(2, agent=Agent.CRITIC, input_tokens=5, output_tokens=1),
     )
-    assert spending(store, "RUN1") == {
+    assert spending(store, run()) == {
         # A reply that became no turn was paid for too.
-        Agent.CRITIC: Spending(1, Usage(2, 12, 6, 1, 15.0)),
-        Agent.STUDENT: Spending(2, Usage(2, 30, 8, 7, 200.0)),
+        Agent.CRITIC: Spending(1, Usage(2, 12, 6, 1, latency_ms=15.0)),
+        Agent.STUDENT: Spending(2, Usage(2, 30, 8, 7, latency_ms=200.0)),
     }
 
 
@@ -34,12 +36,34 @@ def test_a_reply_is_counted_once_however_many_turns_it_became(store: Store) -> N
     store.add(
         dialogue(), *(turn(seq, input_tokens=100, cached_tokens=40, output_tokens=60, **common) for seq in range(3))
     )
-    assert spending(store, "RUN1") == {Agent.TEACHER: Spending(3, Usage(1, 100, 40, 60, 50.0))}
+    assert spending(store, run()) == {Agent.TEACHER: Spending(3, Usage(1, 100, 40, 60, latency_ms=50.0))}
+
+
+def test_dollars_thoughts_and_what_another_run_had_paid_for(store: Store) -> None:
+    charged = {"input": 1.0, "cached": 0.5, "output": 10.0, "reasoning": 20.0}
+    priced = run(
+        cost={
+            "prices": {
+                "critic.0": asdict(Price("big", charged, "a list")),
+                "judge.0": asdict(Price("huge", None, "the list has none")),
+            }
+        }
+    )
+    ask(store, "critic", 0, TokenUsage(input=1_000_000, cached=200_000, output=300_000, reasoning=100_000, estimated=1))
+    ask(store, "judge", 0, TokenUsage(input=10, output=1))
+    request = LLMRequest("critic", "big", (Message(role="user", content="?"),), Sampling(), 1, ordinal=9)
+    reply = LLMReply(text="A", model="big", usage=TokenUsage(input=500, output=500))
+    store.save_reply("RUN1", request, reply, reused_from="RUN0")
+    used = llm_usage(store, priced)
+    assert used["critic"] == Usage(
+        1, 1_000_000, 200_000, 300_000, 100_000, estimated=1, reused=1, usd=0.8 + 0.1 + 2.0 + 2.0
+    )
+    assert (used["judge"].requests, used["judge"].usd) == (1, None)
 
 
 def test_other_runs_do_not_count(store: Store) -> None:
     store.add(run(id="RUN2"), dialogue(), turn(0))
-    assert not spending(store, "RUN2")
+    assert not spending(store, run(id="RUN2"))
 
 
 def test_what_it_took_that_labels_were_sampled(store: Store) -> None:

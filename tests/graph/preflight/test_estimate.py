@@ -1,0 +1,104 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openmic.core.config import RunConfig
+from openmic.core.errors import TaskError
+from openmic.graph.preflight.estimate import budget_notes, estimate_of
+
+OPENAI = "https://api.openai.com/v1"
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    path = tmp_path / "inputs.txt"
+    path.write_text("\n".join(f"I lost umbrella number {number} on the train." for number in range(40)))
+    return path
+
+
+def config_of(inputs: Path, **sections: Any) -> RunConfig:
+    return RunConfig.model_validate({"inputs": {"path": inputs}, "dialogue": {"inputs": 10}, **sections})
+
+
+def test_the_most_is_what_the_plan_counts_with_the_longest_replies(inputs: Path) -> None:
+    found = estimate_of(config_of(inputs))
+    most, likely = found["at_most"], found["likely"]
+    train, held_out = 26, 14
+    assert most["roles"]["teacher"]["calls"] == train + held_out + 10
+    assert most["roles"]["teacher"]["output_tokens"] == most["roles"]["teacher"]["calls"] * 400
+    assert likely["roles"]["teacher"]["calls"] == train + held_out + 5
+    assert most["roles"]["critic"]["calls"] == 10 * (2 * 2 + 1)
+    for part in ("calls", "input_tokens", "output_tokens"):
+        assert most[part] == sum(role[part] for role in most["roles"].values())
+        assert 0 < likely[part] <= most[part]
+    assert (most["usd"], likely["usd"]) == (0, 0)
+    assert found["prices"] == ["the simulated cast is free"]
+
+
+def test_labels_that_may_have_to_be_sampled_are_among_the_most_alone(inputs: Path) -> None:
+    critic = {"model": "gpt-4.1-mini", "base_url": OPENAI}
+    found = estimate_of(config_of(inputs, cast={"critic": critic, "judge": critic}))
+    assert found["likely"]["roles"]["judge"]["calls"] * 5 == found["at_most"]["roles"]["judge"]["calls"]
+    dollars = found["likely"]["roles"]["critic"]
+    assert dollars["usd"] == pytest.approx((dollars["input_tokens"] * 0.4 + dollars["output_tokens"] * 1.6) / 1e6)
+    assert found["likely"]["usd"] == pytest.approx(sum(role["usd"] for role in found["likely"]["roles"].values()))
+
+
+def test_what_nobody_knows_the_price_of_is_named_and_not_taken_for_free(inputs: Path) -> None:
+    found = estimate_of(config_of(inputs, cast={"critic": {"model": "mine", "base_url": "http://127.0.0.1:9/v1"}}))
+    assert found["likely"]["roles"]["critic"]["usd"] is None
+    assert found["likely"]["roles"]["teacher"]["usd"] == 0
+    assert found["likely"]["usd"] is None
+    assert list(found["unpriced"]) == ["mine"]
+
+
+def test_who_is_no_endpoint_is_not_asked(inputs: Path, tmp_path: Path) -> None:
+    shown = tmp_path / "shown.jsonl"
+    shown.write_text("\n".join(json.dumps({"input": line, "output": "x"}) for line in inputs.read_text().splitlines()))
+    found = estimate_of(config_of(inputs, cast={"teacher": {"demonstrations": shown}, "critic": {"use": "length"}}))
+    assert found["at_most"]["calls"] == 0
+    assert found["at_most"]["roles"] == {}
+
+
+def test_a_reference_writer_and_a_jury_are_counted_with_their_roles(inputs: Path) -> None:
+    plain = estimate_of(config_of(inputs))["at_most"]["roles"]
+    several = {"references": {"model": "simulated"}, "jury": [{"model": "simulated"}]}
+    found = estimate_of(config_of(inputs, cast=several))["at_most"]["roles"]
+    assert found["teacher"]["calls"] == plain["teacher"]["calls"]
+    assert found["critic"]["calls"] == plain["critic"]["calls"] + 10 * 2 * 2
+
+
+def test_a_script_without_spaces_has_more_tokens(tmp_path: Path) -> None:
+    path = tmp_path / "chinese.txt"
+    path.write_text(
+        "\n".join(f"我把第{number}把雨伞忘在了火车上，今天又下雨了。" for number in range(40)), encoding="utf-8"
+    )
+    latin = tmp_path / "latin.txt"
+    latin.write_text("\n".join(f"I forgot umbrella {number} in a train." for number in range(40)), encoding="utf-8")
+    found, other = (estimate_of(config_of(one))["likely"] for one in (path, latin))
+    assert found["input_tokens"] > other["input_tokens"]
+
+
+@pytest.mark.parametrize("style", ["label", "reason", "cloze"])
+@pytest.mark.parametrize("selection", ["most_different", "tournament"])
+def test_every_style_and_selection_can_be_estimated(inputs: Path, style: str, selection: str) -> None:
+    config = config_of(inputs, verdict={"style": style}, dialogue={"selection": selection})
+    assert estimate_of(config)["at_most"]["roles"]["critic"]["input_tokens"] > 0
+
+
+def test_a_prompt_that_asks_for_what_is_not_there_is_told(inputs: Path, tmp_path: Path) -> None:
+    task = tmp_path / "task.yaml"
+    text = (Path(__file__).parents[3] / "agents" / "tasks" / "humor.yaml").read_text(encoding="utf-8")
+    task.write_text(text.replace("{{ count }}", "{{ cuont }}"), encoding="utf-8")
+    with pytest.raises(TaskError):
+        estimate_of(config_of(inputs, task=str(task)))
+
+
+def test_a_budget_that_is_likely_too_small_is_told_beforehand(inputs: Path) -> None:
+    found = estimate_of(config_of(inputs))
+    wanted = found["likely"]["input_tokens"] + found["likely"]["output_tokens"]
+    [note] = budget_notes(config_of(inputs, budget={"tokens": wanted - 1, "usd": 1}), found)
+    assert f"budget.tokens is {wanted - 1:,} tokens: it will stop before its end" in note
+    assert budget_notes(config_of(inputs, budget={"tokens": wanted}), found) == []
