@@ -125,7 +125,8 @@ class EndpointTeacher(LLMAgent):
     ) -> tuple[Demonstrations, bool]:
         exchange = await self.ask(self.model, "demonstrate", asking, **values)
         reply = exchange.reply
-        outputs = self.task.outputs(reply.text, source, count, cut_off=not reply.complete)
+        outputs = [Output(" ".join(reply.text.split()), REFUSAL)] if reply.declined else None
+        outputs = outputs or self.task.outputs(reply.text, source, count, cut_off=not reply.complete)
         return Demonstrations.of(exchange, outputs), reply.cut_off
 
 
@@ -167,8 +168,8 @@ class EndpointCritiques(LLMAgent):
 
     async def _critique(self, asking: Asking, values: dict[str, object]) -> tuple[Exchange, Critique]:
         exchange = await self.ask(self.model, "critique", asking, **values)
-        reply = exchange.reply.text
-        return exchange, parse_critique("" if self.task.refused(reply) else reply)
+        reply = exchange.reply
+        return exchange, parse_critique("" if reply.declined or self.task.refused(reply.text) else reply.text)
 
 
 def _ends_within(reply: LLMReply) -> bool:

@@ -237,6 +237,11 @@ class LLMReply(BaseModel):
         return at_the_most_tokens(self.finish_reason)
 
     @property
+    def declined(self) -> bool:
+        """Whether the endpoint itself says that the model declines."""
+        return (self.finish_reason or "").lower() == "refusal"
+
+    @property
     def complete(self) -> bool:
         """Whether it ended by itself: neither at the most tokens, nor by a filter or a fault of the endpoint's."""
         return not self.cut_off and not _BROKEN_OFF.search(self.finish_reason or "")

@@ -101,6 +101,16 @@ def test_a_teacher_that_declines_demonstrates_nothing(endpoint: ScriptedEndpoint
     assert asked(demonstrations.origin).reply.text.startswith("I'm sorry")
 
 
+def test_a_refusal_in_a_field_of_its_own_is_one_however_it_is_worded(endpoint: ScriptedEndpoint, task: Task) -> None:
+    body = completion(None, message={"role": "assistant", "content": None, "refusal": "Nothing here for me."})
+    endpoint.chat = lambda asked, number: Answer(body=body)
+    shown, requests = with_client(
+        endpoint.base_url, "m", lambda llm: EndpointTeacher(task, llm, "m", 7).demonstrate(TEXT, 3)
+    )
+    assert (shown.texts, shown.turned_away) == ((), (("Nothing here for me.", "refusal"),))
+    assert (shown.refused, len(requests)) == (True, 1)
+
+
 def test_what_the_teacher_says_twice_counts_once(endpoint: ScriptedEndpoint, task: Task) -> None:
     url = says(endpoint, "1. The bus left me.\n2. The bus left me.\n3. I can't help you.\n4. The bus moved on.")
     demonstrations, _ = with_client(url, "m", lambda llm: EndpointTeacher(task, llm, "m", 7).demonstrate(TEXT, 4))

@@ -92,7 +92,8 @@ def test_how_a_model_declines_is_kept(endpoint: ScriptedEndpoint) -> None:
     body["choices"][0]["message"]["refusal"] = "I would rather not."
     endpoint.chat = lambda asked, number: Answer(body=body)
     reply = ask(request(json_schema=SCHEMA), settings(endpoint.base_url))
-    assert (reply.text, reply.raw["additional_kwargs"]["refusal"]) == ("", "I would rather not.")
+    assert (reply.text, reply.declined, reply.complete) == ("I would rather not.", True, False)
+    assert reply.raw["additional_kwargs"]["refusal"] == "I would rather not."
 
 
 def test_what_is_no_text_in_a_reply_can_be_stored_and_sent_again(endpoint: ScriptedEndpoint) -> None:
