@@ -45,6 +45,9 @@ def export_rows(
         list[SplitChoice] | None,
         typer.Option("--split", help="Only these inputs; may be repeated. Default: train; of transcripts, all."),
     ] = None,
+    trained: Annotated[
+        bool, typer.Option("--trained", help="Only what the run's adapters learned from.", show_default=False)
+    ] = False,
     stage: StageOption = None,
     round_number: RoundOption = None,
     agent: AgentOption = None,
@@ -65,6 +68,7 @@ def export_rows(
     \b
     Examples:
       openmic transcripts export latest preferences
+      openmic transcripts export latest trained.jsonl --trained
       openmic transcripts export latest data/kto --format kto --to parquet
       openmic transcripts export latest test.csv --format transcript --split test --stage evaluate --adapter 2
     """
@@ -84,7 +88,9 @@ def export_rows(
         text=text,
     )
     with read_store(store) as reader:
-        summary = export(reader, reader.resolve_run(run), target, form, kind, wanted=wanted, splits=splits)
+        summary = export(
+            reader, reader.resolve_run(run), target, form, kind, wanted=wanted, splits=splits, trained=trained
+        )
     if as_json:
         print_json(summary.as_json())
         return

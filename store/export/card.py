@@ -32,6 +32,7 @@ def data_card(
     *,
     single: bool,
     standing: LiveStatus,
+    revised: bool,
 ) -> str:
     """The card, in Markdown with the head that the Hugging Face hub and `datasets` read.
 
@@ -44,6 +45,7 @@ def data_card(
         version: Of openmic.
         single: Whether all splits are in one file, which then has no configuration for `datasets` to find.
         standing: The run's status as it is.
+        revised: Whether the student revised anything in the run.
     """
     head: dict[str, Any] = {
         "license": "unknown",
@@ -61,7 +63,7 @@ def data_card(
                 _WHAT[form],
                 _facts(run, standing, files, wanted, version),
                 _reading(kind, form),
-                _minding(run, list(files)),
+                _minding(run, form, list(files), revised=revised),
             ]
         )
         + "\n"
@@ -112,12 +114,28 @@ def _reading(kind: str, form: ExportForm) -> str:
     return f"**Reading it.** {how}{more}"
 
 
-def _minding(run: Run, splits: Sequence[str]) -> str:
+def _how(run: Run, form: ExportForm, *, revised: bool) -> str:
+    """How the rows came about in this run."""
+    steps = ["A student drafted texts for literal inputs; a critic compared them in both orders"]
+    if revised:
+        steps.append("it wrote critiques, and the student revised")
+    if run.config.get("dialogue", {}).get("teacher_fallback"):
+        steps.append("where the student did not get there, a teacher demonstrated")
+    made = (
+        f"**How it was made.** {'; '.join(steps)}. A preference is made where both orders agree and the outcome is no "
+        "tie; one of source `teacher`, the teacher's text over the student's last, has no verdict behind it."
+    )
+    if form == "transcript":
+        return made
+    return (
+        f"{made} Not all of it was trained on: `learned_by` is the first version of the run's adapter that learned "
+        "from a row, and empty where none did."
+    )
+
+
+def _minding(run: Run, form: ExportForm, splits: Sequence[str], *, revised: bool) -> str:
     parts = [
-        "**How it was made.** A student drafted texts for literal inputs; a critic compared them in both orders "
-        "and wrote critiques; the student revised; where it did not get there, a teacher demonstrated. A preference is "
-        "made where both orders agree and the outcome is no tie; one of source `teacher`, the teacher's text over the "
-        "student's last, has no verdict behind it.",
+        _how(run, form, revised=revised),
         "**Mind.** Most texts were written by models, and may be wrong, unfunny or offensive. Their licence is not for "
         "openmic to give: the terms of those who provide the models, and the rights in the inputs, apply.",
     ]

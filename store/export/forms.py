@@ -34,19 +34,19 @@ COLUMNS: dict[ExportForm, tuple[Column, ...]] = {
         messages="prompt chosen rejected",
         text="input example_id split run_id dialogue_id preference_id verdict_id source chosen_turn_id "
         "rejected_turn_id chosen_by rejected_by",
-        integer="round chosen_adapter rejected_adapter",
+        integer="round chosen_adapter rejected_adapter learned_by",
         number="margin length_ratio",
     ),
     "sft": _columns(
         messages="messages",
         text="input example_id split run_id dialogue_id turn_id agent kind",
-        integer="round adapter_version",
+        integer="round adapter_version learned_by",
     ),
     "kto": _columns(
         messages="prompt completion",
         boolean="label",
         text="input example_id split run_id dialogue_id preference_id turn_id agent source",
-        integer="round adapter_version",
+        integer="round adapter_version learned_by",
         number="margin",
     ),
     "transcript": _columns(

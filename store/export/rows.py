@@ -1,13 +1,14 @@
 """Rows of an export, read a few dialogues at a time, so that memory stays small in long runs."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ...core.errors import StoreError
 from ...core.records import Split, TurnKind
 from ..conversations import ConversationReader, DialogueLine
-from ..reading import Messages
+from ..reading import Messages, Reader
 from ..search.filters import DialogueFilter
+from ..tables.training import Training, TrainingItem, left_out_items
 from ..tables.transcript import Preference, Run, RunExample, Turn
 from .forms import COLUMNS, ExportForm, ExportRow
 from .transcript import transcript_rows
@@ -23,11 +24,13 @@ def export_rows(
     *,
     wanted: DialogueFilter | None = None,
     splits: Collection[Split] = tuple(Split),
+    trained: bool = False,
 ) -> Iterator[ExportRow]:
     """What the dialogues of a run come to, in the order they were begun.
 
     `preference` and `kto` rows are of the preferences the dialogues made. `sft` rows are of the teacher's
-    demonstrations, and of texts that were preferred to others, each once.
+    demonstrations, and of texts that were preferred to others, each once. In all three `learned_by` is the first
+    version of the run's adapter that learned from it, where one did.
 
     Args:
         reader: The store.
@@ -35,12 +38,14 @@ def export_rows(
         form: Which rows.
         wanted: Only of dialogues that are like this.
         splits: Only of inputs that play these parts in the run.
+        trained: Only what the run's adapters learned from; transcripts have no such rows to leave out.
 
     Raises:
         StoreError: The store does not say how the student is asked, which all forms but `transcript` need.
     """
     origin = reader.campaign_of(run).id
     told: set[str] = set()
+    learned = _Learned(reader, run)
     for lines in _pages(reader, run, wanted):
         parts = {
             row.example_id: row.split.value
@@ -53,10 +58,12 @@ def export_rows(
         if form == "transcript":
             found = transcript_rows(reader, inside)
         elif form == "sft":
-            found = _texts(reader, inside, told)
+            found = _texts(reader, inside, told, learned)
         else:
-            found = _preferences(reader, inside, form)
+            found = _preferences(reader, inside, form, learned)
         for row in found:
+            if trained and form != "transcript" and row["learned_by"] is None:
+                continue
             row["split"] = parts[row["example_id"]]
             yield {column.name: row.get(column.name) for column in COLUMNS[form]}
 
@@ -68,10 +75,31 @@ def _pages(reader: ConversationReader, run: Run, wanted: DialogueFilter | None) 
         last = lines[-1].dialogue.id
 
 
-def _preferences(reader: ConversationReader, lines: Sequence[DialogueLine], form: ExportForm) -> Iterator[ExportRow]:
+class _Learned:
+    """Which of a run's adapters learned from what first."""
+
+    def __init__(self, reader: Reader, run: Run) -> None:
+        self._reader, self._run = reader, run
+        self._trainings = {row.id: row for row in reader.select(Training, run_id=run.id)}
+        self._left_out = {name for row in self._trainings.values() for name in left_out_items(row)}
+
+    def by(self, source: Literal["preference_id", "turn_id"], ids: Collection[str]) -> dict[str, int]:
+        """The versions, by the ids of preferences or turns."""
+        versions: dict[str, int] = {}
+        for item in self._reader.select(TrainingItem, run_id=self._run.id, **{source: list(ids)}):
+            if item.id not in self._left_out:
+                name, version = getattr(item, source), self._trainings[item.training_id].adapter_version
+                versions[name] = min(version, versions.get(name, version))
+        return versions
+
+
+def _preferences(
+    reader: ConversationReader, lines: Sequence[DialogueLine], form: ExportForm, learned: _Learned
+) -> Iterator[ExportRow]:
     prompts = _prompts(reader, lines)
     for line, rows in _preferences_by_line(reader, lines):
         turns = _turns(reader, rows)
+        learned_by = learned.by("preference_id", [row.id for row in rows])
         prompt = prompts[line.dialogue.id]
         for row in rows:
             chosen, rejected = turns[row.chosen_turn_id], turns[row.rejected_turn_id]
@@ -79,6 +107,7 @@ def _preferences(reader: ConversationReader, lines: Sequence[DialogueLine], form
                 "prompt": prompt,
                 "input": line.example_text,
                 "preference_id": row.id,
+                "learned_by": learned_by.get(row.id),
                 **_columns_of(row),
             }
             if form == "preference":
@@ -95,7 +124,9 @@ def _preferences(reader: ConversationReader, lines: Sequence[DialogueLine], form
                     yield about | {"completion": _said(turn.content), "label": turn is chosen, **_spoken(turn)}
 
 
-def _texts(reader: ConversationReader, lines: Sequence[DialogueLine], told: set[str]) -> Iterator[ExportRow]:
+def _texts(
+    reader: ConversationReader, lines: Sequence[DialogueLine], told: set[str], learned: _Learned
+) -> Iterator[ExportRow]:
     prompts = _prompts(reader, lines)
     demonstrated: dict[str, list[Turn]] = {}
     for turn in reader.select(
@@ -110,7 +141,14 @@ def _texts(reader: ConversationReader, lines: Sequence[DialogueLine], told: set[
         turns = _turns(reader, rows)
         prompt = prompts[line.dialogue.id]
         preferred = [turns[row.chosen_turn_id] for row in rows]
-        for turn in {turn.id: turn for turn in (*demonstrated.get(line.dialogue.id, []), *preferred)}.values():
+        texts = {turn.id: turn for turn in (*demonstrated.get(line.dialogue.id, []), *preferred)}
+        learned_by = learned.by("turn_id", texts)
+        versions = learned.by("preference_id", [row.id for row in rows])
+        for row in rows:
+            if row.id in versions:
+                name, version = row.chosen_turn_id, versions[row.id]
+                learned_by[name] = min(version, learned_by.get(name, version))
+        for turn in texts.values():
             if turn.id in told:
                 continue
             # What belongs to this dialogue alone cannot come up again.
@@ -123,6 +161,7 @@ def _texts(reader: ConversationReader, lines: Sequence[DialogueLine], told: set[
                 "run_id": line.dialogue.run_id,
                 "dialogue_id": line.dialogue.id,
                 "round": line.dialogue.round,
+                "learned_by": learned_by.get(turn.id),
                 **_spoken(turn),
             }
 

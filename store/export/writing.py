@@ -12,11 +12,11 @@ from typing import Any, Literal, Protocol, get_args
 
 from ... import __version__
 from ...core.errors import ConfigError
-from ...core.records import Split
+from ...core.records import Split, TurnKind
 from ..conversations import ConversationReader
 from ..liveness import live_status
 from ..search.filters import DialogueFilter
-from ..tables.transcript import Run
+from ..tables.transcript import Run, Turn
 from .card import data_card
 from .forms import COLUMNS, ExportForm, ExportRow
 from .rows import export_rows
@@ -67,6 +67,7 @@ def export(
     *,
     wanted: DialogueFilter | None = None,
     splits: Collection[Split] | None = None,
+    trained: bool = False,
 ) -> ExportSummary:
     """Write a run's rows into a folder, a file for each split, or into one file, with a data card.
 
@@ -82,14 +83,15 @@ def export(
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        rows = export_rows(reader, run, form, wanted=wanted, splits=splits or default_splits(form))
+        rows = export_rows(reader, run, form, wanted=wanted, splits=splits or default_splits(form), trained=trained)
         files = _write(rows, staging, form, kind, single=target.name if single else None)
         counts = {split: count for split, (_, count) in files.items()}
         if not counts:
-            raise ConfigError(_nothing(run, form))
-        passed = wanted.as_json() if wanted else {}
+            raise ConfigError(_nothing(run, form, trained=trained))
+        passed = {**(wanted.as_json() if wanted else {}), **({"learned from": "by an adapter"} if trained else {})}
         standing = live_status(reader, run)
-        text = data_card(run, form, kind, files, passed, __version__, single=single, standing=standing)
+        revised = bool(reader.select(Turn, run_id=run.id, kind=TurnKind.REVISION, limit=1))
+        text = data_card(run, form, kind, files, passed, __version__, single=single, standing=standing, revised=revised)
         (staging / card.name).write_text(text, encoding="utf-8")
         _put_in_place(staging, target, card, single=single)
     finally:
@@ -179,9 +181,10 @@ def _umask() -> int:
     return mask
 
 
-def _nothing(run: Run, form: ExportForm) -> str:
+def _nothing(run: Run, form: ExportForm, *, trained: bool) -> str:
     more = {
         "train": f"; it trained on run {run.source_run_id}: export that",
         "rejudge": f"; the texts it judged are of run {run.source_run_id}: export that",
     }.get(run.kind, "")
-    return f"run {run.id} has nothing for --format {form} under these filters and splits{more}"
+    those = " that an adapter learned from" if trained else ""
+    return f"run {run.id} has nothing for --format {form}{those} under these filters and splits{more}"

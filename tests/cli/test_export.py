@@ -10,9 +10,10 @@ import datasets
 import pyarrow.csv
 import pytest
 
-from openmic.store import Preference, RunExample, Store, Turn
+from openmic.store import Preference, RunExample, Store, Training, TrainingItem, Turn
 from openmic.store.export import FILE_KINDS, FORMS, export_rows
 from openmic.store.export.forms import COLUMNS
+from openmic.store.tables.training import left_out_items
 
 from ..whole_run import WholeRun
 from .conftest import Openmic
@@ -126,6 +127,26 @@ def test_preferences_are_the_rows_of_the_store_with_the_prompt_the_student_had(r
     texts = [row["turn_id"] for row in rows_of(run, "sft")]
     assert len(set(texts)) == len(texts)
     assert {row["chosen_turn_id"] for row in rows} <= set(texts)
+
+
+def test_what_an_adapter_learned_from_can_be_told_from_the_rest(of_run: Openmic, run: WholeRun, tmp_path: Path) -> None:
+    with Store.open_readonly(run.store) as store:
+        trainings = store.select(Training)
+        left_out = {name for training in trainings for name in left_out_items(training)}
+        versions = {training.id: training.adapter_version for training in trainings}
+        items = [item for item in store.select(TrainingItem) if item.id not in left_out]
+    preferences = {item.preference_id: versions[item.training_id] for item in items if item.preference_id}
+    turns = {item.turn_id: versions[item.training_id] for item in items if item.turn_id}
+    rows = rows_of(run, "preference")
+    assert {row["preference_id"]: row["learned_by"] for row in rows if row["learned_by"]} == preferences
+    chosen = {row["chosen_turn_id"]: row["learned_by"] for row in rows if row["learned_by"]}
+    texts = rows_of(run, "sft")
+    assert {row["turn_id"]: row["learned_by"] for row in texts if row["learned_by"]} == chosen | turns
+    path = tmp_path / "kto.jsonl"
+    assert of_run("transcripts", "export", "latest", str(path), "--format", "kto", "--trained", "--json").code == 0
+    exported = read_jsonl(tmp_path)["kto"]
+    assert {row["preference_id"] for row in exported} == set(preferences)
+    assert "learned from by an adapter" in (tmp_path / "kto.md").read_text(encoding="utf-8")
 
 
 def test_held_out_inputs_are_left_out_unless_they_are_asked_for(of_run: Openmic, run: WholeRun, tmp_path: Path) -> None:
