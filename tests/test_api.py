@@ -16,7 +16,8 @@ from openmic.core.errors import ConfigError, InputError, InterruptedRunError
 from openmic.given import named
 
 from .training.pool.own_engine import Echo
-from .whole_run import clean_environment, write_config
+from .viewer.conftest import visiting
+from .whole_run import clean_environment, openmic_here, write_config
 
 INPUT = "The bus left."
 
@@ -210,6 +211,20 @@ def test_explain_names_the_function_and_its_scores(campaign: openmic.Run) -> Non
     [record] = [campaign.plugs["cast.critic"]]
     assert (record["use"], record["importable"]) == (f"{__name__}:shorter", True)
     assert record["source_hash"]
+
+
+def test_scores_stand_beside_the_texts_that_have_them(campaign: openmic.Run) -> None:
+    held = next(dialogue for dialogue in campaign if dialogue.verdicts).conversation
+    verdict, turns = held.verdicts[0], {turn.id: turn for turn in held.turns}
+    first, second = turns[verdict.first_turn_id], turns[verdict.second_turn_id]
+    sides = [f"#{turn.seq + 1} {-len(turn.content)}" for turn in (first, second)]
+    shown = openmic_here("transcripts", "show", held.dialogue.id, "--store", campaign.store, cwd=campaign.folder)
+    assert f"{__name__}:shorter: {', '.join(sides)}" in shown.stdout
+    with visiting(campaign.store) as pages:
+        page = pages.get(f"/dialogues/{held.dialogue.id}").text
+    for side in sides:
+        place, score = side.split()
+        assert f"Score of {place} by <bdi>{__name__}:shorter</bdi>: {score}<" in page
 
 
 def test_a_run_that_exists_is_opened_by_its_name(campaign: openmic.Run) -> None:

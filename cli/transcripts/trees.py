@@ -133,7 +133,10 @@ def _add_verdict(branch: Tree, found: VerdictLineage) -> None:
     of = branch.add(Text(line))
     for reply in found.replies:
         place = "first" if reply.ballot.forward else "second"
-        of.add(Text(f"shown {place}: p {reply.ballot.p_first:.2f}  ") + _said(reply.said))
+        if reply.ballot.method == "score":  # each text has one, whatever the order
+            of.add(Text(f"score of the {place}  ") + _said(reply.said))
+        else:
+            of.add(Text(f"shown {place}: p {reply.ballot.p_first:.2f}  ") + _said(reply.said))
 
 
 def _critique(found: CritiqueLineage) -> Text:

@@ -28,7 +28,7 @@ class VerdictPrinter:
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
         self._numbers = {turn.id: turn.seq + 1 for turn in conversation.turns}
-        self._models = {turn.id: turn.model for turn in conversation.turns}
+        self._turns = {turn.id: turn for turn in conversation.turns}
         self._quoted = {turn.id: turn for turn in conversation.quoted}
         self._preferences = {preference.verdict_id: preference for preference in conversation.preferences}
         self._letters: dict[str, str] = {}
@@ -47,7 +47,7 @@ class VerdictPrinter:
         agreement = "" if verdict.consistent else "; the orders disagree"
         agreement += "" if verdict.answered else "; a reply did not answer the question"
         lines.append(Text.assemble((outcome, "bold"), f"   {orders}{agreement}"))
-        lines += self._ballots(verdict, left)
+        lines += self._ballots(verdict, left, right)
         preference = self._preferences.get(verdict.id)
         if preference is not None:
             chosen, rejected = (self._name(i) for i in (preference.chosen_turn_id, preference.rejected_turn_id))
@@ -72,20 +72,26 @@ class VerdictPrinter:
         whose = "" if len(self._quoted) == 1 else f" (the {quoted.agent}'s {quoted.kind})"
         return [Text.assemble((f"{self._name(identity)}{whose}: ", "dim"), printable(quoted.content))]
 
-    def _ballots(self, verdict: VerdictRow, left: str) -> list[Text]:
-        """A line for each member of a jury, and for labels that were sampled."""
+    def _ballots(self, verdict: VerdictRow, left: str, right: str) -> list[Text]:
+        """A line for each member of a jury, for labels that were sampled, and for a Python object, by its name."""
         ballots = [ballot for ballot in self._conversation.ballots if ballot.verdict_id == verdict.id]
         members = sorted({ballot.member for ballot in ballots})
-        if len(members) < 2 and len(ballots) <= 2:
+        by_name = {ballot.method for ballot in ballots} & {"score", "function"}
+        if len(members) < 2 and len(ballots) <= 2 and not by_name:
             return []
         lines = []
         for member in members:
             said = [ballot for ballot in ballots if ballot.member == member]
+            model = self._turns[said[0].turn_id].model
+            if said[0].method == "score":
+                scores = {ballot.forward: self._turns[ballot.turn_id].content for ballot in said}
+                text = f"{model}: {left} {scores.get(True, '-')}, {right} {scores.get(False, '-')}"
+                lines.append(Text(printable(text), style="dim"))
+                continue
             forward, reverse = (
                 ", ".join(f"{ballot.p_first:.2f}" for ballot in said if ballot.forward is order)
                 for order in (True, False)
             )
-            model = self._models[said[0].turn_id]
             text = f"{model}: p({left} better) {forward} shown first; {reverse} shown second"
             lines.append(Text(printable(text), style="dim"))
         return lines
