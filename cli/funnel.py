@@ -56,6 +56,7 @@ def _of_source(compared: Mapping[str, int] | None, preferred: Mapping[str, int] 
             "outside the length filter": preferred["outside_length"],
             "too stale": preferred["too_stale"],
             "too long to train on": preferred["too_long"],
+            "switched off": preferred["switched_off"],
         }
         steps.append(f"{preferred['made']} preferred{_listed(lost)}")
         steps.append(f"{preferred['trained_on']} trained on")

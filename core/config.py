@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from .plugs import Plug
-from .records import Role, Sampling, Split, StudentSampling
+from .records import PreferenceSource, Role, Sampling, Split, StudentSampling
 from .section import Section, from_home
 from .student_settings import StudentSettings
 from .training_settings import ImitationSettings, TrainingSettings
@@ -365,6 +365,17 @@ class PreferenceSettings(Section):
         if not 0 < low <= 1 <= high:
             raise ValueError(f"length_ratio must be [low, high] with 0 < low <= 1 <= high, not [{low}, {high}]")
         return self
+
+    @property
+    def switched_off(self) -> set[PreferenceSource]:
+        """The sources that are not trained on."""
+        switches: dict[PreferenceSource, bool] = {
+            "candidates": self.candidates,
+            "revision": self.revisions,
+            "teacher_pair": self.teacher_pairs,
+            "teacher": self.teacher_over_student,
+        }
+        return {source for source, on in switches.items() if not on}
 
 
 class EvaluationSettings(Section):

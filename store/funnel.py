@@ -36,8 +36,9 @@ def funnel(store: Reader, run: Run, round_number: int | None = None) -> dict[str
         `made`, `rejected` by each gate, `unchanged`, and `accepted`, preferred to another text. `comparisons` by what
         was compared: `made`, `ties` (nearly even odds) and `inconsistent` (the orders prefer different texts).
         `preferences` by source: `made`, `outside_length` (of the run's length filter), `too_stale` (left out because of
-        `training.max_staleness`), `too_long` (left out because of `training.max_length`), and `trained_on`, which
-        counts what this run has trained on, even where another run made it.
+        `training.max_staleness`), `too_long` (left out because of `training.max_length`), `switched_off` (of a source
+        that `preferences` keeps from training) and `trained_on`, which counts what this run has trained on, even where
+        another run made it.
     """
     gates = _gates(store, run, round_number)
     drafts, dialogues = _drafts(store, run, round_number, gates[TurnKind.DRAFT])
@@ -216,7 +217,8 @@ def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str,
     own = run.plugs.get("training.objective", {})
     tolerant = own.get("staleness_tolerant", training.get("objective") in STALENESS_TOLERANT)
     max_staleness = staleness_limit(training.get("max_staleness"), tolerant=tolerant)
-    outside = ~of_similar_length(PreferenceSettings.model_validate(run.config.get("preferences", {})).length_ratio)
+    settings = PreferenceSettings.model_validate(run.config.get("preferences", {}))
+    outside = ~of_similar_length(settings.length_ratio)
     source = col(Preference.source)
     of_round = [] if round_number is None else [col(Preference.round) == round_number]
     made = select(source, func.count(), _count(outside)).where(col(Preference.run_id) == run.id, *of_round)
@@ -227,7 +229,7 @@ def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str,
         .group_by(source)
     )
     found: dict[str, dict[str, int]] = {}
-    nothing = {"made": 0, "outside_length": 0, "too_stale": 0, "too_long": 0, "trained_on": 0}
+    nothing = {"made": 0, "outside_length": 0, "too_stale": 0, "too_long": 0, "switched_off": 0, "trained_on": 0}
     for name, number, too_long in store.rows(made.group_by(source)):
         found[name] = {**nothing, "made": number, "outside_length": too_long}
     if max_staleness is not None:
@@ -243,6 +245,9 @@ def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str,
     beyond = _too_long(store, run, round_number)
     for name, number in store.rows(trained_on):
         found.setdefault(name, {**nothing}).update(too_long=beyond[name], trained_on=number - beyond[name])
+    for name in settings.switched_off & found.keys():
+        if not found[name]["trained_on"]:  # else the objective learns from it whatever is switched
+            found[name]["switched_off"] = found[name]["made"] - found[name]["outside_length"] - found[name]["too_stale"]
     return dict(sorted(found.items()))
 
 

@@ -59,6 +59,7 @@ def _set_aside(found: dict[str, Any]) -> list[str]:
                 "outside the length filter": sum(one["outside_length"] for one in preferred),
                 "too stale": sum(one["too_stale"] for one in preferred),
                 "too long to train on": sum(one["too_long"] for one in preferred),
+                "switched off": sum(one["switched_off"] for one in preferred),
             },
         ),
     ]
@@ -80,5 +81,6 @@ def _keys(found: dict[str, Any]) -> list[str]:
         "take another critic (cast.critic)": sum(one["ties"] + one["inconsistent"] for one in compared),
         "raise training.max_staleness": sum(one["too_stale"] for one in preferred),
         "raise training.max_length": sum(one["too_long"] for one in preferred),
+        "train on what is switched off (preferences)": sum(one["switched_off"] for one in preferred),
     }
     return [words for words, needed in help_by.items() if needed]

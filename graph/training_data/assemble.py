@@ -5,12 +5,13 @@ An example names the rows it is made of, so that every training says what it con
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from sqlalchemy import func, select
 from sqlmodel import col
 
 from ...core.config import RunConfig
-from ...core.records import Split, Stage, TrainingExample, TurnKind
+from ...core.records import PreferenceSource, Split, Stage, TrainingExample, TurnKind
 from ...store import Dialogue, ExampleRow, Preference, TrainingItem, Turn
 from ...store.trainable import of_similar_length, staleness, untrained
 from ...training.objectives import Objective, phases
@@ -122,14 +123,8 @@ def teacher_texts(context: RunContext) -> list[Turn]:
 
 
 def _wanted_sources(context: RunContext) -> set[str]:
-    settings = context.config.preferences
-    switched = {
-        "candidates": settings.candidates,
-        "revision": settings.revisions,
-        "teacher_pair": wants_teacher_pairs(context.config),
-        "teacher": settings.teacher_over_student,
-    }
-    return {source for source, wanted in switched.items() if wanted}
+    wanted = set(get_args(PreferenceSource)) - context.config.preferences.switched_off
+    return wanted | {"teacher_pair"} if wants_teacher_pairs(context.config) else wanted
 
 
 def wants_teacher_pairs(config: RunConfig) -> bool:

@@ -198,8 +198,22 @@ def test_the_funnel_is_one_line_for_each_step(capsys: pytest.CaptureFixture[str]
         "revisions": {"made": 20, "rejected": {}, "unchanged": 2, "accepted": 8},
         "comparisons": {"candidates": {"made": 27, "ties": 4, "inconsistent": 3}},
         "preferences": {
-            "candidates": {"made": 20, "outside_length": 1, "too_stale": 3, "too_long": 0, "trained_on": 16},
-            "teacher": {"made": 2, "outside_length": 0, "too_stale": 0, "too_long": 4, "trained_on": 2},
+            "candidates": {
+                "made": 20,
+                "outside_length": 1,
+                "too_stale": 3,
+                "too_long": 0,
+                "switched_off": 0,
+                "trained_on": 16,
+            },
+            "teacher": {
+                "made": 2,
+                "outside_length": 0,
+                "too_stale": 0,
+                "too_long": 4,
+                "switched_off": 0,
+                "trained_on": 2,
+            },
         },
     }
     verdicts = {"count": 27, "consistency": 0.8, "position_bias": {"first": 0.15, "second": 0.05}, "margin": 0.4567}

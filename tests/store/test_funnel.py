@@ -136,8 +136,22 @@ def test_every_gate_and_filter_is_counted(scene: Scene) -> None:
             "teacher_pair": {"made": 1, "ties": 0, "inconsistent": 0},
         },
         "preferences": {
-            "candidates": {"made": 1, "outside_length": 0, "too_stale": 0, "too_long": 0, "trained_on": 1},
-            "revision": {"made": 2, "outside_length": 2, "too_stale": 0, "too_long": 0, "trained_on": 1},
+            "candidates": {
+                "made": 1,
+                "outside_length": 0,
+                "too_stale": 0,
+                "too_long": 0,
+                "switched_off": 0,
+                "trained_on": 1,
+            },
+            "revision": {
+                "made": 2,
+                "outside_length": 2,
+                "too_stale": 0,
+                "too_long": 0,
+                "switched_off": 0,
+                "trained_on": 1,
+            },
         },
     }
     drafts = found["drafts"]
@@ -155,7 +169,7 @@ def test_rounds_add_up(scene: Scene) -> None:
         "revision": {"made": 1, "ties": 0, "inconsistent": 0},
     }
     assert second["revisions"] == {"made": 1, "rejected": {}, "unchanged": 0, "accepted": 0}
-    expected = {"made": 1, "outside_length": 1, "too_stale": 0, "too_long": 0, "trained_on": 1}
+    expected = {"made": 1, "outside_length": 1, "too_stale": 0, "too_long": 0, "switched_off": 0, "trained_on": 1}
     assert second["preferences"] == {"revision": expected}
     assert third["drafts"]["made"] == 0
     assert third["comparisons"] == third["preferences"] == {}
@@ -164,7 +178,14 @@ def test_rounds_add_up(scene: Scene) -> None:
 def test_the_length_filter_is_the_runs_own(store: Store, scene: Scene) -> None:
     store.update(Run, "RUN1", config={"preferences": {"length_ratio": [0.5, 1.4]}})
     found = funnel(store, store.resolve_run("RUN1"))["preferences"]
-    assert found["revision"] == {"made": 2, "outside_length": 1, "too_stale": 0, "too_long": 0, "trained_on": 1}
+    assert found["revision"] == {
+        "made": 2,
+        "outside_length": 1,
+        "too_stale": 0,
+        "too_long": 0,
+        "switched_off": 0,
+        "trained_on": 1,
+    }
 
 
 def test_a_run_that_trains_on_another_runs_preferences_counts_what_it_trained_on(store: Store, scene: Scene) -> None:
@@ -175,14 +196,26 @@ def test_a_run_that_trains_on_another_runs_preferences_counts_what_it_trained_on
         TrainingItem(id="j1", training_id="x2", run_id="RUN2", position=0, preference_id="p1"),
     )
     found = funnel(store, store.resolve_run("RUN2"))
-    expected = {"made": 0, "outside_length": 0, "too_stale": 0, "too_long": 0, "trained_on": 1}
+    expected = {"made": 0, "outside_length": 0, "too_stale": 0, "too_long": 0, "switched_off": 0, "trained_on": 1}
     assert found["preferences"] == {"candidates": expected}
     store.update(Training, "x2", metrics={"left_out_items": ["j1"]})
     found = funnel(store, store.resolve_run("RUN2"))
-    assert found["preferences"] == {"candidates": expected | {"too_long": 1, "trained_on": 0}}
+    assert found["preferences"] == {"candidates": expected | {"too_long": 1, "switched_off": 0, "trained_on": 0}}
     assert (found["drafts"]["made"], found["dialogues"]["drafted"]) == (0, 0)
     assert funnel(store, store.resolve_run("RUN2"), 1)["preferences"] == found["preferences"]
     assert funnel(store, store.resolve_run("RUN2"), 2)["preferences"] == {}
+
+
+def test_what_is_switched_off_is_told_as_what_it_is(store: Store, scene: Scene) -> None:
+    scene.dialogue("S", status="finished")
+    shown = scene.say("S", "shown", kind="demonstration", agent="teacher")
+    pair = {"chosen_turn_id": shown, "rejected_turn_id": scene.say("S", "said"), "source": "teacher"}
+    store.add(preference(id="t1", dialogue_id="S", length_ratio=1.0, **pair))
+    for on, expected in ((False, 1), (True, 0)):
+        store.update(Run, "RUN1", config={"preferences": {"teacher_over_student": on, "candidates": False}})
+        found = funnel(store, store.resolve_run("RUN1"))["preferences"]
+        assert (found["teacher"]["switched_off"], found["teacher"]["trained_on"]) == (expected, 0)
+        assert (found["candidates"]["switched_off"], found["candidates"]["trained_on"]) == (0, 1)
 
 
 def test_what_was_too_stale_to_be_trained_on_is_counted(store: Store, scene: Scene) -> None:
