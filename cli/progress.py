@@ -25,6 +25,8 @@ from ..graph.context.progress import Progress as ProgressSink
 
 PLAIN_SECONDS = 10.0
 """How often a bar says where it is when there is no terminal to draw on."""
+_ENOUGH = 3
+"""Steps after which their rate says something about those to come: the first ones wait for what is being loaded."""
 
 
 @contextmanager
@@ -167,7 +169,7 @@ class _PlainBar:
     def line(self) -> None:
         elapsed = time.monotonic() - self._began
         rate = f"{self._done / max(elapsed, 1e-6):.1f} {self._unit}/s" if self._done else "waiting for the first"
-        left = (self._total - self._done) * elapsed / self._done if self._done else 0.0
+        left = (self._total - self._done) * elapsed / self._done if self._done >= _ENOUGH else 0.0
         parts = [f"{self._label}: {self._done}/{self._total}", rate, self._note, f"{elapsed:.0f} s"]
         if left >= 1:
             parts.append(f"about {left:.0f} s left")

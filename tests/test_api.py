@@ -264,6 +264,7 @@ def test_a_run_that_was_interrupted_needs_its_object_again(config: Path, monkeyp
         openmic.run(config, {"home": "other", "dialogue.inputs": 3}, critic=local, judge=local, progress=False)
     begun = caught.value.run
     assert begun.status == "interrupted"
+    assert caught.value.__notes__ == [f"to go on: openmic.open_run({begun.id!r}, {begun.store!r}).resume()"]
     with pytest.raises(ConfigError, match=r"cannot be imported again: cast\.critic \(.*local\).*resume\(critic=…\)"):
         begun.resume(progress=False)
     assert begun.resume(progress=False, critic=local, judge=local).status == "finished"

@@ -78,6 +78,7 @@ def test_status_says_afterwards_what_the_run_said_at_its_end(run: WholeRun) -> N
     done = openmic_here("status", "latest", "--json", cwd=run.folder)
     assert done.returncode == 0
     assert WholeRun(run.folder, 0, done.stdout, "", 0.0).status == run.status
+    assert f"run {run.status['run']} (tiny) is finished already" in done.stderr
 
 
 def test_the_adapter_loads_with_peft_alone_and_changes_what_the_student_says(run: WholeRun, tiny_causal: Path) -> None:
@@ -275,6 +276,8 @@ def test_every_reply_that_was_given_before_the_interrupt_was_stored(interrupted:
 def test_resume_finishes_what_was_interrupted(interrupted: dict[str, Any]) -> None:
     resumed: WholeRun = interrupted["resumed"]
     assert resumed.code == 0, resumed.stderr
+    begun = f"openmic resume · campaign {resumed.status['run']} (tiny) · interrupted, with v0, v1 so far\n"
+    assert resumed.stderr.startswith(begun)
     assert resumed.status["run"] == interrupted["status"]["run"]
     assert resumed.status["status"] == "finished"
     assert resumed.status["dialogues"] == {"finished": 8, "failed": 0, "pending": 0}

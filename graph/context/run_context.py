@@ -131,8 +131,15 @@ class RunContext:
         return max((row.version for row in promoted), default=0)
 
     def news(self) -> str:
-        """What stands beside a bar: trouble with endpoints first, then what the student's actors do."""
-        return "; ".join(line for line in (self.trouble(), str(self.pool.stats())) if line)
+        """What stands beside a bar of dialogues: trouble with endpoints first, then what the student's actors do."""
+        return self._beside(str(self.pool.stats()))
+
+    def evaluation_news(self) -> str:
+        """The same beside a bar of an evaluation, which may be of another version than the one that serves."""
+        return self._beside(self.pool.stats().work)
+
+    def _beside(self, work: str) -> str:
+        return "; ".join(line for line in (self.trouble(), work) if line)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """The student's answer; waits while the trainer has its turn.

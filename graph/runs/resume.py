@@ -6,7 +6,8 @@ from ...core.config import RunConfig
 from ...core.config_file import override_config
 from ...core.errors import ConfigError
 from ...core.ids import content_hash
-from ...store import Run, Store
+from ...store import Adapter, Run, Store
+from ...store.liveness import live_status
 from ...store.spending import prices_of_run
 from ..context.plugs import Plugs
 from ..context.prices import check_priced
@@ -47,7 +48,9 @@ def resume_any(
     if overrides:
         run = _with_budget(store, run, overrides)
     if run.status == "finished":
+        progress.print(f"run {run.id} ({run.name}) is finished already; there is nothing to go on with")
         return run
+    progress.print(f"openmic resume · {run.kind} {run.id} ({run.name}) · {_standing(store, run)}")
     if changes := file_changes(run):
         progress.print(
             f"note: {run.config_file['path']} was changed since the run began, which goes on with what it said then:"
@@ -79,3 +82,10 @@ def _with_budget(store: Store, run: Run, overrides: Sequence[str]) -> Run:
     changed = store.get(Run, run.id)
     assert changed is not None
     return changed
+
+
+def _standing(store: Store, run: Run) -> str:
+    """Where the run was left."""
+    versions = [f"v{row.version}" for row in store.select(Adapter, run_id=run.id, order_by="version")]
+    why = f"failed ({run.error})" if run.status == "failed" and run.error else live_status(store, run)
+    return f"{why}, with {', '.join(versions) or 'no version'} so far"

@@ -39,7 +39,7 @@ async def evaluate(context: RunContext, version: int, split: Split) -> list[Judg
                 await judge_one(context, evaluation_id, version, scoring, *item)
                 bar.advance()
 
-            async with live_note(bar, context.news):
+            async with live_note(bar, context.evaluation_news):
                 await bounded(one, wanted, context.config.dialogue.concurrency)
     for failure in scoring.failures:
         context.progress.print(f"evaluate v{version} ({split}): {failure}")

@@ -28,7 +28,7 @@ from .given import (
     with_inputs,
     with_place_for,
 )
-from .run_handle import Dialogue, Run
+from .run_handle import Dialogue, Run, tell_how_to_go_on
 
 if TYPE_CHECKING:
     from .agents.critique import Critique
@@ -115,7 +115,9 @@ def run(
         file = Path(config) if isinstance(config, str | Path) else None
         row = start_run(identity, resolved, checked, arguments, display, cluster=cluster, config_file=file)
     except OpenmicError as error:
-        error.run = _begun(identity, resolved.store_url)
+        error.run = begun = _begun(identity, resolved.store_url)
+        if begun is not None:
+            tell_how_to_go_on(error, begun)
         raise
     return Run(row, resolved.store_url)
 

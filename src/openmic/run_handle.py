@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .core.config import RunConfig
-from .core.errors import ConfigError, NotFoundError
+from .core.errors import ConfigError, NotFoundError, OpenmicError
 from .core.records import TurnKind
 from .store import Adapter, Conversation, Store, Turn
 from .store import Run as RunRow
@@ -365,16 +365,20 @@ class Run:
         from .graph.runs.resume import resume_any
 
         named = {f"budget.{key}": limit for key, limit in budget.items()} if isinstance(budget, Mapping) else budget
-        with Store.open(self.store) as opened:
-            resume_any(
-                opened,
-                self.id,
-                shown(progress),
-                plugs=given_plugs(objects),
-                cluster=cluster,
-                ask=check,
-                overrides=laid_over(named),
-            )
+        try:
+            with Store.open(self.store) as opened:
+                resume_any(
+                    opened,
+                    self.id,
+                    shown(progress),
+                    plugs=given_plugs(objects),
+                    cluster=cluster,
+                    ask=check,
+                    overrides=laid_over(named),
+                )
+        except OpenmicError as error:
+            tell_how_to_go_on(error, self)
+            raise
         return self
 
     def train(self, objective: Any = None, overrides: Any = None, *, progress: Any = True, **objects: Any) -> "Run":
@@ -448,3 +452,8 @@ class Run:
 
     def _open(self) -> Any:
         return Store.open_readonly(self.store)
+
+
+def tell_how_to_go_on(error: OpenmicError, run: Run) -> None:
+    """Have a traceback end in how to go on with the run that an error ended."""
+    error.add_note(f"to go on: openmic.open_run({run.id!r}, {run.store!r}).resume()")

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from openmic.cli import progress
-from openmic.cli.progress import PlainProgress, TerminalProgress
+from openmic.cli.progress import PlainProgress, TerminalProgress, _PlainBar
 
 from ..waiting import wait_until
 
@@ -82,3 +82,15 @@ def test_a_note_leaves_the_bar_its_room_on_any_terminal(width: int) -> None:
     last = lines_of(stream)
     assert any("round 1: dialogues" in line and "37/120" in line for line in last)
     assert any(note[:70] in line for line in last)
+
+
+def test_the_first_steps_say_nothing_about_those_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, clock = io.StringIO(), [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    bar = _PlainBar(stream, "evaluate", 100, "inputs")
+    for done in range(1, 5):
+        bar.advance()
+        clock[0] += 5.0
+        bar.line()
+        assert ("left" in stream.getvalue()) is (done >= 3)
+    assert stream.getvalue().splitlines()[-1].endswith("about 480 s left")
