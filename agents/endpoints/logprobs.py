@@ -64,9 +64,10 @@ def _alternatives(top: Any, left_out: Counter[str]) -> list[dict[str, Any]]:
         return []
     found: dict[str, float] = {}
     for other in top:
+        unreadable = Counter[str]()
         logprob = _logprob(other.get("logprob")) if isinstance(other, Mapping) else None
-        text = _text(other, Counter()) if isinstance(other, Mapping) else ""
-        if logprob is None or not text:
+        text = _text(other, unreadable) if isinstance(other, Mapping) else ""
+        if logprob is None or unreadable:  # an empty text is one: of a token that ends the reply
             left_out["alternative"] += 1
         else:
             found[text] = max(logprob, found.get(text, -math.inf))  # two that differ in bytes that are no text

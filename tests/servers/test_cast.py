@@ -18,6 +18,8 @@ from .serving import RealServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 NOTHING_LEFT = "no preference is left to train on"
+NO_LABEL = "ReplyError: the verdict names neither 1 nor 2"
+"""What a critic as small as this comes to now and then, however often it is asked; then the exit code is 3."""
 MOST_TOKENS = 60
 GIVES = {"vllm": "20", "llama.cpp": "20", "transformers": "no"}
 """Alternatives with log-probabilities."""
@@ -66,7 +68,9 @@ def campaign(server: RealServer, config: Path, preflight: int, ray_running: None
 def test_the_campaign_reaches_its_end(campaign: tuple[WholeRun, int]) -> None:
     run, _ = campaign
     assert "Traceback" not in run.stderr
-    assert run.code == 0 or NOTHING_LEFT in run.stderr, run.stderr
+    assert run.code in {0, 3} or NOTHING_LEFT in run.stderr, run.stderr
+    if run.code == 3:
+        assert all(failure["error"].startswith(NO_LABEL) for failure in run.status["failures"])
     with Store.open_readonly(run.store) as store:
         assert store.count(Adapter) >= 1
 
@@ -76,7 +80,9 @@ def test_every_reply_is_stored_once(campaign: tuple[WholeRun, int], preflight: i
     with Store.open_readonly(run.store) as store:
         calls = store.select(LLMCall)
     assert {call.role for call in calls} == {"teacher", "critic", "judge"}
-    assert len(calls) == answered - preflight > 0
+    # Of a reply that says nothing what came of asking again with more room is stored, with what was nothing beside it.
+    given = sum(1 + len(call.reply["raw"].get("thought_alone", ())) for call in calls)
+    assert given == answered - preflight > 0
     assert all(call.reply["usage"]["output"] > 0 for call in calls)
 
 

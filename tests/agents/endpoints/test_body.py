@@ -155,6 +155,8 @@ def test_usage_is_whole_numbers_or_nothing(usage: Any, kept: tuple[int | None, .
         ({"token": "1", "logprob": -1, "top_logprobs": None}, ("1", -1, []), 0),
         ({"token": "1", "logprob": -1, "top_logprobs": "none"}, ("1", -1, []), 1),
         ({"token": "1", "logprob": -1, "top_logprobs": {"2": -3}}, ("1", -1, [("2", -3)]), 0),
+        # The text of a token that ends the reply is none.
+        ({"token": "1", "logprob": -1, "top_logprobs": [{"token": "", "logprob": -2}]}, ("1", -1, [("", -2)]), 0),
         (
             {
                 "token": "1",
