@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, overloa
 
 from pydantic import ValidationError
 
-from ..core.errors import ConfigError, GenerationError
+from ..core.errors import ConfigError, GenerationError, TrainingError
 from ..core.ids import derive_seed
+from ..core.nearest_key import nearest_key
 from ..core.records import (
     NO_ADAPTER,
     AdapterRef,
@@ -101,6 +102,8 @@ def train(
     name = objective if isinstance(objective, str) else type(loss).__qualname__
     shape, numbers = _settings(LoRASettings, lora, "lora"), _settings(FineTuneSettings, settings, "settings")
     records = as_examples(examples)
+    if not records:
+        raise TrainingError("nothing to train on: there are no examples")
     check_device(device)
     if not isinstance(output, str | Path):
         raise ConfigError(f"output: {output!r:.80} is no folder; name one, under which the adapter is written")
@@ -142,7 +145,10 @@ def _settings(kind: type[S], given: S | Mapping[str, Any] | None, where: str) ->
     except ValidationError as error:
         wrong = error.errors()[0]
         key = ".".join(str(part) for part in wrong["loc"])
-        raise ConfigError(f"{where}: {key}: {wrong['msg']}; it has {', '.join(kind.model_fields)}") from None
+        if wrong["type"] == "extra_forbidden":
+            parts = tuple(str(part) for part in wrong["loc"])
+            raise ConfigError(f"{where}: unknown key {key!r}{nearest_key(kind, parts)}") from None
+        raise ConfigError(f"{where}: {key}: {wrong['msg']} (given: {wrong['input']!r:.80})") from None
 
 
 def _sampling(**given: Any) -> StudentSampling:
