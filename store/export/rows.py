@@ -86,7 +86,8 @@ class _Learned:
     def by(self, source: Literal["preference_id", "turn_id"], ids: Collection[str]) -> dict[str, int]:
         """The versions, by the ids of preferences or turns."""
         versions: dict[str, int] = {}
-        for item in self._reader.select(TrainingItem, run_id=self._run.id, **{source: list(ids)}):
+        wanted: dict[str, Any] = {source: list(ids)}
+        for item in self._reader.select(TrainingItem, run_id=self._run.id, **wanted):
             if item.id not in self._left_out:
                 name, version = getattr(item, source), self._trainings[item.training_id].adapter_version
                 versions[name] = min(version, versions.get(name, version))

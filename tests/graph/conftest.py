@@ -28,6 +28,7 @@ from openmic.simulator.app import build_app
 from openmic.simulator.server import bind
 from openmic.store import ExampleRow, PromptTemplateRow, Run, RunExample, Store
 from openmic.training.pool.pool import StudentPool
+from openmic.training.pool.stats import PoolStats
 from openmic.training.trainer.trainer import Trainer
 
 T = TypeVar("T")
@@ -68,8 +69,10 @@ class ScriptedPool:
     def promote(self, version: int) -> None:
         self.promoted.append(version)
 
-    def stats(self) -> str:
-        return f"{len(self.requests)} answered"
+    def stats(self) -> PoolStats:
+        return PoolStats(
+            actors=1, serving=1, in_flight=0, waiting=0, tokens_per_second=0, utilisation=0, promoted_version=0
+        )
 
 
 class Serve(Protocol):
