@@ -79,8 +79,9 @@ def failure_lines(status: dict[str, Any]) -> list[str]:
 def cost_lines(status: dict[str, Any]) -> list[str]:
     """What large models took, by role and in all, beside the budget; nothing where none was asked."""
     cost = status["cost"]
-    if not cost["calls"] and not cost["reused"]:
-        return []
+    lines = _taken_over(status["taken_over"])
+    if not cost["calls"]:
+        return lines
     roles = [
         f"{role} {used['input_tokens'] + used['output_tokens']:,} tokens of {used['calls']:,} replies"
         + _dollars(used["usd"], cost)
@@ -88,7 +89,7 @@ def cost_lines(status: dict[str, Any]) -> list[str]:
         if used["calls"]
     ]
     whole = f"in all {cost['tokens']:,} tokens{_dollars(cost['usd'], cost)}, {cost['minutes']:.1f} min"
-    lines = [f"spent: {'; '.join([*roles, whole])}"]
+    lines.append(f"spent: {'; '.join([*roles, whole])}")
     if (before := cost["estimate"]) is not None:
         told = (
             f"{name} {kind['input_tokens'] + kind['output_tokens']:,} tokens of {kind['calls']:,} replies"
@@ -108,6 +109,15 @@ def cost_lines(status: dict[str, Any]) -> list[str]:
         limits = (f"{name} {limit:,.10g}" for name, limit in cost["budget"].items())
         lines.append(f"budget: {', '.join(limits)}")
     return lines
+
+
+def _taken_over(taken: dict[str, Any] | None) -> list[str]:
+    if taken is None:
+        return []
+    return [
+        f"taken over from run {taken['run']}, and not paid for again: {taken['replies']:,} replies, {taken['texts']:,} "
+        f"of the student's texts, {taken['adapters']} adapters"
+    ]
 
 
 def _dollars(amount: float | None, cost: dict[str, Any]) -> str:

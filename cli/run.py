@@ -48,6 +48,10 @@ def run(
         bool,
         typer.Option("--estimate", help="Print requests, tokens and dollars beforehand; ask and change nothing."),
     ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="RUN", help="Take over what is unchanged of an earlier run in the same store."),
+    ] = None,
     cluster: ClusterOption = None,
     no_check: NoCheckOption = False,
     as_json: JsonOption = False,
@@ -60,6 +64,7 @@ def run(
       openmic run examples/humor.yaml --set rounds=2 --set training.learning_rate=1e-4
       openmic run examples/humor.yaml --dry-run
       openmic run examples/humor.yaml --estimate --set cast.critic.model=gpt-4.1-mini
+      openmic run examples/humor.yaml --set rounds=2 --from latest
       openmic run cluster.yaml --cluster auto
       OPENAI_API_KEY=... openmic run examples/humor.yaml \\
           --set cast.teacher.model=gpt-4.1 --set cast.critic.model=gpt-4.1-mini
@@ -93,6 +98,7 @@ def run(
             progress=progress_display(),
             cluster=cluster,
             check=not no_check,
+            reuse=source,
             arguments=sys.argv[1:],
         )
     _conclude(finished, as_json=as_json)

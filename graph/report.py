@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.config import EvaluationSettings
-from ..core.records import Split
+from ..core.records import Agent, Split
 from ..evaluation.summary import JudgedOutput, gain
 from ..store import Adapter, Evaluation, EvaluationItem, Run, RunExample, Store, Training, Turn, VerdictRow, overview
 from ..store.cast_notes import cast_notes
 from ..store.liveness import live_status
 from ..store.spending import prices_of_run
+from .context.reuse import TAKEN_FROM
 
 STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
 MODELS = ("teacher", "critic", "jury", "judge")
@@ -56,6 +57,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         "confidence": settings.confidence,
         **counts,
         "cost": cost(run, counts["llm"]),
+        "taken_over": taken_over(store, run, counts["llm"]),
         "store": store.url,
         "home": run.home,
         "duplicate_inputs": run.duplicate_inputs,
@@ -76,7 +78,7 @@ def cost(run: Run, used: dict[str, Any]) -> dict[str, Any]:
         used: What each role took, as `overview` gives it.
 
     Returns:
-        `calls`, `tokens`, `usd` (None where what a model charges is not known), `minutes` of work, `reused` replies,
+        `calls`, `tokens`, `usd` (None where what a model charges is not known), `minutes` of work,
         `prices` (who says what is charged), `unpriced` (models of which nobody knows it, each with why), `budget` (the
         limits there are) and `estimate` (what was worked out before the run; None where nothing was).
     """
@@ -87,11 +89,24 @@ def cost(run: Run, used: dict[str, Any]) -> dict[str, Any]:
         "tokens": sum(one["input_tokens"] + one["output_tokens"] for one in used.values()),
         "usd": None if None in dollars else sum(dollars),
         "minutes": run.seconds / 60,
-        "reused": sum(one["reused"] for one in used.values()),
         "prices": sorted({price.source for price in prices if price.per_million is not None}),
         "unpriced": {price.model: price.source for price in prices if price.per_million is None},
         "budget": {name: limit for name, limit in run.config.get("budget", {}).items() if limit is not None},
         "estimate": run.cost.get("estimate"),
+    }
+
+
+def taken_over(store: Store, run: Run, used: dict[str, Any]) -> dict[str, Any] | None:
+    """What a run took over from an earlier one: its id as `run`, and how many `replies`, `texts` and `adapters`."""
+    if run.reuses is None:
+        return None
+    trainings = store.select(Training, run_id=run.id)
+    texts = store.count(Turn, run_id=run.id, agent=Agent.STUDENT, worker=f"{TAKEN_FROM}{run.reuses}")
+    return {
+        "run": run.reuses,
+        "replies": sum(one["reused"] for one in used.values()),
+        "texts": texts,
+        "adapters": sum(training.metrics.get("taken_from") == run.reuses for training in trainings),
     }
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import openmic
-from openmic.store import Dialogue, LLMCall, Run, Store
+from openmic.store import Dialogue, LLMCall, Run, Store, Turn
 
 from .whole_run import WholeRun, openmic_here, whole_run, write_config
 
@@ -97,6 +97,60 @@ def test_with_more_it_comes_to_the_end_that_it_would_have_come_to(stopped: Whole
     )
     assert status["cost"]["estimate"]["likely"]["usd"] > 0
     assert status["cost"]["prices"] == [f"cast.{role}.price" for role in ("critic", "judge", "teacher")]
+
+
+@pytest.fixture(scope="module")
+def again(stopped: WholeRun, story: dict[str, Any]) -> dict[str, Any]:
+    """The same configuration in a new run that takes over what there is, and one more round."""
+    first = story["the end"][2]["run"]
+    more = ("--set", "budget.tokens=null", "--set", "rounds=2", "--json")
+    done = openmic_here("run", str(stopped.folder / "config.yaml"), "--from", first, *more, cwd=stopped.folder)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_new_run_takes_over_what_is_unchanged_and_asks_for_the_rest_alone(
+    stopped: WholeRun, story: dict[str, Any], again: dict[str, Any]
+) -> None:
+    before, first = story["the end"][2], story["the end"][2]["run"]
+    assert (again["status"], again["run"] != first) == ("finished", True)
+    taken = again["taken_over"]
+    assert taken["run"] == first
+    assert taken["replies"] == before["cost"]["calls"], "everything that was asked in the first round"
+    assert taken["adapters"] == 2
+    assert 0 < again["cost"]["calls"] < before["cost"]["calls"]
+    assert [version["stage"] for version in again["versions"]][:3] == [v["stage"] for v in before["versions"]]
+    assert [version["adapter_path"] for version in again["versions"]][:3] == [
+        version["adapter_path"] for version in before["versions"]
+    ]
+    assert again["gain"] is not None
+    log = stopped.home / "runs" / again["run"] / "simulated-cast.jsonl"
+    asked = {json.loads(line)["request_hash"] for line in log.read_text(encoding="utf-8").splitlines()}
+    earlier = stopped.home / "runs" / first / "simulated-cast.jsonl"
+    assert not asked & {json.loads(line)["request_hash"] for line in earlier.read_text(encoding="utf-8").splitlines()}
+    with Store.open_readonly(stopped.store) as store:
+        texts = [{(t.request_key, t.content) for t in student_turns(store, run)} for run in (first, again["run"])]
+        assert texts[0] <= texts[1]
+        assert taken["texts"] == len(student_turns(store, first))
+
+
+def student_turns(store: Store, run: str) -> list[Turn]:
+    return store.select(Turn, run_id=run, agent="student")
+
+
+def test_what_a_run_has_taken_its_adapters_from_is_not_pruned_without_it(
+    stopped: WholeRun, again: dict[str, Any]
+) -> None:
+    done = openmic_here("db", "prune", again["taken_over"]["run"], "--yes", cwd=stopped.folder)
+    assert done.returncode == 2
+    assert f"run {again['run']} works with what run {again['taken_over']['run']} made" in done.stderr
+
+
+def test_a_run_to_take_over_from_has_to_be_in_the_store(stopped: WholeRun) -> None:
+    done = openmic_here("run", str(stopped.folder / "config.yaml"), "--from", "NOSUCH", cwd=stopped.folder)
+    assert done.returncode == 2
+    assert "no run goes by 'NOSUCH'" in done.stderr
 
 
 def test_a_finished_run_can_be_given_another_budget_from_python(stopped: WholeRun, story: dict[str, Any]) -> None:

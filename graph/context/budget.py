@@ -79,7 +79,7 @@ class Budget:
 
 @asynccontextmanager
 async def working_time(store: Store, run: Run, minutes: float | None, tell: Tell) -> AsyncIterator[None]:
-    """Count the time of the block as worked on the run, and cancel the block where `minutes` in all are over.
+    """Count the block's time as worked on the run; cancel the block where `minutes` in all are over.
 
     Raises:
         BudgetError: they are, or were before.

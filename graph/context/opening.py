@@ -19,6 +19,7 @@ from .models import open_models
 from .plugs import Plugs
 from .progress import Progress
 from .reply_cache import DRAIN_SECONDS, ReplyCache
+from .reuse import Reuse
 from .run_context import RunContext
 from .seats import ROLES
 
@@ -50,7 +51,8 @@ async def open_run_context(
             config.cast, config.seed, log, roles=roles, tell=progress.print, samples=config.verdict.samples
         )
         clients = await stack.enter_async_context(models)
-        llm = ReplyCache(store, run.id, clients, Budget.of(store, run, config.budget, progress.print))
+        reuse = Reuse.of(store, run, config)
+        llm = ReplyCache(store, run.id, clients, Budget.of(store, run, config.budget, progress.print), reuse)
         stack.push_async_callback(_store_what_comes, llm, progress)
         casting = Casting(config, task, llm, plugs)
         stack.push_async_callback(casting.close)
@@ -86,6 +88,7 @@ async def open_run_context(
             progress=progress,
             trouble=llm.trouble,
             campaign=campaign.id,
+            reuse=reuse,
             start_pool=start_pool,
             start_trainer=start_trainer,
         )

@@ -14,6 +14,7 @@ from ...core.records import LLMReply, LLMRequest, TokenUsage
 from ...core.text import rough_tokens
 from ...store import Store
 from .budget import Budget
+from .reuse import Reuse
 from .seats import Seat
 
 DRAIN_SECONDS = 8.0
@@ -24,9 +25,15 @@ class ReplyCache:
     """Routes requests to the endpoint of the model that is meant, through the store."""
 
     def __init__(
-        self, store: Store, run_id: str, clients: Mapping[Seat, OpenAIClient], budget: Budget | None = None
+        self,
+        store: Store,
+        run_id: str,
+        clients: Mapping[Seat, OpenAIClient],
+        budget: Budget | None = None,
+        reuse: Reuse | None = None,
     ) -> None:
-        self._store, self._run_id, self._clients, self._budget = store, run_id, dict(clients), budget
+        self._store, self._run_id, self._clients = store, run_id, dict(clients)
+        self._budget, self._reuse = budget, reuse
         self._asking: dict[str, asyncio.Task[LLMReply]] = {}
         self._stopping = False
 
@@ -41,6 +48,10 @@ class ReplyCache:
         saved = self._store.saved_reply(self._run_id, key)
         if saved is not None:
             return saved
+        taken = None if self._reuse is None else self._reuse.reply(request)
+        if self._reuse is not None and taken is not None:
+            self._store.save_reply(self._run_id, request, taken, reused_from=self._reuse.run_id)
+            return taken
         task = self._asking.get(key)
         if task is None:
             if self._stopping:

@@ -17,6 +17,7 @@ from ...training.trainer.trainer import Trainer
 from .cast import Cast
 from .plugs import Plugs
 from .progress import Progress
+from .reuse import Reuse
 from .train_gate import TrainGate, room_for_both
 
 
@@ -41,6 +42,8 @@ class RunContext:
     """What calls to endpoints are waiting for that have to be made again; empty where all is well."""
     campaign: str
     """The id of the run whose dialogues and demonstrations there are: this one, or the campaign it goes back to."""
+    reuse: Reuse | None = None
+    """The earlier run that replies, texts and adapters are taken over from, where there is one."""
     start_pool: Callable[[], StudentPool]
     """Starts the student's actors, and sees to it that they are ended with the run."""
     start_trainer: Callable[[], Trainer]

@@ -96,7 +96,9 @@ async def student_turn(
     known = context.store.get(Turn, identity) if said is None else said.get(identity)
     if known is not None:
         return known
-    generation = await context.generate(request)
+    place = dialogue.stage, dialogue.round, dialogue.example_id, seq
+    taken = None if context.reuse is None else context.reuse.generation(request, place)
+    generation = await context.generate(request) if taken is None else taken
     text = context.task.clean(generation.text)
     prompt = PromptRow.of(request.messages)
     turn = _turn(

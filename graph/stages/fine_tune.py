@@ -29,6 +29,7 @@ from ..training_data.assemble import (
     new_data,
 )
 from .demonstrate import demonstrations
+from .taken_over import CONTENT, content_key, take_over
 
 
 async def imitate(context: RunContext) -> int:
@@ -183,6 +184,9 @@ async def _train(
         version=training.adapter_version,
         chat_template_kwargs=context.config.student.chat_template_kwargs,
     )
+    content = content_key(job)
+    if (taken := take_over(context, training, content)) is not None:
+        return taken
     what = training.stage if training.stage == "imitation" else f"round {training.round}"
     began = time.monotonic()
     with context.progress.bar(f"{what}: {training.objective}", 1, "steps") as bar:
@@ -216,6 +220,7 @@ async def _train(
             **training.metrics,
             **metrics.as_json(),
             **_left_out(context, training, settings, phases, metrics.left_out),
+            CONTENT: content,
         },
         finished_at=now(),
     )

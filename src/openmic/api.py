@@ -51,6 +51,7 @@ def run(
     progress: Any = True,
     cluster: str | None = None,
     check: bool = True,
+    reuse: str | Run | None = None,
     arguments: Sequence[str] = (),
 ) -> Run:
     """Carry out a campaign: demonstrations, imitation, rounds of dialogues and fine-tuning, evaluation.
@@ -73,6 +74,8 @@ def run(
         progress: True shows it on stderr, False nowhere; or an object with `bar` and `print`.
         cluster: The Ray cluster to use, `auto` or an address. None: RAY_ADDRESS, else this machine alone.
         check: Whether endpoints are asked beforehand whether they answer, each with one tiny request.
+        reuse: An earlier run in the same store, or its name. Replies, texts and adapters of it that are what this run
+            would ask for are taken over, and cost nothing.
         arguments: The command line, to be recorded with the run.
 
     Raises:
@@ -100,6 +103,7 @@ def run(
     if inputs is not None:
         resolved = with_inputs(resolved, inputs)
     display = shown(progress)
+    reused = None if reuse is None else _reusable(reuse, resolved.store_url)
     checked = checks.check(resolved, plugs, cluster=cluster, ask=check)
     counts = ", ".join(f"{sum(e.split is split for e in checked.examples)} {split}" for split in Split)
     name = config if isinstance(config, str | Path) else resolved.name
@@ -113,7 +117,9 @@ def run(
     identity = new_id()
     try:
         file = Path(config) if isinstance(config, str | Path) else None
-        row = start_run(identity, resolved, checked, arguments, display, cluster=cluster, config_file=file)
+        row = start_run(
+            identity, resolved, checked, arguments, display, cluster=cluster, config_file=file, reuses=reused
+        )
     except OpenmicError as error:
         error.run = begun = _begun(identity, resolved.store_url)
         if begun is not None:
@@ -261,6 +267,11 @@ def shown(progress: Any) -> Any:
     from .cli.progress import progress_display
 
     return progress_display()
+
+
+def _reusable(named: str | Run, store: str) -> str:
+    """The id of the run that is to be reused."""
+    return open_run(named if isinstance(named, str) else named.id, store).id
 
 
 def _begun(identity: str, store: str) -> Run | None:

@@ -64,15 +64,20 @@ def prunable(
         for run in runs:
             if live_status(reader, run) == "running":
                 raise ConfigError(f"run {run.id} is going on: end it first")
-            derived = [other.id for other in every if other.source_run_id == run.id and other.id not in chosen]
+            derived = [other.id for other in every if run.id in _needed_by(other) and other.id not in chosen]
             if derived:
-                raise ConfigError(f"run {derived[0]} works on the transcripts of run {run.id}: name both, or neither")
+                raise ConfigError(f"run {derived[0]} works with what run {run.id} made: name both, or neither")
         return [run for run in every if run.id in chosen]
     old = [run for run in every[keep or 0 :] if before is None or run.created_at < before]
     chosen = {run.id for run in old if live_status(reader, run) != "running"}
-    while needed := {run.source_run_id for run in every if run.id not in chosen} & chosen:
+    while needed := {other for run in every if run.id not in chosen for other in _needed_by(run)} & chosen:
         chosen -= needed
     return [run for run in every if run.id in chosen]
+
+
+def _needed_by(run: Run) -> set[str | None]:
+    """The runs whose transcripts or adapters a run needs."""
+    return {run.source_run_id, run.reuses}
 
 
 def belonging(reader: Reader, run_ids: Sequence[str]) -> dict[str, int]:

@@ -61,7 +61,6 @@ NOTHING_SPENT: dict[str, Any] = {
     "tokens": 0,
     "usd": 0,
     "minutes": 0.0,
-    "reused": 0,
     "prices": [],
     "unpriced": {},
     "budget": {},
@@ -90,6 +89,7 @@ def status_of(**more: Any) -> dict[str, Any]:
         "sampled_labels": {},
         "llm": {},
         "cost": NOTHING_SPENT,
+        "taken_over": None,
         **more,
     }
 

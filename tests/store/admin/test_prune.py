@@ -95,7 +95,7 @@ def test_which_runs_are_old(store: Store, tmp_path: Path) -> None:
         assert ids(prunable(store, [named["RUN2"], named["RUN5"]])) == ["RUN5", "RUN2"]
         with pytest.raises(ConfigError, match="RUN3 is going on"):
             prunable(store, [named["RUN3"]])
-        with pytest.raises(ConfigError, match="RUN5 works on the transcripts of run RUN2"):
+        with pytest.raises(ConfigError, match="RUN5 works with what run RUN2 made"):
             prunable(store, [named["RUN2"]])
     # One that was killed still says that it is running, but nobody has it in hand.
     assert ids(prunable(store, [named["RUN3"]])) == ["RUN3"]
