@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights postgresql chromium screenshots hosts servers run test test-fast test-cluster test-servers lint format lock clean
+.PHONY: help setup weights postgresql chromium screenshots hosts servers run test test-fast test-cluster test-servers lint format lock audit licences clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -94,5 +94,17 @@ lock: ## Pin the newest versions that fit pyproject.toml
 		.venv-lock/bin/python -m pip freeze --all --exclude openmic --exclude pip | sed 's/+cpu$$//') > requirements.lock
 	rm -rf .venv-lock
 
+# In an environment of their own, so that what looks at the packages is none of them.
+AUDIT := .venv-audit/bin
+$(AUDIT)/pip-audit:
+	$(PYTHON) -m venv .venv-audit
+	$(AUDIT)/python -m pip install --quiet pip-audit pip-licenses
+
+audit: $(AUDIT)/pip-audit ## Look for known vulnerabilities in what the locks pin
+	$(AUDIT)/pip-audit --no-deps --disable-pip --requirement requirements.lock --requirement requirements-weights.lock
+
+licences: $(STAMP) $(AUDIT)/pip-audit ## List every installed package with its version and licence
+	@$(AUDIT)/pip-licenses --python $(BIN)/python --from=mixed --order=license --format=csv --with-urls
+
 clean: ## Remove the environment and all caches of this folder
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist
+	rm -rf .venv .venv-audit .mypy_cache .ruff_cache .pytest_cache build dist
