@@ -71,6 +71,9 @@ def run(
     """
     for line in stray_variables():
         typer.echo(f"note: {line}", err=True)
+    if source is not None and (estimate or dry_run):
+        taken = open_run(source, load_config(config, overrides or []).store_url)
+        typer.echo(f"note: what is taken over from run {taken.id} comes off these figures", err=True)
     if estimate:
         from ..graph.preflight.estimate import estimate_of
         from .plan import print_estimate

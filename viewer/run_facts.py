@@ -122,7 +122,9 @@ def counted(site: Site, run: Run) -> dict[str, Any] | None:
     """Turns, tokens and the funnel of a run; None while they are first being counted."""
 
     def count() -> dict[str, Any]:
-        return {**overview(site.store, run), "spending": spending(site.store, run)}
+        spent = spending(site.store, run)
+        dollars = any(one.usage.usd for one in spent.values())
+        return {**overview(site.store, run), "spending": spent, "dollars": dollars}
 
     # A run that is resumed ends at another moment, under another key.
     key = ("counts", run.id, run.status, run.finished_at)

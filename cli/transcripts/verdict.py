@@ -73,7 +73,7 @@ class VerdictPrinter:
         return [Text.assemble((f"{self._name(identity)}{whose}: ", "dim"), printable(quoted.content))]
 
     def _ballots(self, verdict: VerdictRow, left: str, right: str) -> list[Text]:
-        """A line for each member of a jury, for labels that were sampled, and for a Python object, by its name."""
+        """A line for each member of a jury, for sampled labels, and for a Python object, by its name."""
         ballots = [ballot for ballot in self._conversation.ballots if ballot.verdict_id == verdict.id]
         members = sorted({ballot.member for ballot in ballots})
         by_name = {ballot.method for ballot in ballots} & {"score", "function"}

@@ -124,7 +124,7 @@ async def working_time(store: Store, run: Run, minutes: float | None, tell: Tell
 def shown_amount(name: str, amount: float) -> str:
     """So much of what a budget limits, in words."""
     if name == "usd":
-        return f"${amount:,.2f}" if amount >= 1 else f"${amount:.2g}"
+        return f"${amount:,.2f}" if amount >= 0.01 else f"${amount:.2g}"
     return f"{amount:,.0f} tokens" if name == "tokens" else f"{amount:,.3g} minutes"
 
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from ...agents.endpoints.client import OpenAIClient
 from ...core.errors import EndpointError, InterruptedRunError
-from ...core.records import LLMReply, LLMRequest, TokenUsage
+from ...core.records import LLMReply, LLMRequest
 from ...core.text import rough_tokens
 from ...store import Store
 from .budget import Budget
@@ -102,9 +102,11 @@ class ReplyCache:
 
 
 def _counted(request: LLMRequest, reply: LLMReply) -> LLMReply:
-    """The reply with its tokens; where its endpoint counted none, they are estimated from their characters."""
-    if reply.usage.input or reply.usage.output:
+    """The reply with its tokens; where its endpoint did not count them, they are estimated from their characters."""
+    thoughts = [reply.thought, *reply.raw.get("thought_alone", ())]
+    usage, written = reply.usage, sum(rough_tokens(text) for text in (reply.text, *thoughts))
+    if usage.input and (usage.output or not written):
         return reply
-    read = sum(rough_tokens(message.content) for message in request.messages)
-    usage = TokenUsage(input=read, output=rough_tokens(reply.text) + rough_tokens(reply.thought), estimated=1)
-    return reply.model_copy(update={"usage": usage})
+    read = len(thoughts) * sum(rough_tokens(message.content) for message in request.messages)
+    counted = {"input": usage.input or read, "output": usage.output or written, "estimated": 1}
+    return reply.model_copy(update={"usage": usage.model_copy(update=counted)})

@@ -95,10 +95,12 @@ def file_changes(run: Run) -> list[str]:
     if not run.config_file:
         return []
     path, before = Path(run.config_file["path"]), run.config_file["values"]
+    if not path.exists():
+        return ["it is not there any more"]
     try:
         now = file_record(path)["values"]
     except ConfigError as error:
-        return [f"the configuration file {path} cannot be read any more: {error}"]
+        return [f"it cannot be read any more: {error}"]
     keys = (key for key in [*before, *(key for key in now if key not in before)] if before.get(key) != now.get(key))
     return [f"{key}: {before.get(key, 'not set')} -> {now.get(key, 'not set')}" for key in keys]
 

@@ -14,7 +14,7 @@ from openmic.graph.context.reply_cache import ReplyCache
 from openmic.store import LLMCall, Run, Store
 from openmic.store.spending import llm_usage
 
-from ...agents.scripted_endpoint import ScriptedEndpoint
+from ...agents.scripted_endpoint import Answer, ScriptedEndpoint, completion
 from ..conftest import Serve, config_of, run_row
 
 DEAR = {"input": 2.0, "cached": 0.5, "output": 8.0, "reasoning": 8.0}
@@ -140,11 +140,18 @@ def test_cached_and_thought_tokens_have_prices_of_their_own(store: Store, run: R
     assert budget.spent
 
 
-def test_replies_without_a_count_are_estimated_so_that_a_budget_holds_at_any_endpoint(store: Store, run: Run) -> None:
-    with ScriptedEndpoint() as endpoint, pytest.raises(BudgetError):
-        Asking(store, run, endpoint.base_url)(one_by_one(40), tokens=200)
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 40, "completion_tokens": 0}, {"completion_tokens": 3}])
+def test_replies_without_a_count_are_estimated_so_that_a_budget_holds_at_any_endpoint(
+    store: Store, run: Run, usage: dict[str, int] | None
+) -> None:
+    with ScriptedEndpoint() as endpoint:
+        endpoint.chat = lambda asked, number: Answer(body=completion("A sentence of some words.", usage=usage))
+        with pytest.raises(BudgetError):
+            Asking(store, run, endpoint.base_url)(one_by_one(40), tokens=200)
     used = llm_usage(store, run)["teacher"]
     assert used.estimated == used.requests < 40
+    assert used.input_tokens > 10 * used.requests
+    assert used.output_tokens >= 3 * used.requests
     assert used.input_tokens + used.output_tokens >= 200
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from openmic.agents.tasks.task import Task, load_task
 from openmic.core.config import RunConfig
-from openmic.graph.runs.provenance import run_record
+from openmic.graph.runs.provenance import file_changes, run_record
 
 from ...agents.tasks import task_functions
 from ..conftest import config_of
@@ -67,7 +67,7 @@ def test_a_package_that_is_run_from_its_source_is_recorded_as_that(
 import pathlib
 from openmic.agents.tasks.task import load_task
 from openmic.core.config import RunConfig
-from openmic.graph.runs.provenance import run_record
+from openmic.graph.runs.provenance import file_changes, run_record
 
 config = RunConfig.model_validate({"name": "x", "inputs": {"path": "inputs.txt"}})
 row = run_record("RUN1", config, load_task("humor"), simulated=True, plugs={}, home=pathlib.Path(), arguments=[])
@@ -78,3 +78,37 @@ print(row.packages["openmic"], row.packages["torch"], sep="\\n")
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["unknown (run from source)", version("torch")]
+
+
+def test_what_a_configuration_file_says_otherwise_by_now_is_named_key_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "seed: 3\nstore: postgresql://me:hidden@db/openmic\ninputs: {path: x.txt, fields: [a, b]}\nbudget: {}\n"
+    )
+    config = RunConfig.model_validate({"inputs": {"path": "x.txt"}})
+    task = load_task("humor")
+    run = run_record(
+        "RUN1", config, task, simulated=True, plugs={}, home=tmp_path, arguments=[], config_file=Path(path)
+    )
+    assert "hidden" not in str(run.config_file)
+    assert file_changes(run) == []
+    path.write_text("# a remark\nstore: postgresql://me@db/openmic\nseed: 3\ninputs: {fields: [a, b], path: x.txt}\n")
+    assert file_changes(run) == ["budget: {} -> not set"]
+    path.write_text("seed: 4\nstore: postgresql://me@db/openmic\ninputs: {path: x.txt, fields: [b, a]}\nrounds: 2\n")
+    assert file_changes(run) == [
+        "seed: 3 -> 4",
+        'inputs.fields: ["a", "b"] -> ["b", "a"]',
+        "budget: {} -> not set",
+        "rounds: not set -> 2",
+    ]
+    path.write_text("seed: [")
+    assert file_changes(run)[0].startswith("it cannot be read any more: ")
+    path.unlink()
+    assert file_changes(run) == ["it is not there any more"]
+
+
+def test_a_run_without_a_file_has_nothing_that_could_change(tmp_path: Path) -> None:
+    config = RunConfig.model_validate({"inputs": {"path": "x.txt"}})
+    run = run_record("RUN1", config, load_task("humor"), simulated=True, plugs={}, home=tmp_path, arguments=[])
+    assert run.config_file == {}
+    assert file_changes(run) == []
