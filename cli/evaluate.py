@@ -6,7 +6,7 @@ import typer
 
 from ..core.config import store_address
 from ..store import Store
-from .options import JsonOption, RunArgument, StoreOption, exit_by_failures, print_json
+from .options import JsonOption, NoCheckOption, RunArgument, StoreOption, exit_by_failures, print_json
 from .progress import progress_display, stdout_for_data
 from .report import print_report
 
@@ -17,6 +17,7 @@ def evaluate(
         list[int] | None, typer.Option("--version", help="An adapter version. May be repeated. Default: all.")
     ] = None,
     store: StoreOption = None,
+    no_check: NoCheckOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a run's adapters on its test inputs, such as one that `openmic train` made.
@@ -35,7 +36,7 @@ def evaluate(
     with Store.open(store_address(store)) as opened:
         found = opened.resolve_run(run)
         with stdout_for_data():
-            evaluate_run(opened, found, versions, progress_display())
+            evaluate_run(opened, found, versions, progress_display(), ask=not no_check)
         status = run_status(opened, found)
     if as_json:
         print_json(status)

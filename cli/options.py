@@ -23,6 +23,10 @@ OverridesOption = Annotated[
 ]
 RunArgument = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, a unique beginning of it, or `latest`.")]
 
+NoCheckOption = Annotated[
+    bool, typer.Option("--no-check", help="Ask no endpoint beforehand whether it answers.", show_default=False)
+]
+
 
 def home_expanded(path: Path | None) -> Path | None:
     """A path given to a command, a `~` replaced that the shell left in it, as in `--log=~/x`."""

@@ -7,7 +7,16 @@ import typer
 
 from ..core.config import store_address
 from ..store import Run, Store
-from .options import JsonOption, OverridesOption, RunArgument, StoreOption, exit_by_failures, print_json, store_flag
+from .options import (
+    JsonOption,
+    NoCheckOption,
+    OverridesOption,
+    RunArgument,
+    StoreOption,
+    exit_by_failures,
+    print_json,
+    store_flag,
+)
 from .progress import progress_display, stdout_for_data
 from .report import failure_lines
 
@@ -16,6 +25,7 @@ def rejudge(
     run: RunArgument = "latest",
     overrides: OverridesOption = None,
     store: StoreOption = None,
+    no_check: NoCheckOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Have another critic judge a run's stored comparisons again; the old verdicts stay.
@@ -36,7 +46,12 @@ def rejudge(
     with Store.open(url) as opened:
         with stdout_for_data():
             finished = start_rejudging(
-                opened, source, overrides=overrides or [], arguments=sys.argv[1:], progress=progress_display()
+                opened,
+                source,
+                overrides=overrides or [],
+                arguments=sys.argv[1:],
+                progress=progress_display(),
+                ask=not no_check,
             )
         found = comparison(opened, finished)
     if as_json:

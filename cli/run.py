@@ -12,13 +12,19 @@ from .. import open_run
 from ..core.config_file import load_config, stray_variables
 from ..core.errors import BudgetError, ConfigError, InterruptedRunError, OpenmicError
 from ..run_handle import Run
-from .options import JsonOption, OverridesOption, RunArgument, StoreOption, exit_by_failures, print_json, store_flag
+from .options import (
+    JsonOption,
+    NoCheckOption,
+    OverridesOption,
+    RunArgument,
+    StoreOption,
+    exit_by_failures,
+    print_json,
+    store_flag,
+)
 from .progress import progress_display, stdout_for_data
 from .report import failure_lines, print_next_steps, print_report
 
-NoCheckOption = Annotated[
-    bool, typer.Option("--no-check", help="Ask no endpoint beforehand whether it answers.", show_default=False)
-]
 BudgetOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -141,3 +141,16 @@ def test_what_was_trained_can_be_evaluated_afterwards(source: WholeRun, trained:
 
 def test_versions_that_are_not_there_cannot_be_evaluated(source: WholeRun) -> None:
     assert "no adapter version [7]" in refusal(source, "evaluate", source.status["run"], "--version", "7")
+
+
+def test_without_a_check_the_first_question_is_the_first_to_fail(source: WholeRun) -> None:
+    nobody = "model=m", "base_url=http://127.0.0.1:9/v1", "max_retries=0"
+    critic = [part for setting in nobody for part in ("--set", f"cast.critic.{setting}")]
+    assert "http://127.0.0.1:9/v1" in refusal(source, "rejudge", source.status["run"], *critic)
+    with Store.open_readonly(source.store) as store:
+        before = store.count(Run)
+    done = openmic_here("rejudge", source.status["run"], *critic, "--no-check", cwd=source.folder)
+    assert done.returncode == 1, done.stderr
+    with Store.open_readonly(source.store) as store:
+        assert store.count(Run) == before + 1
+        assert store.resolve_run("latest").status == "failed"

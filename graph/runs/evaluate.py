@@ -19,7 +19,13 @@ from .objects import check_objects
 
 
 def evaluate_run(
-    store: Store, run: Run, versions: Collection[int] | None, progress: Progress, *, plugs: Plugs | None = None
+    store: Store,
+    run: Run,
+    versions: Collection[int] | None,
+    progress: Progress,
+    *,
+    plugs: Plugs | None = None,
+    ask: bool = True,
 ) -> None:
     """Judge adapter versions of a run on its test inputs; those that were judged are left alone.
 
@@ -29,6 +35,7 @@ def evaluate_run(
         versions: Which; None judges all.
         progress: Where to show it.
         plugs: Python objects that cannot be imported, such as a judge.
+        ask: Whether the judge's endpoint is asked beforehand whether it answers.
 
     Raises:
         ConfigError: the run has no such version, or another process is at it.
@@ -40,8 +47,8 @@ def evaluate_run(
     if missing or not known:
         raise ConfigError(f"run {run.id} has no adapter version {missing or 'at all'}; it has {known}")
     config, plugs = RunConfig.model_validate(run.config), (plugs or Plugs()).recall(run.plugs)
-    check_objects(store, run, config, plugs, roles=("judge",), objective=False)
-    check_cast(config, plugs, roles=("judge",))
+    check_objects(store, run, config, plugs, roles=("judge",), objective=False, ask=ask)
+    check_cast(config, plugs, roles=("judge",), ask=ask)
 
     async def judge_all() -> None:
         async with open_run_context(store, run, progress, plugs=plugs, roles=("judge",)) as context:

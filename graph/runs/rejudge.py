@@ -32,6 +32,7 @@ def start_rejudging(
     arguments: list[str],
     progress: Progress,
     plugs: Plugs | None = None,
+    ask: bool = True,
 ) -> Run:
     """Ask a new critic about all that a campaign's critic compared, as a run of its own; returns it finished.
 
@@ -46,7 +47,7 @@ def start_rejudging(
     check_priced(config, roles=("critic",))
     plugs = recalled(campaign, config, plugs)
     _check_objects(store, campaign, config, plugs)
-    simulated = check_cast(config, plugs, roles=("critic",))
+    simulated = check_cast(config, plugs, roles=("critic",), ask=ask)
     run = begin_derived(store, "rejudge", campaign, config, plugs=plugs, simulated=simulated, arguments=arguments)
     return _carry_out(store, run, plugs, progress)
 

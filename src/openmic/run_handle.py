@@ -413,17 +413,28 @@ class Run:
             )
         return Run(row, self.store)
 
-    def evaluate(self, versions: Sequence[int] | None = None, *, progress: Any = True, **objects: Any) -> "Run":
+    def evaluate(
+        self, versions: Sequence[int] | None = None, *, progress: Any = True, check: bool = True, **objects: Any
+    ) -> "Run":
         """Judge adapter versions on the test inputs; those that were judged are left alone."""
         from .api import shown
         from .given import given_plugs
         from .graph.runs.evaluate import evaluate_run
 
         with Store.open(self.store) as opened:
-            evaluate_run(opened, opened.resolve_run(self.id), versions, shown(progress), plugs=given_plugs(objects))
+            run = opened.resolve_run(self.id)
+            evaluate_run(opened, run, versions, shown(progress), plugs=given_plugs(objects), ask=check)
         return self
 
-    def rejudge(self, critic: Any = None, overrides: Any = None, *, progress: Any = True, **objects: Any) -> "Run":
+    def rejudge(
+        self,
+        critic: Any = None,
+        overrides: Any = None,
+        *,
+        progress: Any = True,
+        check: bool = True,
+        **objects: Any,
+    ) -> "Run":
         """Have another critic judge this run's comparisons again, as a run of its own; no text is generated."""
         from .api import shown
         from .given import given_plugs, laid_over, named
@@ -439,6 +450,7 @@ class Run:
                 arguments=[],
                 progress=shown(progress),
                 plugs=given_plugs({**objects, **seen}),
+                ask=check,
             )
         return Run(row, self.store)
 
