@@ -6,9 +6,10 @@ of who was asked, or of what becomes of a reply that cannot be read. Thoughts ar
 """
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
+
+import regex as re
 
 from ...core.errors import ReplyError
 from ...core.records import LLMReply, TokenLogprob
@@ -16,28 +17,89 @@ from ..endpoints.reading import spelled
 
 LabelStyle = Literal["label", "reason"]
 
-_N = r"(?P<label>[12\uff11\uff12])"
-_END = r"[^\w(（]*(?:</?\w+>[^\w]*)*\Z"
-_NOUN = r"(?:(?:text|option|number|version|candidate|choice|response|no\.?|nr\.?|the|文本|选项|テキスト)\W{0,3})"
-_SAYS = r"(?:answer|verdict|choice|winner|label|decision|preference|prefer|pick|choose|better|best|答案|答え|回答)"
+_ONES = "1\uff11\u2460\u2776\u278a\u2474\u0661\u06f1\u0967\u09e7\u0e51"
+_TWOS = "2\uff12\u2461\u2777\u278b\u2475\u0662\u06f2\u0968\u09e8\u0e52"
+"""The digits as other scripts write them, and in circles and brackets."""
+_SPOKEN = rf"[\w{_ONES}{_TWOS}]"
+_DIGITS = {**dict.fromkeys(_ONES, "1"), **dict.fromkeys(_TWOS, "2")}
+_THING = (
+    r"(?:text|option|number|version|candidate|choice|response|retelling|joke|sentence|notice|rewrit(?:e|ing)|output"
+    r"|paraphrase|variante?|fassung|вариант|текст|文本|选项|テキスト)"
+)
+_ONE = (
+    rf"(?:the\s+)?(?:first|1st)(?:\s+(?:one|{_THING}))?|(?:die|der|das)\s+erste(?:\s+{_THING})?|le\s+premier|la\s+première"
+    rf"|el\s+primero|la\s+primera|il\s+primo|la\s+prima|o\s+primeiro|a\s+primeira|de\s+eerste|(?:первый|первая|первое)(?:\s+{_THING})?"
+    r"|第一(?:个|個|种|種|句|条|段|版|则)|(?:一つ|1番|１番)目|最初の(?:方|文|もの)|前者|첫\s?번째|الأولى?|อันแรก|ประโยคแรก"
+)
+_TWO = (
+    rf"(?:the\s+)?(?:second|2nd)(?:\s+(?:one|{_THING}))?|(?:die|der|das)\s+zweite(?:\s+{_THING})?|le\s+second"
+    r"|la\s+(?:deuxième|seconde|segunda|seconda)|le\s+deuxième|el\s+segundo|il\s+secondo|o\s+segundo|a\s+segunda|de\s+tweede"
+    rf"|(?:второй|вторая|второе)(?:\s+{_THING})?|第二(?:个|個|种|種|句|条|段|版|则)|(?:二つ|2番|２番)目|後者|后者|두\s?번째|الثانية?"
+    r"|อันที่สอง|ประโยคที่สอง"
+)
+_LABEL = (
+    rf"(?:(?P<label>[{_ONES}])(?:\s*[(（](?:{_ONE})[)）])?|(?P<label>[{_TWOS}])(?:\s*[(（](?:{_TWO})[)）])?"
+    rf"|(?P<one>{_ONE})|(?P<two>{_TWO}))(?:番目?|번)?"
+)
+"""A label, or the words by which prompts call it."""
+_END = r"(?:です|だ|である|입니다|이다)?(?:[^\w(（%?\uff1f]|[\ufe0f\u20e3])*(?:</?\w+>\W*)*\Z"
+_NOUN = rf"(?:(?:{_THING}|no\.|nr\.?|the)[\W_]{{0,3}})"
+_SAYS = (
+    r"(?:answer|verdict|choice|winner|label|decision|preference|selection|prefer|pick|choose|select|better|best|favou?r"
+    r"|vote(?:\s+(?:for|goes\s+to))?|go(?:ing)?\s+with|pass(?:ing)?\s+on|antwort|réponse|respuesta|risposta|resposta|ответ"
+    r"|wähle|bevorzuge|choisis|elijo|prefiero|escolho|выбираю|答案|答え|回答|选择|選擇|选|選ぶのは|정답|답|คำตอบ)"
+)
+_IS = r"(?:(?:is|ist|est|es|è|é)\b\W{0,6}|は\s?|是\s?|은\s?|คือ\s?)?"
+_LEAD = (
+    r"(?:(?:so|thus|hence|therefore|overall|definitely|clearly|it(?:'|’)?s|it\s+is|i(?:'|’)?d\s+say|i\s+say"
+    r"|(?:of|between)\s+the\s+two)\b[\s,:]*)"
+)
+_WINS = (
+    r"(?:\s+(?:wins|it\s+is)|\s+(?:is|was|would\s+be|ist)(?:\s+(?:the|my|clearly|much|slightly|far|overall))*"
+    r"\s+(?:better|best|funnier|funniest|stronger|clearer|winner|preferred|preferable|superior|answer|choice|pick|besser)"
+    rf"(?:\s+(?:one|{_THING}))?|更(?:好|有趣|幽默|搞笑))"
+)
 _LAST = (
-    re.compile(rf"^\W*(?:\\boxed\W*)?{_NOUN}{{0,2}}{_N}{_END}", re.IGNORECASE),
+    re.compile(rf"^\W*(?:\\boxed\W*)?(?:\\text\W*)?{_LEAD}*{_NOUN}{{0,2}}{_LABEL}(?:{_WINS})?{_END}", re.IGNORECASE),
     re.compile(
-        rf"{_SAYS}(?:\s+(?:one|text|option|is|choice))*\W{{0,12}}(?:is\W{{0,6}}|は\s?|是\s?)?(?:\\boxed\W*)?"
-        rf"{_NOUN}{{0,2}}{_N}{_END}",
+        rf"{_SAYS}(?:\s+(?:one|text|option|is|choice))*\W{{0,12}}{_IS}(?:\\boxed\W*)?(?:\\text\W*)?"
+        rf"{_NOUN}{{0,2}}{_LABEL}{_END}",
         re.IGNORECASE,
     ),
-    re.compile(rf"^\W*[^\W\d_]+(?:\s[^\W\d_]+)?\s?[:：]\W{{0,6}}{_N}{_END}"),
+    re.compile(
+        r"^\W*(?!.*\b(?:wors[te]|weak\w*|los\w+|scores?|rat\w+|confidence|certainty|humou?r|points?|twists?|first|second"
+        r"|runner|rank|place|reasons?|difference|count|length|line|page|note|step|level|total)\b)"
+        rf"(?:[^\W\d_]\p{{M}}*)+(?:\s(?:[^\W\d_]\p{{M}}*)+)?\s?[:：]\W{{0,6}}{_LABEL}{_END}",
+        re.IGNORECASE,
+    ),
+    re.compile(r"^\W*(?:(?P<one>one)|(?P<two>two))\W*$", re.IGNORECASE),
 )
-"""How a last line ends in a label: alone, after what announces it, or after a heading of any language."""
-_FIRST = re.compile(rf"^[\s\"'“*_`#(\[]*{_N}[\s\"'”*_`)\]]*$")
-"""A first line that is a label and nothing else. `1.` is none: many a list begins so."""
-_ALONE = re.compile(r"[\s\"'“*_`\[]*(?P<label>[12\uff11\uff12])[\s\"'”*_`\]]*")
+"""How a last line ends in a label: alone or with what it wins, after what announces it, after a heading of any language
+but one that grades, or as a word."""
+_FIRST = (
+    re.compile(rf"^[\s\"'“*_`#(\[]*(?P<label>[{_ONES}{_TWOS}])[\s\"'”*_`)\]]*$"),
+    re.compile(
+        rf"^\W*(?:final\s+)?(?:answer|verdict|choice|winner)\W{{1,12}}{_NOUN}{{0,2}}{_LABEL}[^\w:：(（?\uff1f]*$",
+        re.IGNORECASE,
+    ),
+)
+"""A first line that is a label and nothing else, or announces one and nothing else. `1.` is none: a list begins so."""
+_OBJECT = re.compile(
+    rf"^\s*\{{[^{{}}]*\"(?:final_?)?{_SAYS}\"\s*:\s*\"?{_NOUN}{{0,2}}{_LABEL}\"?\s*(?:,[^{{}}]*)?\}}[\s`]*\Z",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A JSON object at the end that says it under one of its keys."""
+_NOT = re.compile(
+    r"(?:\b(?:not|never|no|nor|neither|cannot|nicht|kein\w*|ne|pas|non|nunca|не)|n['’]t)\W*?(?:[^\W\d_]+\s+)?\Z"
+    r"|[不没別别勿]\s?会?\s?\Z",
+    re.IGNORECASE,
+)
+"""What turns an announcement into its contrary, within the clause."""
+_ALONE = re.compile(rf"[\s\"'“*_`\[]*(?P<label>[{_ONES}{_TWOS}])[\s\"'”*_`\]]*")
 _LIST = re.compile(r"\s*[12][.)]")
 """What a list begins with, so that the label it looks like is none in a reply that was cut off."""
 _AROUND = ".,;:!()[]{}\"'*<>`#“”（）：。"
-_QUOTES = ('"', "“", "„", "«", "‘", "'", "`", "「")
-_DIGITS = {"1": "1", "2": "2", "\uff11": "1", "\uff12": "2"}
+_QUOTES = ('"', "“", "”", "„", "«", "‘", "'", "`", "「", "『", "《", "〈")
 
 
 class Label(NamedTuple):
@@ -116,10 +178,12 @@ def _named(reply: LLMReply, style: LabelStyle) -> _Named | None:
     if not reply.complete:
         whole = _ALONE.fullmatch(reply.text) if style == "label" else None
         return None if whole is None else _Named(_DIGITS[whole["label"]], whole.start("label"))
-    lines = [line for line in re.finditer(r"[^\n\r]+", reply.text) if re.search(r"\w", line.group())]
+    lines = [line for line in re.finditer(r"[^\n\r]+", reply.text) if re.search(_SPOKEN, line.group())]
     if not lines:
         return None
-    first, last = _in_line(lines[0], (_FIRST,)), _in_line(lines[-1], _LAST)
+    if told := _OBJECT.search(reply.text):
+        return _label_in(told)
+    first, last = _in_line(lines[0], _FIRST), _in_line(lines[-1], _LAST)
     if style == "reason" or len(lines) == 1 or first is None:
         return last
     return first if last is None or last.label == first.label else None
@@ -128,9 +192,17 @@ def _named(reply: LLMReply, style: LabelStyle) -> _Named | None:
 def _in_line(line: re.Match[str], patterns: Sequence[re.Pattern[str]]) -> _Named | None:
     for pattern in patterns:
         found = pattern.search(line.group())
-        if found is not None and not _quotes(line.group(), found.start()):
-            return _Named(_DIGITS[found["label"]], line.start() + found.start("label"))
+        if found is None or _quotes(line.group(), found.start()) or _NOT.search(line.group()[: found.start()]):
+            continue
+        return _label_in(found, line.start())
     return None
+
+
+def _label_in(found: re.Match[str], before: int = 0) -> _Named:
+    """The label that a pattern has found, as a digit or in words."""
+    [name] = [name for name, said in found.groupdict().items() if said]
+    label = _DIGITS[found[name]] if name == "label" else {"one": "1", "two": "2"}[name]
+    return _Named(label, before + found.start(name))
 
 
 def _quotes(line: str, start: int) -> bool:
@@ -155,7 +227,7 @@ def _token_of(tokens: Sequence[TokenLogprob], text: str, named: _Named) -> Token
             end += len(token.token)
             if end > begins + named.at:
                 return token
-    return next((token for token in reversed(tokens) if _bare(token.token) == named.label), None)
+    return next((token for token in reversed(tokens) if _DIGITS.get(_bare(token.token)) == named.label), None)
 
 
 class _Odds(NamedTuple):

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from openmic.agents.verdicts.labels import Label, read_label, undecided
+from openmic.agents.verdicts.labels import Label, LabelStyle, read_label, undecided
 from openmic.core.errors import ReplyError
 from openmic.core.records import LLMReply, TokenLogprob
 
@@ -103,6 +103,63 @@ READABLE = [
     ("答案：2", 0.0),
     ("x" * 300 + "\n1", 1.0),
 ]
+
+
+# Written otherwise: one text for each way, with the label 1.
+WAYS = """
+\uff11|1️⃣|①|❶|⑴|\u0661|\u06f1|१|๑|№ 1|text_1|Retelling 1|retelling #1|Joke 1.|Version 1
+The first|First.|The first one.|the first retelling|1st|One.|1 (the first)|Text 1 (the first one)
+Answer: the first|Answer: The first one.|I prefer the first.|The better one is the first.|Answer: 1 (first)
+I would go with 1.|I'd choose retelling 1.|I'd rather pass on 1.|My vote goes to 1.|I select 1|It's 1.|Overall, 1.
+Retelling 1 is better.|1 is the better joke.|Text 1 wins.|The first one is funnier.
+\\boxed{\\text{1}}|\\(\\boxed{1}\\)
+{"choice": "first"}|{"answer": 1, "reason": "2 is flat"}|{"reason": "2 is flat", "answer": 1}
+答案：第一个|答案是第一个。|我选择1。|选1|第一个更好。|前者
+答えは1です。|1番|一つ目|1번입니다|정답은 1입니다.|첫 번째
+คำตอบคือ 1|ตัวเลือก: 1|الجواب: \u0661|الأول|उत्तर: 1|Die Antwort ist 1.|Ich wähle 1.|Der erste Text.|La réponse est 1.
+Le premier|La respuesta es 1.|El primero|La risposta è 1.|A resposta é 1.|Ответ — 1|Первый вариант|Вариант 1
+"""
+
+
+@pytest.mark.parametrize("text", [way for line in WAYS.strip().splitlines() for way in line.split("|")])
+@pytest.mark.parametrize("style", ["label", "reason"])
+def test_a_label_is_known_however_it_is_written(text: str, style: LabelStyle) -> None:
+    assert read_label(reply(text), style) == certain("1")
+    assert read_label(reply(f"The other is flat.\n{text}"), style) == certain("1")
+
+
+def test_a_first_line_that_announces_a_label_counts_where_the_label_comes_first() -> None:
+    text = "**Answer: 2**\n\nThe second has a turn, the first has none."
+    assert read_label(reply(text), "label") == certain("2")
+    for other in (text.replace("Answer: 2", "Text 2:"), f"{text}\nAnswer: 1"):
+        with pytest.raises(ReplyError):
+            read_label(reply(other), "label")
+    with pytest.raises(ReplyError):
+        read_label(reply(text), "reason")
+
+
+NOT_GIVEN = """
+Worst: 1|Weaker: 1|Loser: 2|Score: 2|Humour score: 1|Rating: 1|Confidence: 1|Twists: 2|Second place: 1|Word count: 2
+I would not choose 2.|I don't prefer 1|I can't choose 1|Never pick 1.
+Not the first|Answer: not the first.|我不选择1|我不会选2
+Is the answer 1?|Answer: 1?|1?|Answer: 1%|Answer: 1.5|1/2|1 > 2
+first and second|the first or the second|at first.|The first is a joke.
+The student wrote 『Answer: 1』|学生写了《答案：1》|答えは1ではありません
+The second is the better one of|Text 1 is worse.|No 1
+Better than the first|It is no better than the first
+"""
+
+
+@pytest.mark.parametrize("text", [way for line in NOT_GIVEN.strip().splitlines() for way in line.split("|")])
+@pytest.mark.parametrize("style", ["label", "reason"])
+def test_what_grades_denies_asks_or_quotes_gives_no_label(text: str, style: LabelStyle) -> None:
+    with pytest.raises(ReplyError, match="names neither"):
+        read_label(reply(text), style)
+
+
+def test_what_is_denied_before_the_answer_denies_no_answer() -> None:
+    for text in ("Text 1 is not funny. Answer: 2", "It is not even close: I choose 2.", "Not funny, so I choose 2."):
+        assert read_label(reply(text), "reason") == certain("2")
 
 
 @pytest.mark.parametrize(("text", "p"), READABLE)
