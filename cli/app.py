@@ -25,7 +25,7 @@ from .graph import app as graph_app
 from .ratings import ratings
 from .rejudge import rejudge
 from .run import resume, run
-from .simulate import simulate
+from .simulate import FAULTS, simulate
 from .status import status
 from .task import app as task_app
 from .train import train
@@ -87,7 +87,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(db_app, name="db")
 app.add_typer(task_app, name="task")
 app.add_typer(graph_app, name="graph")
-app.command()(simulate)
+app.command(epilog=FAULTS)(simulate)
 
 
 def _version(wanted: bool) -> None:

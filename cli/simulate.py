@@ -4,11 +4,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from ..core.endpoints.simulated import LASTING, PASSING, FaultRates
 from ..core.errors import ConfigError
 from ..simulator.settings import SimulatorSettings
 from .options import home_expanded
+
+FAULTS = "\n\n".join(
+    f"\b\n{heading}\n" + "\n".join(f"  {kind:<16} {what}" for kind, what in kinds.items())
+    for heading, kinds in (
+        ("Faults of an attempt, twice in a row at most for the same request:", PASSING),
+        ("Faults of a request, whenever it is made:", LASTING),
+    )
+)
+"""What `--help` ends with."""
 
 
 def simulate(
@@ -20,13 +30,13 @@ def simulate(
         float, typer.Option(min=0, max=1, help="Share of the teacher's outputs that meet the critic's rubric.")
     ] = 0.35,
     latency: Annotated[float, typer.Option(min=0, help="Seconds that every answer takes.")] = 0.0,
-    rate_limit_rate: Annotated[
-        float, typer.Option(min=0, max=1, help="How often a request is turned away with status 429.")
-    ] = 0.0,
-    refuse_rate: Annotated[float, typer.Option(min=0, max=1, help="How often a model declines to answer.")] = 0.0,
-    broken_json_rate: Annotated[
-        float, typer.Option(min=0, max=1, help="How often what should be JSON is not quite JSON.")
-    ] = 0.0,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=RATE", help="How often a fault befalls a request, from 0 to 1. May be repeated."),
+    ] = None,
+    retry_after: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait that a 429 tells of, where it tells.")
+    ] = 1.0,
     prefer_first: Annotated[
         float, typer.Option(min=0, max=1, help="How often the text shown first wins whatever the texts are.")
     ] = 0.0,
@@ -48,7 +58,7 @@ def simulate(
     The models are sim-teacher, sim-critic, sim-judge, and sim-critic-2 and sim-critic-3 for a jury. They have the tasks
     humor and plain-language, judge by known rubrics, and can be told to be slow, unreliable or unfair.
 
-    Example: openmic simulate --port 8199 --prefer-first 0.2 --log requests.jsonl
+    Example: openmic simulate --port 8199 --prefer-first 0.2 --fault 429=0.1 --log requests.jsonl
     """
     # Here, as the web framework takes longer to import than other commands take to run.
     from ..simulator.server import serve
@@ -58,9 +68,8 @@ def simulate(
             seed=seed,
             quality=quality,
             latency_s=latency,
-            rate_limit_rate=rate_limit_rate,
-            refuse_rate=refuse_rate,
-            broken_json_rate=broken_json_rate,
+            faults=_rates(fault or []),
+            retry_after_s=retry_after,
             prefer_first=prefer_first,
             prefer_long=prefer_long,
             flip_rate=flip_rate,
@@ -78,6 +87,20 @@ def simulate(
         parent=parent,
         on_ready=lambda base_url: _greet(base_url, settings),
     )
+
+
+def _rates(given: list[str]) -> dict[str, float]:
+    rates = {}
+    for one in given:
+        kind, _, rate = one.partition("=")
+        try:
+            rates[kind] = float(rate)
+        except ValueError:
+            raise ConfigError(f"--fault {one!r} is not KIND=RATE, such as --fault 429=0.1") from None
+    try:
+        return TypeAdapter(FaultRates).validate_python(rates)
+    except ValidationError as error:
+        raise ConfigError(f"--fault: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
 
 def _parse(text: str) -> SimulatorSettings:

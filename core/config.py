@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from .endpoints.simulated import SimulatedCastSettings
 from .plugs import Plug
 from .records import PreferenceSource, Role, Sampling, Split, StudentSampling
 from .section import Section, from_home
@@ -118,8 +119,11 @@ class EndpointSettings(Section):
     timeout_s: float = Field(default=60.0, gt=0)
     """Seconds one attempt may take, from its sending to the last byte."""
     max_retries: int = Field(default=9, ge=0)
-    """Further attempts after a rate limit, a server error, a time-out or a lost connection. Nine outlast two minutes: a
-    limit per minute, or the start of a server."""
+    """Further attempts at a request that fails by a server error, a time-out or half an answer while others are
+    answered; then what asked it fails."""
+    patience_s: float = Field(default=150.0, ge=0)
+    """Seconds that an endpoint is waited for which answers nobody, or turns away key or account: one call tries again
+    and again, all others wait. Then the run stops, and can be resumed. 150 outlast the start of a server."""
     max_concurrency: int = Field(default=16, ge=1)
     """Calls of this role in flight at once."""
     requests_per_minute: int | None = Field(default=None, ge=1)
@@ -235,29 +239,6 @@ class CriticSettings(PlugOrEndpoint):
     """Of a scorer: scores that differ by no more than this are a tie."""
     scale: float | None = Field(default=None, gt=0)
     """Of a scorer: the difference that makes log-odds of 1 (a reward model: 1). None: the better score is certain."""
-
-
-class SimulatedCastSettings(Section):
-    """How the simulated cast behaves where it plays a role."""
-
-    quality: float = Field(default=0.35, ge=0, le=1)
-    """Share of the simulated teacher's outputs that meet the simulated critic's rubric."""
-    latency_s: float = Field(default=0.0, ge=0)
-    """Seconds every reply takes."""
-    rate_limit_rate: float = Field(default=0.0, ge=0, lt=1)
-    """Share of requests that are first refused with 429."""
-    refuse_rate: float = Field(default=0.0, ge=0, le=1)
-    """Share of requests that a model declines to do, in words."""
-    broken_json_rate: float = Field(default=0.0, ge=0, le=1)
-    """Share of critiques whose JSON is cut off, fenced, wrapped in prose or written with single quotes."""
-    prefer_first: float = Field(default=0.0, ge=0, le=1)
-    """Probability that a comparison goes to the text shown first, whatever it says."""
-    prefer_long: float = 0.0
-    """Log-odds added to a comparison per unit of log length ratio in words; negative prefers the shorter text."""
-    flip_rate: float = Field(default=0.0, ge=0, le=1)
-    """Share of comparisons whose verdict is turned round."""
-    no_logprobs: bool = False
-    """Whether the cast withholds log-probabilities, as some endpoints do."""
 
 
 class CastSettings(Section):

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
 from ..core.ids import content_hash
 from . import protocol
 from .cloze import CompletionRequest, score
-from .faults import Mishap, Turnstile, delay_s
+from .faults import UNANSWERED, Turnstile, befalls, delay_s, error_in_reply, filtered, mishap, refusal
 from .journal import Journal
 from .prompts import Kind
 from .replies import answer, understand
@@ -27,7 +27,7 @@ from .settings import SimulatorSettings
 from .skills import MODELS
 
 OWNER = "openmic-simulated"
-_NOBODY_WAITS = 499
+_NOT_ANSWERED = 499
 _WRONG_KEY = protocol.error("Incorrect API key provided.", "invalid_request_error", "invalid_api_key")
 
 
@@ -38,6 +38,8 @@ class _Reply:
     headers: dict[str, str] = field(default_factory=dict)
     model: str | None = None
     kind: Kind | None = None
+    fault: str | None = None
+    """The fault that befell the attempt."""
 
 
 _Form = TypeVar("_Form", protocol.ChatRequest, CompletionRequest)
@@ -62,12 +64,11 @@ class _Cast:
             return request
         key = content_hash([self._settings.seed, request_hash])
         _, kind = understand(request)
-        turned_away = await self._wait(key, request.model, kind)
-        if turned_away is not None:
-            return turned_away
-        choices = answer(request, key, self._settings)
-        completion = protocol.completion(request, key, choices)
-        return _Reply(200, completion, model=request.model, kind=kind)
+
+        def reply() -> dict[str, Any]:
+            return protocol.completion(request, key, answer(request, key, self._settings))
+
+        return await self._reply(key, request.model, kind, reply)
 
     async def completion(self, body: Any, request_hash: str, authorization: str | None) -> _Reply:
         """The reply to a prompt that is to be scored, after the time that it takes."""
@@ -75,10 +76,7 @@ class _Cast:
         if isinstance(request, _Reply):
             return request
         key = content_hash([self._settings.seed, request_hash])
-        turned_away = await self._wait(key, request.model, "score")
-        if turned_away is not None:
-            return turned_away
-        return _Reply(200, score(request, key, self._settings), model=request.model, kind="score")
+        return await self._reply(key, request.model, "score", lambda: score(request, key, self._settings))
 
     def _read(self, form: type[_Form], body: Any, authorization: str | None) -> "_Form | _Reply":
         """The request that a body is, or why it is none that can be answered."""
@@ -97,18 +95,19 @@ class _Cast:
             return _Reply(404, not_found, model=request.model)
         return request
 
-    async def _wait(self, key: str, model: str, kind: Kind | None) -> _Reply | None:
-        """Takes the time that an answer takes; a reply if the request is turned away after it."""
+    async def _reply(self, key: str, model: str, kind: Kind | None, answer: Callable[[], dict[str, Any]]) -> _Reply:
+        """The answer, or what befalls the attempt in its place, after the time that it takes."""
         await asyncio.sleep(delay_s(self._settings, key))
-        mishap = self._turnstile.admit(key)
-        return None if mishap is None else self._turned_away(mishap, model, kind)
-
-    def _turned_away(self, mishap: Mishap, model: str, kind: Kind | None) -> _Reply:
-        if mishap == "error":
-            body = protocol.error("The server had an error while processing your request.", "server_error")
-            return _Reply(500, body, model=model, kind=kind)
-        body = protocol.error("Rate limit reached.", "rate_limit_error", "rate_limit_exceeded")
-        return _Reply(429, body, {"Retry-After": f"{self._settings.retry_after_s:g}"}, model, kind)
+        fault = self._turnstile.admit(key)
+        if fault is None and befalls("filtered", self._settings, key):
+            return _Reply(400, filtered(), model=model, kind=kind, fault="filtered")
+        if fault is None:
+            return _Reply(200, answer(), model=model, kind=kind)
+        if fault in UNANSWERED:
+            body = error_in_reply() if fault == "error_in_200" else answer()
+            return _Reply(200, body, model=model, kind=kind, fault=fault)
+        status, body, headers = refusal(fault, self._settings.retry_after_s)
+        return _Reply(status, body, headers, model, kind, fault)
 
 
 def build_app(settings: SimulatorSettings, log: Path | None = None) -> FastAPI:
@@ -131,7 +130,7 @@ def build_app(settings: SimulatorSettings, log: Path | None = None) -> FastAPI:
 
     app = FastAPI(title="openmic simulated cast", lifespan=lifespan)
 
-    async def respond(request: Request, reply_to: _Replier) -> JSONResponse:
+    async def respond(request: Request, reply_to: _Replier) -> Response:
         raw = await request.body()
         try:
             body = json.loads(raw)
@@ -141,16 +140,19 @@ def build_app(settings: SimulatorSettings, log: Path | None = None) -> FastAPI:
             reply = _Reply(400, protocol.error("The body is not valid JSON.", "invalid_request_error"))
         else:
             reply = await reply_to(body, request_hash, request.headers.get("authorization"))
-        gone = await request.is_disconnected()
-        journal.record(request_hash, reply.model, reply.kind, _NOBODY_WAITS if gone else reply.status)
+        spoiled = reply.fault in UNANSWERED
+        status = _NOT_ANSWERED if spoiled or await request.is_disconnected() else reply.status
+        journal.record(request_hash, reply.model, reply.kind, status, reply.fault)
+        if reply.fault is not None and spoiled:
+            return mishap(reply.fault, reply.body, request)
         return JSONResponse(reply.body, reply.status, reply.headers)
 
     @app.post("/v1/chat/completions")
-    async def chat(request: Request) -> JSONResponse:
+    async def chat(request: Request) -> Response:
         return await respond(request, cast.chat)
 
     @app.post("/v1/completions")
-    async def completion(request: Request) -> JSONResponse:
+    async def completion(request: Request) -> Response:
         return await respond(request, cast.completion)
 
     @app.get("/v1/models")

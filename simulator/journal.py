@@ -27,18 +27,26 @@ class Journal:
             except OSError as error:
                 raise ConfigError(f"The request log {str(path)!r} cannot be written: {error.strerror}.") from error
 
-    def record(self, request_hash: str, model: str | None, kind: Kind | None, status: int) -> None:
+    def record(self, request_hash: str, model: str | None, kind: Kind | None, status: int, fault: str | None) -> None:
         """Writes a line and flushes it.
 
         Args:
             request_hash: SHA-256 of the request's body as canonical JSON.
             model: The model that was asked for; None where the body does not say.
             kind: What was asked for; None where that is unknown.
-            status: The HTTP status; 499 for an answer that nobody waited for.
+            status: The HTTP status; 499 for an answer that nobody waited for, or that nobody got whole.
+            fault: What went wrong on purpose.
         """
         if self._file is None:
             return
-        line = {"time": time.time(), "request_hash": request_hash, "model": model, "kind": kind, "status": status}
+        line = {
+            "time": time.time(),
+            "request_hash": request_hash,
+            "model": model,
+            "kind": kind,
+            "status": status,
+            "fault": fault,
+        }
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
 

@@ -4,9 +4,8 @@ import json
 from typing import Any
 
 from ..core.text import words
-from .chance import happens
 from .critic import critique
-from .faults import REFUSAL, break_json
+from .faults import REFUSAL, befalls, break_json, spoiled
 from .prompts import Kind, Prompt, read_prompt
 from .protocol import ChatRequest, choice
 from .settings import SimulatorSettings
@@ -38,15 +37,18 @@ def answer(request: ChatRequest, key: str, settings: SimulatorSettings) -> list[
     """
     prompt, kind = understand(request)
     count = request.n or 1
-    if happens(settings.refuse_rate, key, "refuse"):
-        return _plain(request, [REFUSAL] * count, settings)
-    if kind == "compare":
-        return verdict(request, prompt, key, settings)
-    if kind == "critique":
-        return _plain(request, [_critique(request, prompt, key, index, settings) for index in range(count)], settings)
-    if kind is None:
-        return _plain(request, [NEEDS_TAGS] * count, settings)
-    return _plain(request, _demonstrations(request, prompt, key, settings), settings)
+    if befalls("refusal", settings, key):
+        choices = _plain(request, [REFUSAL] * count, settings)
+    elif kind == "compare":
+        choices = verdict(request, prompt, key, settings)
+    elif kind == "critique":
+        texts = [_critique(request, prompt, key, index, settings) for index in range(count)]
+        choices = _plain(request, texts, settings)
+    elif kind is None:
+        choices = _plain(request, [NEEDS_TAGS] * count, settings)
+    else:
+        choices = _plain(request, _demonstrations(request, prompt, key, settings), settings)
+    return spoiled(choices, settings, key)
 
 
 def _plain(request: ChatRequest, texts: list[str], settings: SimulatorSettings) -> list[dict[str, Any]]:
@@ -77,6 +79,6 @@ def _critique(request: ChatRequest, prompt: Prompt, key: str, index: int, settin
     written = critique(rubric, remarks, prompt.source, prompt.draft, prompt.heard, key, index)
     if not request.wants_json:
         return written.as_text()
-    if happens(settings.broken_json_rate, key, "broken json", index):
+    if befalls("broken_json", settings, key, index):
         return break_json(written.as_dict(), key, index)
     return json.dumps(written.as_dict(), ensure_ascii=False)

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..core.endpoints.simulated import FaultRates
+
 
 class SimulatorSettings(BaseModel):
     """Settings of one simulated server. By default it is prompt, healthy and fair.
@@ -19,16 +21,11 @@ class SimulatorSettings(BaseModel):
     """Seconds every answer takes."""
     latency_jitter_s: float = Field(default=0.0, ge=0)
     """Up to so many seconds more, evenly distributed."""
-    rate_limit_rate: float = Field(default=0.0, ge=0, le=1)
-    """How often a request is turned away with status 429; at most twice in a row for the same request."""
+    faults: FaultRates = Field(default_factory=dict)
+    """How often each fault befalls a request, by its name in `core.endpoints.simulated`. Those that pass do so at most
+    twice in a row for the same request."""
     retry_after_s: float = Field(default=1.0, ge=0)
-    """What the Retry-After header of a 429 says, in seconds."""
-    error_rate: float = Field(default=0.0, ge=0, le=1)
-    """How often a request fails with status 500; it and 429 together hit a request at most twice in a row."""
-    refuse_rate: float = Field(default=0.0, ge=0, le=1)
-    """How often the model declines to do what it is asked."""
-    broken_json_rate: float = Field(default=0.0, ge=0, le=1)
-    """How often a reply that should be JSON is cut off, fenced, wrapped in prose or written with single quotes."""
+    """What a 429 says of how long to wait, in seconds, where it says it."""
     prefer_first: float = Field(default=0.0, ge=0, le=1)
     """The probability with which the text shown first wins whatever the texts are."""
     prefer_long: float = 0.0

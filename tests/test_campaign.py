@@ -319,7 +319,7 @@ def troubled(ray_running: None, tiny_seq2seq: Path, tmp_path_factory: pytest.Tem
         evaluation={"test_inputs": 8},
         cast={role: {"model": f"sim-{role}"} for role in ("teacher", "critic", "judge")},
     )
-    with SimulatedCast(SimulatorSettings(refuse_rate=0.3)) as cast:
+    with SimulatedCast(SimulatorSettings(faults={"refusal": 0.3})) as cast:
         return whole_run(config, here=True, OPENAI_BASE_URL=cast.base_url)
 
 

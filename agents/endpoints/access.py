@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import httpx2
 
 from ...core.config import EndpointSettings
+from ...core.endpoints.proxies import connecting, is_this_machine
 from ...core.errors import EndpointSetupError
-from ...core.proxies import connecting, is_this_machine
 
 OPENAI_URL = "https://api.openai.com/v1"
 SHORTEST_SECRET = 6

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
-from ...core.proxies import connecting
+from ...core.endpoints.proxies import connecting
 from .access import Access, same_place
 
 LOOK_SECONDS = 5.0

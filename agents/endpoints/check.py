@@ -119,8 +119,9 @@ async def _asked(
     settings: EndpointSettings, access: Access, request: LLMRequest, *, attempts: int = ATTEMPTS
 ) -> _Refused | None:
     """Ask as the run does, options that are refused left out; None where a reply came."""
+    once = settings.model_copy(update={"max_retries": 0, "patience_s": 0.0})
     try:
-        client, refused = OpenAIClient(settings.model_copy(update={"max_retries": 0})), None
+        client, refused = OpenAIClient(once), None
     except (httpx2.InvalidURL, ValueError) as error:
         return _Refused(Failure(Kind.STOP, f"this is no address to ask: {error}"))
     try:
@@ -135,7 +136,7 @@ async def _asked(
             if refused.failure.kind is not Kind.PASSES or (refused.failure.status or 0) in {0, 429}:
                 return refused
             await client.close()
-            client = OpenAIClient(settings.model_copy(update={"max_retries": 0}))
+            client = OpenAIClient(once)
     finally:
         await client.close()
     return refused
@@ -148,7 +149,7 @@ def _read(model: str, access: Access, error: Exception) -> _Refused:
     said = told(cause) if isinstance(cause, openai.APIStatusError) else None
     text = said.text.lower() if said is not None else failure.reason.lower()
     refused = failure.status is not None and failure.kind is not Kind.PASSES
-    unpaid = refused and (failure.status == 402 or (failure.status in {400, 429} and failure.kind is Kind.STOP))
+    unpaid = refused and (failure.status == 402 or (failure.status in {400, 429} and failure.kind is Kind.SHUT))
     about_model = refused and failure.status not in {402, 429} and _names_model(text, model)
     return _Refused(
         replace(failure, reason=reason),

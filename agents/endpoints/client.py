@@ -1,16 +1,16 @@
 """The client for any OpenAI-compatible endpoint, over langchain-openai's ChatOpenAI (`chat`).
 
-Adds what a long run needs: asking again what may pass, for as long as the endpoint says or patience lasts (`failures`,
-`waits`), a cap on calls in flight, limits on requests and tokens per minute, and doing without what an endpoint refuses
-(`options`). A prompt is scored by the older completions endpoint, with `echo`: chat completions give no
-log-probabilities of the prompt.
+Adds what a long run needs: asking again what may pass, for as long as endpoint and patience allow (`failures`,
+`waits`, `gate`), a cap on calls in flight, limits on requests and tokens per minute, and doing without what an
+endpoint refuses (`options`). A prompt is scored by the older completions endpoint, with `echo`: chat completions
+give no log-probabilities of the prompt.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable
-from dataclasses import replace
-from typing import NoReturn, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import httpx2
 import openai
@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from ...core.config import EndpointSettings
 from ...core.errors import EndpointError, EndpointLostError
-from ...core.records import LLMReply, LLMRequest, Message
+from ...core.records import LLMReply, LLMRequest, Message, Sampling
 from ...core.text import rough_tokens
 from .access import Access
 from .body import ErrorInReplyError
@@ -59,7 +59,7 @@ class OpenAIClient:
         tell: Tell = unheard,
         samples: int = 1,
     ) -> None:
-        self._settings, self._tell_all, self._samples = settings, tell, samples
+        self._settings, self._tell_each, self._samples = settings, tell, samples
         access = Access.of(settings, base_url)
         # aiohttp below, since what a call costs httpx2's own transport grows with the number in flight.
         # It knows no SOCKS proxies.
@@ -95,10 +95,10 @@ class OpenAIClient:
     @property
     def trouble(self) -> str:
         """What calls are waiting for that have to be made again, in one line; empty where none is."""
-        pausing = self._known.gate.pausing
-        if not self._trying_again and not pausing:
+        news = self._known.gate.news
+        if not self._trying_again and not news:
             return ""
-        reason = pausing or f"{next(reversed(self._trying_again.values()))}; trying again"
+        reason = news or f"{next(reversed(self._trying_again.values()))}; trying again"
         return f"{self._name}: {reason} ({len(self._trying_again.keys() | self._held_up)} waiting)"
 
     def stop_asking(self) -> None:
@@ -109,47 +109,46 @@ class OpenAIClient:
         """The endpoint's reply.
 
         Raises:
-            EndpointError: this request is refused, or `max_retries` further attempts did not help.
-            EndpointLostError: no request will be answered until a person mends something.
+            EndpointError: this request is refused, or is the only one that is not answered after `max_retries`.
+            EndpointLostError: no request was answered for as long as `patience_s`.
         """
         self._role = request.role
         async with self._in_flight:
-            began, call = time.monotonic(), object()
+            call = _Call(request)
             try:
-                for attempt in range(self._settings.max_retries + 1):
-                    await self._turn(request, call)
+                while True:
+                    await self._turn(call)
                     try:
-                        return await (self._score if request.score_prompt else self._converse)(request, began, attempt)
+                        ask = self._score if request.score_prompt else self._converse
+                        return await ask(request, call.began, call.attempts)
                     except TROUBLE as error:
                         failure = self._read(request, error)
-                        if failure.kind is not Kind.PASSES or attempt == self._settings.max_retries:
-                            self._give_up(request, failure, attempt + 1, began, error)
-                    self._trying_again[call] = failure.reason
-                    await self._wait(failure, attempt)
+                        self._trying_again[call] = failure.reason
+                        await self._bear(call, failure, error)
             finally:
                 self._trying_again.pop(call, None)
                 self._held_up.discard(call)
-        raise AssertionError("the last attempt returns or raises")
+                self._known.gate.leave(call)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._connections.aclose()
 
-    async def _turn(self, request: LLMRequest, call: object) -> None:
-        """Wait until the request may be sent: no pause is left, and it has its share of the minute's limits."""
+    async def _turn(self, call: "_Call") -> None:
+        """Wait until the request may be sent: the gate lets it pass, and the minute's limits have room."""
         gate = self._known.gate
         while True:
             self._held_up.add(call)
-            await gate.passed()
+            await gate.passed(call)
             self._held_up.discard(call)
             if self._requests is not None or self._tokens is not None:
-                await gate.unless_stopped(self._share(request))
-            if gate.stopped or not gate.pausing:  # what was taken before a pause would all be spent at its end
+                await gate.unless_stopped(self._share(call.request))
+            if gate.stopped or gate.lets(call):  # what was taken before a pause would all be spent at its end
                 break
         if gate.lost:
             raise EndpointLostError(gate.lost)
         if gate.stopped:
-            raise EndpointError(f"the {request.role} was not asked: the run is ending")
+            raise EndpointError(f"the {call.request.role} was not asked: the run is ending")
 
     async def _share(self, request: LLMRequest) -> None:
         """Take what a request takes of the minute's limits, once there is as much."""
@@ -166,7 +165,7 @@ class OpenAIClient:
                 answer = await call
         except TimeoutError:
             raise TimeoutError(f"no reply within {self._settings.timeout_s:g} s (timeout_s)") from None
-        self._known.gate.answered()
+        self._known.gate.answered(self._tell_all)
         return answer
 
     async def _converse(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
@@ -182,7 +181,7 @@ class OpenAIClient:
             try:
                 message = await self._in_time(self._chat.ainvoke(_messages(asked.messages), **sent))
             except REFUSALS as error:
-                if read_failure(error).kind is Kind.STOP:
+                if read_failure(error).kind in {Kind.SHUT, Kind.STOP}:
                     raise
                 if not (options.learn(error, request, asked, effort) or room.give_back(error, had)):
                     raise
@@ -213,9 +212,57 @@ class OpenAIClient:
             failure = replace(failure, kind=Kind.STOP, reason=asks)
         if request.score_prompt and failure.status in _CANNOT_SCORE:
             raise self._cannot_score(request, failure.reason) from error
-        if failure.status is not None and not failure.down:
-            self._known.gate.answered()
+        if failure.kind is Kind.ITEM:
+            self._known.gate.answered(self._tell_all)
         return failure
+
+    async def _bear(self, call: "_Call", failure: Failure, error: Exception) -> None:
+        """Return once another attempt may be made; raise what ends the item, or the run.
+
+        An item fails for nothing but what is its own: where nobody else is answered either, a plain question shows
+        whose fault it is.
+        """
+        gate, settings = self._known.gate, self._settings
+        call.attempts += 1
+        if failure.kind is Kind.ITEM or (call.vouched and not failure.unreached):
+            raise self._gives_up(call, failure) from error
+        if failure.kind is Kind.STOP:
+            raise self._lost(call, failure) from error
+        if failure.limited:
+            call.counted += 1
+            if call.counted > settings.max_retries:
+                if gate.silent_since(call.since):
+                    raise self._lost(call, failure) from error
+                call.counted, call.since = 0, time.monotonic()  # others get through, and so will this
+            await self._wait(failure, call.attempts - 1)
+            return
+        impatient = gate.failed(call, failure, settings.patience_s, self._tell_all)
+        if not failure.unreached and not (gate.shut and gate.silent_since(call.failed)):
+            call.counted += 1
+        call.failed = time.monotonic()
+        used_up = call.counted > settings.max_retries
+        if impatient or (used_up and gate.silent_since(call.began)):
+            if not await self._answers(call.request, failure):
+                raise self._lost(call, failure) from error
+            call.vouched = True  # it has one more attempt, lest the endpoint has come back just now
+        elif used_up:
+            raise self._gives_up(call, failure) from error
+        elif not gate.shut:
+            await self._wait(failure, call.attempts - 1)
+
+    async def _answers(self, request: LLMRequest, failure: Failure) -> bool:
+        """Whether a plain question is answered, or refused: then the endpoint is there."""
+        patience, asked = self._settings.patience_s, failure.wait_s or 0.0
+        if failure.unreached or not patience or asked > patience:
+            return False
+        await self._known.gate.sleep(asked)
+        hello = Message(role="user", content="Say OK.")
+        plain = LLMRequest(request.role, request.model, (hello,), Sampling(temperature=0.0, max_tokens=16), seed=0)
+        try:
+            await self._converse(plain, time.monotonic(), 0)
+        except TROUBLE as error:
+            return self._read(plain, error).kind is Kind.ITEM
+        return True
 
     async def _wait(self, failure: Failure, attempt: int) -> None:
         """Wait before another attempt. Where the endpoint says how long, all who ask it wait."""
@@ -224,16 +271,16 @@ class OpenAIClient:
             gate.pause(seconds, failure.reason, self._tell)
         await gate.sleep(seconds)
 
-    def _give_up(
-        self, request: LLMRequest, failure: Failure, attempts: int, began: float, error: Exception
-    ) -> NoReturn:
-        """Raise what ends the item, or the run: an endpoint that answers nobody is no item's fault."""
-        tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-        said = f"{self._name} did not answer for model {request.model!r} after {tries}: {failure.reason}"
-        if failure.kind is Kind.STOP or (failure.down and self._known.gate.silent_since(began)):
-            self._known.gate.stop(lost=said)
-            raise EndpointLostError(said) from error
-        raise EndpointError(said) from error
+    def _gives_up(self, call: "_Call", failure: Failure) -> EndpointError:
+        return EndpointError(self._said(call, failure))
+
+    def _lost(self, call: "_Call", failure: Failure) -> EndpointLostError:
+        self._known.gate.stop(lost=self._said(call, failure))
+        return EndpointLostError(self._known.gate.lost)
+
+    def _said(self, call: "_Call", failure: Failure) -> str:
+        tries = "1 attempt" if call.attempts == 1 else f"{call.attempts} attempts"
+        return f"{self._name} did not answer for model {call.request.model!r} after {tries}: {failure.reason}"
 
     def _cannot_score(self, request: LLMRequest, reason: str) -> EndpointError:
         return EndpointError(
@@ -246,8 +293,28 @@ class OpenAIClient:
     def _name(self) -> str:
         return f"the {self._role}'s endpoint {self._url}"
 
+    def _tell_all(self, what: str) -> None:
+        self._tell_each(f"{self._name} {what}")
+
     def _tell(self, what: str) -> None:
-        self._known.tell_once(f"{self._name} {what}", self._tell_all)
+        self._known.tell_once(f"{self._name} {what}", self._tell_each)
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """One request, until it is answered or given up."""
+
+    request: LLMRequest
+    began: float = field(default_factory=time.monotonic)
+    attempts: int = 0
+    counted: int = 0
+    """Attempts that count against `max_retries`."""
+    since: float = field(default_factory=time.monotonic)
+    """When the first of those was made that count now."""
+    failed: float = field(default_factory=time.monotonic)
+    """When it failed last."""
+    vouched: bool = False
+    """Whether the endpoint was seen to answer another question meanwhile: one more failure is the request's own."""
 
 
 def _per_minute(limit: int | None) -> AsyncLimiter | None:

@@ -1,4 +1,4 @@
-"""What a failed attempt means: to ask again, to fail one item, or to stop. Nothing else decides it.
+"""What a failed attempt means: to ask again, to fail one item, to wait for all, or to stop. Nothing else decides it.
 
 The table is in docs/endpoints.md, "What is waited for". Rules are tried in order, since servers disagree about
 statuses: a used-up account comes as 402, as 429 and as 400, and what tells it apart is its code, then its words.
@@ -52,8 +52,10 @@ class Kind(StrEnum):
     """It may be another matter a moment later: it is tried again."""
     ITEM = "item"
     """This request will never be answered, others may: the item that asked fails."""
+    SHUT = "shut"
+    """Nobody is answered until a person mends something outside: all wait, and one tries again as patience lasts."""
     STOP = "stop"
-    """Nothing will be answered until a person mends something: the run ends, and can be resumed."""
+    """Nothing that can happen outside mends it: the run ends, and can be resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,13 @@ class Failure:
     status: int | None = None
     wait_s: float | None = None
     """How long the endpoint asks to be left alone; None where it does not say."""
-    down: bool = False
-    """Whether it says that nobody is there, or that nobody is let in: then it is no fault of what was asked."""
+    unreached: bool = False
+    """Whether the request never got there: then it is no fault of what was asked."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether the endpoint is there, and is being asked too often."""
+        return self.kind is Kind.PASSES and self.status in {400, 403, 429}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +128,15 @@ _FILTERED = any_of(
     r"was (?:filtered|blocked)|blocked by",
 )
 _TOO_LONG = any_of(r"context[ _](?:length|window|size)|(?:prompt|input|request|message)s?\b.{0,30}too (?:long|large)")
+_NEVER_FITS = any_of(r"requests? (?:is )?too large for")
+"""One request takes more than a limit gives in a minute."""
 _RATE = any_of(r"rate[ _-]?limit|too[ _]many[ _]requests|throttl|overloaded|at capacity")
 _FINAL = frozenset({401, 403, 404, 405, 407, 410, 501})
-"""The key, the account, the model or the address is another: no waiting mends it."""
+"""The key, the account, the model or the address is another."""
 _TRANSIENT = frozenset({408, 409, 423, 425, 429, 498, 499})
-_DOWN = frozenset({429, 502, 503, 504, 521, 522, 523, 529})
-"""How a gateway says that nothing stands behind it, or a server that it is full."""
 _NOT_REACHED = (ConnectionRefusedError, socket.gaierror, ssl.SSLError, aiohttp.ConnectionTimeoutError)
-_MENDED_BY_HAND = (
-    RedirectedElsewhereError,
-    ssl.SSLCertVerificationError,
-    aiohttp.InvalidURL,
-    aiohttp.NonHttpUrlClientError,
-    httpx2.UnsupportedProtocol,
-    httpx2.InvalidURL,
-)
+_NO_ADDRESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, httpx2.UnsupportedProtocol, httpx2.InvalidURL)
+_MENDED_OUTSIDE = (RedirectedElsewhereError, ssl.SSLCertVerificationError)
 _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((ConnectionRefusedError,), "connection refused"),
     ((ssl.SSLError,), "there is no TLS connection to be had:"),
@@ -144,10 +145,7 @@ _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((aiohttp.ServerTimeoutError, TimeoutError, httpx2.TimeoutException), "no reply in time"),
     ((aiohttp.ClientPayloadError, httpx2.RemoteProtocolError), "it hung up in the middle of the answer"),
     ((HttpProcessingError, aiohttp.ClientResponseError), "what it answers is no HTTP"),
-    (
-        (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, httpx2.UnsupportedProtocol, httpx2.InvalidURL),
-        "this is no address to ask:",
-    ),
+    (_NO_ADDRESS, "this is no address to ask:"),
 )
 
 
@@ -158,8 +156,9 @@ def read_failure(error: BaseException) -> Failure:
     if isinstance(error, ErrorInReplyError):
         return _error_in_reply(error)
     cause = root_cause(error)
-    kind = Kind.STOP if isinstance(cause, _MENDED_BY_HAND) else Kind.PASSES
-    return Failure(kind, _in_words(cause), down=isinstance(cause, _NOT_REACHED))
+    kind = Kind.STOP if isinstance(cause, _NO_ADDRESS) else Kind.PASSES
+    kind = Kind.SHUT if isinstance(cause, _MENDED_OUTSIDE) else kind
+    return Failure(kind, _in_words(cause), unreached=isinstance(cause, _NOT_REACHED))
 
 
 def told(error: openai.APIStatusError) -> Told:
@@ -214,7 +213,7 @@ def _error_in_reply(error: ErrorInReplyError) -> Failure:
 
 def _refusal(status: int | None, body: Any, headers: Mapping[str, str], words: str) -> Failure:
     told, wait = _told(status, body, words), asked_wait(headers, body)
-    return Failure(_kind(told, wait), _line(told.words), status, wait, down=status in _DOWN)
+    return Failure(_kind(told, wait), _line(told.words), status, wait)
 
 
 def _told(status: int | None, body: Any, otherwise: str) -> Told:
@@ -228,19 +227,20 @@ def _kind(told: Told, wait: float | None) -> Kind:
     unsaid = status == 0
     mends_nothing = any(rule.search(text) for rule in (_UNPAID, _BAD_KEY, _NO_MODEL))
     rows = (
-        (status == 402 or _UNPAID.search(codes), Kind.STOP),
+        (status == 402 or _UNPAID.search(codes), Kind.SHUT),
         (_FLAGGED.search(codes) or (status == 403 and _FLAGGED.search(text)), Kind.ITEM),
         (status in {400, 422, 451} and _FILTERED.search(text), Kind.ITEM),
         (status == 403 and (wait is not None or _RATE.search(text)), Kind.PASSES),
-        (status in _FINAL, Kind.STOP),
-        ((unsaid or status in {400, 422}) and mends_nothing, Kind.STOP),
+        (status in _FINAL, Kind.SHUT),
+        ((unsaid or status in {400, 422}) and mends_nothing, Kind.SHUT),
         (unsaid or (status == 400 and _RATE.search(codes)), Kind.PASSES),
-        (status == 429 and wait is None and _UNPAID.search(text) and not _RATE.search(codes), Kind.STOP),
+        (status == 429 and _NEVER_FITS.search(text), Kind.ITEM),
+        (status == 429 and wait is None and _UNPAID.search(text) and not _RATE.search(codes), Kind.SHUT),
         (status in _TRANSIENT or status >= 500, Kind.PASSES),
         (status >= 400, Kind.ITEM),
     )
     # What is left is a redirect that leads nowhere: the address is another.
-    return next((kind for fits, kind in rows if fits), Kind.STOP)
+    return next((kind for fits, kind in rows if fits), Kind.SHUT)
 
 
 def _body_of(error: openai.APIStatusError) -> Any:

@@ -36,7 +36,7 @@ def wait_before(attempt: int, asked: float | None) -> float:
     """Seconds before the attempt after this one, which counts from 0: what the endpoint asks for, else backoff.
 
     Backoff doubles from half a second to half a minute: nine further attempts span two minutes at the least, longer
-    than a limit per minute, or than a server takes to start.
+    than a limit per minute.
     """
     spread = random.uniform(1.0, 1.5)  # noqa: S311 - keeps calls from coming all at once, guards no secret
     backoff = min(BACKOFF_SECONDS * 2.0**attempt, LONGEST_BACKOFF_SECONDS) * spread

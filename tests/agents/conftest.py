@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from openmic.agents.endpoints import waits
+from openmic.agents.endpoints import gate, waits
 from openmic.agents.tasks.task import Task, load_task
 from openmic.simulator import SimulatedCast, SimulatorSettings
 
@@ -44,7 +44,7 @@ def simulated(cast_log: Path) -> Iterator[SimulatedCast]:
 def locked() -> Iterator[SimulatedCast]:
     """A simulated cast that turns many requests away at first, gives no log-probabilities and wants a key."""
     settings = SimulatorSettings(
-        seed=5, rate_limit_rate=0.5, error_rate=0.3, retry_after_s=0.01, no_logprobs=True, api_key="sk-right"
+        seed=5, faults={"429_retry_after": 0.5, "500": 0.3}, retry_after_s=0.01, no_logprobs=True, api_key="sk-right"
     )
     with SimulatedCast(settings) as cast:
         yield cast
@@ -53,3 +53,5 @@ def locked() -> Iterator[SimulatedCast]:
 @pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waits, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(waits, "LONGEST_BACKOFF_SECONDS", 0.05)
+    monkeypatch.setattr(gate, "FIRST_INTERVAL_S", 0.01)

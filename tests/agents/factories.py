@@ -26,7 +26,7 @@ def request(text: str = "Hello there.", **more: Any) -> LLMRequest:
 
 
 def settings(url: str, **more: Any) -> EndpointSettings:
-    return EndpointSettings.model_validate({"model": "m", "base_url": url, "timeout_s": 20, **more})
+    return EndpointSettings.model_validate({"model": "m", "base_url": url, "timeout_s": 20, "patience_s": 1.5, **more})
 
 
 def ask_all(requests: Iterable[LLMRequest], settings: EndpointSettings) -> list[LLMReply | BaseException]:

@@ -74,14 +74,14 @@ class QuietServer(ThreadingHTTPServer):
 class ScriptedEndpoint:
     """Runs while it is entered; set `chat` and `models` to scripts at any time."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.chat: Script = ok
         self.models: Script = lambda asked, number: Answer(body=model_list("m"))
         self.asked: list[Asked] = []
         self.most_at_once = 0
         self._at_once = 0
         self._lock = threading.Lock()
-        self._server = QuietServer(("127.0.0.1", 0), self._handler())
+        self._server = QuietServer(("127.0.0.1", port), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
     @property

@@ -28,7 +28,7 @@ class Watched:
 
 def with_client(url: str, model: str, work: Callable[[Watched], Awaitable[T]]) -> tuple[T, list[LLMRequest]]:
     async def run() -> tuple[T, list[LLMRequest]]:
-        client = OpenAIClient(EndpointSettings(model=model, base_url=url, max_retries=0, timeout_s=20))
+        client = OpenAIClient(EndpointSettings(model=model, base_url=url, max_retries=0, patience_s=0, timeout_s=20))
         watched = Watched(client)
         try:
             return await work(watched), watched.requests

@@ -181,7 +181,9 @@ class Bench:
 
         async def perform() -> T:
             clients = {
-                seat: OpenAIClient(EndpointSettings(model=seat_model(seat, settings), max_retries=0), base_url=self.url)
+                seat: OpenAIClient(
+                    EndpointSettings(model=seat_model(seat, settings), max_retries=0, patience_s=0), base_url=self.url
+                )
                 for seat, settings in seats(self.config.cast).items()
                 if settings.asked
             }

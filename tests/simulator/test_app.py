@@ -187,7 +187,7 @@ def test_the_api_key_is_checked(serve: Serve) -> None:
 
 
 def test_rate_limits_say_when_to_come_back_and_end(serve: Serve) -> None:
-    client = serve(rate_limit_rate=1.0, retry_after_s=0.25)
+    client = serve(faults={"429_retry_after": 1.0}, retry_after_s=0.25)
     replies = [client.post("/v1/chat/completions", json=demonstrate_body("The bus left.")) for _ in range(3)]
     assert [reply.status_code for reply in replies] == [429, 429, 200]
     assert replies[0].headers["retry-after"] == "0.25"
@@ -195,19 +195,19 @@ def test_rate_limits_say_when_to_come_back_and_end(serve: Serve) -> None:
 
 
 def test_server_errors_come_and_go(serve: Serve) -> None:
-    client = serve(error_rate=1.0)
+    client = serve(faults={"500": 1.0})
     statuses = [client.post("/v1/chat/completions", json=demonstrate_body("Hm.")).status_code for _ in range(3)]
     assert statuses == [500, 500, 200]
 
 
 def test_refusals(serve: Serve) -> None:
-    client = serve(refuse_rate=1.0)
+    client = serve(faults={"refusal": 1.0})
     for body in (demonstrate_body("The bus left."), compare_body("a", "b", "c"), critique_body("a", "b")):
         assert said(ask(client, {**body, "max_tokens": 50})) == "I'm sorry, but I can't help with that."
 
 
 def test_broken_json_is_broken_only_where_json_was_asked_for(serve: Serve) -> None:
-    client = serve(broken_json_rate=1.0)
+    client = serve(faults={"broken_json": 1.0})
     with pytest.raises(json.JSONDecodeError):
         json.loads(said(ask(client, critique_body("The bus left.", "The bus left."))))
     assert said(ask(client, critique_body("The bus left.", "x", response_format=None))).startswith("Works:")
@@ -238,7 +238,7 @@ def test_logprobs_can_be_withheld(serve: Serve) -> None:
 
 def test_every_request_is_logged_with_its_status(serve: Serve, tmp_path: Path) -> None:
     log = tmp_path / "requests.jsonl"
-    client = serve(log=log, error_rate=1.0)
+    client = serve(log=log, faults={"500": 1.0})
     bodies = [demonstrate_body("The bus left."), compare_body("a", "b", "c"), critique_body("a", "b")]
     for body in bodies:
         for status in (500, 500, 200):

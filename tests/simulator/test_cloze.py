@@ -104,7 +104,7 @@ def test_keys_models_faults_and_the_journal_are_those_of_chats(serve: Serve, tmp
     body = score_body(ESCAPED, GOOD)
     assert score(serve(api_key="sesame"), body, 401)["error"]["code"] == "invalid_api_key"
     assert score(serve(), {**body, "model": "gpt-9"}, 404)["error"]["code"] == "model_not_found"
-    client = serve(log=tmp_path / "log.jsonl", rate_limit_rate=1.0)
+    client = serve(log=tmp_path / "log.jsonl", faults={"429": 1.0})
     replies = [client.post("/v1/completions", json=body) for _ in range(3)]
     assert [reply.status_code for reply in replies] == [429, 429, 200]
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]

@@ -7,21 +7,21 @@ from openmic.simulator.faults import Turnstile, break_json, delay_s
 
 
 def test_never_more_than_two_attempts_are_turned_away_in_a_row() -> None:
-    turnstile = Turnstile(SimulatorSettings(rate_limit_rate=1.0))
-    assert [turnstile.admit("a") for _ in range(7)] == ["rate_limit", "rate_limit", None] * 2 + ["rate_limit"]
+    turnstile = Turnstile(SimulatorSettings(faults={"429": 1.0}))
+    assert [turnstile.admit("a") for _ in range(7)] == ["429", "429", None] * 2 + ["429"]
 
 
 def test_requests_are_counted_apart() -> None:
-    turnstile = Turnstile(SimulatorSettings(error_rate=1.0))
-    assert [turnstile.admit(key) for key in "abab"] == ["error"] * 4
+    turnstile = Turnstile(SimulatorSettings(faults={"500": 1.0}))
+    assert [turnstile.admit(key) for key in "abab"] == ["500"] * 4
     assert [turnstile.admit(key) for key in "ab"] == [None, None]
 
 
 def test_rates_are_kept() -> None:
-    turnstile = Turnstile(SimulatorSettings(rate_limit_rate=0.2, error_rate=0.25))
+    turnstile = Turnstile(SimulatorSettings(faults={"429": 0.2, "500": 0.25}))
     fates = [turnstile.admit(str(number)) for number in range(2000)]
-    assert 0.17 < fates.count("rate_limit") / 2000 < 0.23
-    assert 0.17 < fates.count("error") / 2000 < 0.23
+    assert 0.17 < fates.count("429") / 2000 < 0.23
+    assert 0.22 < fates.count("500") / 2000 < 0.28
 
 
 def test_json_is_broken_in_several_ways() -> None:

@@ -17,8 +17,8 @@ from typing import Any
 
 import openai
 
+from ...core.endpoints.proxies import connecting
 from ...core.errors import AdapterError, ConfigError, GenerationError
-from ...core.proxies import connecting
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import StudentEndpointSettings
 from ..adapters.adapters import verify_adapter

@@ -13,8 +13,8 @@ from typing import Any
 import openai
 
 from ...core.concurrency import run_to_end
+from ...core.endpoints.proxies import connecting
 from ...core.errors import AdapterError, ConfigError, GenerationError
-from ...core.proxies import connecting
 from ...core.records import AdapterRef, GenerationRequest, Message, StudentSampling
 from ...core.student_settings import StudentSettings
 from ...core.training_settings import LoRASettings

@@ -7,8 +7,8 @@ import os
 import time
 from pathlib import Path
 
+from ...core.endpoints.proxies import connecting
 from ...core.errors import ConfigError
-from ...core.proxies import connecting
 from ...core.section import from_home
 
 ANSWER_S = 5.0

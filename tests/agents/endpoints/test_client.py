@@ -129,7 +129,7 @@ def test_the_key_is_sent_and_told_to_nobody_else(endpoint: ScriptedEndpoint, mon
     assert "sk-secret" not in reply.model_dump_json()
     endpoint.chat = lambda asked, number: failure(401, "no")
     with pytest.raises(EndpointLostError) as caught:
-        ask(request(), theirs)
+        ask(request(), theirs.model_copy(update={"patience_s": 0}))
     assert "sk-secret" not in str(caught.value)
 
 
@@ -191,7 +191,7 @@ def test_a_wrong_key_is_no_matter_for_retries(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
     with pytest.raises(EndpointLostError, match=r"after 1 attempt: .*Incorrect API key"):
-        ask(compare(task), settings(locked.base_url, model="sim-critic"))
+        ask(compare(task), settings(locked.base_url, model="sim-critic", patience_s=0))
 
 
 def test_a_call_is_asked_once(simulated: SimulatedCast, cast_log: Path, task: Task) -> None:

@@ -72,20 +72,23 @@ def test_what_does_not_pass_is_an_endpoint_error(endpoint: ScriptedEndpoint, no_
     said = r"the critic's endpoint http://127.* for model 'm' after 2 attempts: ."
     with pytest.raises((EndpointError, EndpointLostError), match=said):
         ask(request(), settings(endpoint.base_url, max_retries=1))
-    assert len(endpoint.asked) == 2
+    assert [body["messages"][-1]["content"] for body in endpoint.bodies[:2]] == ["Hello there."] * 2
+    assert len(endpoint.asked) <= 3  # a plain question is asked to see whose fault it is
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 404])
-def test_what_a_person_has_to_mend_stops_the_run_at_once(endpoint: ScriptedEndpoint, status: int) -> None:
+def test_without_patience_what_a_person_has_to_mend_stops_the_run_at_once(
+    endpoint: ScriptedEndpoint, status: int
+) -> None:
     endpoint.chat = lambda asked, number: failure(status, "not like this")
     with pytest.raises(EndpointLostError, match=r"after 1 attempt: not like this"):
-        ask(request(top_logprobs=5, json_schema=SCHEMA), settings(endpoint.base_url))
+        ask(request(top_logprobs=5, json_schema=SCHEMA), settings(endpoint.base_url, patience_s=0))
     assert len(endpoint.asked) == 1
 
 
 def test_once_an_endpoint_is_lost_nobody_asks_it_again(endpoint: ScriptedEndpoint) -> None:
     endpoint.chat = lambda asked, number: Answer(401, {"error": "no"}, delay_s=0.1)
-    lost = ask_all([request(str(n)) for n in range(6)], settings(endpoint.base_url, max_concurrency=2))
+    lost = ask_all([request(str(n)) for n in range(6)], settings(endpoint.base_url, max_concurrency=2, patience_s=0))
     assert all(isinstance(each, EndpointLostError) for each in lost)
     assert len(endpoint.asked) <= 2
 
@@ -111,8 +114,8 @@ def test_an_attempt_that_takes_too_long_is_given_up_and_tried_again(
 
 
 def test_an_endpoint_that_is_not_there_is_tried_again_then_named(no_backoff: None) -> None:
-    with pytest.raises(EndpointLostError, match=r"http://127\.0\.0\.1:9/v1 .* after 3 attempts: connection refused"):
-        ask(request(), settings("http://127.0.0.1:9/v1", max_retries=2))
+    with pytest.raises(EndpointLostError, match=r"http://127\.0\.0\.1:9/v1 .* after \d+ attempts: connection refused"):
+        ask(request(), settings("http://127.0.0.1:9/v1", max_retries=2, patience_s=0.2))
 
 
 @pytest.mark.parametrize(("cap", "most"), [(1, 1), (3, 3)])

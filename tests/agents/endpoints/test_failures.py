@@ -26,7 +26,7 @@ def told(message: str, code: Any = None, kind: Any = None, **more: Any) -> dict[
     return {"error": {"message": message, "code": code, "type": kind, **more}}
 
 
-STOPS: list[tuple[int, Any]] = [
+SHUTS: list[tuple[int, Any]] = [
     (401, told("Incorrect API key provided", "invalid_api_key")),
     (402, told("Insufficient credits")),
     (402, {"detail": "Payment required"}),
@@ -52,6 +52,7 @@ ITEMS: list[tuple[int, Any]] = [
     (400, told("Input data may contain inappropriate content.", "data_inspection_failed")),
     (403, told("Your chosen model requires moderation and your input was flagged", 403)),
     (400, told("This model's maximum context length is 8192 tokens", "context_length_exceeded")),
+    (429, told("Request too large for m on tokens per min (TPM): Limit 6000, Requested 9000", "rate_limit_exceeded")),
     (413, told("Request too large for model: tokens per minute (TPM): Limit 6000, Requested 9000")),
     (422, {"detail": [{"loc": ["body", "messages"], "msg": "field required", "type": "missing"}]}),
     (400, "what?"),
@@ -77,9 +78,9 @@ PASSES: list[tuple[int, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("status", "body"), STOPS, ids=lambda part: str(part)[:50])
-def test_what_a_person_has_to_mend_stops_the_run(status: int, body: Any) -> None:
-    assert refused(status, body).kind is Kind.STOP
+@pytest.mark.parametrize(("status", "body"), SHUTS, ids=lambda part: str(part)[:50])
+def test_what_a_person_has_to_mend_is_waited_for_by_all(status: int, body: Any) -> None:
+    assert refused(status, body).kind is Kind.SHUT
 
 
 @pytest.mark.parametrize(("status", "body"), ITEMS, ids=lambda part: str(part)[:50])
@@ -95,9 +96,9 @@ def test_what_may_pass_is_tried_again(status: int, body: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        (told("This model is not served in your region", 403), Kind.STOP),
-        (told("No credits", "402"), Kind.STOP),
-        (told("Insufficient balance"), Kind.STOP),
+        (told("This model is not served in your region", 403), Kind.SHUT),
+        (told("No credits", "402"), Kind.SHUT),
+        (told("Insufficient balance"), Kind.SHUT),
         (told("Upstream error", 502), Kind.PASSES),
         (told("flagged", "content_filter"), Kind.ITEM),
         (told("boo"), Kind.PASSES),

@@ -80,5 +80,5 @@ def test_what_may_pass_is_tried_again(endpoint: ScriptedEndpoint, no_backoff: No
 def test_a_wrong_key_is_told_as_such(endpoint: ScriptedEndpoint) -> None:
     endpoint.chat = lambda asked, number: failure(401, "Incorrect API key")
     with pytest.raises(EndpointLostError, match="Incorrect API key") as caught:
-        ask(request(score_prompt=True), settings(endpoint.base_url))
+        ask(request(score_prompt=True), settings(endpoint.base_url, patience_s=0))
     assert "cloze" not in str(caught.value)

@@ -29,7 +29,9 @@ def request(text: str = "The kettle broke.", ordinal: int = 0) -> LLMRequest:
 
 def using(store: Store, url: str, act: Callable[[ReplyCache], Awaitable[T]], run: str = "RUN1", **settings: int) -> T:
     async def perform() -> T:
-        client = OpenAIClient(EndpointSettings(model="sim-teacher", max_retries=0, **settings), base_url=url)
+        client = OpenAIClient(
+            EndpointSettings(model="sim-teacher", max_retries=0, patience_s=0, **settings), base_url=url
+        )
         try:
             return await act(ReplyCache(store, run, {("teacher", 0): client}))
         finally:

@@ -260,7 +260,7 @@ def test_another_attempt_at_the_same_draft_gets_another_critique(prepare: Prepar
 
 
 def test_a_teacher_that_refuses_leaves_the_students_best(prepare: Prepare, serve: Serve) -> None:
-    stage = prepare(url=serve(refuse_rate=1.0), dialogue={"candidates": 3, "max_revisions": 0})
+    stage = prepare(url=serve(faults={"refusal": 1.0}), dialogue={"candidates": 3, "max_revisions": 0})
     found = hold_one(stage, ScriptedPool([BLAND, COPY, COPY]))
     assert kinds(found) == [*[DRAFT] * 3, DEMONSTRATION]
     assert found.turns[-1].note == "refusal"
@@ -270,7 +270,7 @@ def test_a_teacher_that_refuses_leaves_the_students_best(prepare: Prepare, serve
 
 
 def test_a_critic_that_refuses_fails_the_dialogue_and_the_reason_is_kept(prepare: Prepare, serve: Serve) -> None:
-    found = hold_one(prepare(url=serve(refuse_rate=1.0)), ScriptedPool([BLAND, LOST, COPY]))
+    found = hold_one(prepare(url=serve(faults={"refusal": 1.0})), ScriptedPool([BLAND, LOST, COPY]))
     assert found.dialogue.status == "failed"
     assert "ReplyError: the critic declines to compare" in (found.dialogue.error or "")
     assert kinds(found) == [DRAFT] * 3

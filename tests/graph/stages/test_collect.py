@@ -83,7 +83,7 @@ def test_a_round_that_is_resumed_holds_every_dialogue_to_its_own_end(prepare: Pr
 
 
 def test_a_dialogue_that_failed_leaves_the_others_alone(prepare: Prepare, store: Store, serve: Serve) -> None:
-    stage = prepare(TRAIN, serve(refuse_rate=0.3), dialogue={"candidates": 3, "max_revisions": 0})
+    stage = prepare(TRAIN, serve(faults={"refusal": 0.75}), dialogue={"candidates": 3, "max_revisions": 0})
     hold_round(stage, ScriptedPool(TEXTS))
     statuses = [row.status for row in store.select(Dialogue, stage=Stage.COLLECT)]
     assert set(statuses) == {"finished", "failed"}
@@ -92,7 +92,7 @@ def test_a_dialogue_that_failed_leaves_the_others_alone(prepare: Prepare, store:
 def test_a_round_in_which_all_dialogues_fail_ends_the_run_with_the_reason(
     prepare: Prepare, store: Store, serve: Serve
 ) -> None:
-    stage = prepare(TRAIN, serve(refuse_rate=1.0))
+    stage = prepare(TRAIN, serve(faults={"refusal": 1.0}))
     with pytest.raises(EndpointError, match="all 5 dialogues of round 1 failed: 5 with ReplyError"):
         hold_round(stage, ScriptedPool(TEXTS))
     assert store.count(Dialogue, status="failed") == 5

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx2
 import pytest
 
+from openmic.core.endpoints.proxies import connecting, is_this_machine, proxy_of
 from openmic.core.errors import ConfigError
-from openmic.core.proxies import connecting, is_this_machine, proxy_of
 
 HTTP = "http://127.0.0.1:7890"
 SOCKS = "socks5://127.0.0.1:7891"

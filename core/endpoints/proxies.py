@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 _KNOWN = ("http", "https", "socks5", "socks5h")
 
