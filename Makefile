@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights postgresql chromium screenshots hosts servers run test test-fast test-cluster test-servers lint format lock audit licences clean
+.PHONY: help setup weights postgresql chromium screenshots hosts servers run test test-fast test-cluster test-kills test-servers lint format lock audit licences clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -69,6 +69,10 @@ hosts: $(STAMP)
 
 test-cluster: postgresql hosts ## Run a campaign on three hosts that this machine pretends to be (root, Linux)
 	$(BIN)/python -m pytest tests/cluster
+
+N ?= 50
+test-kills: $(STAMP) ## Kill processes of tiny campaigns at N random moments, resume, and compare (SEED repeats a run of it)
+	$(BIN)/python -m tests.kills $(N) $(if $(SEED),--seed $(SEED))
 
 # Servers that nobody here wrote, each in an environment of its own in the user's cache, made once.
 SERVERS ?= llama.cpp vllm

@@ -63,7 +63,7 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
 }
 """The floors within a room, top to bottom, by their folders and files. Who lives on one imports from those below it."""
-OF_THE_WHOLE = {"benchmarks", "browser", "cluster", "docs", "quirks", "servers"}
+OF_THE_WHOLE = {"benchmarks", "browser", "cluster", "docs", "kills", "quirks", "servers"}
 """Folders of tests that look at more than one room."""
 MIGRATIONS = ROOT / "store" / "migrations" / "versions"
 
