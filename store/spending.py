@@ -89,7 +89,7 @@ def llm_usage(reader: Reader, run: Run) -> dict[str, Usage]:
     prices = prices_of_run(run)
     found: dict[str, list[Usage]] = {}
     for role, member, reused, requests, latency, *tokens in reader.rows(_usage_by_seat(run.id)):
-        if reused:
+        if reused is not None:
             found.setdefault(role, []).append(Usage(reused=requests, usd=0.0))
             continue
         counted = TokenUsage(**dict(zip(_PARTS, tokens, strict=True)))
@@ -110,22 +110,12 @@ def llm_usage(reader: Reader, run: Run) -> dict[str, Usage]:
 
 
 def _usage_by_seat(run_id: str) -> Any:
-    reply, request = column_of(LLMCall, "reply"), column_of(LLMCall, "request")
-    calls = (
-        select(
-            col(LLMCall.role).label("role"),
-            request["member"].as_integer().label("member"),
-            col(LLMCall.reused_from).is_not(None).label("reused"),
-            reply["latency_ms"].as_float().label("latency"),
-            *(func.coalesce(reply["usage"][part].as_integer(), 0).label(part) for part in _PARTS),
-        )
-        .where(col(LLMCall.run_id) == run_id)
-        .subquery()
-    )
-    seat = calls.c.role, calls.c.member, calls.c.reused
-    counts = (_total(calls.c[part]) for part in _PARTS)
-    statement = select(*seat, func.count(), func.coalesce(func.avg(calls.c.latency), 0.0), *counts)
-    return statement.group_by(*seat).order_by(*seat)
+    call = LLMCall
+    seat = col(call.role), col(call.member), col(call.reused_from)
+    tokens = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "estimated")
+    counts = (_total(column_of(call, name)) for name in tokens)
+    statement = select(*seat, func.count(), func.avg(col(call.latency_ms)), *counts)
+    return statement.where(col(call.run_id) == run_id).group_by(*seat).order_by(*seat)
 
 
 def _together(parts: Sequence[Usage]) -> Usage:

@@ -39,7 +39,9 @@ def story(stopped: WholeRun) -> dict[str, Any]:
     resume("no more")
     path.write_text(written, encoding="utf-8")
     resume("another key", "--set", "rounds=2")
-    resume("minutes", "--set", "budget.tokens=null", "--set", "budget.minutes=0.0001")
+    resume("no minutes", "--set", "budget.tokens=null", "--set", "budget.minutes=0.0001")
+    worked = said["no minutes"][2]["cost"]["minutes"]
+    resume("minutes", "--set", f"budget.minutes={worked + 2 / 60}")
     resume("the end", "--set", "budget.minutes=null", "--set", "budget.usd=5")
     return said
 
@@ -76,13 +78,17 @@ def test_nothing_but_the_budget_may_change(story: dict[str, Any]) -> None:
     assert "only its budget may change" in said
 
 
-def test_minutes_stop_it_as_an_interrupt_does(story: dict[str, Any]) -> None:
-    code, said, status = story["minutes"]
+def test_minutes_stop_it_as_an_interrupt_does_and_count_all_that_was_worked(story: dict[str, Any]) -> None:
+    code, said, status = story["no minutes"]
     assert code == 4
-    assert "budget.minutes is 0.0001 minutes" in said
+    assert "budget.minutes is 0.0001 minutes, and" in said
+    assert "were worked" in said
     assert "was changed since" not in said
-    assert status["status"] == "interrupted"
-    assert status["error"].startswith("the budget is spent")
+    before = status["cost"]["minutes"]
+    code, said, status = story["minutes"]
+    assert (code, status["status"], status["failed"]) == (4, "interrupted", 0)
+    assert status["error"].startswith("the budget is spent: budget.minutes is")
+    assert before + 2 / 60 <= status["cost"]["minutes"] < before + 1
 
 
 def test_with_more_it_comes_to_the_end_that_it_would_have_come_to(stopped: WholeRun, story: dict[str, Any]) -> None:

@@ -29,6 +29,8 @@ _DETAILS = {
     "prompt_tokens_details": ("cached_tokens",),
     "completion_tokens_details": ("reasoning_tokens",),
 }
+_CACHED = ("prompt_cache_hit_tokens", "cache_read_input_tokens")
+"""How others say it who have no details."""
 _NOT_READ = frozenset({"tool_calls", "function_call", "audio", "name", "id"})
 """What else may stand in a message; no prompt asks for it."""
 _FAULT = re.compile(r"error|abort|cancel|time_?out|insufficient|overload|interrupt|disconnect", re.IGNORECASE)
@@ -126,6 +128,9 @@ def read_usage(usage: Any, left_out: Counter[str]) -> dict[str, Any] | None:
         if isinstance(details, Mapping):
             counts = {part: _count(details.get(part), left_out) for part in parts}
             read[name] = {part: count for part, count in counts.items() if count is not None}
+    hits = next((usage[spelling] for spelling in _CACHED if usage.get(spelling) is not None), None)
+    if "prompt_tokens_details" not in read and (count := _count(hits, left_out)) is not None:
+        read["prompt_tokens_details"] = {"cached_tokens": count}
     read.setdefault("total_tokens", read.get("prompt_tokens", 0) + read.get("completion_tokens", 0))
     return read
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import UsageMetadata
 
 from ...core.records import LLMReply, LLMRequest, TokenLogprob, TokenUsage, at_the_most_tokens
 from .body import first_choice, read_usage, read_word
@@ -30,14 +31,7 @@ def chat_reply(
         thought=said.thought,
         model=str(metadata.get("model_name") or request.model),
         finish_reason="refusal" if refused_with(sent) else metadata.get("finish_reason"),
-        usage=TokenUsage(
-            input=usage["input_tokens"],
-            output=usage["output_tokens"],
-            cached=usage.get("input_token_details", {}).get("cache_read") or 0,
-            reasoning=usage.get("output_token_details", {}).get("reasoning") or 0,
-        )
-        if usage
-        else TokenUsage(),
+        usage=_usage(usage) if usage else TokenUsage(),
         latency_ms=latency_ms,
         retries=retries,
         token_logprobs=answer_tokens(tokens, said) or None,
@@ -48,6 +42,19 @@ def chat_reply(
             **({"unreadable": unreadable} if unreadable else {}),
             **({"left_out": left_out} if left_out else {}),
         },
+    )
+
+
+def _usage(counted: UsageMetadata) -> TokenUsage:
+    """The tokens as they are charged: some providers count thoughts in the total alone, beside what was written."""
+    written = counted["output_tokens"]
+    read = counted["input_tokens"] or max(0, counted["total_tokens"] - written)
+    beside = max(0, counted["total_tokens"] - read - written)
+    return TokenUsage(
+        input=read,
+        output=written + beside,
+        cached=counted.get("input_token_details", {}).get("cache_read") or 0,
+        reasoning=max(beside, counted.get("output_token_details", {}).get("reasoning") or 0),
     )
 
 

@@ -17,7 +17,7 @@ _THOUSAND = 1000
 
 def prices_of(cast: CastSettings) -> dict[str, Price]:
     """What each member of a cast that is an endpoint's model charges, known or not, by `ROLE.MEMBER`."""
-    return {seat_key(seat): _price(seat, settings) for seat, settings in seats(cast).items() if settings.asked}
+    return {seat_key(seat): _price(cast, seat, settings) for seat, settings in seats(cast).items() if settings.asked}
 
 
 def seat_key(seat: Seat) -> str:
@@ -44,8 +44,7 @@ def check_priced(
     for seat, settings in seats(config.cast, roles).items():
         price = known.get(seat_key(seat))
         if settings.asked and (price is None or price.per_million is None):
-            judged = seat[0] == "judge" and config.cast.judge is None  # by the critic
-            key = f"cast.{seat_setting(('critic', 0) if judged else seat)}"
+            key = _key(config.cast, seat)
             why = "it was not when the run began" if price is None else price.source
             anew = (
                 f"set {key}.price={{input: …, output: …}} (dollars per million tokens), or " if prices is None else ""
@@ -56,12 +55,17 @@ def check_priced(
             )
 
 
-def _price(seat: Seat, settings: SeatSettings) -> Price:
+def _key(cast: CastSettings, seat: Seat) -> str:
+    """Where it is set who sits there; a judge that is the critic itself shares the critic's settings."""
+    return f"cast.{seat_setting(('critic', 0) if seat[0] == 'judge' and cast.judge is None else seat)}"
+
+
+def _price(cast: CastSettings, seat: Seat, settings: SeatSettings) -> Price:
     model, own = seat_model(seat, settings), settings.price
     if own is not None:
         cached = own.input if own.cached is None else own.cached
         charged = {"input": own.input, "cached": cached, "output": own.output, "reasoning": own.output}
-        return Price(model, charged, f"cast.{seat_setting(seat)}.price")
+        return Price(model, charged, f"{_key(cast, seat)}.price")
     if settings.simulated:
         free = dict.fromkeys(("input", "cached", "output", "reasoning"), 0.0)
         return Price(model, free, "the simulated cast is free")

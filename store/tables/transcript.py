@@ -316,18 +316,41 @@ class Preference(TableModel, table=True):
     created_at: AwareDatetime = Field(default_factory=now)
 
 
+CALL_USAGE = (
+    "reused_from",
+    "input_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "estimated",
+    "latency_ms",
+)
+"""What of a call says what it took."""
+
+
 class LLMCall(TableModel, table=True):
     """A question to a large model and its reply, kept so that it is never paid for twice."""
 
     __tablename__ = "llm_call"
+    # What was spent is read from the index alone: the rows are large.
+    __table_args__ = (Index("ix_llm_call_usage", "run_id", "role", "member", *CALL_USAGE),)
 
     run_id: str = Field(primary_key=True, foreign_key="run.id")
     key: str = Field(primary_key=True)
     """`LLMRequest.key`."""
     role: Role = Field(sa_type=AutoString)
+    member: int = 0
+    """Which of the role's models."""
     model: str
     prompt_hash: str = Field(foreign_key="prompt.hash", index=True)
     """The exact messages that were sent."""
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: int = 0
+    """Whether the endpoint did not count them, or not all; 1 or 0."""
+    latency_ms: float = 0.0
     request: dict[str, Any] = Field(sa_type=JSON)
     """Sampling, seed and all else that went into the key."""
     reply: dict[str, Any] = Field(sa_type=JSON)

@@ -82,7 +82,18 @@ def test_the_overview_counts_what_happened(talk: Store) -> None:
         "stop_reasons": {"accepted": 1},
         "turns": 9,
         "turn_kinds": {"critique": 1, "demonstration": 1, "draft": 2, "revision": 1, "verdict": 4},
-        "llm": {"critic": {"calls": 2, "input_tokens": 30, "output_tokens": 3}},
+        "llm": {
+            "critic": {
+                "calls": 2,
+                "input_tokens": 30,
+                "cached_tokens": 0,
+                "output_tokens": 3,
+                "reasoning_tokens": 0,
+                "estimated": 0,
+                "reused": 0,
+                "usd": None,
+            }
+        },
         "sampled_labels": {},
         "preferences": {"candidates": 1, "revision": 1},
         "revisions": 1,

@@ -40,6 +40,7 @@ PARTIAL_INDEXES = {
     "training_item": ("turn_id",),
 }
 """Of columns that are mostly null, over the rows in which they are not."""
+CALL_COUNTS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "estimated")
 SEARCHED = (("turn", "content"), ("example", "text"))
 FOLDED = (
     # PostgreSQL's parser takes `late.Then` for a host and `and/or` for a path, so it is shown nothing but words.
@@ -153,8 +154,11 @@ def upgrade() -> None:
         sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),
+        sa.Column("member", sa.Integer(), nullable=False),
         sa.Column("model", sa.String(), nullable=False),
         sa.Column("prompt_hash", sa.String(), nullable=False),
+        *(sa.Column(name, sa.Integer(), nullable=False) for name in CALL_COUNTS),
+        sa.Column("latency_ms", sa.Float(), nullable=False),
         sa.Column("request", sa.JSON(), nullable=False),
         sa.Column("reply", sa.JSON(), nullable=False),
         sa.Column("reused_from", sa.String(), nullable=True),
@@ -430,6 +434,8 @@ def upgrade() -> None:
     for table, indexed in INDEXES.items():
         for columns in (names.split() for names in indexed):
             op.create_index(op.f(f"ix_{table}_{'_'.join(columns)}"), table, columns)
+    usage = ["run_id", "role", "member", "reused_from", *CALL_COUNTS, "latency_ms"]
+    op.create_index("ix_llm_call_usage", "llm_call", usage)
     for table, partly in PARTIAL_INDEXES.items():
         for column in partly:
             there = sa.text(f"{column} IS NOT NULL")

@@ -1,6 +1,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,42 @@ def test_nothing_is_asked_for_that_was_not_wanted(endpoint: ScriptedEndpoint) ->
     assert not {"logprobs", "top_logprobs", "response_format"} & {
         name for name, value in endpoint.bodies[0].items() if value is not None
     }
+
+
+@pytest.mark.parametrize(
+    ("usage", "kept"),
+    [
+        # xAI and Gemini count thoughts beside what was written, the latter in the total alone
+        (
+            {
+                "prompt_tokens": 32,
+                "completion_tokens": 9,
+                "total_tokens": 141,
+                "completion_tokens_details": {"reasoning_tokens": 100},
+            },
+            TokenUsage(input=32, output=109, reasoning=100),
+        ),
+        (
+            {"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 141},
+            TokenUsage(input=32, output=109, reasoning=100),
+        ),
+        ({"completion_tokens": 9, "total_tokens": 41}, TokenUsage(input=32, output=9)),
+        ({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 0}, TokenUsage(input=32, output=9)),
+        (
+            {"prompt_tokens": 32, "completion_tokens": 9, "prompt_cache_hit_tokens": 20},
+            TokenUsage(input=32, cached=20, output=9),
+        ),
+        (
+            {"input_tokens": 32, "output_tokens": 9, "cache_read_input_tokens": 20},
+            TokenUsage(input=32, cached=20, output=9),
+        ),
+    ],
+)
+def test_tokens_are_read_as_they_are_charged(
+    endpoint: ScriptedEndpoint, usage: dict[str, Any], kept: TokenUsage
+) -> None:
+    endpoint.chat = lambda asked, number: Answer(body=completion("1.", usage=usage))
+    assert ask(request(), settings(endpoint.base_url)).usage == kept
 
 
 def test_usage_model_and_log_probabilities_are_read(endpoint: ScriptedEndpoint) -> None:
