@@ -119,6 +119,14 @@ def resume(
     store: StoreOption = None,
     cluster: ClusterOption = None,
     no_check: NoCheckOption = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Hold failed items again that no training has passed over: references and evaluations, also of a "
+            "finished run.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a run that was interrupted or failed; nothing that was done is done again.
@@ -128,10 +136,17 @@ def resume(
       openmic resume
       openmic resume 01JD8Z
       openmic resume --set budget.usd=5
+      openmic resume --retry-failed
     """
     found = open_run(run_name, store)
     with stdout_for_data(), _resumable(found):
-        found.resume(overrides, progress=progress_display(), cluster=cluster, check=not no_check)
+        found.resume(
+            overrides,
+            progress=progress_display(),
+            cluster=cluster,
+            check=not no_check,
+            retry_failed=retry_failed,
+        )
     _conclude(found, as_json=as_json)
 
 

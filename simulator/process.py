@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from ..core.errors import EndpointSetupError
 from .settings import SimulatorSettings
@@ -54,6 +55,11 @@ class SimulatedCast:
         return self._base_url
 
     @property
+    def ended(self) -> int | None:
+        """The code with which the server's process ended of itself, negative for a signal; None while it has not."""
+        return None if self._process is None else self._process.poll()
+
+    @property
     def pid(self) -> int | None:
         """The process id of the server; None while it is not running."""
         return None if self._process is None else self._process.pid
@@ -61,12 +67,26 @@ class SimulatedCast:
     def __enter__(self) -> Self:
         if self._process is not None:
             raise EndpointSetupError("The simulated cast is running already.")
+        self._start(port=0)
+        return self
+
+    def restart(self) -> None:
+        """Start the server again at the same address; for one whose process has ended.
+
+        Raises:
+            EndpointSetupError: It did not start.
+        """
+        port = urlsplit(self.base_url).port or 0
+        self._stop()
+        self._start(port)
+
+    def _start(self, port: int) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="openmic-cast-")
         ready, errors = Path(self._folder.name) / "ready", Path(self._folder.name) / "stderr"
         try:
             with errors.open("wb") as sink:
                 self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-                    self._command(ready),
+                    self._command(ready, port),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=sink,
@@ -76,15 +96,14 @@ class SimulatedCast:
         except BaseException:
             self._stop()
             raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
 
-    def _command(self, ready: Path) -> list[str]:
-        command = [sys.executable, "-m", "openmic", "simulate", "--port", "0", "--ready-file", str(ready)]
+    def _command(self, ready: Path, port: int) -> list[str]:
+        command = [sys.executable, "-m", "openmic", "simulate", "--port", str(port), "--ready-file", str(ready)]
         command += ["--parent", str(os.getpid()), "--settings-json", self._settings.model_dump_json()]
         return command if self._log is None else [*command, "--log", str(self._log)]
 

@@ -3,6 +3,7 @@
 The one place in production that imports the simulator.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,10 +14,14 @@ from ...agents.endpoints.gate import Tell, unheard
 from ...agents.endpoints.known import Known
 from ...agents.endpoints.options import RequestOptions
 from ...core.config import CastSettings
+from ...core.errors import EndpointSetupError
 from ...core.records import Role
 from ...simulator import SimulatedCast, SimulatorSettings
 from ...simulator.skills import MODELS
 from .seats import ROLES, Seat, seat_model, seats
+
+LOOK_S = 0.2
+"""How often it is looked whether the simulated cast's process is there."""
 
 
 @asynccontextmanager
@@ -48,7 +53,9 @@ async def open_models(
         asked, simulated_url = {s: settings for s, settings in seats(cast, roles).items() if settings.asked}, None
         if any(settings.simulated for settings in asked.values()):
             simulator = SimulatorSettings(seed=seed, **cast.simulated.model_dump())
-            simulated_url = stack.enter_context(SimulatedCast(simulator, log=log)).base_url
+            simulated = stack.enter_context(SimulatedCast(simulator, log=log))
+            simulated_url = simulated.base_url
+            await stack.enter_async_context(_kept_alive(simulated, tell))
         clients: dict[Seat, OpenAIClient] = {}
         known: dict[tuple[str, ...], Known] = {}
         for seat, settings in asked.items():
@@ -60,6 +67,35 @@ async def open_models(
             clients[seat] = OpenAIClient(named, base_url=base_url, known=shared, tell=tell, samples=samples)
             stack.push_async_callback(clients[seat].close)
         yield clients
+
+
+@asynccontextmanager
+async def _kept_alive(cast: SimulatedCast, tell: Tell) -> AsyncIterator[None]:
+    """Start the simulated cast again whenever its process ends within the block; calls wait for it meanwhile."""
+
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if (code := cast.ended) is None:
+                continue
+            how = f"by signal {-code}" if code < 0 else f"with code {code}"
+            restarting = asyncio.create_task(asyncio.to_thread(cast.restart))
+            try:
+                await asyncio.shield(restarting)
+            except EndpointSetupError as error:
+                tell(f"the simulated cast ended {how} and cannot be started again: {error}")
+                return
+            except asyncio.CancelledError:
+                await asyncio.wait([restarting])  # a process that starts now has to be ended, too
+                raise
+            tell(f"the simulated cast ended {how}, and was started again")
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
 
 
 def simulated_models() -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from ...core.config import RunConfig
 from ...core.config_file import override_config
 from ...core.errors import ConfigError
 from ...core.ids import content_hash
-from ...store import Adapter, Run, Store
+from ...store import Adapter, Dialogue, Run, Store
 from ...store.liveness import live_status
 from ...store.spending import prices_of_run
 from ..context.plugs import Plugs
@@ -16,6 +16,7 @@ from .execution import held
 from .provenance import file_changes
 from .rejudge import resume_rejudging
 from .retrain import resume_training
+from .retry import retry_run
 from .start import resume_run
 
 
@@ -28,6 +29,7 @@ def resume_any(
     cluster: str | None = None,
     ask: bool = True,
     overrides: Sequence[str] = (),
+    retry_failed: bool = False,
 ) -> Run:
     """Go on with a run from what the store holds; a finished one is returned as it is.
 
@@ -39,6 +41,7 @@ def resume_any(
         cluster: The address of the Ray cluster to use, as for `ray_session`.
         ask: Whether endpoints and servers are asked beforehand whether they answer.
         overrides: `budget.usd=5` and the like: nothing else of a run's configuration may change.
+        retry_failed: Whether failed items are held again that no training has passed over, also of a finished run.
 
     Raises:
         ConfigError: the task's file was changed since the run began, a Python object cannot be imported again, another
@@ -47,7 +50,10 @@ def resume_any(
     run, plugs = store.resolve_run(run_id), plugs or Plugs()
     if overrides:
         run = _with_budget(store, run, overrides)
-    if run.status == "finished":
+    if run.status == "finished" and retry_failed and run.kind != "rejudge":
+        retry_run(store, run, progress, plugs=plugs.recall(run.plugs), cluster=cluster, ask=ask)
+        return run
+    if run.status == "finished" and not (retry_failed and store.count(Dialogue, run_id=run.id, status="failed")):
         progress.print(f"run {run.id} ({run.name}) is finished already; there is nothing to go on with")
         return run
     progress.print(f"openmic resume · {run.kind} {run.id} ({run.name}) · {_standing(store, run)}")
@@ -62,7 +68,7 @@ def resume_any(
         return resume_training(store, run, progress, plugs=plugs, cluster=cluster)
     if run.kind == "rejudge":
         return resume_rejudging(store, run, progress, plugs=plugs, ask=ask)
-    return resume_run(run, store, progress, plugs=plugs, cluster=cluster, ask=ask)
+    return resume_run(run, store, progress, plugs=plugs, cluster=cluster, ask=ask, retry=retry_failed)
 
 
 def _with_budget(store: Store, run: Run, overrides: Sequence[str]) -> Run:

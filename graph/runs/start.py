@@ -13,6 +13,7 @@ from ..context.plugs import Plugs
 from ..context.progress import Progress
 from ..preflight.checks import Checked, check_cast
 from ..preflight.cluster import checked_session
+from ..stages.retry import retry_failed
 from .execution import execute
 from .objects import check_objects
 from .provenance import run_record, template_rows
@@ -67,10 +68,12 @@ def resume_run(
     plugs: Plugs | None = None,
     cluster: str | None = None,
     ask: bool = True,
+    retry: bool = False,
 ) -> Run:
     """Go on with a campaign from what the store holds; a finished one is returned as it is.
 
-    `ask` says whether endpoints and servers are asked beforehand whether they answer.
+    `ask` says whether endpoints and servers are asked beforehand whether they answer, `retry` whether failed items of
+    what has ended are held again.
 
     Raises:
         ConfigError: the task's file was changed since the run began, a Python object cannot be imported again, another
@@ -82,7 +85,7 @@ def resume_run(
     check_objects(store, run, config, plugs, ask=ask)
     check_cast(config, plugs, ask=ask)
     with checked_session(config, store.address, Path(run.home), address=cluster):
-        return _carry_out(store, run.id, plugs, progress)
+        return _carry_out(store, run.id, plugs, progress, retry=retry)
 
 
 def record_run(store: Store, run: Run, task: Task, examples: Sequence[Example]) -> None:
@@ -98,9 +101,11 @@ def record_run(store: Store, run: Run, task: Task, examples: Sequence[Example]) 
     )
 
 
-def _carry_out(store: Store, run_id: str, plugs: Plugs, progress: Progress) -> Run:
+def _carry_out(store: Store, run_id: str, plugs: Plugs, progress: Progress, *, retry: bool = False) -> Run:
     async def campaign(run: Run) -> None:
         async with open_run_context(store, run, progress, plugs=plugs) as context:
+            if retry:
+                await retry_failed(context)
             await run_campaign(context)
 
     return execute(store, run_id, campaign)

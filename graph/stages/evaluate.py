@@ -18,20 +18,24 @@ from ..rollout.recording import finish_dialogue, open_dialogue, record_verdict, 
 from .demonstrate import demonstrations
 
 
-async def evaluate(context: RunContext, version: int, split: Split) -> list[JudgedOutput]:
+async def evaluate(context: RunContext, version: int, split: Split, *, again: bool = False) -> list[JudgedOutput]:
     """Judge one adapter version on the held-out inputs of a split, or find it judged.
+
+    `again` says whether inputs that have no verdict are judged though the evaluation is finished.
 
     Raises:
         EndpointError: not one output could be judged.
     """
     evaluation_id = derive_id(context.run.id, "evaluation", version, split)
     found = context.store.get(Evaluation, evaluation_id)
-    if found is not None and found.status == "finished":
-        return judged_outputs(context.store, evaluation_id)
-    context.store.add_new(Evaluation(id=evaluation_id, run_id=context.run.id, adapter_version=version, split=split))
-    await context.pool.load_adapter(context.adapter(version))
     inputs = {example.id for example in context.evaluation_inputs(split)}
     wanted = [(example, turns[0]) for example, turns in demonstrations(context, split) if example.id in inputs]
+    if found is not None and found.status == "finished":
+        if not again or context.store.count(EvaluationItem, evaluation_id=evaluation_id) >= len(wanted):
+            return judged_outputs(context.store, evaluation_id)
+        context.store.update(Evaluation, evaluation_id, status="running")  # its figures are not whole until it ends
+    context.store.add_new(Evaluation(id=evaluation_id, run_id=context.run.id, adapter_version=version, split=split))
+    await context.pool.load_adapter(context.adapter(version))
     async with open_scoring(context.config.evaluation, context.plugs) as scoring:
         with context.progress.bar(f"evaluate v{version} ({split})", len(wanted), "inputs") as bar:
 

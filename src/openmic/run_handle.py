@@ -345,6 +345,7 @@ class Run:
         progress: Any = True,
         cluster: str | None = None,
         check: bool = True,
+        retry_failed: bool = False,
         **objects: Any,
     ) -> "Run":
         """Go on with the run; nothing that was done is done again.
@@ -354,6 +355,7 @@ class Run:
             progress: As for `openmic.run`.
             cluster: As for `openmic.run`.
             check: As for `openmic.run`.
+            retry_failed: Whether failed items are held again that no training has passed over, also of a finished run.
             objects: The Python objects it was given that cannot be imported: `critic=…`, as for `openmic.run`.
 
         Raises:
@@ -375,6 +377,7 @@ class Run:
                     cluster=cluster,
                     ask=check,
                     overrides=laid_over(named),
+                    retry_failed=retry_failed,
                 )
         except OpenmicError as error:
             tell_how_to_go_on(error, self)
