@@ -3,6 +3,7 @@
 Tasks are files (`task_file.py`) or are made in Python; nothing here knows any one of them.
 """
 
+import html
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -39,14 +40,20 @@ from .task_file import (
 __all__ = ["Output", "PromptTemplate", "Task", "load_task"]
 
 _AROUND = (
-    *(("**", "**"), ("*", "*"), ('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’")),
+    *(("**", "**"), ("*", "*"), ("`", "`"), ('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’")),
     *(("„", "“"), ("«", "»"), ("»", "«"), ("「", "」"), ("『", "』"), ("＂", "＂")),
 )
 _APOSTROPHES = ("'", "’")
-_ITEM = r"(?:\(?\d{1,2}[.):]|[-*•])(?:\s+|$)|（?\d{1,2}[、．）：](?!\d)\s*"
+_ITEM = r"(?:\(?\d{1,2}[.):]|[-*•])(?:\s+|$)|（?\d{1,2}[、．）：](?!\d)\s*|[\u2460-\u2473・→➤►▶]\s*"
 """What stands before an item of a list; of the marks, those of East Asian scripts have no space after them."""
 _EXPLAINED = re.compile(r"(?P<said>([\"“])[^\"“”]+[\"”])\s*[*_]*[(\[][^()\[\]]*[)\]][*_.]*")
 """A quoted text with a remark about it in brackets."""
+_REMARKED = re.compile(r"\s*(?:([*_]{1,2})[(\[][^()\[\]]*[)\]]\1|\(\d+ words?\)|（\d+字）)\s*\Z")
+"""A remark behind a text, in emphasised brackets, or of its length."""
+_EMPHASIS = re.compile(r"(?<![\w*])(\*\*|__)(?=[^\s*_])([^*_\n]*[^\s*_])\1(?![\w*])")
+"""Within a text; single asterisks may be an action or a footnote."""
+_ESCAPED = re.compile(r"&(?:amp|lt|gt|quot|apos|#39|#x27);")
+"""As prompts write these marks, and models after them."""
 DUPLICATE = "duplicate"
 SURPLUS = "more than were asked for"
 
@@ -210,8 +217,9 @@ class Task:
         if lines:
             text = next((line.strip() for line in text.splitlines() if line.strip()), "")
         text = unannounced(re.sub(f"^(?:{_ITEM})", "", text))
+        text = _ESCAPED.sub(lambda mark: html.unescape(mark.group()), text)
         if self.file.cleaning.strip_quotes:
-            text = _unwrapped(text)
+            text = _EMPHASIS.sub(r"\2", _unwrapped(_REMARKED.sub("", text)))
         text = re.sub(r"\s+", " ", text).strip()
         return storable_text(self.functions.cleaned(text)).strip()
 

@@ -50,6 +50,47 @@ LISTS = [
     f"| # | text |\n|---|---|\n| 1 | {A} |\n| 2 | {B} |\n| 3 | {C} |",
     f"<think>1. One thing.\n2. Another thing.</think>\n1. {A}\n2. {B}\n3. {C}",
 ]
+OTHERWISE = [
+    f"① {A}\n② {B}\n③ {C}",
+    f"一、{A}\n二、{B}\n三、{C}",
+    f"（一）{A}\n（二）{B}\n（三）{C}",
+    f"第一种：{A}\n第二种：{B}\n第三种：{C}",
+    f"#1 {A}\n#2 {B}\n#3 {C}",
+    f"#1: {A}\n#2: {B}\n#3: {C}",
+    f"a) {A}\nb) {B}\nc) {C}",
+    f"A. {A}\nB. {B}\nC. {C}",
+    f"(a) {A}\n(b) {B}\n(c) {C}",
+    f"i. {A}\nii. {B}\niii. {C}",
+    f"Version A: {A}\nVersion B: {B}\nVersion C: {C}",
+    f"First: {A}\nSecond: {B}\nThird: {C}",
+    f"Erstens: {A}\nZweitens: {B}\nDrittens: {C}",
+    f"0. {A}\n1. {B}\n2. {C}",
+    f"1. {A}\n1. {B}\n1. {C}",
+    f"1. {A} 2. {B} 3. {C}",
+    f"1. {A}<br>2. {B}<br>3. {C}",
+    f"\u200b1. {A}\n\u200b2. {B}\n\u200b3. {C}",
+    f"\ufeff1. {A}\n2. {B}\n3. {C}",
+    f"1. {A}\u20282. {B}\u20283. {C}",
+    *(f"{mark}{A}\n{mark}{B}\n{mark}{C}" for mark in ("・", "→ ", "✅ ", "👉 ", "★ ", "■", "-")),
+    f"<ol><li>{A}</li><li>{B}</li><li>{C}</li></ol>",
+    f"<retellings>\n<retelling>{A}</retelling>\n<retelling>{B}</retelling>\n<retelling>{C}</retelling>\n</retellings>",
+    f"<retelling_1>{A}</retelling_1>\n<retelling_2>{B}</retelling_2>\n<retelling_3>{C}</retelling_3>",
+    f"1. <sentence>{A}</sentence>\n2. <sentence>{B}</sentence>\n3. <sentence>{C}</sentence>",
+    f"1. `{A}`\n2. `{B}`\n3. `{C}`",
+    f"1. {A} *(a person)*\n2. {B} **[a crime]**\n3. {C} (5 words)",
+    f"1. *Divorce:* {A}\n2. *Crime*: {B}\n3. *(A job)* {C}",
+    f"1. **Divorce** {A}\n2. **Crime** {B}\n3. **Job** {C}",
+    f"**Option 1 (Divorce):** {A}\n\n**Option 2 (Crime):** {B}\n\n**Option 3 (Job):** {C}",
+    f"| # | Retelling | Why |\n|---|---|---|\n| 1 | {A} | {LONG} |\n| 2 | {B} | {LONG} |\n| 3 | {C} | {LONG} |",
+    f"| 1 | {A} |\n| 2 | {B} |\n| 3 | {C} |",
+    json.dumps([{"original": LONG, "rewritten": text} for text in (A, B, C)]),
+    json.dumps([{"type": LONG, "joke": text} for text in (A, B, C)]),
+    json.dumps({"text": f"1. {A}\n2. {B}\n3. {C}"}),
+    f"Original: {SOURCE}\n\nFunny: {A}\n\nFunny: {B}\n\nFunny: {C}",
+    f"Here are three funny retellings of the sentence.\n\n{A}\n\n{B}\n\n{C}",
+    f"好的，没问题！\n\n{A}\n\n{B}\n\n{C}",
+    f"Okay, the user wants three funny retellings.\n\n{A}\n\n{B}\n\n{C}",
+]
 BEFORE = [
     "",
     "Sure! Here are three funny retellings:",
@@ -76,6 +117,25 @@ def test_every_form_of_a_list_is_read(task: Task, reply: str, before: str, after
         reply, before = reply.replace("</think>\n", f"</think>\n{before}\n\n"), ""
     whole = "\n\n".join(part for part in (before, reply, after) if part)
     assert answers(task, whole) == [A, B, C]
+
+
+@pytest.mark.parametrize("reply", OTHERWISE)
+def test_lists_of_other_kinds_are_read(task: Task, reply: str) -> None:
+    assert answers(task, reply) == [A, B, C]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A. Smith has left me for a toaster.",
+        "First: the toast filed for divorce.",
+        "- said my toast, and left me.",
+        "I. Am. Burned. Said the toast.",
+        "#1 rule of toast: never look away.",
+    ],
+)
+def test_what_looks_like_the_mark_of_a_list_stays_where_there_is_none(task: Task, text: str) -> None:
+    assert answers(task, text) == [text.removeprefix("- ")]
 
 
 TITLED = [
