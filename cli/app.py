@@ -15,6 +15,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from .. import __version__
+from ..core.endpoints.secrets import hidden
 from ..core.errors import InterruptedRunError, OpenmicError, told_of_disk
 from ..core.text import printable
 from .chat import chat
@@ -144,7 +145,7 @@ def main() -> None:
         app()
     except OpenmicError as error:
         Console(stderr=True, soft_wrap=True).print(
-            f"[bold red]error:[/] {escape(printable(str(error)))}", highlight=False
+            f"[bold red]error:[/] {escape(printable(hidden(str(error))))}", highlight=False
         )
         sys.exit(error.exit_code)
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ..core.endpoints.secrets import hidden
 from ..core.text import printable
 from ..graph.context.progress import Bar
 from ..graph.context.progress import Progress as ProgressSink
@@ -81,7 +82,7 @@ class TerminalProgress:
 
     def print(self, text: str) -> None:
         """A line above the bars."""
-        self._console.print(printable(text), highlight=False, markup=False)
+        self._console.print(printable(hidden(text)), highlight=False, markup=False)
 
 
 class _Display(Progress):
@@ -137,7 +138,7 @@ class PlainProgress:
 
     def print(self, text: str) -> None:
         """A line."""
-        print(printable(text), file=self._stream, flush=True)
+        print(printable(hidden(text)), file=self._stream, flush=True)
 
 
 class _PlainBar:

@@ -12,10 +12,11 @@ import httpx2
 
 from ...core.config import EndpointSettings
 from ...core.endpoints.proxies import connecting, is_this_machine
+from ...core.endpoints.secrets import keep_secret, without, without_all
 from ...core.errors import EndpointSetupError
+from ...core.records import LLMReply, TokenLogprob
 
 OPENAI_URL = "https://api.openai.com/v1"
-SHORTEST_SECRET = 6
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -56,7 +57,7 @@ class Access:
         key = endpoint_key(settings)
         held = set[str]() if key is None else {key}
         filled = partial(_filled, held=held)
-        return cls(
+        access = cls(
             url=url,
             key=key,
             headers=filled(settings.headers, "headers"),
@@ -64,6 +65,8 @@ class Access:
             extra_body=filled(settings.extra_body, "extra_body"),
             secrets=frozenset(held),
         )
+        keep_secret(*held)
+        return access
 
     @property
     def connecting(self) -> dict[str, Any]:
@@ -78,10 +81,22 @@ class Access:
 
     def redacted(self, text: str) -> str:
         """The text without what is secret: endpoints quote the keys they turn away."""
-        for secret in sorted(self.secrets, key=len, reverse=True):  # one may hold another
-            if len(secret) >= SHORTEST_SECRET:
-                text = text.replace(secret, "…")
-        return text
+        return without(text, self.secrets)
+
+    def clean(self, reply: LLMReply) -> LLMReply:
+        """The reply without what is secret: an endpoint may echo what it was sent.
+
+        Tokens that spell a secret, one by one, are left out with all others.
+        """
+        parts = {name: getattr(reply, name) for name in ("text", "thought", "model", "finish_reason", "raw")}
+        found = {name: clean for name, part in parts.items() if (clean := without_all(part, self.secrets)) != part}
+        for name in ("token_logprobs", "prompt_logprobs"):
+            tokens: tuple[TokenLogprob, ...] = getattr(reply, name) or ()
+            spelled = "".join(token.token for token in tokens)
+            told = [spelled, *(other for token in tokens for other in token.alternatives)]
+            if without_all(told, self.secrets) != told:
+                found[name] = None
+        return reply.model_copy(update=found) if found else reply
 
     async def sign(self, request: httpx2.Request) -> None:
         """Put the headers into a request that is about to be sent; a hook for HTTP clients.

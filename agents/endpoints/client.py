@@ -120,7 +120,7 @@ class OpenAIClient:
                     await self._turn(call)
                     try:
                         ask = self._score if request.score_prompt else self._converse
-                        return await ask(request, call.began, call.attempts)
+                        return self._access.clean(await ask(request, call.began, call.attempts))
                     except TROUBLE as error:
                         failure = self._read(request, error)
                         self._trying_again[call] = failure.reason

@@ -11,10 +11,11 @@ from functools import cache
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
 from ..errors import ConfigError
+from .secrets import keep_secret
 
 _KNOWN = ("http", "https", "socks5", "socks5h")
 
@@ -44,6 +45,8 @@ def proxy_of(url: str) -> str | None:
     if not proxy or is_this_machine(host) or _bypassed(host, proxies.get("no", "")):
         return None
     scheme, separator, rest = proxy.partition("://")
+    credentials = unquote((rest or scheme).rpartition("@")[0])
+    keep_secret(credentials, credentials.partition(":")[2])
     if not separator:
         return f"http://{proxy}"
     variable, shown = f"{kind.upper()}_PROXY", f"{scheme}://{rest.rpartition('@')[2]}"

@@ -13,6 +13,7 @@ from ...agents.llm import Origin, PlugReply, words_of
 from ...agents.tasks.task import PromptTemplate
 from ...agents.verdicts.cloze import text_score
 from ...agents.verdicts.verdict import Ballot, Verdict
+from ...core.endpoints.secrets import hidden
 from ...core.ids import content_hash, derive_id
 from ...core.records import Agent, Example, GenerationRequest, Input, PreferenceSource, Stage, TurnKind
 from ...store import BallotRow, CritiqueRow, Dialogue, PromptRow, Store, Turn, VerdictRow
@@ -60,7 +61,7 @@ def finish_dialogue(
         dialogue.id,
         status="failed" if error is not None else "finished",
         stop_reason=stop_reason,
-        error=f"{type(error).__name__}: {error}" if error is not None else None,
+        error=hidden(f"{type(error).__name__}: {error}") if error is not None else None,
         final_turn_id=final,
         finished_at=now(),
     )

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from filelock import Timeout
 
 from ...core.concurrency import run_to_end
+from ...core.endpoints.secrets import hidden
 from ...core.errors import BudgetError, ConfigError, InterruptedRunError, OpenmicError, told_of_disk
 from ...store import Run, Store
 from ...store.liveness import run_lock
@@ -50,12 +51,12 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
             raise
         except OSError as error:
             told = told_of_disk(error)
-            store.update(Run, run_id, status="failed", error=told or f"{type(error).__name__}: {error}")
+            store.update(Run, run_id, status="failed", error=told or hidden(f"{type(error).__name__}: {error}"))
             if told is None:
                 raise
             raise OpenmicError(told) from error
         except BaseException as error:
-            store.update(Run, run_id, status="failed", error=f"{type(error).__name__}: {error}")
+            store.update(Run, run_id, status="failed", error=hidden(f"{type(error).__name__}: {error}"))
             raise
     finished = store.get(Run, run_id)
     assert finished is not None

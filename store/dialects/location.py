@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from ...core.endpoints.secrets import keep_secret
 from ...core.errors import StoreError
 
 _SQLITE = frozenset({"sqlite", "sqlite+pysqlite"})
@@ -39,6 +40,7 @@ def normalize_url(url_or_path: str) -> str:
         raise StoreError(
             f"{without_passwords(url_or_path)!r} is no store address: give a path, or postgresql://USER@HOST/DATABASE"
         ) from None
+    keep_secret(*(str(part) for part in (url.password, *map(url.query.get, _SECRET_PARAMETERS)) if part))
     if url.drivername in _POSTGRESQL:
         return url.set(drivername="postgresql").render_as_string(hide_password=False)
     if url.drivername not in _SQLITE:

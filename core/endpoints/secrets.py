@@ -1,0 +1,67 @@
+"""Texts without secrets: whatever endpoints, proxies and databases say may quote the keys they were given.
+
+What is not worth hiding is left: a word that is too short, or that stands where no key is needed (`ollama`).
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+SHORTEST_SECRET = 6
+HIDDEN = "…"
+_NO_SECRETS = frozenset(
+    {
+        "anything",
+        "not-needed",
+        "sk-no-key-required",
+        "lm-studio",
+        "ollama",
+        "openmic",
+        "postgres",
+        "simulated",
+        "unused",
+    }
+)
+_kept = set[str]()
+
+
+def keep_secret(*secrets: str) -> None:
+    """From now on `hidden` leaves these out, in this process."""
+    _kept.update(secrets)
+
+
+def hidden(text: str) -> str:
+    """A text that is to be shown or stored, without any secret of this process."""
+    return without(text, _kept)
+
+
+def without(text: str, secrets: Collection[str]) -> str:
+    """A text without these secrets, also as addresses, JSON and headers spell them."""
+    for spelled in _spellings(frozenset(secrets)):
+        text = text.replace(spelled, HIDDEN)
+    return text
+
+
+def without_all(value: Any, secrets: Collection[str]) -> Any:
+    """A JSON value with all texts in it, names included, without these secrets."""
+    if isinstance(value, str):
+        return without(value, secrets)
+    if isinstance(value, Mapping):
+        return {without_all(name, secrets): without_all(inner, secrets) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_all(inner, secrets) for inner in value]
+    return value
+
+
+@lru_cache(maxsize=64)
+def _spellings(secrets: frozenset[str]) -> list[str]:
+    """The longest first, as one may hold another."""
+    found = set[str]()
+    for secret in secrets:
+        if len(secret) >= SHORTEST_SECRET and secret.lower() not in _NO_SECRETS:
+            encoded = b64encode(secret.encode()).decode()
+            found |= {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], encoded}
+    return sorted(found, key=lambda spelled: (-len(spelled), spelled))

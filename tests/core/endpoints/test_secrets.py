@@ -1,0 +1,35 @@
+import json
+from base64 import b64encode
+from urllib.parse import quote
+
+import pytest
+
+from openmic.core.endpoints.secrets import hidden, keep_secret, without, without_all
+
+KEY = 'sk-planted/"key"+1 é'
+
+
+@pytest.mark.parametrize(
+    "spelled", [KEY, quote(KEY, safe=""), json.dumps(KEY)[1:-1], b64encode(KEY.encode()).decode(), KEY * 2]
+)
+def test_a_secret_is_hidden_however_it_is_spelled(spelled: str) -> None:
+    assert set(without(f"<{spelled}>", {KEY})) == set("<…>")
+
+
+def test_a_secret_that_holds_another_is_hidden_as_a_whole() -> None:
+    assert without("sk-abcdef123 sk-abcdef", {"sk-abcdef", "sk-abcdef123"}) == "… …"
+
+
+def test_all_texts_of_a_value_are_looked_at() -> None:
+    value = {"a secret-1": ["secret-1", {"b": ("x secret-1 y", 3, None, True)}]}
+    assert without_all(value, {"secret-1"}) == {"a …": ["…", {"b": ["x … y", 3, None, True]}]}
+
+
+@pytest.mark.parametrize("word", ["key", "ollama", "Openmic"])
+def test_what_is_no_secret_is_left(word: str) -> None:
+    assert without(f"say {word}", {word}) == f"say {word}"
+
+
+def test_what_is_kept_secret_is_hidden_from_then_on() -> None:
+    keep_secret("only-in-this-test-1")
+    assert hidden("it is only-in-this-test-1") == "it is …"
