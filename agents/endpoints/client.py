@@ -181,7 +181,7 @@ class OpenAIClient:
             try:
                 message = await self._in_time(self._chat.ainvoke(_messages(asked.messages), **sent))
             except REFUSALS as error:
-                if read_failure(error).kind in {Kind.SHUT, Kind.STOP}:
+                if read_failure(error).kind is not Kind.ITEM:
                     raise
                 if not (options.learn(error, request, asked, effort) or room.give_back(error, had)):
                     raise

@@ -109,7 +109,9 @@ _UNPAID = any_of(
     r"insufficient[ _]?(?:user[ _])?(?:quota|credit|balance|fund)",
     r"billing|payment[ _]required|credit balance|out of credits|requires? more credits|arrearage",
     r"(?:quota|credits?|balance)\b.{0,30}\b(?:used up|exhausted|depleted|too low|run out)",
-    r"account.{0,30}(?:deactivated|suspended|disabled)|access[_ ]terminated",
+    r"(?:account|organi[sz]ation|team).{0,30}(?:deactivated|suspended|disabled)|access[_ ]terminated|good standing",
+    r"budget[_ ](?:has been )?exceeded|exceeded ?budget|over budget|spending limit|used all available credits",
+    r"exceeded your (?:monthly|weekly|daily) (?:included )?credits|api usage limits|余额不足|欠费|充值",
 )
 _BAD_KEY = any_of(
     r"(?:invalid|incorrect|missing|expired|revoked|wrong|no|unknown)[ _](?:api|auth)[ _-]?(?:key|token)",
@@ -120,20 +122,32 @@ _NO_MODEL = any_of(
     r"model[_ ](?:not[_ ]found|decommissioned|not[_ ](?:available|supported|exist))",
     r"no such model|(?:unknown|invalid)[_ ]model(?!\w|\W+(?:param|arg|option|kwarg))|deploymentnotfound",
     r"model\b.{0,80}(?:does not exist|not found|decommissioned|no longer (?:available|supported)|shut ?down)",
+    r"model identifier is invalid|on-demand throughput|no models? (?:is |are )?loaded|location is not supported",
+    r"模型不存在",
 )
-_FLAGGED = any_of(r"content[ _-]?(?:filter|policy|management|moderation|violation)|moderation|flagged")
+_FLAGGED = any_of(
+    r"content[ _-]?(?:filter|policy|management|moderation|violation)|moderation|flagged",
+    r"violat\w+\b.{0,30}\b(?:guidelines?|polic(?:y|ies)|terms)",
+)
 _FILTERED = any_of(
     _FLAGGED.pattern,
     r"responsible ?ai|safety|data_inspection|prohibited|inappropriate|sensitive|guardrail|terms of (?:use|service)",
-    r"was (?:filtered|blocked)|blocked by",
+    r"was (?:filtered|blocked)|blocked by|敏感|不安全|违规",
 )
 _TOO_LONG = any_of(r"context[ _](?:length|window|size)|(?:prompt|input|request|message)s?\b.{0,30}too (?:long|large)")
 _NEVER_FITS = any_of(r"requests? (?:is )?too large for")
 """One request takes more than a limit gives in a minute."""
 _RATE = any_of(r"rate[ _-]?limit|too[ _]many[ _]requests|throttl|overloaded|at capacity")
+_UPSTREAM = any_of(
+    r"upstream (?:connect )?error|connection (?:error|reset|refused|timed out)",
+    r"model (?:has |was )?(?:crashed|unloaded)|internal (?:server )?error|try again later|retry shortly",
+)
+"""A gateway's word for a fault behind it, whatever its status."""
+_NOBODY_TAKES = any_of(r"no (?:endpoints?|providers?) .{0,40}(?:requested parameters|support)")
+"""A gateway has nobody for these options."""
 _FINAL = frozenset({401, 403, 404, 405, 407, 410, 501})
 """The key, the account, the model or the address is another."""
-_TRANSIENT = frozenset({408, 409, 423, 425, 429, 498, 499})
+_TRANSIENT = frozenset({408, 409, 420, 423, 424, 425, 429, 444, 449, 498, 499})
 _NOT_REACHED = (ConnectionRefusedError, socket.gaierror, ssl.SSLError, aiohttp.ConnectionTimeoutError)
 _NO_ADDRESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, httpx2.UnsupportedProtocol, httpx2.InvalidURL)
 _MENDED_OUTSIDE = (RedirectedElsewhereError, ssl.SSLCertVerificationError)
@@ -228,12 +242,13 @@ def _kind(told: Told, wait: float | None) -> Kind:
     mends_nothing = any(rule.search(text) for rule in (_UNPAID, _BAD_KEY, _NO_MODEL))
     rows = (
         (status == 402 or _UNPAID.search(codes), Kind.SHUT),
-        (_FLAGGED.search(codes) or (status == 403 and _FLAGGED.search(text)), Kind.ITEM),
+        (_FLAGGED.search(codes) or (status == 403 and _FLAGGED.search(text) and not _UNPAID.search(text)), Kind.ITEM),
         (status in {400, 422, 451} and _FILTERED.search(text), Kind.ITEM),
         (status == 403 and (wait is not None or _RATE.search(text)), Kind.PASSES),
+        (status == 404 and _NOBODY_TAKES.search(text), Kind.ITEM),
         (status in _FINAL, Kind.SHUT),
-        ((unsaid or status in {400, 422}) and mends_nothing, Kind.SHUT),
-        (unsaid or (status == 400 and _RATE.search(codes)), Kind.PASSES),
+        ((unsaid or status in {400, 412, 422}) and mends_nothing, Kind.SHUT),
+        (unsaid or (status == 400 and (_RATE.search(codes) or _UPSTREAM.search(text))), Kind.PASSES),
         (status == 429 and _NEVER_FITS.search(text), Kind.ITEM),
         (status == 429 and wait is None and _UNPAID.search(text) and not _RATE.search(codes), Kind.SHUT),
         (status in _TRANSIENT or status >= 500, Kind.PASSES),
@@ -273,7 +288,9 @@ def _words(body: Any) -> str:
     if isinstance(body, Mapping):
         for name in _SAYS:
             if (value := body.get(name)) and (found := _words(value)):
-                return found
+                behind = body.get("metadata")
+                raw = behind.get("raw") if isinstance(behind, Mapping) else None  # what a gateway was told itself
+                return f"{found}: {raw}" if isinstance(raw, str) else found
         return ""
     if isinstance(body, list):
         return "; ".join(found for item in body[:3] if (found := _words(item) or str(item)))

@@ -17,7 +17,7 @@ import openai
 from ...core.records import LLMRequest, Message
 from .failures import Told, any_of, told
 
-REFUSALS = (openai.BadRequestError, openai.UnprocessableEntityError)
+REFUSALS = (openai.BadRequestError, openai.UnprocessableEntityError, openai.NotFoundError)
 """How an endpoint says that it does not take an option."""
 
 _LUXURIES = ("seed", "reasoning_effort", "response_format", "top_logprobs", "logprobs")
@@ -33,7 +33,9 @@ _SUSPECTS = ("max_tokens", "seed", "response_format", "top_logprobs", "reasoning
 _DEFAULTS = {"temperature": 1.0, "top_p": 1.0}
 """With these values a request is the same without them."""
 _ALSO_CALLED = {
-    "response_format": r"response_format|json_schema|structured[ _]outputs?|guided|grammar|json mode",
+    "response_format": r"response_format|json_schema|structured[ _]outputs?|guided|grammar|json mode"
+    r"|json_validate_failed|generate.{0,12}json",
+    "top_logprobs": r"top_logprobs|top_n_tokens|num_logprobs",
     "logprobs": r"logprobs|log[ -]?prob(?:abilitie)?s",
     "seed": r"seed|random_seed",
     "reasoning_effort": r"reasoning_effort|reasoning effort",
@@ -42,7 +44,7 @@ _UNKNOWN = any_of(
     r"un(?:supported|known|recogni[sz]ed|expected)",
     r"not (?:be )?(?:supported|permitted|allowed|recogni[sz]ed|accepted|known)|no longer|deprecated",
     r"(?:does|do|can)(?: not|n't|not) (?:support|accept|allow|take|be)|extra inputs|extra_forbidden",
-    r"only the default|default of",
+    r"only the default|default of|only \S+ is (?:allowed|supported|accepted|permitted)|may only be set|or unset|不支持",
 )
 _EITHER = any_of(r"not both|cannot both|can't both|both be|only one|one of|mutually exclusive")
 """Two that exclude each other."""
@@ -55,7 +57,8 @@ _LEAST_TEMPERATURE = any_of(r"temperature\W.{0,40}(?:strictly positive|positive|
 _NO_SYSTEM = any_of(
     r"system[ _](?:role|message|prompt|instruction)s?\b.{0,60}(?:not|n't|unsupported)",
     r"(?:not|n't|un)\s?support\w*.{0,40}\bsystem\b|role.{0,30}\bsystem\b|roles must alternate",
-    r"developer instruction is not enabled|must start with (?:a |the )?user",
+    r"developer instruction is not enabled|must start with (?:a |the )?user|only user and assistant roles",
+    r"invalid.{0,20}'system'|不支持\s*system|system\s*角色",
 )
 _CAP_TOO_SMALL = any_of(
     r"(?:could not|couldn't|unable to|not) (?:be )?finish.{0,80}max_tokens|higher max_tokens",
@@ -169,7 +172,7 @@ class RequestOptions:
         options, text = asked.options, refusal.text
         if _NO_SYSTEM.search(text) and asked.messages[0].role == "system":
             self._system = False
-        elif _CAP_TOO_SMALL.search(text):
+        elif _CAP_TOO_SMALL.search(text) or (refusal.parameter in CAPS and _LEAST.search(text)):
             self._widen_cap(text, asked.cap)
         elif options.get("temperature") == 0 and _LEAST_TEMPERATURE.search(text):
             self._least_temperature = SMALL_TEMPERATURE

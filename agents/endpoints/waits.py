@@ -19,10 +19,22 @@ _DURATION = re.compile(rf"(\d+(?:\.\d+)?)\s*{_UNIT}(?![a-z])", re.IGNORECASE)
 _COMPOUND = re.compile(rf"\s*(?:\d+(?:\.\d+)?\s*{_UNIT}(?![a-z])[\s,]*(?:and\s+)?)+", re.IGNORECASE)
 _COMPACT = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?$")
 _ANNOUNCED = re.compile(
-    r"(?:try(?:ing)? again|retry(?:ing)?|wait(?:ing)?|reset(?:s|ting)?|available(?: again)?|come back)"
+    r"(?:try(?:ing)? again|retry(?:ing)?|wait(?:ing)?|reset(?:s|ting)?|available(?: again)?|come back|replenished)"
     r"(?:\s+(?:again|your request|the request|after|in|for|at least|about|at|until|on|is|will be|back))*\s*:?\s*",
     re.IGNORECASE,
 )
+_CLOCK = re.compile(r"(\d{1,3}):(\d\d):(\d\d)(?!\d)")
+_ELSEWHERE = re.compile(
+    r"(?:erneut|nochmals?|wiederholen|réessayer|dans|nuevo|nuevamente|riprova\w*|等待)\s*(?:in|dans|en|tra)?\s*"
+    r"(\d+(?:\.\d+)?)\s*(sekunden?|secondes?|segundos?|secondi|秒|minuten?|minutes?|minutos?|minuti|分|stunden?|heures?|horas?)"
+    r"|(\d+(?:\.\d+)?)\s*(sekunden?|minuten?|stunden?)\s+(?:erneut|nochmal)"
+    r"|(\d+(?:\.\d+)?)\s*(秒|分|小时|時間|초|분|시간)钟?\s*(?:之|以)?(?:后|後|후)",
+    re.IGNORECASE,
+)
+"""A wait in other languages."""
+_UNITS_ELSEWHERE = {"s": 1.0, "秒": 1.0, "초": 1.0, "m": 60.0, "分": 60.0, "분": 60.0}
+_LIMIT = re.compile(r"\b(?:remaining|r)=0\b.*?\b(?:reset|t)=(\d+)", re.IGNORECASE)
+"""The draft standard's header: `limit=100, remaining=0, reset=30`, `"default";r=0;t=30`."""
 _ONE = re.compile(r"(?:an?|one|the next)\s+(second|minute|hour|day)", re.IGNORECASE)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s*(?:Z|UTC|GMT|[+-]\d\d:?\d\d)?")
 _RESET = re.compile(r"^(?:x-)?rate-?limit-reset(?:-|$)|^(?:anthropic|x)-ratelimit-.*-reset$")
@@ -53,8 +65,9 @@ def asked_wait(headers: Mapping[str, str], body: Any) -> float | None:
     given = {name.lower(): value.strip() for name, value in headers.items()}
     now = _date(given.get("date", "")) or time.time()
     sources = (
-        _scaled(given.get("retry-after-ms"), 0.001),
+        _scaled(given.get("retry-after-ms") or given.get("x-ms-retry-after-ms"), 0.001),
         _seconds(given.get("retry-after"), now),
+        *(_seconds(given.get(name), now) for name in ("x-retry-after", "x-ratelimit-retry-after")),
         _in_fields(body),
         _in_words(body, now),
         _renewed(given, now),
@@ -75,16 +88,41 @@ def _seconds(text: str | None, now: float) -> float | None:
     if not text:
         return None
     number = _scaled(text, 1.0)
-    if number is not None:
-        if number > _EPOCH:
-            number = number / 1000 if number > _EPOCH * 1000 else number
-            return max(0.0, number - now)
-        return number
+    if number is None:
+        number = _scaled(text.partition(",")[0], 1.0)  # a header that was sent twice
+    if number is not None and number > _EPOCH:
+        return max(0.0, (number / 1000 if number > _EPOCH * 1000 else number) - now)
+    if number is None:
+        number = _duration(text)
+    moment = (_date(text) or _iso(text)) if number is None else None
+    return number if moment is None else max(0.0, moment - now)
+
+
+def _duration(text: str) -> float | None:
+    """Seconds of `6m0s`, `1 minute` or `00:01:00`."""
+    if clock := _CLOCK.fullmatch(text):
+        return _of_clock(clock)
+    if _COMPOUND.fullmatch(text):
+        return _of_compound(text)
     if (found := _COMPACT.match(text.replace(" ", "").lower())) and any(found.groups()):
         parts = zip(found.groups(), (86400.0, 3600.0, 60.0, 1.0, 0.001), strict=True)
         return sum(float(part) * scale for part, scale in parts if part)
-    moment = _date(text) or _iso(text)
-    return None if moment is None else max(0.0, moment - now)
+    return None
+
+
+_FIELDS = frozenset(
+    {"retrydelay", "retry_after", "retryafter", "retry_after_seconds", "estimated_time", "x-ratelimit-reset"}
+    | {"reset_at", "resets_at", "reset_after", "resets_in_seconds"}
+)
+
+
+def _of_compound(text: str) -> float:
+    return sum(float(number) * _UNITS[_short(unit)] for number, unit in _DURATION.findall(text))
+
+
+def _of_clock(clock: re.Match[str]) -> float:
+    hours, minutes, seconds = map(int, clock.groups())
+    return hours * 3600.0 + minutes * 60 + seconds
 
 
 def _date(text: str) -> float | None:
@@ -105,7 +143,7 @@ def _iso(text: str) -> float | None:
 def _in_fields(body: Any) -> float | None:
     """Google's `retryDelay: 24s`, `retry_after` of several gateways, Hugging Face's `estimated_time`."""
     for name, value in _fields(body):
-        if name in {"retrydelay", "retry_after", "retryafter", "retry_after_seconds", "estimated_time"}:
+        if name in _FIELDS:
             if (wait := _seconds(str(value), time.time())) is not None:
                 return wait
         elif name in {"retry_after_ms", "retryafterms"} and (wait := _scaled(str(value), 0.001)) is not None:
@@ -132,12 +170,16 @@ def _in_words(body: Any, now: float) -> float | None:
         for announced in _ANNOUNCED.finditer(text[:LONGEST_TEXT]):
             rest = text[announced.end() :]
             if found := _COMPOUND.match(rest):
-                parts = _DURATION.findall(found.group())
-                return sum(float(number) * _UNITS[_short(unit)] for number, unit in parts)
+                return _of_compound(found.group())
+            if clock := _CLOCK.match(rest):
+                return _of_clock(clock)
             if one := _ONE.match(rest):
                 return _UNITS[one.group(1)[0].lower()]
             if (moment := _MOMENT.match(rest)) and (then := _iso(moment.group())) is not None:
                 return max(0.0, then - now)
+        if elsewhere := _ELSEWHERE.search(text[:LONGEST_TEXT]):
+            number, unit = (group for group in elsewhere.groups() if group is not None)
+            return float(number) * _UNITS_ELSEWHERE.get(unit[0].lower(), 3600.0)
     return None
 
 
@@ -149,6 +191,8 @@ def _short(unit: str) -> str:
 def _renewed(headers: Mapping[str, str], now: float) -> float | None:
     """When all limits that are used up are renewed, else the first that does not say whether it is."""
     used_up, unsaid = list[float](), list[float]()
+    if limit := _LIMIT.search(headers.get("ratelimit", "")):
+        used_up.append(float(limit[1]))
     for name, value in headers.items():
         if not _RESET.match(name) or not (wait := _seconds(value, now)):
             continue

@@ -27,6 +27,18 @@ def told(message: str, code: Any = None, kind: Any = None, **more: Any) -> dict[
 
 
 SHUTS: list[tuple[int, Any]] = [
+    (400, told("The provided model identifier is invalid.", "ValidationException")),
+    (400, told("Budget has been exceeded! Current cost: 1.2, Max budget: 1.0", "400", "budget_exceeded")),
+    (429, told("Budget has been exceeded! Current cost: 1.2, Max budget: 1.0", "429", "budget_exceeded")),
+    (429, {"error": "Your team has either used all available credits or reached its monthly spending limit."}),
+    (429, told("余额不足或无可用资源包,请充值。", "1113")),
+    (400, told("模型不存在,请检查模型代码。", "1211")),
+    (412, told("Account x is suspended, possibly due to failure to pay past invoices.", "PRECONDITION_FAILED")),
+    (403, told("Your account has been suspended for violating our usage policies")),
+    (400, {"error": "No models loaded. Please load a model in the developer page."}),
+    (400, told("User location is not supported for the API use.", None, None, status="FAILED_PRECONDITION")),
+    (400, told("This organization has been disabled.")),
+    (400, told("You have reached your specified API usage limits.")),
     (401, told("Incorrect API key provided", "invalid_api_key")),
     (402, told("Insufficient credits")),
     (402, {"detail": "Payment required"}),
@@ -47,6 +59,9 @@ SHUTS: list[tuple[int, Any]] = [
     (307, ""),
 ]
 ITEMS: list[tuple[int, Any]] = [
+    (403, {"code": "permission", "error": "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO"}),
+    (404, told("No endpoints found that can handle the requested parameters.", 404)),
+    (400, told("系统检测到输入或生成内容可能包含不安全或敏感内容", "1301")),
     (400, told("The prompt was filtered by the content policy.", "content_filter", param="prompt")),
     (400, told("triggering Azure OpenAI's content management policy", "content_filter", innererror={"code": "x"})),
     (400, told("Input data may contain inappropriate content.", "data_inspection_failed")),
@@ -59,6 +74,11 @@ ITEMS: list[tuple[int, Any]] = [
     (451, "unavailable for legal reasons"),
 ]
 PASSES: list[tuple[int, Any]] = [
+    (424, {"message": "The model errored"}),
+    *((status, "") for status in (420, 444, 449)),
+    (400, {"error": "The model has crashed without additional information. (Exit code: 6)"}),
+    (400, {"detail": "upstream connect error or disconnect/reset before headers"}),
+    (400, told("Provider returned error", 400, metadata={"raw": '{"error": "Internal error, try again later"}'})),
     (408, told("Request timed out")),
     (409, told("Conflict")),
     (425, ""),
@@ -99,6 +119,9 @@ def test_what_may_pass_is_tried_again(status: int, body: Any) -> None:
         (told("This model is not served in your region", 403), Kind.SHUT),
         (told("No credits", "402"), Kind.SHUT),
         (told("Insufficient balance"), Kind.SHUT),
+        ({"error": {"status_code": 1008, "status_msg": "insufficient balance"}}, Kind.SHUT),
+        ({"error": {"code": 401, "msg": "invalid key", "data": None}}, Kind.SHUT),
+        ({"error": {"code": 429, "msg": "too many requests"}}, Kind.PASSES),
         (told("Upstream error", 502), Kind.PASSES),
         (told("flagged", "content_filter"), Kind.ITEM),
         (told("boo"), Kind.PASSES),

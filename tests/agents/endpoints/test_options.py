@@ -21,6 +21,10 @@ REFUSALS = [
     ("seed", "Unrecognized request argument supplied: seed", {"seed"}),
     ("temperature", "Unsupported value: 'temperature' does not support 0.5 with this model.", {"temperature"}),
     ("top_p", "Unsupported parameter: 'top_p' is not supported with this model.", {"top_p"}),
+    ("top_p", "invalid top_p: only 0.95 is allowed for this model", {"top_p"}),
+    ("top_p", "`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled.", {"top_p"}),
+    ("temperature", "`temperature` may only be set to 1 when thinking is enabled.", {"temperature"}),
+    ("response_format", "Failed to generate JSON. Please adjust your prompt.", {"response_format"}),
 ]
 
 
@@ -327,3 +331,59 @@ def test_what_a_reply_never_wanted_is_no_proof_that_it_had_been_refused() -> Non
     assert options.left_out == []
     options.worked(asked)
     assert options.left_out == ["response_format"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["Invalid value: 'system'. Supported values are: 'user'.", "Only user and assistant roles are supported!"],
+)
+def test_a_system_message_that_is_refused_in_other_words_goes_into_the_users(
+    endpoint: ScriptedEndpoint, message: str
+) -> None:
+    def script(asked: Asked, number: int) -> Answer:
+        return failure(400, message) if asked.body["messages"][0]["role"] == "system" else Answer(body=completion())
+
+    endpoint.chat = script
+    assert ask(request(), settings(endpoint.base_url)).raw["left_out"] == ["system messages"]
+
+
+def test_alternatives_are_asked_for_by_the_number_that_a_server_allows_under_its_own_name(
+    endpoint: ScriptedEndpoint,
+) -> None:
+    def script(asked: Asked, number: int) -> Answer:
+        told = "Input validation error: `top_n_tokens` must be >= 0 and <= 5. Given: 20"
+        return failure(422, told) if asked.body.get("top_logprobs", 0) > 5 else Answer(body=completion())
+
+    endpoint.chat = script
+    ask(request(top_logprobs=20), settings(endpoint.base_url))
+    assert [body["top_logprobs"] for body in endpoint.bodies] == [20, 5]
+
+
+def test_a_gateway_that_has_nobody_for_an_option_is_asked_without_it(endpoint: ScriptedEndpoint) -> None:
+    def script(asked: Asked, number: int) -> Answer:
+        told = "No endpoints found that can handle the requested parameters."
+        return failure(404, told) if "top_logprobs" in asked.body else Answer(body=completion())
+
+    endpoint.chat = script
+    assert ask(request(top_logprobs=5), settings(endpoint.base_url)).raw["left_out"] == ["top_logprobs"]
+
+
+def test_a_fault_behind_a_gateway_teaches_nothing_of_options(endpoint: ScriptedEndpoint) -> None:
+    told = failure(400, "upstream connect error or disconnect/reset before headers", **{"retry-after-ms": "1"})
+    endpoint.chat = lambda asked, number: told if number == 0 else Answer(body=completion())
+    assert "left_out" not in ask(request(), settings(endpoint.base_url)).raw
+
+
+def test_the_least_cap_is_learned_from_a_refusal_that_names_it_apart(endpoint: ScriptedEndpoint) -> None:
+    told = {
+        "type": "greater_than_equal",
+        "loc": ["body", "max_tokens"],
+        "msg": "Input should be greater than or equal to 16",
+    }
+
+    def script(asked: Asked, number: int) -> Answer:
+        return Answer(422, {"detail": [told]}) if asked.body["max_tokens"] < 16 else Answer(body=completion())
+
+    endpoint.chat = script
+    ask(request(), settings(endpoint.base_url))
+    assert [body["max_tokens"] for body in endpoint.bodies] == [12, 16]

@@ -35,6 +35,13 @@ Headers = Callable[[], dict[str, str]]
         (lambda: {"X-RateLimit-Reset": str(int(time.time()) + 44)}, 44),
         (lambda: {"X-RateLimit-Reset": str(int(time.time() * 1000) + 44_000)}, 44),
         (lambda: {"ratelimit-reset": "17"}, 17),
+        (lambda: {"Retry-After": "1 minute"}, 60),
+        (lambda: {"Retry-After": "00:00:30"}, 30),
+        (lambda: {"Retry-After": "30, 30"}, 30),
+        (lambda: {"x-ms-retry-after-ms": "1500"}, 1.5),
+        (lambda: {"x-retry-after": "12"}, 12),
+        (lambda: {"RateLimit": "limit=100, remaining=0, reset=30"}, 30),
+        (lambda: {"RateLimit": '"default";r=0;t=30'}, 30),
         (lambda: {"anthropic-ratelimit-requests-reset": soon(90).isoformat()}, 90),
     ],
 )
@@ -119,3 +126,33 @@ def test_backoff_outlasts_a_minutes_limit_and_a_servers_start() -> None:
 def test_what_is_asked_for_is_waited() -> None:
     assert [wait_before(attempt, 0.0) for attempt in range(3)] == [0.0] * 3
     assert wait_before(8, 3600.0) == 3600.0
+
+
+IN_OTHER_WORDS: list[tuple[str, float]] = [
+    ("请在 30 秒后重试", 30),
+    ("请求过于频繁，请30秒后再试", 30),
+    ("请等待 2 分钟后重试", 120),
+    ("30秒後に再試行してください", 30),
+    ("30초 후에 다시 시도하세요", 30),
+    ("Bitte versuchen Sie es in 30 Sekunden erneut", 30),
+    ("Bitte erneut in 2 Minuten", 120),
+    ("Veuillez réessayer dans 30 secondes", 30),
+    ("Quota will be replenished in 12:34:56.", 45296),
+]
+
+
+@pytest.mark.parametrize(("words", "seconds"), IN_OTHER_WORDS)
+def test_a_wait_is_read_from_words_of_other_languages(words: str, seconds: float) -> None:
+    assert asked_wait({}, {"error": {"message": words}}) == pytest.approx(seconds)
+
+
+def test_a_limits_length_is_no_wait() -> None:
+    for words in ("You sent 5 requests in 2 minutes", "60 requests in 1 minute are allowed", "每 30 秒 5 次"):
+        assert asked_wait({}, {"error": {"message": words}}) is None
+
+
+def test_a_reset_within_a_gateways_error_is_waited_for() -> None:
+    inner = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int((time.time() + 3600) * 1000))}
+    body = {"error": {"message": "free-models-per-day", "code": 429, "metadata": {"headers": inner}}}
+    assert asked_wait({}, body) == pytest.approx(3600, abs=10)
+    assert asked_wait({}, {"error": {"message": "slow", "retry_after": "5 seconds"}}) == pytest.approx(5)
