@@ -16,6 +16,7 @@ LONGEST = (
     "docs/test_blocks.py",
     "test_campaign.py",
     "test_kill_trainer.py",
+    "test_budget.py",
     "test_derived.py",
     "test_kill_student.py",
     "test_objectives.py",

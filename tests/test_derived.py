@@ -109,6 +109,22 @@ def test_a_critic_that_turns_every_verdict_round_agrees_with_none_that_was_decid
     assert rejudged["agreement"] <= (rejudged["n"] - rejudged["decided"]) / rejudged["n"]
 
 
+def test_judging_again_stops_at_its_own_budget_and_goes_on_with_more(source: WholeRun) -> None:
+    of_run = ("rejudge", source.status["run"], "--set", "cast.simulated.flip_rate=0.5")
+    stopped = openmic_here(*of_run, "--set", "budget.tokens=400", cwd=source.folder)
+    assert stopped.returncode == 4
+    assert "the budget is spent: budget.tokens is 400 tokens" in stopped.stderr
+    with Store.open_readonly(source.store) as store:
+        run = store.resolve_run("latest")
+    assert (run.kind, run.status) == ("rejudge", "interrupted")
+    assert openmic_here("resume", run.id, cwd=source.folder).returncode == 4
+    assert openmic_here("resume", run.id, "--set", "budget.tokens=null", cwd=source.folder).returncode == 0
+    with Store.open_readonly(source.store) as store:
+        verdicts = [store.count(VerdictRow, run_id=name, agent="critic") for name in (source.status["run"], run.id)]
+        assert verdicts[0] == verdicts[1]
+        assert store.count(Dialogue, run_id=run.id, status="failed") == 0
+
+
 def test_a_student_can_be_trained_on_the_new_critic_s_preferences(source: WholeRun, rejudged: dict[str, Any]) -> None:
     status = command(source, "train", rejudged["run"], "--objective", "dpo")
     with Store.open_readonly(source.store) as store:
