@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from openmic.core.endpoints.simulated import FAULTS
+
 from ..whole_run import clean_environment
 from .conftest import Openmic
 
@@ -73,3 +75,24 @@ def test_a_log_that_cannot_be_written_is_named(openmic: Openmic, tmp_path: Path)
     outcome = openmic("simulate", "--port", "0", "--log", str(tmp_path / "nowhere" / "log"))
     assert outcome.code == 2
     assert "nowhere" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("429", "'429' is not KIND=RATE, such as --fault 429=0.1"),
+        ("429=often", "'429=often' is not KIND=RATE"),
+        ("418=0.1", "there is no fault '418'; there are 401, 402"),
+        ("500=2", "500: 2.0 is no share of requests"),
+        ("500=nan", "500: nan is no share of requests"),
+    ],
+)
+def test_a_fault_that_there_is_not_is_refused(openmic: Openmic, given: str, said: str) -> None:
+    outcome = openmic("simulate", "--port", "0", "--fault", given)
+    assert outcome.code == 2
+    assert said in outcome.err
+
+
+def test_the_help_names_every_fault(openmic: Openmic) -> None:
+    shown = openmic("simulate", "--help").out
+    assert all(kind in shown for kind in FAULTS)

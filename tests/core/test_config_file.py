@@ -85,6 +85,17 @@ def test_values_are_yaml(load: Load) -> None:
     assert config.preferences.teacher_over_student
 
 
+def test_faults_are_named_in_files_flags_and_variables(load: Load) -> None:
+    config = load(
+        "cast: {simulated: {faults: {429: 0.1}}}",
+        "cast.simulated.faults.timeout=0.2",
+        OPENMIC_CAST__SIMULATED__FAULTS__500="0.05",
+    )
+    assert config.cast.simulated.faults == {"429": 0.1, "timeout": 0.2, "500": 0.05}
+    with pytest.raises(ConfigError, match="there is no fault 'timeouts'; there are 401"):
+        load("", "cast.simulated.faults.timeouts=0.2")
+
+
 def test_reserved_and_foreign_variables_are_no_keys(load: Load) -> None:
     assert load("", OPENMIC_CACHE="/tmp/x", OPENAI_API_KEY="k", openmic_rounds="no") == load("")
 

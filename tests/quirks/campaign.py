@@ -99,7 +99,7 @@ def hold(
     with ScriptedEndpoint() as endpoint:
         endpoint.chat = till
         endpoint.models = lambda asked, number: models or Answer(body=model_list("m"))
-        asked = {"model": "m", "base_url": endpoint.base_url}
+        asked = {"model": "m", "base_url": endpoint.base_url, "patience_s": 3}
         settings: dict[str, dict[str, Any]] = {
             "cast": {"teacher": asked, "critic": asked, "judge": asked},
             "inputs": {"limit": 12},

@@ -1,0 +1,135 @@
+"""A run that a wrong key stops in every stage, mended and resumed, comes to what an undisturbed run comes to."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import Message, Receive, Scope, Send
+
+from openmic.core.endpoints.secrets import without
+from openmic.simulator import SimulatorSettings
+from openmic.simulator.app import build_app
+from openmic.simulator.server import bind
+from openmic.store import Dialogue, Store
+
+from .kills.promises import facts_of
+from .kills.trial import SMALL
+from .whole_run import WholeRun, openmic_here, resume_command, write_config
+
+KEY = "sk-planted-0123456789+/x"
+STAGES = {"sim-teacher": ("demonstrate", 6), "sim-critic": ("collect", 12), "sim-judge": ("evaluate", 6)}
+"""Of each model the stage in which its key is refused, and after how many of its answers."""
+
+
+class Refusing:
+    """The simulated cast, which from some answer on refuses one model's key, and quotes it."""
+
+    def __init__(self) -> None:
+        self.app = build_app(SimulatorSettings(seed=7, api_key=KEY))
+        self.model: str | None = None
+        self.answers = 0
+        self.filtered = 0
+        """Which further answer of the model is kept back by a content filter."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or self.model is None:
+            await self.app(scope, receive, send)
+            return
+        body, more = b"", True
+        while more:
+            part = await receive()
+            body, more = body + part.get("body", b""), part.get("more_body", False)
+        if json.loads(body)["model"] == self.model:
+            self.answers -= 1
+            self.filtered -= 1
+            if self.filtered == 0:
+                said = json.dumps({"error": {"message": "filtered", "code": "content_filter"}})
+                await send({"type": "http.response.start", "status": 400, "headers": []})
+                await send({"type": "http.response.body", "body": said.encode()})
+                return
+            if self.answers < 0:
+                said = json.dumps({"error": {"message": f"Incorrect API key: {KEY}", "code": "invalid_api_key"}})
+                await send({"type": "http.response.start", "status": 401, "headers": [(b"x-key", KEY.encode())]})
+                await send({"type": "http.response.body", "body": said.encode()})
+                return
+        given: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again() -> Message:
+            return given.pop() if given else await receive()
+
+        await self.app(scope, again, send)
+
+
+@pytest.fixture
+def refusing() -> Iterator[tuple[Refusing, str]]:
+    cast, listener = Refusing(), bind("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(cast, log_level="warning", access_log=False, lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.005)
+    yield cast, f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    server.should_exit = True
+    thread.join(10)
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Files in which the key stands, byte by byte."""
+    texts = ((path, path.read_bytes().decode("latin-1")) for path in folder.rglob("*") if path.is_file())
+    return [str(path) for path, text in texts if without(text, {KEY}) != text]
+
+
+@pytest.mark.slow
+def test_a_run_that_a_wrong_key_stops_in_every_stage_comes_to_what_an_undisturbed_one_comes_to(
+    tmp_path: Path, tiny_causal: Path, ray_running: None, refusing: tuple[Refusing, str]
+) -> None:
+    from ray._private.worker import _global_node
+
+    cast, url = refusing
+    roles = {role: {"model": f"sim-{role}", "base_url": url} for role in ("teacher", "critic", "judge")}
+    playing: dict[str, Any] = {role: {**one, "patience_s": 0.6} for role, one in roles.items()}
+
+    def begin(name: str, *command: str) -> WholeRun:
+        folder = tmp_path / name
+        config = write_config(folder, tiny_causal, cast=playing, **SMALL)
+        done = openmic_here(*(command or ("run", str(config))), "--json", cwd=folder, OPENAI_API_KEY=KEY)
+        return WholeRun(folder, done.returncode, done.stdout, done.stderr, 0.0)
+
+    undisturbed = begin("undisturbed")
+    assert undisturbed.code == 0, undisturbed.stderr
+    command: list[str] = []
+    said = undisturbed.stdout + undisturbed.stderr
+    for model, (stage, answers) in STAGES.items():
+        # Preflight, or the check before resuming, is answered too: one tiny chat.
+        cast.model, cast.answers = model, answers + 1
+        run = begin("disturbed", *command)
+        assert run.code == 1, run.stderr
+        assert "Incorrect API key: …" in run.stderr
+        assert "Traceback" not in run.stderr
+        with Store.open_readonly(run.store) as store:
+            assert store.count(Dialogue, status="failed") == 0
+            assert store.count(Dialogue, stage=stage, status="pending") > 0
+        command, said = resume_command(run.stderr), said + run.stdout + run.stderr
+    # One answer of the judge's on test inputs is filtered: its item fails, and is held again on request.
+    cast.model, cast.answers, cast.filtered = "sim-judge", 10**6, 7
+    run = begin("disturbed", *command)
+    assert run.code == 3, run.stderr
+    assert run.status["stages"]["evaluate"]["failed"] == run.status["failed"] == 1
+    run = begin("disturbed", *command, "--retry-failed")
+    assert run.code == 0, run.stderr
+    assert "1 failed items were held again; 0 items are failed now" in run.stderr
+    assert facts_of(run) == facts_of(undisturbed)
+    assert run.status["gain"] == undisturbed.status["gain"]
+    assert without(said + run.stdout + run.stderr, {KEY}) == said + run.stdout + run.stderr
+    for kind in ("transcript", "preference"):
+        done = openmic_here("transcripts", "export", "latest", f"{kind}.jsonl", "--format", kind, cwd=run.folder)
+        assert done.returncode == 0, done.stderr
+    assert left_behind(tmp_path) == []
+    node: Any = _global_node
+    assert left_behind(Path(node.get_session_dir_path()) / "logs") == []
