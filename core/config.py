@@ -157,6 +157,23 @@ class EndpointSettings(Section):
                 )
         return given
 
+    @field_validator("base_url")
+    @classmethod
+    def _no_secret_in_the_address(cls, url: str | None) -> str | None:
+        address, _, query = (url or "").partition("?")
+        if re.search(r"://[^/@]*:[^/@]*@", address):
+            raise ValueError(
+                "it holds a password, which would be stored with the run; leave it out, and write headers: "
+                "{Authorization: Basic ${NAME_OF_THE_VARIABLE}}"
+            )
+        for name in (part.partition("=")[0] for part in query.split("&")):
+            if _SOUNDS_SECRET.search(name):
+                raise ValueError(
+                    f"its {name} would be stored with the run; leave it out, and write query: "
+                    f"{{{name}: ${{NAME_OF_THE_VARIABLE}}}}"
+                )
+        return url
+
     @field_validator("extra_body")
     @classmethod
     def _what_openmic_says_itself(cls, given: dict[str, Any]) -> dict[str, Any]:

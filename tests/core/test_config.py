@@ -232,6 +232,13 @@ def test_a_secret_is_named_by_its_variable_and_never_stored(name: str) -> None:
         EndpointSettings(headers={name: "sk-1"})
 
 
+@pytest.mark.parametrize("url", ["https://me:secret@a/v1", "https://a/v1?key=sk-1", "https://a/v1?v=1&api-key=sk-1"])
+def test_an_address_holds_no_secret(url: str) -> None:
+    with pytest.raises(ValidationError, match="would be stored with the run; leave it out"):
+        EndpointSettings(base_url=url)
+    assert EndpointSettings(base_url="https://me@a/v1?api-version=1").base_url == "https://me@a/v1?api-version=1"
+
+
 def test_a_body_of_ones_own_leaves_the_question_alone() -> None:
     with pytest.raises(ValidationError, match="messages, stream is openmic's to say"):
         EndpointSettings(extra_body={"stream": True, "messages": [], "top_k": 4})
