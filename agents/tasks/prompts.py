@@ -2,18 +2,19 @@
 
 A prompt is a Jinja template. In those of teacher, critic and judge every value is data: what would open or close a tag
 is escaped, so no text gets out of the tag it stands in, and `unescape` gives back the text as it was. A value is never
-run as a template. The student's prompts hold texts as they are: it is trained on exactly these.
+run as a template; what a template may take of time and room is bounded. The student's prompts hold texts as they are:
+it is trained on exactly these.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import DictLoader, StrictUndefined, TemplateError, UndefinedError, meta
-from jinja2.sandbox import SandboxedEnvironment
 
 from ...core.errors import TaskError
 from ...core.ids import content_hash
 from ...core.records import Message
+from .bounded import BoundedEnvironment, render
 from .task_file import TaskFile
 
 ROLES = ("student", "teacher", "critic", "judge")
@@ -109,12 +110,10 @@ def unescape(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def _environment(texts: dict[str, str], *, escape: bool) -> SandboxedEnvironment:
+def _environment(texts: dict[str, str], *, escape: bool) -> BoundedEnvironment:
     """An environment that compiles each prompt once."""
     finalize = _as_data if escape else None
-    return SandboxedEnvironment(
-        loader=DictLoader(texts), undefined=StrictUndefined, autoescape=False, finalize=finalize
-    )
+    return BoundedEnvironment(loader=DictLoader(texts), undefined=StrictUndefined, autoescape=False, finalize=finalize)
 
 
 def _as_data(value: Any) -> str:
@@ -122,9 +121,9 @@ def _as_data(value: Any) -> str:
     return escape(str(value))
 
 
-def _render(environment: SandboxedEnvironment, template: PromptTemplate, values: dict[str, Any]) -> str:
+def _render(environment: BoundedEnvironment, template: PromptTemplate, values: dict[str, Any]) -> str:
     try:
-        return environment.get_template(template.name).render(**values).strip()
+        return render(environment.get_template(template.name), values).strip()
     except UndefinedError as error:
         has = f"; what it has is {', '.join(sorted(values))}" if values else ", and a system prompt has no values"
         raise TaskError(f"task {template.task}: the prompt {template.name} does not render: {error}{has}") from None
