@@ -19,6 +19,9 @@ from ..core.section import unwritable
 _ANSWER_S = 10.0
 """How long a cluster may take to answer. Ray itself would try for minutes, and in many words."""
 _ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_LOOPBACK = "127.0.0.1"
+"""Where every process of a session on this machine alone listens: whoever reaches Ray's ports may run code as its
+user."""
 _LONGEST_FOLDER = 107 - len("/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store.99")
 """Characters of the path of Ray's folder, as the paths of sockets may have 107."""
 
@@ -95,8 +98,29 @@ def _begin(minimum_cpus: int, address: str | None) -> None:
             _join(address, quiet)
         else:
             cpus = max(minimum_cpus, os.cpu_count() or 1)
-            # Named, because on a node of a cluster Ray would otherwise join that.
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, _temp_dir=_folder(), **quiet)
+            with _loopback_as_it_is():
+                # Named, because on a node of a cluster Ray would otherwise join that.
+                ray.init(
+                    address="local",
+                    num_cpus=cpus,
+                    include_dashboard=False,
+                    _temp_dir=_folder(),
+                    _node_ip_address=_LOOPBACK,
+                    **quiet,
+                )
+
+
+@contextmanager
+def _loopback_as_it_is() -> Iterator[None]:
+    """Ray takes loopback for a slip and puts the machine's outward address in its place; here it does not."""
+    from ray._private import services
+
+    resolve = services.resolve_ip_for_localhost
+    services.resolve_ip_for_localhost = lambda host: host
+    try:
+        yield
+    finally:
+        services.resolve_ip_for_localhost = resolve
 
 
 def _folder() -> str:
@@ -132,7 +156,8 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
 
     try:
         _look_for(address)
-        ray.init(address=address, **quiet)
+        with _loopback_as_it_is():
+            ray.init(address=address, **quiet)
     except AuthenticationError as error:
         raise ConfigError(
             f"the Ray cluster at {address!r} wants a token: copy ~/.ray/auth_token from its head and set "

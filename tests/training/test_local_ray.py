@@ -43,16 +43,20 @@ def test_student_and_trainer_find_room_even_on_one_core() -> None:
 
 
 @pytest.mark.slow
-def test_a_session_of_its_own_ends_with_the_block_and_makes_no_noise() -> None:
+def test_a_session_of_its_own_listens_on_loopback_alone_ends_with_the_block_and_makes_no_noise() -> None:
     done = python(
         "from openmic.training.local_ray import ray_session\n"
+        "import psutil\n"
         "with ray_session(minimum_cpus=5):\n"
         "    import ray\n"
         "    print(ray.get(ray.remote(lambda: 6 * 7).remote()), ray.cluster_resources()['CPU'] >= 5)\n"
+        "    own = [psutil.Process(), *psutil.Process().children(recursive=True)]\n"
+        "    found = [one for process in own for one in process.net_connections('inet') if one.status == 'LISTEN']\n"
+        "    print(len(found) > 5, {one.laddr.ip.removeprefix('::ffff:') for one in found})\n"
         "print(ray.is_initialized())\n"
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "42 True\nFalse\n"
+    assert done.stdout == "42 True\nTrue {'127.0.0.1'}\nFalse\n"
     assert done.stderr == ""
 
 
