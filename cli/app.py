@@ -138,6 +138,7 @@ def _end_by_signals_as_by_ctrl_c() -> None:
 
 def main() -> None:
     """Run the command line; an error a person can mend is one message on stderr and its exit code."""
+    os.umask(0o077)  # what is written holds what people and models said
     _print_whatever_the_terminal_shows()
     _end_by_signals_as_by_ctrl_c()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

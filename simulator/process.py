@@ -4,14 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from ..core.errors import EndpointSetupError
+from ..core.files.scratch import scratch_folder
 from .settings import SimulatorSettings
 
 _START_S = 60.0
@@ -40,7 +41,7 @@ class SimulatedCast:
         self._settings = settings or SimulatorSettings()
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: AbstractContextManager[Path] | None = None
         self._base_url: str | None = None
 
     @property
@@ -81,8 +82,9 @@ class SimulatedCast:
         self._start(port)
 
     def _start(self, port: int) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="openmic-cast-")
-        ready, errors = Path(self._folder.name) / "ready", Path(self._folder.name) / "stderr"
+        self._folder = scratch_folder("cast")
+        place = self._folder.__enter__()
+        ready, errors = place / "ready", place / "stderr"
         try:
             with errors.open("wb") as sink:
                 self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
@@ -130,5 +132,5 @@ class SimulatedCast:
                 process.kill()
                 process.wait()
         if self._folder is not None:
-            self._folder.cleanup()
+            self._folder.__exit__(None, None, None)
             self._folder = None

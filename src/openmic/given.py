@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from .core.config import RunConfig
 from .core.config_file import config_from, load_config, override_config
 from .core.errors import ConfigError, StoreError
+from .core.files.private import private_file, private_folder
 from .core.ids import content_hash
 from .core.plugs import Plug, describe_object
 from .core.records import Input
@@ -293,8 +294,8 @@ def _kept(home: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     text = "".join(f"{json.dumps(row, default=_plain)}\n" for row in rows)
     path = home.absolute() / "given" / f"{content_hash(text)[:16]}.jsonl"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        private_folder(path.parent)
+        private_file(path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise StoreError(f"home {str(home)!r} cannot be written ({error.strerror}); set home") from None
     return path

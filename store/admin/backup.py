@@ -10,7 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from ...core.errors import StoreError
+from ...core.errors import StoreError, StoreFaultError
+from ...core.files.private import private_file, private_folder
 from ..dialects.location import is_postgresql, normalize_url, shown_url, sqlite_path
 
 
@@ -59,7 +60,7 @@ def _copy(path: Path, target: Path) -> None:
                     # All pages in one step: one state of the store, and a writer does not make it begin anew.
                     source.backup(copy, pages=-1)
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"the store {str(path)!r} cannot be backed up as {str(target)!r}: {error}") from error
+            raise StoreFaultError(f"the store {str(path)!r} cannot be backed up as {str(target)!r}: {error}") from error
 
 
 def _require_room(source: sqlite3.Connection, target: Path) -> None:
@@ -84,7 +85,7 @@ def _dump(url: str, target: Path) -> None:
         # Every argument is one of ours or an address that was parsed.
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - see above
         if done.returncode:
-            raise StoreError(f"the store {shown!r} cannot be backed up: {' '.join(done.stderr.split())}")
+            raise StoreFaultError(f"the store {shown!r} cannot be backed up: {' '.join(done.stderr.split())}")
 
 
 @contextmanager
@@ -92,11 +93,12 @@ def _in_place(target: Path) -> Iterator[Path]:
     """A name to write under, which becomes the target when all is written and vanishes otherwise."""
     unfinished = target.with_name(f".{target.name}.unfinished")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(target.parent)
+        private_file(unfinished)
         try:
             yield unfinished
             unfinished.replace(target)
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
-        raise StoreError(f"the backup {str(target)!r} cannot be written: {error}") from error
+        raise StoreFaultError(f"the backup {str(target)!r} cannot be written: {error}") from error

@@ -1,6 +1,5 @@
 """Writing an export: rows are written as they are read; a file appears once it is whole."""
 
-import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from typing import Any, Literal, Protocol, get_args
 
 from ... import __version__
 from ...core.errors import ConfigError
+from ...core.files.private import make_private, private_folder
 from ...core.records import Split, TurnKind
 from ..conversations import ConversationReader
 from ..liveness import live_status
@@ -80,7 +80,7 @@ def export(
     single = bool(target.suffix)
     card = target.with_suffix(".md") if single else target / "README.md"
     _check_target(target, card, kind, single=single)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(target.parent)
     staging = Path(mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         rows = export_rows(reader, run, form, wanted=wanted, splits=splits or default_splits(form), trained=trained)
@@ -93,6 +93,7 @@ def export(
         revised = bool(reader.select(Turn, run_id=run.id, kind=TurnKind.REVISION, limit=1))
         text = data_card(run, form, kind, files, passed, __version__, single=single, standing=standing, revised=revised)
         (staging / card.name).write_text(text, encoding="utf-8")
+        make_private(staging)
         _put_in_place(staging, target, card, single=single)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -170,15 +171,7 @@ def _put_in_place(staging: Path, target: Path, card: Path, *, single: bool) -> N
         return
     if target.is_dir():
         target.rmdir()  # it is empty
-    staging.chmod(0o777 & ~_umask())
     staging.rename(target)
-
-
-def _umask() -> int:
-    """What new files of this process are not allowed; it cannot be read without being set."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _nothing(run: Run, form: ExportForm, *, trained: bool) -> str:

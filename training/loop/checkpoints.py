@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...core.errors import AdapterError
+from ...core.files.private import make_private, private_folder
 from ..adapters.storage import folder_of, is_remote, join_uri, read, remove, upload
 from .job import TrainingJob
 
@@ -60,10 +61,11 @@ class Checkpoints:
         try:
             folder = None if remote else folder_of(self._uri).parent
             if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+                private_folder(folder)
             with tempfile.TemporaryDirectory(prefix=".checkpoint.", dir=folder) as work:
                 file = Path(work, FILE)
                 save_file(snapshot.tensors, file, metadata=metadata)
+                make_private(Path(work))
                 if remote:
                     upload(file, self._uri)
                 else:

@@ -1,14 +1,13 @@
 """Taking transcripts away: the dialogues that a filter asks for, in the forms that others read."""
 
-from pathlib import Path
-from shutil import make_archive, rmtree
-from tempfile import mkdtemp
+from shutil import make_archive
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
+from ...core.files.scratch import scratch_folder
 from ...core.records import Split
 from ...store.export import FILE_KINDS, FORMS, ExportForm, FileKind, export
 from ..query import asked
@@ -51,17 +50,18 @@ def download(
     """A zip of what `openmic transcripts export` writes into a folder: a file for each split, and the data card."""
     found = site.run(run)
     wanted = asked(request.query_params).filter
-    folder = Path(mkdtemp(prefix="openmic-export-"))
+    kept = scratch_folder("export")
+    folder = kept.__enter__()
     try:
         name = f"{found.id[:12]}-{form}"
         export(site.store, found, folder / name, form, to, wanted=wanted, splits=split)
         archive = make_archive(str(folder / name), "zip", root_dir=folder, base_dir=name)
     except BaseException:
-        rmtree(folder, ignore_errors=True)
+        kept.__exit__(None, None, None)
         raise
     return FileResponse(
         archive,
         filename=f"openmic-{name}.zip",
         media_type="application/zip",
-        background=BackgroundTask(rmtree, folder, ignore_errors=True),
+        background=BackgroundTask(kept.__exit__, None, None, None),
     )

@@ -1,0 +1,1 @@
+"""Files and folders of our own: who may read them, and how long they stay."""
