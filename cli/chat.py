@@ -42,10 +42,11 @@ def chat(
     with read_store(store) as reader:
         found = reader.resolve_run(run)
         adapters = reader.select(Adapter, run_id=found.id, order_by="version")
+        places = {row.version: reader.located(row.uri) for row in adapters if row.uri is not None}
     if not adapters:
         raise NotFoundError(f"run {found.id} has no adapter to talk to (it is a {found.kind}); name another with --run")
     config = RunConfig.model_validate(found.config)
-    ref = _adapter(adapters, version)
+    ref = _adapter(adapters, version, places)
 
     from ..agents.cast import StudentAgent
     from ..agents.tasks.task import load_task
@@ -60,7 +61,9 @@ def chat(
         try:
             await engine.load(ref)
             if interactive:
-                typer.echo(f"student {config.student.model}, adapter v{ref.version}; end with Ctrl-D", err=True)
+                typer.echo(
+                    f"student {printable(config.student.model)}, adapter v{ref.version}; end with Ctrl-D", err=True
+                )
             for line in [" ".join(text)] if text else _lines(interactive=interactive):
                 sampling = config.evaluation.sampling
                 asked = [agent.draft(f"chat:{i}:{line}", line, sampling, ref.version) for i in range(samples)]
@@ -76,7 +79,7 @@ def chat(
     asyncio.run(talk())
 
 
-def _adapter(adapters: list[Adapter], version: int | None) -> AdapterRef:
+def _adapter(adapters: list[Adapter], version: int | None, places: dict[int, str]) -> AdapterRef:
     if version is None:
         promoted = [row for row in adapters if row.status == "promoted"]
         row = promoted[-1] if promoted else None
@@ -86,9 +89,9 @@ def _adapter(adapters: list[Adapter], version: int | None) -> AdapterRef:
             raise NotFoundError(f"there is no adapter version {version}; there are {[row.version for row in adapters]}")
     if row is None or row.version == 0:
         return NO_ADAPTER
-    if row.uri is None:
+    if row.version not in places:
         raise AdapterError(f"adapter version {row.version} has no files")
-    return AdapterRef(row.version, row.uri, row.sha256)
+    return AdapterRef(row.version, places[row.version], row.sha256)
 
 
 def _lines(*, interactive: bool) -> Iterator[str]:

@@ -9,6 +9,7 @@ import typer
 
 from ..core.config import store_address
 from ..core.section import from_home
+from ..core.text import escaped
 from ..store import Store, normalize_url, without_passwords
 
 FINISHED_WITH_FAILURES = 3
@@ -47,7 +48,7 @@ def read_store(option: str | None) -> Store:
 def print_json(value: Any) -> None:
     """One JSON document on stdout; characters that it cannot have are escaped."""
     everything = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
-    typer.echo(json.dumps(value, ensure_ascii=not everything, indent=2))
+    typer.echo(escaped(json.dumps(value, ensure_ascii=not everything, indent=2)))
 
 
 def exit_by_failures(failed: int) -> None:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from ..core.config import RunConfig
 from ..core.records import Split
+from ..core.text import printable_in
 from ..graph.context.seats import ROLES, Seat, cast_record, seat_model, seats
 from ..graph.preflight.checks import Checked
 from ..graph.preflight.estimate import budget_notes
@@ -75,7 +76,7 @@ def _demonstrations(config: RunConfig, taught: int, references: int) -> int:
 
 def print_plan(planned: dict[str, Any]) -> None:
     """The plan for a person, on stdout."""
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console, planned = Console(soft_wrap=True, highlight=False, markup=False), printable_in(planned)
     inputs, used, calls = planned["inputs"], planned["used"], planned["calls_at_most"]
     left_out = planned["duplicate_inputs"]
     duplicates = f"; {left_out} left out that stood there before" if left_out else ""

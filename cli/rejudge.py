@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 from ..core.config import store_address
+from ..core.text import printable
 from ..store import Run, Store
 from .options import (
     JsonOption,
@@ -112,6 +113,6 @@ def print_comparison(found: dict[str, Any], flag: str) -> None:
         ("both orders agree", f"{found['consistency']['old']:.1%} (old), {found['consistency']['new']:.1%} (new)"),
         ("preferences", f"{found['preferences']['old']} (old), {found['preferences']['new']} (new)"),
     ):
-        typer.echo(f"  {label:<18} {value}")
+        typer.echo(printable(f"  {label:<18} {value}"))
     typer.echo(f"\ntry next:\n  openmic train {found['run']}{flag}      learns from the new verdicts")
     typer.echo(f"  openmic train {found['source_run']}{flag}      learns from the old ones")

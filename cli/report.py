@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..core.text import printable
+from ..core.text import printable, printable_in
 from ..evaluation.intervals import FEW
 from ..evaluation.summary import score_columns, shown_score, shown_share
 from ..store import told_failures
@@ -32,7 +32,7 @@ def print_report(status: dict[str, Any], *, funnel: bool = False) -> None:
         status: As `run_status` gives it.
         funnel: Whether the funnel of every gate and filter follows, which tells more of what the teacher wrote.
     """
-    console = report_console()
+    console, status = report_console(), printable_in(status)
     if status["source_run"] is not None:
         console.print(f"from run {escape(status['source_run'])}")
     if left_out := status["duplicate_inputs"]:
@@ -228,7 +228,7 @@ def _writer(lag: str) -> str:
 
 def print_next_steps(status: dict[str, Any], url: str) -> None:
     """Where everything is, and three commands to try."""
-    console = report_console()
+    console, status = report_console(), printable_in(status)
     flag = store_flag(url)
     console.print(
         f"\nstore    {escape(status['store'])}\nadapter  {escape(str(status['adapter_path']))}", highlight=False

@@ -1,8 +1,9 @@
 """`openmic status`."""
 
-from ..core.text import printable
+from ..core.text import printable_in
 from .options import JsonOption, RunArgument, StoreOption, print_json, read_store, store_flag
 from .report import print_report
+from .transcripts.lines import one_line
 
 STANDING = {
     "running": "running",
@@ -32,10 +33,11 @@ def status(run: RunArgument = "latest", store: StoreOption = None, as_json: Json
         return
     import typer
 
-    typer.echo(f"run {found['run']} ({found['name']}, task {found['task']}): {STANDING[found['status']]}")
+    found = printable_in(found)
+    typer.echo(f"run {found['run']} ({one_line(found['name'])}, task {found['task']}): {STANDING[found['status']]}")
     if found["error"]:
         word = "stopped" if found["status"] == "interrupted" else "error"
-        typer.echo(f"{word}: {printable(found['error'])}")
+        typer.echo(f"{word}: {found['error']}")
     print_report(found, funnel=True)
     if found["status"] not in {"running", "finished"}:
         typer.echo(f"to go on: openmic resume {found['run']}{store_flag(found['store'])}")

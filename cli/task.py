@@ -40,7 +40,7 @@ def list_tasks(as_json: JsonOption = False) -> None:
         return
     width = max(len(file.name) for file in files)
     for file in files:
-        typer.echo(f"{file.name:{width}}  {file.description}")
+        typer.echo(printable(f"{file.name:{width}}  {file.description}"))
 
 
 @app.command()
@@ -106,9 +106,11 @@ def check(
         typer.echo("\n".join(_as_text(prompt) for prompt in asked))
     roles = Counter(prompt["role"] for prompt in asked)
     shares = ", ".join(f"{role} {count}" for role, count in roles.items())
-    typer.echo(f"task {found.name} is valid: {len(asked)} prompts ({shares}), verdict styles: {_styles(asked)}")
+    typer.echo(
+        f"task {printable(found.name)} is valid: {len(asked)} prompts ({shares}), verdict styles: {_styles(asked)}"
+    )
     for warning in warnings:
-        typer.echo(f"warning: {warning}")
+        typer.echo(printable(f"warning: {warning}"))
 
 
 def _input(given: list[str], fields: tuple[str, ...]) -> Input:

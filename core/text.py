@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from typing import Any
 
 import regex
 
@@ -28,6 +29,7 @@ _LATIN_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _UNSEEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}--[\p{L}\u200b-\u200d]]", regex.VERSION1)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNSEEN_IN_JSON = re.compile(_CONTROL.pattern.replace(r"\x0b-\x1f", r"\x0b\x0c\x0e-\x1f"))
 
 _DENSE = regex.compile(rf"{_LETTER}|\p{{Hangul}}", regex.VERSION1)
 """A character that large models take for a token or more."""
@@ -99,6 +101,20 @@ def _joined(tokens: list[tuple[str, bool]]) -> str:
 def storable_text(text: str) -> str:
     """The text as every store takes it: no NULs, no halves of surrogate pairs."""
     return text.replace("\0", " ").encode(errors="replace").decode()
+
+
+def printable_in(value: Any) -> Any:
+    """A value as JSON has them, with every text in it as `printable` leaves it."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable_in(key): printable_in(inner) for key, inner in value.items()}
+    return [printable_in(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def escaped(text: str) -> str:
+    """JSON that does nothing to a terminal: control characters in it as JSON writes them."""
+    return _UNSEEN_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def printable(text: str) -> str:
