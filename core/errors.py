@@ -54,9 +54,26 @@ class EndpointSetupError(OpenmicError):
 
 
 class StoreError(OpenmicError):
-    """The store cannot be opened, written or understood."""
+    """The store cannot be opened or understood: there is none, it is another program's, or its address is wrong."""
 
     exit_code = 2
+
+
+class StoreFaultError(StoreError):
+    """The store refused what was to be done with it: damaged, read-only, or asked for what cannot be.
+
+    Nothing that was done before is lost; a run that it ended can be resumed.
+    """
+
+    exit_code = 1
+
+
+class StoreBusyError(StoreFaultError):
+    """Another process kept the store locked, or its server was gone, for longer than was waited."""
+
+
+class StoreFullError(StoreFaultError):
+    """There is no room for what was to be stored."""
 
 
 class NotFoundError(OpenmicError):

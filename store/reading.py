@@ -3,20 +3,24 @@
 Every method may be called from any thread, sees one consistent state of the store, and waits for no writer.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
-from sqlalchemy import Column, ColumnElement, Engine, Row, Select, bindparam, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Engine, Row, Select, bindparam, func, or_, select
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
-from ..core.errors import NotFoundError, StoreError
+from ..core.errors import NotFoundError
 from ..core.records import LLMReply
-from .dialects.engine import snapshots
-from .dialects.postgresql import held, reason
+from .dialects.engine import file_of, snapshots
+from .dialects.postgresql import held
+from .faults import is_gone, store_fault
+from .places import located, recorded
 from .schema import column_of, table_of
 from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
 
@@ -30,6 +34,8 @@ Messages = list[dict[str, str]]
 
 _IN_CHUNK = 10_000
 """Values in one IN list. SQLite takes 32,766 in a statement, so three long lists fit in one."""
+PAUSE_S = 0.2
+"""How long before a database that refused is tried again."""
 _CANDIDATES = 8
 """How many ids an error lists."""
 _REPLY = select(column_of(LLMCall, "reply")).where(
@@ -46,11 +52,23 @@ class Reader:
         self._snapshots = snapshots(engine)
         self.url = url
         """The store's address as it may be shown."""
+        self.patience_s = 0.0
+        """How long a server that is gone is waited for before an error says so; more for a run than for a look."""
+        file = file_of(engine)
+        self._folder = None if file is None else file.parent
 
     @property
     def dialect(self) -> str:
         """What is particular about the database's SQL: `sqlite` or `postgresql`."""
         return self._engine.dialect.name
+
+    def located(self, place: str) -> str:
+        """The absolute path, or the address, of a run's `home` or an adapter's `uri`."""
+        return located(self.url, place)
+
+    def recorded(self, path: str | Path) -> str:
+        """What a row is to have of an absolute path or an address, so that `located` finds it again."""
+        return recorded(self.url, path)
 
     def get(self, table: type[T], key: Any) -> T | None:
         """The row with this primary key (a tuple where the key has several columns), or None."""
@@ -101,7 +119,7 @@ class Reader:
 
     def saved_reply(self, run_id: str, key: str) -> LLMReply | None:
         """Reply of a large model to the request with this key in this run; None before it is asked."""
-        with self._failing_well(), self._snapshots.connect() as connection:
+        with self._failing_well(), self._connected() as connection:
             reply = connection.scalar(_REPLY, {"run_id": run_id, "key": key})
         return None if reply is None else LLMReply.model_validate(reply)
 
@@ -161,25 +179,30 @@ class Reader:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        with self._failing_well(), Session(self._snapshots) as session:
+        with self._failing_well(), self._connected() as connection, Session(connection) as session:
             yield session
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """A connection for reading; a server that is being started again is waited for."""
+        deadline = time.monotonic() + self.patience_s
+        while True:
+            try:
+                connection = self._snapshots.connect()
+                break
+            except DBAPIError as error:
+                if not is_gone(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(PAUSE_S)
+        with connection:
+            yield connection
 
     @contextmanager
     def _failing_well(self) -> Iterator[None]:
         try:
             yield
         except DBAPIError as error:
-            if error.connection_invalidated:
-                raise StoreError(lost(self.url, "reading", error)) from error
-            raise StoreError(f"the store {self.url!r} could not be read: {error.orig}") from error
-
-
-def lost(url: str, doing: str, error: DBAPIError) -> str:
-    """What to say when the database went away in the middle of something."""
-    return (
-        f"the store {url!r} was lost while {doing}: {reason(error)}; what was done before is kept: see that the server "
-        "runs, then `openmic resume`"
-    )
+            raise store_fault(self.url, "reading", error, self._folder) from error
 
 
 def chunks(values: Sequence[V]) -> list[Sequence[V]]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from sqlalchemy import Table
 from sqlmodel import SQLModel
 
-from ..core.errors import StoreError
+from ..core.errors import StoreFaultError
 from .schema import table_of
 
 
@@ -17,13 +17,13 @@ def checked(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a whole row, defaults filled in, each of its field's type. What is no field is passed over.
 
     Raises:
-        StoreError: Some value is missing or of another type; the message names the row and each such field.
+        StoreFaultError: Some value is missing or of another type; the message names the row and each such field.
     """
     try:
         return vars(_twin(model).model_validate(values))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise StoreError(f"{_name_of(model, values)} cannot be stored: {faults}") from error
+        raise StoreFaultError(f"{_name_of(model, values)} cannot be stored: {faults}") from error
 
 
 @cache
@@ -37,7 +37,7 @@ def values_by_table(rows: Iterable[SQLModel]) -> list[tuple[Table, list[dict[str
     """The checked values of rows by their tables; within a table in the order given.
 
     Raises:
-        StoreError: A row is malformed.
+        StoreFaultError: A row is malformed.
     """
     values: dict[type[SQLModel], list[dict[str, Any]]] = {}
     for row in rows:

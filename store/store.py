@@ -4,22 +4,29 @@ One process writes, the driver; others open the store read-only. Every write is 
 when the call returns, and may come from any thread.
 """
 
+import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cached_property, partial
+from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Insert, Table, and_, insert, select, update
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlmodel import SQLModel
 
-from ..core.errors import NotFoundError, StoreError
+from ..core.errors import NotFoundError, StoreBusyError, StoreError, StoreFullError
+from ..core.files.private import private_file, private_folder
 from ..core.records import LLMReply, LLMRequest
 from .admin import migrate
 from .conversations import ConversationReader
 from .dialects.engine import (
     check_writable,
+    file_of,
     insert_unless_present,
     reading_engine,
     sole_writer,
@@ -28,7 +35,9 @@ from .dialects.engine import (
 )
 from .dialects.location import is_postgresql, normalize_url, shown_url, sqlite_path
 from .dialects.postgresql import reason
-from .reading import lost
+from .dialects.sqlite import empty_log
+from .faults import no_room, reserve, store_fault
+from .reading import PAUSE_S
 from .row_values import checked, finite, named, values_by_table
 from .schema import TableModel, column_of, table_of
 from .tables.training import Adapter, Evaluation, Training
@@ -37,6 +46,15 @@ from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
 _PLACES = {table: place for place, table in enumerate(TableModel.metadata.sorted_tables)}
 """The tables' order, those that others refer to first; sorting them takes longer than adding a row does."""
 
+_WAIT_MS = 1_000
+"""How long a write is deaf to everything else at a time while it waits for another process that is writing."""
+PATIENCE_S = 15.0
+"""How long a write is tried again in all, where nobody says for how long."""
+RESERVE_BYTES = 8 * 1024 * 1024
+"""Room for some hundred replies with all that an index needs for them."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
 _MUTABLE: frozenset[type[SQLModel]] = frozenset({Run, Dialogue, Adapter, Training, Evaluation})
 
 
@@ -47,8 +65,14 @@ class Store(ConversationReader):
         super().__init__(engine, shown_url(address))
         self.address = address
         """The store's normalized address with its password where it has one: to connect with, never to be shown."""
+        self.patience_s = 0.0 if readonly else PATIENCE_S
+        """How long a write waits for another process that is writing, and either for a server that is gone."""
+        self.trouble = ""
+        """What writes are waiting for; empty where all is well."""
         self._readonly = readonly
         self._lock = Lock()
+        self._reserve: Path | None = None
+        self._full: StoreFullError | None = None
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -67,7 +91,8 @@ class Store(ConversationReader):
         url = normalize_url(url)
         check_writable(url)
         if not is_postgresql(url):
-            sqlite_path(url).parent.mkdir(parents=True, exist_ok=True)
+            private_folder(sqlite_path(url).parent)
+            private_file(sqlite_path(url))  # what SQLite makes beside it has the same permissions
         engine = writing_engine(url)
         with _disposed_on_failure(engine, url):
             migrate.require_not_older(engine)
@@ -99,7 +124,62 @@ class Store(ConversationReader):
 
     def close(self) -> None:
         """Close all connections; closing twice does no harm."""
+        self.patience_s = 0.0
+        if "_writer" in vars(self):
+            self._writer.shutdown()
         self._engine.dispose()
+
+    async def off_loop(self, write: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call one of this store's writes in a thread of its own, one after another.
+
+        The event loop goes on while another process keeps the store locked, or a server is being started again.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._writer, partial(write, *args, **kwargs))
+
+    @cached_property
+    def _writer(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, thread_name_prefix="openmic-store")
+
+    @contextmanager
+    def room_for_last_words(self, folder: Path) -> Iterator[None]:
+        """Keep some room on the disk for the time of the block, for replies that are on their way when it is full.
+
+        From then on nothing is stored but replies, and how things ended; everything else raises `StoreFullError`.
+
+        Args:
+            folder: Where to keep it. Of use where the store's file is on the same disk.
+
+        Raises:
+            StoreFullError: There is no such room.
+        """
+        if self._folder is None or self._folder.stat().st_dev != folder.stat().st_dev:
+            yield
+            return
+        self._reserve = folder / "reserve"
+        try:
+            reserve(self._reserve, RESERVE_BYTES)
+            yield
+        except OSError as error:
+            if not self._reserve.exists():
+                raise no_room(self.url) from error
+            raise
+        finally:
+            self._give_room_up()
+
+    def require_room(self) -> None:
+        """Make sure that the store still takes more than last words.
+
+        Raises:
+            StoreFullError: Its disk is full.
+        """
+        if self._full is not None:
+            raise no_room(self.url) from self._full
+
+    def empty_log(self) -> None:
+        """Make the write-ahead log of a file small again, as far as nobody reads an older state."""
+        if self.dialect == "sqlite":
+            with suppress(DBAPIError), self.writing_alone(), self._engine.connect() as connection:
+                empty_log(connection)
 
     def __enter__(self) -> Self:
         return self
@@ -126,16 +206,27 @@ class Store(ConversationReader):
             StoreError: As for `add`, save that a primary key may exist.
         """
         dialect = self.dialect
-        return self._insert(rows, lambda table: insert_unless_present(table, dialect))
+        return self._insert(rows, lambda table: insert_unless_present(table, dialect), again=True)
 
-    def _insert(self, rows: Sequence[SQLModel], statement: Callable[[Table], Insert]) -> int:
+    def _insert(
+        self,
+        rows: Sequence[SQLModel],
+        statement: Callable[[Table], Insert],
+        *,
+        again: bool = False,
+        last_words: bool = False,
+    ) -> int:
         """Insert rows, those that others refer to first; returns how many were."""
-        new, tables = 0, sorted(values_by_table(rows), key=lambda item: _PLACES[item[0]])
-        with self._transaction(f"adding {named(rows)}") as connection:
-            for table, values in tables:
-                done = connection.execute(statement(table), values, execution_options={"preserve_rowcount": True})
-                new += done.rowcount
-        return new
+        tables = sorted(values_by_table(rows), key=lambda item: _PLACES[item[0]])
+
+        def put(connection: Connection) -> int:
+            done = [
+                connection.execute(statement(table), values, execution_options={"preserve_rowcount": True})
+                for table, values in tables
+            ]
+            return sum(one.rowcount for one in done)
+
+        return self._write(f"adding {named(rows)}", put, again=again, last_words=last_words)
 
     def update(self, table: type[SQLModel], key: Any, **values: Any) -> None:
         """Set some columns of a run, dialogue, adapter, training or evaluation; a JSON column is replaced as a whole.
@@ -154,12 +245,15 @@ class Store(ConversationReader):
         target = table_of(table)
         keys = key if isinstance(key, tuple) else (key,)
         this = and_(*(column == part for column, part in zip(target.primary_key.columns, keys, strict=True)))
-        with self._transaction(f"updating {table.__name__} {key!r}") as connection:
+
+        def change(connection: Connection) -> None:
             present = connection.execute(select(target).where(this).with_for_update()).mappings().one_or_none()
             if present is None:
                 raise NotFoundError(f"there is no {table.__name__} {key!r} in the store {self.url!r}")
             after = checked(table, {**present, **values})
             connection.execute(update(target).where(this).values({name: after[name] for name in values}))
+
+        self._write(f"updating {table.__name__} {key!r}", change, again=True, last_words=True)
 
     def save_reply(self, run_id: str, request: LLMRequest, reply: LLMReply, *, reused_from: str | None = None) -> None:
         """Keep what a large model answered. The first reply to a request stays; saving it again changes nothing.
@@ -202,7 +296,8 @@ class Store(ConversationReader):
             reply=answered,
             reused_from=reused_from,
         )
-        self.add_new(prompt, call)
+        dialect = self.dialect
+        self._insert((prompt, call), lambda table: insert_unless_present(table, dialect), again=True, last_words=True)
 
     @property
     def engine(self) -> Engine:
@@ -221,16 +316,53 @@ class Store(ConversationReader):
         with self._lock:
             yield
 
+    def _write(
+        self, doing: str, work: Callable[[Connection], R], *, again: bool = False, last_words: bool = False
+    ) -> R:
+        """Do work in a transaction; one that a lock, or a server that is gone, kept from it is tried again.
+
+        Args:
+            doing: What it is, for the error.
+            work: Writes.
+            again: Whether it does no harm twice: nobody knows what became of a transaction whose connection was lost.
+            last_words: Whether it is done on a full disk too, in what was reserved.
+        """
+        began = time.monotonic()
+        while True:
+            if self._full is not None and not last_words:
+                raise no_room(self.url) from self._full
+            try:
+                with self._transaction(doing) as connection:
+                    done = work(connection)
+            except StoreFullError as error:
+                if not self._give_room_up():
+                    raise
+                self._full = error
+            except StoreBusyError as error:
+                safe = again or self.dialect == "sqlite"  # a file is locked before anything is written
+                if not safe or time.monotonic() - began > self.patience_s:
+                    raise
+                self.trouble = f"waiting for the store: {error}"
+                time.sleep(PAUSE_S)
+            else:
+                self.trouble = ""
+                return done
+
+    def _give_room_up(self) -> bool:
+        """Let go of the room that was kept; whether there was any."""
+        kept, self._reserve = self._reserve, None
+        if kept is None or not kept.exists():
+            return False
+        kept.unlink()
+        return True
+
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[Connection]:
         try:
-            with self.writing_alone(), writing(self._engine) as connection:
+            with self.writing_alone(), writing(self._engine, wait_ms=_WAIT_MS) as connection:
                 yield connection
         except (StatementError, TypeError, ValueError) as error:  # the last two: no JSON, or no text (half an emoji)
-            if isinstance(error, DBAPIError) and error.connection_invalidated:
-                raise StoreError(lost(self.url, doing, error)) from error
-            why = error.orig if isinstance(error, StatementError) else error
-            raise StoreError(f"the store {self.url!r} refused {doing}: {why}") from error
+            raise store_fault(self.url, doing, error, self._folder) from error
 
 
 @contextmanager
@@ -239,6 +371,9 @@ def _disposed_on_failure(engine: Engine, url: str) -> Iterator[None]:
         yield
     except DBAPIError as error:
         engine.dispose()
+        fault = store_fault(shown_url(url), "opening it", error, file.parent if (file := file_of(engine)) else None)
+        if isinstance(fault, StoreBusyError | StoreFullError):
+            raise fault from error
         raise StoreError(f"the store {shown_url(url)!r} cannot be opened: {reason(error)}") from error
     except BaseException:
         engine.dispose()

@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 from ...agents.tasks.task import Task
 from ...core.config import RunConfig
 from ...core.errors import ConfigError
 from ...core.records import Example, Role
 from ...store import ExampleRow, Run, RunExample, Store
+from ...store.liveness import run_folder
 from ...training.pool.pool import StudentPool
 from ...training.student.packaged_weights import PACKAGED, packaged_folder
 from ...training.trainer.trainer import Trainer
@@ -46,7 +46,7 @@ async def open_run_context(
     task, campaign = task_of(run, config, plugs), store.campaign_of(run)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(working_time(store, run, config.budget.minutes, progress.print))
-        log = Path(run.home) / "simulated-cast.jsonl"
+        log = run_folder(store, run) / "simulated-cast.jsonl"
         models = open_models(
             config.cast, config.seed, log, roles=roles, tell=progress.print, samples=config.verdict.samples
         )
@@ -96,8 +96,13 @@ async def open_run_context(
 
 async def _store_what_comes(llm: ReplyCache, progress: Progress) -> None:
     """Let replies that are being written come to the store; tell of those that take too long."""
-    if late := await llm.drain():
-        progress.print(f"note: {late} replies did not come within {DRAIN_SECONDS:.0f} s; going on asks for them again")
+    late = await llm.drain()
+    for number, what in (
+        (late.unanswered, f"did not come within {DRAIN_SECONDS:.0f} s"),
+        (late.unstored, "came, and the store did not take them"),
+    ):
+        if number:
+            progress.print(f"note: {number} replies {what}; going on asks for them again")
 
 
 def task_of(run: Run, config: RunConfig, plugs: Plugs) -> Task:

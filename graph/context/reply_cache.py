@@ -7,6 +7,7 @@ before one is sent.
 import asyncio
 from collections.abc import Mapping
 from functools import partial
+from typing import NamedTuple
 
 from ...agents.endpoints.client import OpenAIClient
 from ...core.errors import EndpointError, InterruptedRunError
@@ -19,6 +20,15 @@ from .seats import Seat
 
 DRAIN_SECONDS = 8.0
 """How long an interrupt waits for replies that are already being written; an end is to take ten seconds at most."""
+
+
+class Late(NamedTuple):
+    """What an end could not wait for."""
+
+    unanswered: int
+    """Requests whose replies did not come."""
+    unstored: int
+    """Replies that came, and that the store did not take."""
 
 
 class ReplyCache:
@@ -36,6 +46,7 @@ class ReplyCache:
         self._budget, self._reuse = budget, reuse
         self._asking: dict[str, asyncio.Task[LLMReply]] = {}
         self._stopping = False
+        self._unstored = set[str]()
 
     async def complete(self, request: LLMRequest) -> LLMReply:
         """The stored reply, or the endpoint's once it is stored. The same request twice at once is asked once.
@@ -56,23 +67,26 @@ class ReplyCache:
         if task is None:
             if self._stopping:
                 raise InterruptedRunError("the run is being interrupted")
+            self._store.require_room()  # nothing is paid for that cannot be kept
             task = self._asking[key] = asyncio.create_task(self._ask(request))
             task.add_done_callback(partial(self._answered, key))
         # Shielded: a cancelled dialogue must not throw away a reply that is being paid for.
         return await asyncio.shield(task)
 
     def trouble(self) -> str:
-        """What calls to endpoints are waiting for that have to be made again; empty where all is well."""
-        return "; ".join(dict.fromkeys(line for client in self._clients.values() if (line := client.trouble)))
+        """What the store, and calls to endpoints that have to be made again, wait for; empty where all is well."""
+        lines = [self._store.trouble, *(client.trouble for client in self._clients.values())]
+        return "; ".join(dict.fromkeys(line for line in lines if line))
 
-    async def drain(self) -> int:
-        """Send nothing more, and wait for what was sent, so that it is stored; how many replies came too late."""
+    async def drain(self) -> Late:
+        """Send nothing more, and wait for what was sent, so that it is stored; tells what came to nothing."""
         self._stopping = True
         self._send_nothing_more()
         if self._asking:
-            _, late = await asyncio.wait(list(self._asking.values()), timeout=DRAIN_SECONDS)
-            return len(late)
-        return 0
+            await asyncio.wait(list(self._asking.values()), timeout=DRAIN_SECONDS)
+        if self._unstored:
+            self._store.patience_s = 0.0  # an end does not wait for whoever keeps the store locked
+        return Late(len(self._asking.keys() - self._unstored), len(self._unstored))
 
     def _answered(self, key: str, task: asyncio.Task[LLMReply]) -> None:
         del self._asking[key]
@@ -97,7 +111,10 @@ class ReplyCache:
             self._budget.take(request, reply.usage)
             if self._budget.spent:
                 self._send_nothing_more()
-        self._store.save_reply(self._run_id, request, reply)
+        # It was paid for: it is kept here until the store takes it, and given to nobody before.
+        self._unstored.add(request.key)
+        await self._store.off_loop(self._store.save_reply, self._run_id, request, reply)
+        self._unstored.discard(request.key)
         return reply
 
 

@@ -81,7 +81,7 @@ async def tournament(state: DialogueState, runtime: Runtime[DialogueSession]) ->
         comparisons = await asyncio.gather(*(session.ask(first, second, state["overused"]) for first, second in pairs))
         won = []
         for (first, second), comparison in zip(pairs, comparisons, strict=True):
-            verdict, seq = session.record(seq, comparison, first, second, "candidates")
+            verdict, seq = await session.record(seq, comparison, first, second, "candidates")
             met.add(frozenset((first.id, second.id)))
             won.append(verdict.p_first >= 0.5)
         return won
@@ -97,7 +97,7 @@ async def compare(state: DialogueState, runtime: Runtime[DialogueSession]) -> Di
     comparison = await session.ask(best, challenger, state["overused"])
     revised = challenger.kind is TurnKind.REVISION
     source: PreferenceSource = "revision" if revised else "candidates"
-    verdict, next_seq = session.record(state["next_seq"], comparison, best, challenger, source)
+    verdict, next_seq = await session.record(state["next_seq"], comparison, best, challenger, source)
     challenger_won = verdict.outcome == "loss"
     following: DialogueState = {
         "next_seq": next_seq,
@@ -116,7 +116,7 @@ async def critique(state: DialogueState, runtime: Runtime[DialogueSession]) -> D
     origin, written = await session.run.critic.criticise(
         session.example.value, target.content, overused=state["overused"], attempt=state["revisions"]
     )
-    turn = record_critique(session.run.store, session.dialogue, state["next_seq"], origin, written, target)
+    turn = await record_critique(session.run.store, session.dialogue, state["next_seq"], origin, written, target)
     return {"next_seq": state["next_seq"] + 1, "critique": turn.id}
 
 
@@ -147,13 +147,14 @@ async def demonstrate(state: DialogueState, runtime: Runtime[DialogueSession]) -
     shown = await session.run.teacher.demonstrate(
         session.example.value, 1, overused=state["overused"], ordinal=1 + session.dialogue.round
     )
-    turns, next_seq = record_demonstrations(session.run.store, session.dialogue, state["next_seq"], shown)
+    turns, next_seq = await record_demonstrations(session.run.store, session.dialogue, state["next_seq"], shown)
     if not turns:
         reason = "teacher refused" if shown.refused else "teacher wrote no answer"
         return {"next_seq": next_seq, "stop_reason": reason, "final": state["best"]}
     [turn] = turns
     if state["best"] is not None:
-        session.run.store.add_new(teacher_preference(session.dialogue, turn, session.turn(state["best"])))
+        preference = teacher_preference(session.dialogue, turn, session.turn(state["best"]))
+        await session.run.store.off_loop(session.run.store.add_new, preference)
     return {"next_seq": next_seq, "stop_reason": "teacher demonstrated", "final": turn.id}
 
 

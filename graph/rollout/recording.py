@@ -2,6 +2,7 @@
 
 A turn's id follows from its dialogue and its place in it. Saying a thing again that the store holds already returns
 what it holds, so a dialogue that was interrupted is held again from its beginning without anyone being asked twice.
+Rows are written off the event loop, which goes on while the store is locked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,12 +23,14 @@ from ..context.run_context import RunContext
 from .preferences import preference_from
 
 
-def open_dialogue(context: RunContext, stage: Stage, round_number: int, example: Example) -> Dialogue:
+async def open_dialogue(context: RunContext, stage: Stage, round_number: int, example: Example) -> Dialogue:
     """The dialogue about one input, begun now or earlier."""
-    return open_dialogues(context, stage, round_number, [example])[0]
+    return (await open_dialogues(context, stage, round_number, [example]))[0]
 
 
-def open_dialogues(context: RunContext, stage: Stage, round_number: int, examples: Sequence[Example]) -> list[Dialogue]:
+async def open_dialogues(
+    context: RunContext, stage: Stage, round_number: int, examples: Sequence[Example]
+) -> list[Dialogue]:
     """The dialogues about these inputs, each begun now or earlier."""
     run_id = context.run.id
     prompts = [PromptRow.of(context.student.prompt(example.value)) for example in examples]
@@ -42,12 +45,12 @@ def open_dialogues(context: RunContext, stage: Stage, round_number: int, example
         )
         for example, prompt in zip(examples, prompts, strict=True)
     ]
-    context.store.add_new(*prompts, *new)
+    await context.store.off_loop(context.store.add_new, *prompts, *new)
     stored = {row.id: row for row in context.store.select(Dialogue, id=[row.id for row in new])}
     return [stored[row.id] for row in new]
 
 
-def finish_dialogue(
+async def finish_dialogue(
     store: Store,
     dialogue: Dialogue,
     *,
@@ -56,7 +59,8 @@ def finish_dialogue(
     error: Exception | None = None,
 ) -> None:
     """Record the end of a dialogue."""
-    store.update(
+    await store.off_loop(
+        store.update,
         Dialogue,
         dialogue.id,
         status="failed" if error is not None else "finished",
@@ -126,11 +130,13 @@ async def student_turn(
         raw={"text": generation.text, "token_ids": list(generation.token_ids)},
         note=context.task.problem(text, source, cut_off=generation.finish_reason == "length"),
     )
-    context.store.add_new(prompt, turn)
+    await context.store.off_loop(context.store.add_new, prompt, turn)
     return turn
 
 
-def record_demonstrations(store: Store, dialogue: Dialogue, seq: int, shown: Demonstrations) -> tuple[list[Turn], int]:
+async def record_demonstrations(
+    store: Store, dialogue: Dialogue, seq: int, shown: Demonstrations
+) -> tuple[list[Turn], int]:
     """Record what the teacher wrote, from place `seq` on: its answers, then all that was turned away, with the reason.
 
     Returns the turns of the answers, and the first place after all of them.
@@ -142,11 +148,11 @@ def record_demonstrations(store: Store, dialogue: Dialogue, seq: int, shown: Dem
         _llm_turn(dialogue, place, TurnKind.DEMONSTRATION, origin, text=text, note=problem)
         for place, (origin, text, problem) in enumerate(written, start=seq)
     ]
-    store.add_new(*turns)
+    await store.off_loop(store.add_new, *turns)
     return turns[: len(shown.texts)], seq + len(turns)
 
 
-def record_verdict(
+async def record_verdict(
     store: Store,
     dialogue: Dialogue,
     seq: int,
@@ -209,7 +215,8 @@ def record_verdict(
         for turn, ballot in said
     ]
     preference = None if source is None else preference_from(dialogue, verdict, first, second, source)
-    store.add_new(*turns, verdict, *ballots, *([] if preference is None else [preference]))
+    rows = (*turns, verdict, *ballots, *([] if preference is None else [preference]))
+    await store.off_loop(store.add_new, *rows)
     return verdict, seq + len(turns)
 
 
@@ -220,7 +227,7 @@ def _score_note(ballot: Ballot) -> str | None:
     return f"mean log-probability {text_score(ballot.origin.reply):.4f} nats per token"
 
 
-def record_critique(
+async def record_critique(
     store: Store, dialogue: Dialogue, seq: int, origin: Origin, critique: Critique, target: Turn
 ) -> Turn:
     """Record a written critique of one turn; the turn's note says what was the matter with the critic's replies."""
@@ -237,7 +244,7 @@ def record_critique(
         suggestion=critique.suggestion,
         parse_ok=critique.parsed,
     )
-    store.add_new(turn, written)
+    await store.off_loop(store.add_new, turn, written)
     return turn
 
 

@@ -65,8 +65,8 @@ class DialogueSession:
         """The critic's comparison of two turns."""
         return await self.run.critic.compare(self.example.value, first.content, second.content, overused=overused)
 
-    def record(
+    async def record(
         self, seq: int, comparison: Verdict, first: Turn, second: Turn, source: PreferenceSource
     ) -> tuple[VerdictRow, int]:
         """Store a comparison, with the preference it makes; returns its verdict and the next free place."""
-        return record_verdict(self.run.store, self.dialogue, seq, comparison, first, second, source=source)
+        return await record_verdict(self.run.store, self.dialogue, seq, comparison, first, second, source=source)

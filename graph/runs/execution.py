@@ -13,15 +13,29 @@ from filelock import Timeout
 
 from ...core.concurrency import run_to_end
 from ...core.endpoints.secrets import hidden
-from ...core.errors import BudgetError, ConfigError, InterruptedRunError, OpenmicError, told_of_disk
+from ...core.errors import (
+    BudgetError,
+    ConfigError,
+    InterruptedRunError,
+    OpenmicError,
+    StoreFaultError,
+    told_of_disk,
+)
+from ...core.files.private import private_folder
 from ...store import Run, Store
-from ...store.liveness import run_lock
+from ...store.liveness import run_folder, run_lock
 from ...store.schema import now
+from ...store.tables.transcript import RunStatus
 
 ENDING = ("SIGTERM", "SIGHUP")
 """Signals that ask a run to end: of a scheduler, and of a terminal that was closed."""
 LOOKED_AT_S = 0.5
 """How long whoever looks whether a run is being carried out may hold its lock, and more."""
+
+PATIENCE_S = 600.0
+"""How long a run waits for a store that another process keeps locked, or whose server is gone."""
+LAST_WORDS_S = 2.0
+"""How long it waits to record that it ended."""
 
 T = TypeVar("T")
 Work = Callable[[Run], Coroutine[Any, Any, None]]
@@ -39,28 +53,40 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
     run = store.get(Run, run_id)
     assert run is not None
     with held(run, store):
+        store.patience_s = PATIENCE_S
         try:
-            store.update(Run, run_id, status="running", error=None)
-            run_to_end(partial(_interruptible, partial(work, run)))
+            with store.room_for_last_words(run_folder(store, run)):
+                store.update(Run, run_id, status="running", error=None)
+                run_to_end(partial(_interruptible, partial(work, run)))
             store.update(Run, run_id, status="finished", finished_at=now())
         except (KeyboardInterrupt, asyncio.CancelledError):
-            store.update(Run, run_id, status="interrupted")
+            _record_end(store, run_id, "interrupted")
             raise InterruptedRunError(f"run {run_id} was interrupted; everything done so far is stored") from None
-        except BudgetError as error:
-            store.update(Run, run_id, status="interrupted", error=str(error))
+        except (BudgetError, StoreFaultError) as error:
+            _record_end(store, run_id, "interrupted", str(error))
             raise
         except OSError as error:
             told = told_of_disk(error)
-            store.update(Run, run_id, status="failed", error=told or hidden(f"{type(error).__name__}: {error}"))
             if told is None:
+                _record_end(store, run_id, "failed", f"{type(error).__name__}: {error}")
                 raise
+            _record_end(store, run_id, "interrupted", told)
             raise OpenmicError(told) from error
         except BaseException as error:
-            store.update(Run, run_id, status="failed", error=hidden(f"{type(error).__name__}: {error}"))
+            _record_end(store, run_id, "failed", hidden(f"{type(error).__name__}: {error}"))
             raise
+        finally:
+            store.empty_log()
     finished = store.get(Run, run_id)
     assert finished is not None
     return finished
+
+
+def _record_end(store: Store, run_id: str, status: RunStatus, error: str | None = None) -> None:
+    """Record how a run ended early, where the store takes that; else it is known to have ended by its lock."""
+    store.patience_s = LAST_WORDS_S
+    with suppress(StoreFaultError):
+        store.update(Run, run_id, status=status, error=error)
 
 
 def locked(store: Store, run: Run, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -84,7 +110,8 @@ def held(run: Run, store: Store) -> Iterator[None]:
     Raises:
         ConfigError: another process holds it.
     """
-    lock = run_lock(run)
+    private_folder(run_folder(store, run))
+    lock = run_lock(store, run)
     try:
         lock.acquire(timeout=LOOKED_AT_S)
     except Timeout:

@@ -102,16 +102,15 @@ class _Rejudging:
         source = self._store.get(Dialogue, source_id)
         assert source is not None
         identity = derive_id(self._run.id, Stage.REJUDGE, source.id)
-        self._store.add_new(
-            Dialogue(
-                id=identity,
-                run_id=self._run.id,
-                stage=Stage.REJUDGE,
-                round=source.round,
-                example_id=source.example_id,
-                prompt_hash=source.prompt_hash,
-            )
+        begun = Dialogue(
+            id=identity,
+            run_id=self._run.id,
+            stage=Stage.REJUDGE,
+            round=source.round,
+            example_id=source.example_id,
+            prompt_hash=source.prompt_hash,
         )
+        await self._store.off_loop(self._store.add_new, begun)
         dialogue = self._store.get(Dialogue, identity)
         assert dialogue is not None
         if dialogue.status == "finished":
@@ -122,11 +121,13 @@ class _Rejudging:
                 first, second = self._turn(verdict.first_turn_id), self._turn(verdict.second_turn_id)
                 overused = self._overused_in(source)
                 comparison = await self._critic.compare(example.value, first.content, second.content, overused=overused)
-                _, seq = record_verdict(self._store, dialogue, seq, comparison, first, second, source=verdict.source)
+                _, seq = await record_verdict(
+                    self._store, dialogue, seq, comparison, first, second, source=verdict.source
+                )
         except ITEM_ERRORS as error:
-            finish_dialogue(self._store, dialogue, error=error)
+            await finish_dialogue(self._store, dialogue, error=error)
             return
-        finish_dialogue(self._store, dialogue, stop_reason="judged again")
+        await finish_dialogue(self._store, dialogue, stop_reason="judged again")
 
     def _turn(self, identity: str) -> Turn:
         turn = self._store.get(Turn, identity)

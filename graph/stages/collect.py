@@ -30,7 +30,7 @@ async def collect(context: RunContext, round_number: int) -> None:
     graph = build_dialogue_graph()
     training = PeriodicTraining(context, round_number)
     # All are opened first, so that `status` knows how many are still to come.
-    dialogues = open_dialogues(context, Stage.COLLECT, round_number, examples)
+    dialogues = await open_dialogues(context, Stage.COLLECT, round_number, examples)
     begun = versions_begun_with(context, round_number)
     for needed in sorted(set(begun.values())):
         await context.pool.load_adapter(context.adapter(needed))
@@ -89,11 +89,11 @@ async def hold(
             {"adapter_version": version, "overused": overused}, context=DialogueSession.begin(context, dialogue)
         )
     except ITEM_ERRORS as error:
-        finish_dialogue(context.store, dialogue, error=error)
+        await finish_dialogue(context.store, dialogue, error=error)
         return
     revises = context.config.dialogue.max_revisions and context.critic.writes
     tried = "revisions used up" if revises else "compared"
-    finish_dialogue(
+    await finish_dialogue(
         context.store,
         dialogue,
         stop_reason=state.get("stop_reason", tried if state["best"] is not None else "no valid draft"),

@@ -40,21 +40,21 @@ async def demonstrate_all(context: RunContext) -> None:
 
 async def demonstrate_one(context: RunContext, example: Example, count: int) -> None:
     """One input's demonstrations, each a turn. A reply without any that is an answer fails this input alone."""
-    dialogue = open_dialogue(context, Stage.DEMONSTRATE, 0, example)
+    dialogue = await open_dialogue(context, Stage.DEMONSTRATE, 0, example)
     if dialogue.status == "finished":
         return
     try:
         teacher = context.teacher if example.split is Split.TRAIN else context.references
         shown = await teacher.demonstrate(example.value, count)
-        turns, next_seq = record_demonstrations(context.store, dialogue, 0, shown)
+        turns, next_seq = await record_demonstrations(context.store, dialogue, 0, shown)
         if not turns:
             raise ReplyError(f"the teacher wrote no answer ({shown.reason})")
         if example.split is Split.TRAIN and wants_teacher_pairs(context.config):
             await compare_demonstrations(context, dialogue, example, turns, next_seq)
     except ITEM_ERRORS as error:
-        finish_dialogue(context.store, dialogue, error=error)
+        await finish_dialogue(context.store, dialogue, error=error)
         return
-    finish_dialogue(context.store, dialogue, stop_reason="demonstrated", final=turns[0].id)
+    await finish_dialogue(context.store, dialogue, stop_reason="demonstrated", final=turns[0].id)
 
 
 async def compare_demonstrations(
@@ -65,7 +65,7 @@ async def compare_demonstrations(
     if pair is None:
         return
     comparison = await context.critic.compare(example.value, pair[0].content, pair[1].content)
-    record_verdict(context.store, dialogue, seq, comparison, *pair, source="teacher_pair")
+    await record_verdict(context.store, dialogue, seq, comparison, *pair, source="teacher_pair")
 
 
 def demonstrations(context: RunContext, split: Split) -> list[tuple[Example, list[Turn]]]:

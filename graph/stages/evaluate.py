@@ -62,7 +62,7 @@ async def judge_one(
 ) -> None:
     """One held-out input: an answer, a verdict from both orders, its scores, an item of the evaluation."""
     # The split of an input never changes, so its version alone tells apart an input's evaluation dialogues.
-    dialogue = open_dialogue(context, Stage.EVALUATE, version, example)
+    dialogue = await open_dialogue(context, Stage.EVALUATE, version, example)
     if dialogue.status == "finished":
         return
     request = context.student.draft(request_id(dialogue, 0), example.value, context.config.evaluation.sampling, version)
@@ -80,19 +80,18 @@ async def judge_one(
         )
         comparison = await context.judge.compare(example.value, output.content, reference.content)
     except ITEM_ERRORS as error:
-        finish_dialogue(context.store, dialogue, error=error)
+        await finish_dialogue(context.store, dialogue, error=error)
         return
-    verdict, _ = record_verdict(context.store, dialogue, 1, comparison, output, reference)
-    context.store.add_new(
-        EvaluationItem(
-            evaluation_id=evaluation_id,
-            example_id=example.id,
-            output_turn_id=output.id,
-            reference_turn_id=reference.id,
-            verdict_id=verdict.id,
-            outcome=verdict.outcome,
-            scores=await scoring.score(example.value, output.content),
-            length_ratio=length_ratio(output.content, input_words(example.value)),
-        )
+    verdict, _ = await record_verdict(context.store, dialogue, 1, comparison, output, reference)
+    item = EvaluationItem(
+        evaluation_id=evaluation_id,
+        example_id=example.id,
+        output_turn_id=output.id,
+        reference_turn_id=reference.id,
+        verdict_id=verdict.id,
+        outcome=verdict.outcome,
+        scores=await scoring.score(example.value, output.content),
+        length_ratio=length_ratio(output.content, input_words(example.value)),
     )
-    finish_dialogue(context.store, dialogue, stop_reason="judged", final=output.id)
+    await context.store.off_loop(context.store.add_new, item)
+    await finish_dialogue(context.store, dialogue, stop_reason="judged", final=output.id)

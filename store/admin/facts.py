@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
-from ...core.errors import StoreError
+from ...core.errors import StoreError, StoreFaultError
 from ..dialects.engine import reading_engine
 from ..dialects.location import is_postgresql, normalize_url, shown_url, sqlite_path
 from ..dialects.postgresql import reason
@@ -57,7 +57,7 @@ def store_facts(url: str) -> StoreFacts:
             }
             size, free = (_postgresql_size if is_postgresql(url) else _sqlite_size)(connection, url)
     except DBAPIError as error:
-        raise StoreError(f"the store {shown_url(url)!r} cannot be read: {reason(error)}") from error
+        raise StoreFaultError(f"the store {shown_url(url)!r} cannot be read: {reason(error)}") from error
     finally:
         engine.dispose()
     return StoreFacts(shown_url(url), revision, head(), size, free, rows)

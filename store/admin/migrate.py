@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DBAPIError
 
-from ...core.errors import StoreError
+from ...core.errors import StoreError, StoreFaultError
 from ..dialects.engine import changing_schema, place_of, writing_engine
 from ..dialects.location import normalize_url
 from ..dialects.postgresql import reason
@@ -113,7 +113,7 @@ def migrate_store(url: str) -> Path | None:
     try:
         return upgrade(engine)
     except DBAPIError as error:
-        raise StoreError(f"the store {place_of(engine)!r} cannot be migrated: {reason(error)}") from error
+        raise StoreFaultError(f"the store {place_of(engine)!r} cannot be migrated: {reason(error)}") from error
     finally:
         engine.dispose()
 

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, sele
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel, col
 
-from ...core.errors import ConfigError, StoreError
+from ...core.errors import ConfigError, StoreFaultError
 from ..dialects.engine import changing_schema, writing
 from ..dialects.postgresql import reason
 from ..dialects.sqlite import vacuum
@@ -98,7 +98,7 @@ def prune(store: Store, run_ids: Sequence[str]) -> dict[str, int]:
         How many rows were deleted, by table.
 
     Raises:
-        StoreError: What stays refers to what would be deleted, or the store cannot be written.
+        StoreFaultError: What stays refers to what would be deleted, or the store cannot be written.
     """
     deleted: dict[str, int] = {}
     # SQLite checks references once, at the end: for each row it would look through every table that may refer to it.
@@ -110,7 +110,7 @@ def prune(store: Store, run_ids: Sequence[str]) -> dict[str, int]:
             for table, unused in _unused():
                 deleted[table.name] = connection.execute(delete(table).where(unused)).rowcount
     except DBAPIError as error:
-        raise StoreError(f"the runs could not be deleted from {store.url!r}: {reason(error)}") from error
+        raise StoreFaultError(f"the runs could not be deleted from {store.url!r}: {reason(error)}") from error
     return {name: number for name, number in sorted(deleted.items()) if number}
 
 
@@ -118,7 +118,7 @@ def compact(store: Store) -> None:
     """Give the disk back what deleted rows took, in SQLite; PostgreSQL does it by itself.
 
     Raises:
-        StoreError: Another process uses the file, or there is no room for a second copy.
+        StoreFaultError: Another process uses the file, or there is no room for a second copy.
     """
     if store.dialect != "sqlite":
         return
@@ -128,7 +128,7 @@ def compact(store: Store) -> None:
         with store.writing_alone(), writing(store.engine) as connection:
             _index_again(connection)
     except DBAPIError as error:
-        raise StoreError(f"the store {store.url!r} could not be compacted: {reason(error)}") from error
+        raise StoreFaultError(f"the store {store.url!r} could not be compacted: {reason(error)}") from error
 
 
 def _index_again(connection: Connection) -> None:

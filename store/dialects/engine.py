@@ -7,6 +7,7 @@ for opening a store: that is `Store.open`, which also sees to the schema.
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
+from pathlib import Path
 from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, Insert, Table
@@ -67,14 +68,22 @@ def place_of(engine: Engine) -> str:
     return unquote(place.removeprefix("file:")) if place.startswith("file:") else place
 
 
+def file_of(engine: Engine) -> Path | None:
+    """The file that an engine's database is; None where a server has it."""
+    return Path(place_of(engine)) if engine.dialect.name == "sqlite" else None
+
+
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine, *, wait_ms: int | None = None) -> Iterator[Connection]:
     """A connection inside a transaction, committed when the block ends well.
+
+    `wait_ms` is how long it waits for another process that is writing; by default as long as any write does.
 
     On SQLite it holds the write lock from its start, which makes reading and then writing safe: a transaction that
     began by reading and then finds another writer ahead of it is refused there without waiting.
     """
-    with engine.connect().execution_options(openmic_writes=True) as connection, connection.begin():
+    options = {"openmic_writes": True} | ({} if wait_ms is None else {"openmic_wait_ms": wait_ms})
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 

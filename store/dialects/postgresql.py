@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 
-from ...core.errors import ConfigError, StoreError
+from ...core.errors import ConfigError, StoreBusyError, StoreError
 from .location import shown_url
 
 _CONNECTIONS = 32
@@ -107,14 +107,14 @@ def sole_writer(engine: Engine, run_id: str) -> Iterator[None]:
 
     Raises:
         ConfigError: Another process holds it.
-        StoreError: The server cannot be reached.
+        StoreBusyError: The server cannot be reached.
     """
     key = _lock_key(f"run {run_id}")
     try:
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         held = connection.scalar(select(func.pg_try_advisory_lock(key)))
     except DBAPIError as error:
-        raise StoreError(f"run {run_id} cannot be held: {reason(error)}") from None
+        raise StoreBusyError(f"run {run_id} cannot be held: {reason(error)}") from None
     try:
         if not held:
             raise ConfigError(f"another process is carrying out run {run_id}; wait for it, or end it first")

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
-from ...core.errors import StoreError
+from ...core.errors import StoreError, StoreFaultError
 from .location import sqlite_path
 
 _MOUNTS = Path("/proc/mounts")
@@ -28,11 +28,13 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 )
 _CACHE_KIB = 64 * 1024
 """Pages that a writer keeps: ids are hashes, so every index of them is written to all over."""
-_CHECKPOINT_PAGES = 64_000
-"""How long the write-ahead log gets before it is brought into the file, some 256 MB: a page that is written to many
+_CHECKPOINT_PAGES = 16_000
+"""How long the write-ahead log gets before it is brought into the file, some 64 MB: a page that is written to many
 times in the meantime is brought there once."""
+_LOG_BYTES = 4 * 1024 * 1024
+"""What is left of the log where it could be brought into the file as a whole; it grows again as it is needed."""
 _BUSY_TIMEOUT_MS = 15_000
-"""How long a write waits for another process that is writing."""
+"""How long a write waits for another process that is writing, where nobody says for how long."""
 _strict_json = json.JSONEncoder(allow_nan=False).encode
 """PostgreSQL takes no NaN or Infinity in JSON, so neither does SQLite."""
 
@@ -95,6 +97,7 @@ def writing_engine(url: str) -> Engine:
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
         connection.execute("PRAGMA foreign_keys=ON")
 
     _begin_explicitly(engine)
@@ -129,24 +132,30 @@ def foreign_keys_unchecked(connection: Connection) -> Iterator[None]:
         with connection.begin():
             yield
             if dangling := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchone():
-                raise StoreError(
+                raise StoreFaultError(
                     f"table {dangling[0]!r} would refer to rows missing from {dangling[2]!r}: nothing was changed"
                 )
     finally:
         driver.execute("PRAGMA foreign_keys=ON")
 
 
+def empty_log(connection: Connection) -> None:
+    """Bring the write-ahead log into the file and make it empty, unless somebody is still reading an older state."""
+    driver: Any = connection.connection.driver_connection  # SQLAlchemy would begin a transaction
+    driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def vacuum(connection: Connection) -> None:
     """Write the file anew without its empty pages.
 
     Raises:
-        StoreError: Another process uses it, or there is no room for a second copy.
+        StoreFaultError: Another process uses it, or there is no room for a second copy.
     """
     driver: Any = connection.connection.driver_connection  # SQLAlchemy would begin a transaction
     try:
         driver.execute("VACUUM")
     except sqlite3.Error as error:
-        raise StoreError(f"the store {connection.engine.url.database!r} was not made smaller: {error}") from error
+        raise StoreFaultError(f"the store {connection.engine.url.database!r} was not made smaller: {error}") from error
 
 
 def _check_present(path: Path) -> None:
@@ -182,5 +191,8 @@ def _write_ahead_log(connection: sqlite3.Connection) -> str:
 def _begin_explicitly(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("openmic_writes", False)
+        options = connection.get_execution_options()
+        writes = options.get("openmic_writes", False)
+        if writes:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={options.get('openmic_wait_ms', _BUSY_TIMEOUT_MS)}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

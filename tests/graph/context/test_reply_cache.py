@@ -1,6 +1,8 @@
 import asyncio
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -9,9 +11,16 @@ import pytest
 
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.core.config import EndpointSettings
-from openmic.core.errors import EndpointError, EndpointLostError, InterruptedRunError, StoreError
+from openmic.core.errors import (
+    EndpointError,
+    EndpointLostError,
+    InterruptedRunError,
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+)
 from openmic.core.records import LLMReply, LLMRequest, Message, Sampling
-from openmic.graph.context.reply_cache import ReplyCache
+from openmic.graph.context.reply_cache import Late, ReplyCache
 from openmic.graph.context.seats import Seat
 from openmic.store import LLMCall, Store
 
@@ -140,14 +149,14 @@ def test_replies_that_take_longer_than_an_end_may_are_counted(
 ) -> None:
     monkeypatch.setattr("openmic.graph.context.reply_cache.DRAIN_SECONDS", 0.05)
 
-    async def act(llm: ReplyCache) -> list[int]:
+    async def act(llm: ReplyCache) -> list[Late]:
         asking = [asyncio.create_task(llm.complete(request(text))) for text in ("One.", "Two.")]
         await asyncio.sleep(0.1)
         late = [await llm.drain()]
         await asyncio.gather(*asking)
         return [*late, await llm.drain()]
 
-    assert using(store, serve(latency_s=0.6), act) == [2, 0]
+    assert using(store, serve(latency_s=0.6), act) == [(2, 0), (0, 0)]
 
 
 def test_after_draining_nothing_new_is_asked_but_stored_replies_are_still_given(
@@ -175,3 +184,50 @@ def test_draining_does_not_send_what_was_still_waiting_for_its_turn(store: Store
     assert not isinstance(sent, BaseException)
     assert isinstance(waiting, EndpointError)
     assert asked(log) == store.count(LLMCall) == 1
+
+
+def test_a_reply_waits_for_a_store_that_is_locked_and_is_given_when_it_is_stored(
+    store: Store, serve: Serve, log: Path
+) -> None:
+    async def act(llm: ReplyCache) -> None:
+        with closing(sqlite3.connect(str(store.engine.url.database), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            asking = asyncio.create_task(llm.complete(request()))
+            await asyncio.sleep(1.6)
+            assert not asking.done()
+            assert "locked by another process" in llm.trouble()
+            other.execute("COMMIT")
+        assert (await asking).text
+        assert llm.trouble() == ""
+        assert store.saved_reply("RUN1", request().key) == await asking
+
+    using(store, serve(log), act)
+    assert asked(log) == 1
+
+
+def test_an_end_does_not_wait_for_whoever_keeps_the_store_locked_and_says_what_was_not_stored(
+    store: Store, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openmic.graph.context.reply_cache.DRAIN_SECONDS", 0.5)
+    store.patience_s = 600
+
+    async def act(llm: ReplyCache) -> Late:
+        with closing(sqlite3.connect(str(store.engine.url.database), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            asking = asyncio.create_task(llm.complete(request()))
+            await asyncio.sleep(0.5)
+            late = await llm.drain()
+            with pytest.raises(StoreBusyError):
+                await asking
+            return late
+
+    assert using(store, serve(), act) == (0, 1)
+
+
+def test_nothing_is_asked_that_a_full_disk_could_not_keep(
+    store: Store, serve: Serve, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_full", StoreFullError("full"))
+    with pytest.raises(StoreFullError, match="make room"):
+        using(store, serve(log), lambda llm: llm.complete(request()))
+    assert not log.exists() or asked(log) == 0

@@ -4,6 +4,7 @@ The student pool alone is scripted: its drafts and revisions are written down he
 is taken for certain.
 """
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -47,7 +48,7 @@ CRITIC = rubric_for("humor", "sim-critic")
 
 def hold_one(stage: Bench, pool: ScriptedPool, **state: Any) -> Conversation:
     async def act(context: RunContext) -> str:
-        dialogue = open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])
+        dialogue = await open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])
         await hold(context, build_dialogue_graph(), dialogue, state.get("version", 1), state.get("overused", []))
         return dialogue.id
 
@@ -66,7 +67,8 @@ def final_text(found: Conversation) -> str:
 
 def runtime(stage: Bench) -> Runtime[DialogueSession]:
     context = stage.context(ScriptedPool([]), None)  # type: ignore[arg-type] # no edge asks a model
-    return Runtime(context=DialogueSession.begin(context, open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])))
+    dialogue = asyncio.run(open_dialogue(context, Stage.COLLECT, 1, stage.examples[0]))
+    return Runtime(context=DialogueSession.begin(context, dialogue))
 
 
 def test_the_texts_of_this_file_are_what_the_critic_takes_them_for() -> None:

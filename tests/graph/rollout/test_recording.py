@@ -1,5 +1,7 @@
 """Comparisons and critiques as rows: every reply is a turn, every turn of a verdict has its ballot."""
 
+import asyncio
+
 import pytest
 
 from openmic.agents.critique import Critique
@@ -38,14 +40,14 @@ class Recorded:
         self.store = stage.store
 
         async def act(context: RunContext) -> tuple[Dialogue, VerdictRow, int]:
-            dialogue = open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])
+            dialogue = await open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])
             first, second = draft(dialogue, 0, GOOD), draft(dialogue, 1, BLAND)
             stage.store.add_new(first, second)
             agent = context.judge if by_judge else context.critic
             comparison = await agent.compare(SENTENCE, GOOD, BLAND)
             self.comparison, self.first, self.second = comparison, first, second
-            verdict, next_seq = record_verdict(stage.store, dialogue, 2, comparison, first, second)
-            again, _ = record_verdict(stage.store, dialogue, 2, comparison, first, second)
+            verdict, next_seq = await record_verdict(stage.store, dialogue, 2, comparison, first, second)
+            again, _ = await record_verdict(stage.store, dialogue, 2, comparison, first, second)
             assert again.id == verdict.id
             return dialogue, verdict, next_seq
 
@@ -123,7 +125,7 @@ def test_all_of_a_verdict_is_stored_or_nothing(prepare: Prepare, store: Store) -
     in_the_way.id = "IN-THE-WAY"
     store.add_new(other, in_the_way)
     with pytest.raises(StoreError, match="UNIQUE"):
-        record_verdict(store, other, 2, found.comparison, found.first, found.second)
+        asyncio.run(record_verdict(store, other, 2, found.comparison, found.first, found.second))
     assert store.get(Turn, turn_id("OTHER", 2)) is None
     assert store.count(VerdictRow, dialogue_id="OTHER") == 0
 
@@ -150,13 +152,13 @@ def test_a_critiques_note_says_what_was_the_matter(
     stage = prepare()
 
     async def act(context: RunContext) -> Turn:
-        dialogue = open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])
+        dialogue = await open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])
         target = draft(dialogue, 0, BLAND)
         stage.store.add_new(target)
         request = LLMRequest("critic", "m", (), Sampling(), 7, ordinal=ordinal)
         stage.store.save_reply(context.run.id, request, LLMReply(text="{}", model="m"))
         exchange = Exchange(request, LLMReply(text="{}", model="m"), stage.task.template("critic", "critique"))
-        return record_critique(stage.store, dialogue, 1, exchange, written, target)
+        return await record_critique(stage.store, dialogue, 1, exchange, written, target)
 
     turn = stage.play(ScriptedPool([]), act)
     stored = stage.store.get(Turn, turn.id)

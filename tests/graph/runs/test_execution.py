@@ -1,14 +1,17 @@
 import errno
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from openmic.core.errors import ConfigError, OpenmicError
+from openmic.core.errors import ConfigError, OpenmicError, StoreFullError
 from openmic.graph.runs.execution import execute
 from openmic.store import Run, Store
+from openmic.store.liveness import live_status
 
 from ...postgresql import Server
 from ..conftest import config_of, run_row
@@ -67,7 +70,7 @@ def test_a_run_that_the_disk_ended_can_be_resumed(tmp_path: Path, number: int, a
             execute(store, "RUN1", work)
         assert (str(ended.value), type(ended.value)) == (told, OpenmicError)
         ended_run = store.resolve_run("RUN1")
-    assert (ended_run.status, ended_run.error) == ("failed", told)
+    assert (ended_run.status, ended_run.error) == ("interrupted", told)
 
 
 def test_an_error_of_ours_keeps_its_kind(tmp_path: Path) -> None:
@@ -79,3 +82,25 @@ def test_an_error_of_ours_keeps_its_kind(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="ours"):
             execute(store, "RUN1", work)
         assert store.resolve_run("RUN1").error == "OSError: [Errno 9] ours"
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_run_that_its_store_ended_is_interrupted_and_one_line_says_why(tmp_path: Path, taken: bool) -> None:
+    async def work(run: Run) -> None:
+        if not taken:
+            store.patience_s = 0.0
+            other.execute("BEGIN IMMEDIATE")
+        raise StoreFullError("the store has no room")
+
+    with (
+        Store.open(str(tmp_path / "openmic.db")) as store,
+        closing(sqlite3.connect(tmp_path / "openmic.db", isolation_level=None)) as other,
+    ):
+        store.add(run_row(config_of(), tmp_path))
+        with pytest.raises(StoreFullError, match=r"^the store has no room$") as ended:
+            execute(store, "RUN1", work)
+        assert ended.value.exit_code == 1
+        row = store.resolve_run("RUN1")
+        told = ("interrupted", "the store has no room", "interrupted") if taken else ("running", None, "died")
+        assert (row.status, row.error, live_status(store, row)) == told
+        assert not (tmp_path / "reserve").exists()

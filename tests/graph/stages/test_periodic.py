@@ -147,7 +147,7 @@ def test_after_an_interruption_each_dialogue_goes_on_with_its_own_adapter(prepar
     async def act(context: RunContext) -> None:
         for version in (1, 2):
             register(context, version)
-        begun = open_dialogue(context, Stage.COLLECT, 1, EXAMPLES[0])
+        begun = await open_dialogue(context, Stage.COLLECT, 1, EXAMPLES[0])
         request = context.student.draft(f"{begun.id}:0", EXAMPLES[0].text, context.config.student.sampling, 1)
 
         template = context.student.template("draft")

@@ -156,8 +156,10 @@ def test_what_was_learned_from_is_not_learned_from_again_and_is_found_as_it_was(
     )
     item = TrainingItem(id="i", training_id="T", run_id="RUN1", position=0, preference_id="r>a")
     store.add(training, item)
+    begun = store.get(Training, "T")
+    assert begun is not None
     assert ids(material_of(stage)) == ["a>b"]
-    assert ids(ask(stage, lambda context: consumed_data(context, "T"))) == ["r>a"]
+    assert ids(ask(stage, lambda context: consumed_data(context, begun))) == ["r>a"]
 
 
 def test_pairs_rankings_and_chosen_texts(stage: Bench) -> None:
