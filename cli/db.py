@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +13,10 @@ from ..core.config import store_address
 from ..core.errors import AdapterError, ConfigError
 from ..core.records import AdapterRef
 from ..core.text import printable
-from ..store import Adapter, Run, Store, normalize_url, shown_url
+from ..store import Adapter, Run, Store, Training, normalize_url, shown_url
+from ..store.liveness import run_folder
 from .options import JsonOption, StoreOption, home_expanded, print_json, read_store
+from .transcripts.lines import one_line
 
 app = typer.Typer(
     help="Look after the store: where it is, backups, checks.", no_args_is_help=True, rich_markup_mode=None
@@ -134,7 +137,7 @@ def backup(file: FileArgument, store: StoreOption = None, as_json: JsonOption = 
 
 @app.command()
 def verify(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Check everything that can be checked: hashes, references, lineage, and adapters' files where they can be read.
+    """Check everything that can be checked: hashes, references, lineage, and adapters' files.
 
     Ends with 1 where anything is at fault.
 
@@ -148,40 +151,33 @@ def verify(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
     with read_store(store) as reader:
         faults = list(check(reader))
-        adapters, absent = _adapter_faults(reader)
-    faults += [Fault("files", row, what) for row, what in adapters]
+        faults += [Fault("files", row, what) for row, what in _adapter_faults(reader)]
     if as_json:
-        shown = [{"check": fault.check, "row": fault.row, "what": fault.what} for fault in faults]
-        print_json({"faults": shown, "adapters_not_here": absent})
+        print_json({"faults": [{"check": fault.check, "row": fault.row, "what": fault.what} for fault in faults]})
     else:
         for fault in faults:
             typer.echo(printable(f"{fault.check}: {fault.row} {fault.what}"))
-        for place in absent:
-            typer.echo(f"not checked, for it is not here: {printable(place)}", err=True)
         typer.echo(f"{len(faults)} faults" if faults else "everything is as it should be", err=bool(faults))
     if faults:
         raise typer.Exit(1)
 
 
-def _adapter_faults(reader: Store) -> tuple[list[tuple[str, str]], list[str]]:
-    """What is wrong with adapters' files, and where adapters should be that are not on this machine."""
+def _adapter_faults(reader: Store) -> Iterator[tuple[str, str]]:
+    """What is wrong with adapters' files: missing, altered, or where they cannot be read."""
     from ..training.adapters.adapters import verify_adapter
-    from ..training.adapters.storage import folder_of, is_remote
 
-    faults, absent = [], []
     seen: set[tuple[str, str | None]] = set()
+    trainings = {row.id: row for row in reader.select(Training)}
     for adapter in reader.select(Adapter, order_by="version"):
         if adapter.uri is None or (adapter.uri, adapter.sha256) in seen:  # runs derived from another share its adapters
             continue
         seen.add((adapter.uri, adapter.sha256))
-        if not is_remote(adapter.uri) and not folder_of(adapter.uri).is_dir():
-            absent.append(adapter.uri)
-            continue
         try:
-            verify_adapter(AdapterRef(adapter.version, adapter.uri, adapter.sha256))
+            verify_adapter(AdapterRef(adapter.version, reader.located(adapter.uri), adapter.sha256))
         except AdapterError as error:
-            faults.append((f"adapter {adapter.id}", str(error)))
-    return faults, absent
+            made_by = trainings.get(adapter.training_id or "")  # another run, where this one works on its transcripts
+            maker = adapter.run_id if made_by is None else made_by.metrics.get("taken_from", made_by.run_id)
+            yield f"adapter {adapter.id}", f"{error}; `openmic train --again {maker}` makes it anew"
 
 
 @app.command()
@@ -220,7 +216,7 @@ def prune(
         named = [reader.resolve_run(name) for name in runs or []]
         chosen = pruning.prunable(reader, named, before=before, keep=keep)
         rows = pruning.belonging(reader, [run.id for run in chosen])
-    folders = [folder for run in chosen if files and (folder := Path(run.home)).is_dir()]
+    folders = [folder for run in chosen if files and (folder := run_folder(reader, run)).is_dir()]
     if not as_json:
         _say_what_goes(chosen, rows, folders)
     if chosen and not dry_run:
@@ -249,7 +245,7 @@ def _say_what_goes(runs: list[Run], rows: dict[str, int], folders: list[Path]) -
         typer.echo("no run is to be deleted", err=True)
         return
     for run in runs:
-        typer.echo(f"run {run.id} ({printable(run.name)}), begun {run.created_at:%Y-%m-%d %H:%M}")
+        typer.echo(f"run {run.id} ({one_line(run.name)}), begun {run.created_at:%Y-%m-%d %H:%M}")
     typer.echo("rows: " + ", ".join(f"{number:,} {table}" for table, number in rows.items()))
     for folder in folders:
-        typer.echo(f"folder {folder}")
+        typer.echo(printable(f"folder {folder}"))

@@ -59,9 +59,9 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         "cost": cost(run, counts["llm"]),
         "taken_over": taken_over(store, run, counts["llm"]),
         "store": store.url,
-        "home": run.home,
+        "home": store.located(run.home),
         "duplicate_inputs": run.duplicate_inputs,
-        "adapter_path": promoted[-1].uri if promoted else None,
+        "adapter_path": store.located(promoted[-1].uri or "") if promoted else None,
         "versions": [
             _version(store, row, stage, trainings.get(row.training_id or ""), inputs)
             for row, stage in zip(adapters, stages, strict=True)
@@ -138,7 +138,7 @@ def _version(store: Store, adapter: Adapter, stage: str, training: Training | No
         "promoted": adapter.status == "promoted",
         "status": adapter.status,
         "reason": adapter.reason,
-        "adapter_path": adapter.uri,
+        "adapter_path": None if adapter.uri is None else store.located(adapter.uri),
         "of": inputs,
         **figures,
     }

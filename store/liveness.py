@@ -15,9 +15,14 @@ LiveStatus = RunStatus | Literal["died"]
 """A run's status as it is; `died` ended without a word, and can be resumed."""
 
 
-def run_lock(run: Run) -> FileLock:
+def run_folder(reader: Reader, run: Run) -> Path:
+    """The folder of a run's files."""
+    return Path(reader.located(run.home))
+
+
+def run_lock(reader: Reader, run: Run) -> FileLock:
     """The lock that whoever carries the run out holds on this machine."""
-    return FileLock(Path(run.home) / "lock")
+    return FileLock(run_folder(reader, run) / "lock", mode=0o600)
 
 
 def live_status(reader: Reader, run: Run) -> LiveStatus:
@@ -30,7 +35,7 @@ def is_carried_out(reader: Reader, run: Run) -> bool:
     held = reader.held_on_server(run.id)
     if held is not None:
         return held
-    lock = run_lock(run)
+    lock = run_lock(reader, run)
     if not Path(lock.lock_file).exists():
         return False
     try:

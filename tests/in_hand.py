@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from openmic.store import Run, Store
-from openmic.store.liveness import run_lock
+from openmic.store.liveness import run_folder, run_lock
 
 
 @contextmanager
@@ -13,6 +12,6 @@ def in_hand(store: Store, run_id: str) -> Iterator[None]:
     """Hold a run's lock for the time of the block; its home is made where it is not there."""
     run = store.get(Run, run_id)
     assert run is not None
-    Path(run.home).mkdir(parents=True, exist_ok=True)
-    with run_lock(run), store.sole_writer(run.id):
+    run_folder(store, run).mkdir(parents=True, exist_ok=True)
+    with run_lock(store, run), store.sole_writer(run.id):
         yield

@@ -4,6 +4,7 @@ The commands run in this process, in one Ray session.
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,10 @@ def test_training_from_transcripts_generates_nothing_and_asks_nobody(source: Who
         there = {row.id for row in store.select(Preference, run_id=before["run"])}
         assert learned
         assert {item.preference_id for item in learned} <= there
-        assert store.select(Adapter, run_id=run.id, version=1)[0].uri == before["versions"][1]["adapter_path"]
-    assert not list(Path(run.home).glob("simulated-cast.jsonl"))
+        inherited = store.located(store.select(Adapter, run_id=run.id, version=1)[0].uri or "")
+        assert inherited == before["versions"][1]["adapter_path"]
+        home = store.located(run.home)
+    assert not list(Path(home).glob("simulated-cast.jsonl"))
 
 
 def test_what_plays_no_part_cannot_be_set(source: WholeRun) -> None:
@@ -170,3 +173,38 @@ def test_without_a_check_the_first_question_is_the_first_to_fail(source: WholeRu
     with Store.open_readonly(source.store) as store:
         assert store.count(Run) == before + 1
         assert store.resolve_run("latest").status == "failed"
+
+
+def test_a_moved_home_is_whole_and_what_is_lost_of_it_is_made_anew(source: WholeRun, tmp_path: Path) -> None:
+    home, run = tmp_path / "moved", source.status["run"]
+    shutil.copytree(source.home, home)
+    there = ("--store", str(home / "openmic.db"))
+    before = content_of(source.home / "runs" / run)
+    place = home / "runs" / run / "adapters"
+    assert command(source, "status", run, *there)["adapter_path"] == str(place / "v000002")
+    assert openmic_here("db", "verify", *there, cwd=tmp_path).returncode == 0
+
+    shutil.rmtree(place / "v000001")
+    (place / "v000002" / "adapter_model.safetensors").write_bytes(b"altered")
+    verified = openmic_here("db", "verify", *there, cwd=tmp_path)
+    assert verified.returncode == 1
+    assert verified.stdout.count(f"openmic train --again {run}` makes it anew") == 2
+    first = openmic_here("train", "--again", run, "v2", *there, cwd=tmp_path)
+    assert first.returncode == 1
+    assert "adapter v2 begins from v1, and" in first.stderr
+    made = command(source, "train", "--again", run, *there)["made"]
+    assert [(one["version"], one["same_bytes"]) for one in made] == [(1, True), (2, True)]
+    assert made[0]["adapter_path"] == str(place / "v000001")
+    assert (place / "v000002" / "adapter_model.safetensors").read_bytes() == b"altered"
+    assert openmic_here("db", "verify", *there, cwd=tmp_path).returncode == 0
+    whole = openmic_here("train", "--again", run, "v2", *there, cwd=tmp_path)
+    assert (whole.returncode, whole.stdout) == (0, f"adapter v2 of run {run} is whole: nothing was made\n")
+    refused = openmic_here("train", "--again", run, "v7", *there, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert f"run {run} made no adapter v7; it made [1, 2]" in refused.stderr
+    assert content_of(source.home / "runs" / run) == before
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    """What every file beneath a folder holds."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

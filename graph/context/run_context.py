@@ -11,6 +11,7 @@ from ...agents.verdicts.jury import Jury
 from ...core.config import RunConfig
 from ...core.records import NO_ADAPTER, AdapterRef, Example, Generation, GenerationRequest, Split
 from ...store import Adapter, Run, Store
+from ...store.liveness import run_folder
 from ...training.adapters.storage import join_uri
 from ...training.pool.pool import StudentPool
 from ...training.trainer.trainer import Trainer
@@ -96,7 +97,7 @@ class RunContext:
     @property
     def folder(self) -> Path:
         """The run's own files: adapters and logs."""
-        return Path(self.run.home)
+        return run_folder(self.store, self.run)
 
     @property
     def adapters_root(self) -> str:
@@ -125,7 +126,7 @@ class RunContext:
         if version == 0:
             return NO_ADAPTER
         [row] = self.store.select(Adapter, run_id=self.run.id, version=version)
-        return AdapterRef(version, row.uri, row.sha256)
+        return AdapterRef(version, None if row.uri is None else self.store.located(row.uri), row.sha256)
 
     @property
     def promoted_version(self) -> int:

@@ -4,14 +4,15 @@ The campaign they go back to is left as it is; what is made of it belongs to a r
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ...core.config import RunConfig
 from ...core.config_file import override_config
 from ...core.errors import ConfigError
+from ...core.files.private import private_folder
 from ...core.ids import new_id
 from ...store import Run, Store
+from ...store.liveness import run_folder
 from ...store.tables.transcript import RunKind
 from ..context.keys import plug_keys
 from ..context.opening import task_of
@@ -77,15 +78,15 @@ def begin_derived(
     """
     task = task_of(source, config, plugs)
     run_id = new_id()
-    home = Path(source.home).parent / run_id
-    home.mkdir(parents=True)
+    home = run_folder(store, source).parent / run_id
+    private_folder(home)
     run = run_record(
         run_id,
         config,
         task,
         simulated=simulated,
         plugs=plugs.records,
-        home=home,
+        home=store.recorded(home),
         arguments=arguments,
         kind=kind,
         source=source.id,

@@ -1,13 +1,13 @@
 """Judging a run's adapters on held-out inputs after the fact: those that no report of it has judged yet."""
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from ...core.config import RunConfig
 from ...core.errors import ConfigError
 from ...core.records import Split
 from ...store import Adapter, Run, Store
+from ...store.liveness import run_folder
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
@@ -55,7 +55,7 @@ def evaluate_run(
             for version in wanted:
                 await evaluate(context, version, Split.TEST)
 
-    with checked_session(config, store.address, Path(run.home)):
+    with checked_session(config, store.address, run_folder(store, run)):
         locked(store, run, judge_all)
 
 

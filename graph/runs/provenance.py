@@ -31,7 +31,7 @@ def run_record(
     *,
     simulated: bool,
     plugs: dict[str, Any],
-    home: Path,
+    home: str | Path,
     arguments: Sequence[str],
     duplicates: int = 0,
     kind: RunKind = "campaign",
@@ -48,7 +48,7 @@ def run_record(
         task: The task, for its name and hash.
         simulated: Whether every large model is the simulated cast.
         plugs: Its Python objects, as `Plugs.records` gives them; the task's functions are added.
-        home: The folder of the run's files.
+        home: The folder of the run's files, as the store is to have it.
         arguments: The command line as it was typed.
         duplicates: Inputs that were left out since they stood in the file before.
         kind: What the run does.

@@ -3,12 +3,11 @@
 The student starts where the campaign's feedback started from, the imitation adapter, or any other version of it.
 """
 
-from pathlib import Path
-
 from ...core.config import RunConfig
 from ...core.errors import ConfigError, TrainingError
 from ...core.ids import derive_id
 from ...store import Adapter, Run, Store, Training
+from ...store.liveness import run_folder
 from ...store.schema import now
 from ...training.local_ray import runs_here
 from ...training.student.device import check_device
@@ -61,7 +60,7 @@ def start_training(
     campaign = store.campaign_of(source)
     parent = _parent(store, campaign, start)
     simulated = bool(source.cast["simulated"])
-    with checked_session(config, store.address, Path(source.home).parent, students=False):
+    with checked_session(config, store.address, run_folder(store, source).parent, students=False):
         run = begin_derived(store, "train", source, config, plugs=plugs, simulated=simulated, arguments=arguments)
         known = store.select(Adapter, run_id=campaign.id)
         store.add(*(_inherited(run, row) for row in known if row.version in (0, parent)))
@@ -74,7 +73,7 @@ def resume_training(
     """Go on with a training that was interrupted, on the Ray cluster at this address, as for `ray_session`."""
     config, plugs = RunConfig.model_validate(run.config), plugs or Plugs()
     _check_objects(store, run, config, plugs)
-    with checked_session(config, store.address, Path(run.home), address=cluster, students=False):
+    with checked_session(config, store.address, run_folder(store, run), address=cluster, students=False):
         return _carry_out(store, run, plugs, progress)
 
 

@@ -1,10 +1,9 @@
 """Holding the failed items of a finished run again; its status stays what it is."""
 
-from pathlib import Path
-
 from ...core.config import RunConfig
 from ...core.records import Role, Stage
 from ...store import Run, Store
+from ...store.liveness import run_folder
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
@@ -41,5 +40,5 @@ def retry_run(
         async with open_run_context(store, run, progress, plugs=plugs, roles=roles) as context:
             await retry_failed(context)
 
-    with checked_session(config, store.address, Path(run.home), address=cluster):
+    with checked_session(config, store.address, run_folder(store, run), address=cluster):
         locked(store, run, hold_again)

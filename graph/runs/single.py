@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import cast
 
 from ...agents.critique import Critique
@@ -18,6 +17,7 @@ from ...agents.tasks.task import Task
 from ...agents.verdicts.verdict import Verdict
 from ...core.config import RunConfig
 from ...core.errors import ConfigError, GenerationError, OpenmicError
+from ...core.files.scratch import scratch_folder
 from ...core.ids import new_id
 from ...core.records import (
     AdapterRef,
@@ -93,9 +93,9 @@ async def hold_once(
         StudentError: the student cannot be had.
     """
     async with AsyncExitStack() as stack:
-        home = Path(stack.enter_context(TemporaryDirectory(prefix="openmic-")))
+        home = stack.enter_context(scratch_folder("single"))
         store = stack.enter_context(Store.open(str(home / "store.db")))
-        run = run_record(new_id(), config, task, simulated=False, plugs={}, home=home, arguments=[])
+        run = run_record(new_id(), config, task, simulated=False, plugs={}, home=store.recorded(home), arguments=[])
         identity = run.id
         record_run(store, run, task, [example])
         prepare_weights(config, progress)
@@ -108,7 +108,7 @@ async def hold_once(
         context = await stack.enter_async_context(opened)
         context.pool, context.train_gate = cast(StudentPool, students), TrainGate(overlapped=True)
         await students.load_adapter(adapter)
-        dialogue = open_dialogue(context, Stage.COLLECT, 1, example)
+        dialogue = await open_dialogue(context, Stage.COLLECT, 1, example)
         await hold(context, build_dialogue_graph(), dialogue, adapter.version, [])
         return store.conversation(dialogue.id)
 
@@ -157,6 +157,6 @@ class _Direct(LLM):
 
 async def _cast(stack: AsyncExitStack, config: RunConfig, task: Task, plugs: Plugs, role: Role) -> Cast:
     asked = any(settings.asked for settings in seats(config.cast, (role,)).values())
-    log = Path(stack.enter_context(TemporaryDirectory(prefix="openmic-"))) / "simulated-cast.jsonl" if asked else Path()
+    log = stack.enter_context(scratch_folder("single")) / "simulated-cast.jsonl" if asked else Path()
     clients = await stack.enter_async_context(open_models(config.cast, config.seed, log, roles=(role,)))
     return Casting(config, task, _Direct(clients), plugs).cast((role,))

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from ...agents.tasks.task import Task
 from ...core.config import RunConfig
+from ...core.files.private import private_folder
 from ...core.records import Example
 from ...store import ExampleRow, Run, RunExample, Store
+from ...store.liveness import run_folder
 from ..campaign import run_campaign
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
@@ -42,14 +44,14 @@ def start_run(
     """
     home = (config.home / "runs" / run_id).absolute()
     with checked_session(config, config.store_url, home, address=cluster), Store.open(config.store_url) as store:
-        home.mkdir(parents=True)
+        private_folder(home)
         run = run_record(
             run_id,
             config,
             checked.task,
             simulated=checked.simulated,
             plugs=checked.plugs.records,
-            home=home,
+            home=store.recorded(home),
             arguments=arguments,
             duplicates=checked.duplicates,
             estimate=checked.estimate,
@@ -84,7 +86,7 @@ def resume_run(
     config, plugs = RunConfig.model_validate(run.config), plugs or Plugs()
     check_objects(store, run, config, plugs, ask=ask)
     check_cast(config, plugs, ask=ask)
-    with checked_session(config, store.address, Path(run.home), address=cluster):
+    with checked_session(config, store.address, run_folder(store, run), address=cluster):
         return _carry_out(store, run.id, plugs, progress, retry=retry)
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from ...core.errors import OpenmicError
 from ...core.ids import derive_id, derive_seed
-from ...core.records import AdapterRef, Split
+from ...core.records import AdapterRef, Split, TrainingMetrics
 from ...core.training_settings import FineTuneSettings
 from ...store import Adapter, Preference, Training, TrainingItem, TrainingMetric
 from ...store.schema import now
 from ...store.tables.training import TrainingStage
 from ...store.trainable import histogram, staleness_of
-from ...training.adapters.adapters import committed_adapter
+from ...training.adapters.adapters import made_adapter
 from ...training.loop.checkpoints import remove_checkpoint
 from ...training.trainer.actor import TrainingJob, TrainingProgress
 from ..context.objective import learns_from_demonstrations, training_phase
@@ -40,7 +40,7 @@ async def imitate(context: RunContext) -> int:
         return made[0].version
     begun = _unfinished(context, "imitation", 0)
     if begun is not None:
-        turns = list(consumed_data(context, begun.id).demonstrations)
+        turns = list(consumed_data(context, begun).demonstrations)
     data = PhaseData("sft", tuple(demonstration_examples(context, turns)))
     return await _carry_out(context, begun, "imitation", 0, "sft", context.config.imitation, [data], parent=0)
 
@@ -55,9 +55,7 @@ async def fine_tune_on_feedback(
     settings = context.config.training
     begun = _unfinished(context, "round", round_number)
     data = (
-        consumed_data(context, begun.id)
-        if begun is not None
-        else new_data(context, source_run or context.run.id, parent)
+        consumed_data(context, begun) if begun is not None else new_data(context, source_run or context.run.id, parent)
     )
     if not (data.preferences or learns_from_demonstrations(context.plugs, settings)):
         return None
@@ -93,9 +91,10 @@ async def _carry_out(
     version = training.adapter_version
     if context.store.count(Adapter, run_id=context.run.id, version=version):
         return version
-    ref = committed_adapter(context.adapters_root, version)
+    job = training_job(context, training, settings, phases)
+    ref = made_adapter(context.adapters_root, version, context.run.id, job.key)
     if ref is None:
-        ref = await _train(context, training, settings, phases)
+        ref = await _train(context, training, settings, phases, job)
     elif training.status != "finished":  # the process ended between the commit and its record
         context.store.update(Training, training.id, status="finished", finished_at=now())
         remove_checkpoint(context.adapters_root, version)
@@ -108,7 +107,7 @@ async def _carry_out(
             round=round_number,
             parent_version=training.parent_version,
             base_model=context.config.student.model,
-            uri=ref.uri,
+            uri=context.store.recorded(str(ref.uri)),
             sha256=ref.sha256,
             lora=context.config.training.lora.model_dump(),
             training_id=training.id,
@@ -167,10 +166,11 @@ def _items(training: Training, phases: Sequence[PhaseData]) -> list[TrainingItem
     ]
 
 
-async def _train(
+def training_job(
     context: RunContext, training: Training, settings: FineTuneSettings, phases: Sequence[PhaseData]
-) -> AdapterRef:
-    job = TrainingJob(
+) -> TrainingJob:
+    """What the trainer is asked to do, all of it from the store."""
+    return TrainingJob(
         student=context.config.student.model,
         device=context.config.student.device,
         phases=tuple(
@@ -182,11 +182,17 @@ async def _train(
         parent=context.adapter(training.parent_version),
         adapters=context.adapters_root,
         version=training.adapter_version,
+        run=context.run.id,
         chat_template_kwargs=context.config.student.chat_template_kwargs,
     )
-    content = content_key(job)
-    if (taken := take_over(context, training, content)) is not None:
-        return taken
+
+
+async def carry_out(context: RunContext, training: Training, job: TrainingJob) -> tuple[AdapterRef, TrainingMetrics]:
+    """Have the trainer do a job, and show how far it is.
+
+    Raises:
+        OpenmicError: it failed.
+    """
     what = training.stage if training.stage == "imitation" else f"round {training.round}"
     began = time.monotonic()
     with context.progress.bar(f"{what}: {training.objective}", 1, "steps") as bar:
@@ -201,13 +207,27 @@ async def _train(
             rate = progress.tokens / max(1e-6, time.monotonic() - began)
             bar.note(f"loss {progress.loss:.3f}, {rate:.0f} tokens/s")
 
-        try:
-            ref, metrics = await context.trainer.train(job, show)
-        except OpenmicError:
-            context.store.update(Training, training.id, status="failed", finished_at=now())
-            raise
+        ref, metrics = await context.trainer.train(job, show)
         bar.set(metrics.steps, metrics.steps)
         bar.note(f"loss {metrics.final_loss:.3f}, {metrics.tokens / metrics.seconds:.0f} tokens/s")
+    return ref, metrics
+
+
+async def _train(
+    context: RunContext,
+    training: Training,
+    settings: FineTuneSettings,
+    phases: Sequence[PhaseData],
+    job: TrainingJob,
+) -> AdapterRef:
+    content = content_key(job)
+    if (taken := take_over(context, training, content)) is not None:
+        return taken
+    try:
+        ref, metrics = await carry_out(context, training, job)
+    except OpenmicError:
+        context.store.update(Training, training.id, status="failed", finished_at=now())
+        raise
     context.store.add_new(
         *(TrainingMetric(training_id=training.id, step=step, values=row) for step, row in enumerate(metrics.curve, 1))
     )

@@ -37,7 +37,7 @@ def take_over(context: RunContext, training: Training, content: str) -> AdapterR
     made = [] if source is None else store.select(Adapter, training_id=source.id)
     if source is None or not made:
         return None
-    ref = AdapterRef(training.adapter_version, made[0].uri, made[0].sha256)
+    ref = AdapterRef(training.adapter_version, store.located(made[0].uri or ""), made[0].sha256)
     try:
         verify_adapter(ref)
     except AdapterError as error:

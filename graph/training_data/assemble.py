@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from ...core.config import RunConfig
 from ...core.records import PreferenceSource, Split, Stage, TrainingExample, TurnKind
-from ...store import Dialogue, ExampleRow, Preference, TrainingItem, Turn
+from ...store import Dialogue, ExampleRow, Preference, Training, TrainingItem, Turn
 from ...store.trainable import of_similar_length, staleness, untrained
 from ...training.objectives import Objective, phases
 from ..context.objective import max_staleness, objective_of
@@ -97,14 +97,14 @@ def new_preferences(context: RunContext, source_run: str, promoted_version: int)
     return [(row, lag) for row, lag in context.store.rows(statement)]
 
 
-def consumed_data(context: RunContext, training_id: str) -> TrainingData:
-    """What a training that was begun earlier is made of."""
-    items = context.store.select(TrainingItem, training_id=training_id, order_by="position")
+def consumed_data(context: RunContext, training: Training) -> TrainingData:
+    """What a training that was begun earlier is made of, whatever was said since."""
+    items = context.store.select(TrainingItem, training_id=training.id, order_by="position")
     turns = {row.id: row for row in context.store.select(Turn, id=[i.turn_id for i in items if i.turn_id])}
     rows = {row.id: row for row in context.store.select(Preference, id=[i.preference_id for i in items])}
     shown = [turns[item.turn_id] for item in items if item.turn_id is not None]
     return TrainingData(
-        tuple(shown or teacher_texts(context)),
+        tuple(shown or (turn for turn in teacher_texts(context) if turn.created_at <= training.started_at)),
         tuple(rows[item.preference_id] for item in items if item.preference_id is not None),
     )
 

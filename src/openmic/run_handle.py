@@ -10,6 +10,7 @@ from .core.records import TurnKind
 from .store import Adapter, Conversation, Store, Turn
 from .store import Run as RunRow
 from .store.liveness import live_status
+from .store.places import located
 from .table import Explanation, Table, dialogue_filter
 
 
@@ -154,7 +155,7 @@ class Run:
         """Its id."""
         self.store = store
         """The address of the store it lies in."""
-        self.folder = Path(row.home)
+        self.folder = Path(located(store, row.home))
         """The folder of its files."""
 
     @property
@@ -299,7 +300,7 @@ class Run:
             found = rows[-1:] if version == "latest" else [row for row in rows if row.version == version]
         if not found or found[0].uri is None:
             raise NotFoundError(f"run {self.id} has no adapter {version!r}; it has {[row.version for row in rows]}")
-        uri: str = found[0].uri
+        uri: str = located(self.store, found[0].uri)
         return uri
 
     def student(self, version: int | str = "promoted", *, task: Any = None) -> "Speaker":

@@ -92,7 +92,7 @@ class Adapter(TableModel, table=True):
     parent_version: int | None = None
     base_model: str
     uri: str | None = None
-    """Where its files lie; None for version 0."""
+    """Where its files lie, relative to the folder of the store's file where that can be; None for version 0."""
     sha256: str | None = None
     """The hash of its manifest."""
     lora: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)

@@ -60,7 +60,7 @@ class Run(TableModel, table=True):
     packages: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """Versions of the packages that decide the outcome, by name."""
     home: str
-    """The folder of the run's files."""
+    """The folder of the run's files, relative to the folder of the store's file where it lies beneath it."""
     duplicate_inputs: int = 0
     """Inputs that the file held again, and that were left out."""
     cost: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)

@@ -22,8 +22,9 @@ from .refusal import refused
 
 @pytest.fixture
 def copy(run: WholeRun, openmic: Openmic, tmp_path: Path) -> Path:
-    """The store of a finished run, to do with as one likes."""
+    """The store of a finished run, to do with as one likes; the run's files are where it looks for them."""
     target = tmp_path / "copy.db"
+    (tmp_path / "runs").symlink_to(run.home / "runs")
     assert openmic("db", "backup", str(target), "--store", run.store).code == 0
     return target
 
@@ -81,7 +82,7 @@ def test_adapters_are_verified_where_they_are(openmic: Openmic, copy: Path, tmp_
         adapter = next(row for row in store.select(Adapter) if row.uri)
         assert adapter.uri is not None
         folder = tmp_path / "adapter"
-        shutil.copytree(adapter.uri, folder)
+        shutil.copytree(store.located(adapter.uri), folder)
         store.update(Adapter, adapter.id, uri=str(folder))
     assert openmic("db", "verify", "--store", str(copy)).code == 0
     (folder / "adapter_config.json").write_text("{}")
@@ -90,8 +91,9 @@ def test_adapters_are_verified_where_they_are(openmic: Openmic, copy: Path, tmp_
     assert f"files: adapter {adapter.id}" in found.out
     shutil.rmtree(folder)
     absent = openmic("db", "verify", "--store", str(copy))
-    assert absent.code == 0
-    assert f"not here: {folder}" in absent.err
+    assert absent.code == 1
+    assert f"{folder} holds no committed adapter" in absent.out
+    assert f"`openmic train --again {adapter.run_id}` makes it anew" in absent.out
 
 
 def test_pruning_says_what_goes_and_does_it_when_told(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import AdapterError
+from ...core.files.private import make_private, private_folder
 from ...core.records import AdapterRef
 from ..student.packaged_weights import cache_folder
 from .storage import folder_of, is_remote, join_uri, read, upload
@@ -45,7 +46,7 @@ def commit_adapter(model: Any, root: str | Path, version: int, facts: Mapping[st
     # Beside the target, so that the folder can take its place in one step.
     beside = None if remote else folder_of(str(root))
     if beside is not None:
-        beside.mkdir(parents=True, exist_ok=True)
+        private_folder(beside)
     work = Path(tempfile.mkdtemp(prefix=f".v{version:06d}.", dir=beside))
     try:
         model.save_pretrained(str(work), safe_serialization=True)
@@ -53,6 +54,7 @@ def commit_adapter(model: Any, root: str | Path, version: int, facts: Mapping[st
         manifest = {"version": version, **facts, "files": {path.name: file_sha256(path) for path in files}}
         _write_synced(work / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         sha256 = file_sha256(work / MANIFEST)
+        make_private(work)
         if remote:
             for path in (*files, work / MANIFEST):  # the manifest last: nothing is an adapter before it is there
                 upload(path, f"{target}/{path.name}")
@@ -92,6 +94,41 @@ def committed_adapter(root: str | Path, version: int) -> AdapterRef | None:
         return None if manifest is None else AdapterRef(version, uri, hashlib.sha256(manifest).hexdigest())
     path = Path(uri, MANIFEST)
     return AdapterRef(version, uri, file_sha256(path)) if path.is_file() else None
+
+
+def made_adapter(root: str | Path, version: int, run: str, training: str) -> AdapterRef | None:
+    """The adapter of that version if this training of this run made it; None where its commit was not completed.
+
+    Args:
+        root: The folder of the run's adapters, or an address of remote storage.
+        version: The version.
+        run: The run's id.
+        training: The key of the training's job.
+
+    Raises:
+        AdapterError: another run's or another training's adapter is in its place, or the storage cannot be read.
+    """
+    found = committed_adapter(root, version)
+    if found is None:
+        return None
+    manifest = _manifest(str(found.uri))
+    if (manifest.get("run"), manifest.get("training")) == (run, training):
+        return found
+    whose = f"run {manifest['run']}" if manifest.get("run") not in {None, run} else "another training"
+    raise AdapterError(
+        f"{found.uri} holds an adapter of {whose}, where adapter version {version} of run {run} is to be: is the "
+        "folder used by a copy of this store? Move it away, then resume"
+    )
+
+
+def _manifest(uri: str) -> dict[str, Any]:
+    """What a manifest says; nothing where it cannot be understood."""
+    data = read(f"{uri}/{MANIFEST}") if is_remote(uri) else Path(uri, MANIFEST).read_bytes()
+    try:
+        said = json.loads(data or b"")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def adapter_version(folder: str | Path) -> int:
@@ -149,7 +186,7 @@ def _cached(ref: AdapterRef, uri: str) -> Path:
             shutil.rmtree(target, ignore_errors=True)  # it can be fetched again
         else:
             return target
-    target.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(target.parent)
     work = Path(tempfile.mkdtemp(prefix=f"{ref.sha256}.", dir=target.parent))
     try:
         _fetch(uri, work)

@@ -48,6 +48,8 @@ class TrainingJob:
     """Where the run's adapters are committed, and checkpoints kept meanwhile: a folder, or an address of remote
     storage."""
     version: int
+    run: str = ""
+    """The id of the run it is for, which the adapter's manifest names."""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """What the student's chat template is given."""
 

@@ -85,7 +85,7 @@ class TrainerWorker:
     def _train(
         self, job: TrainingJob, group: "ProcessGroup", checkpoints: "Checkpoints"
     ) -> tuple[AdapterRef, TrainingMetrics] | None:
-        from ..adapters.adapters import commit_adapter, committed_adapter, verify_adapter
+        from ..adapters.adapters import commit_adapter, made_adapter, verify_adapter
         from ..adapters.lora import adapted, adapter_weights, set_adapter_weights
         from ..loop.checkpoints import Snapshot
         from ..loop.fine_tune import fine_tune
@@ -140,10 +140,17 @@ class TrainerWorker:
             save(None)
         if not group.first:
             return None
-        ref = committed_adapter(job.adapters, job.version) if resumed is not None else None
+        done = resumed is not None
+        ref = made_adapter(job.adapters, job.version, job.run, job.key) if done else None
         if ref is None:
             objectives = "-".join(phase.objective for _, phase in phases)
-            facts = {"base_model": job.student, "parent": job.parent.version, "objective": objectives}
+            facts = {
+                "run": job.run,
+                "training": job.key,
+                "base_model": job.student,
+                "parent": job.parent.version,
+                "objective": objectives,
+            }
             ref = commit_adapter(model, job.adapters, job.version, facts)
         return ref, concat_metrics(metrics, [number for number, _ in phases])
 

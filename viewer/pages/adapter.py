@@ -17,4 +17,6 @@ def adapter(request: Request, site: AtSite, run: str, version: int, every: bool 
     """The lineage, both ways."""
     found = site.run(run)
     lineage = explain_adapter(site.store, found.id, version, limit=None if every else SHOWN)
-    return site.page(request, "adapter.html", lineage=lineage, run=found)
+    uri = lineage.adapter.uri
+    place = None if uri is None else site.store.located(uri)
+    return site.page(request, "adapter.html", lineage=lineage, run=found, place=place)

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from openmic.training.adapters.adapters import (
     commit_adapter,
     committed_adapter,
     file_sha256,
+    made_adapter,
     verify_adapter,
 )
 from openmic.training.engines.tiny_student import random_adapter
@@ -169,3 +171,26 @@ def test_plain_peft_opens_it_on_the_base_model(
     assert (found - base).abs().max() > 0.1
     assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == source
     assert not [path for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pkl"}]
+
+
+def test_only_what_this_training_of_this_run_made_is_taken_for_it(tmp_path: Path) -> None:
+    assert made_adapter(tmp_path, 1, "RUN1", "key") is None
+    ref = commit_adapter(Saves(), tmp_path, 1, {"run": "RUN1", "training": "key"})
+    assert made_adapter(tmp_path, 1, "RUN1", "key") == ref
+    with pytest.raises(AdapterError, match=r"holds an adapter of another training.*Move it away, then resume"):
+        made_adapter(tmp_path, 1, "RUN1", "other key")
+    with pytest.raises(AdapterError, match="holds an adapter of run RUN1, where adapter version 1 of run RUN2 is"):
+        made_adapter(tmp_path, 1, "RUN2", "key")
+    Path(str(ref.uri), MANIFEST).write_text("[broken")
+    with pytest.raises(AdapterError, match="another training"):
+        made_adapter(tmp_path, 1, "RUN1", "key")
+
+
+def test_an_adapter_s_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        folder = Path(str(commit_adapter(Saves(), tmp_path / "run" / "adapters", 1, {}).uri))
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in (folder, folder.parent, folder.parent.parent)} == {0o700}

@@ -1,0 +1,129 @@
+"""Making adapters anew that were lost or altered: all they were made of is in the store.
+
+Nothing is generated and nobody is asked. What was said with an adapter, and how it did, stays as it is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ...core.config import RunConfig
+from ...core.errors import AdapterError, ConfigError
+from ...core.ids import new_id
+from ...core.records import AdapterRef
+from ...store import Adapter, Run, Store, Training
+from ...store.liveness import run_folder
+from ...training.adapters.adapters import committed_adapter, verify_adapter
+from ...training.adapters.storage import join_uri
+from ...training.loop.checkpoints import remove_checkpoint
+from ..context.opening import open_run_context
+from ..context.plugs import Plugs
+from ..context.progress import Progress
+from ..context.run_context import RunContext
+from ..preflight.cluster import checked_session
+from ..stages.fine_tune import carry_out, training_job
+from ..training_data.assemble import PhaseData, consumed_data, demonstration_examples, feedback_examples
+from .execution import locked
+from .objects import check_objects
+
+
+@dataclass(frozen=True, slots=True)
+class Remade:
+    """An adapter that was made anew."""
+
+    version: int
+    place: str
+    """Its folder, or its address in remote storage."""
+    same: bool
+    """Whether every byte is as it was."""
+
+
+def train_again(
+    store: Store, run: Run, version: int | None, progress: Progress, *, plugs: Plugs | None = None
+) -> list[Remade]:
+    """Make one adapter of a run anew, or all whose files are missing or altered; those that are whole are left alone.
+
+    Args:
+        store: Open for writing.
+        run: The run that made it.
+        version: Which; None makes all that need it, in their order.
+        progress: Where to show the trainings.
+        plugs: Python objects that cannot be imported, such as an objective.
+
+    Raises:
+        ConfigError: the run made no such adapter, or another process is at it.
+        AdapterError: what it began from is itself missing or altered.
+        TrainingError: the training failed.
+    """
+    broken = [row for row in _made(store, run, version) if not _is_whole(store, row)]
+    if not broken:
+        return []
+    config, plugs = RunConfig.model_validate(run.config), (plugs or Plugs()).recall(run.plugs)
+    check_objects(store, run, config, plugs, roles=(), engine=False, scorers=False)
+    done: list[Remade] = []
+
+    async def train() -> None:
+        async with open_run_context(store, run, progress, plugs=plugs, roles=()) as context:
+            done.extend([await _make(context, row) for row in broken])
+
+    with checked_session(config, store.address, run_folder(store, run), students=False):
+        locked(store, run, train)
+    return done
+
+
+def _made(store: Store, run: Run, version: int | None) -> list[Adapter]:
+    """The adapters that a run made itself, or the one of them that is meant."""
+    own = {row.id for row in store.select(Training, run_id=run.id) if "taken_from" not in row.metrics}
+    rows = store.select(Adapter, run_id=run.id, order_by="version")
+    made = [row for row in rows if row.training_id in own]
+    if version is None:
+        return made
+    if found := [row for row in made if row.version == version]:
+        return found
+    for row in rows:
+        if row.version == version and (training := store.get(Training, row.training_id or "")) is not None:
+            maker = training.metrics.get("taken_from", training.run_id)
+            raise ConfigError(
+                f"adapter v{version} was made by run {maker}: `openmic train --again {maker}` makes it anew"
+            )
+    raise ConfigError(f"run {run.id} made no adapter v{version}; it made {[row.version for row in made] or 'none'}")
+
+
+def _is_whole(store: Store, row: Adapter) -> bool:
+    try:
+        verify_adapter(AdapterRef(row.version, store.located(row.uri or ""), row.sha256))
+    except AdapterError:
+        return False
+    return True
+
+
+async def _make(context: RunContext, row: Adapter) -> Remade:
+    store = context.store
+    training = store.get(Training, row.training_id or "")
+    assert training is not None
+    parent = context.adapter(training.parent_version)
+    if parent.version:
+        try:
+            verify_adapter(parent)
+        except AdapterError as error:
+            raise AdapterError(f"adapter v{row.version} begins from v{parent.version}, and {error}") from None
+    imitates = training.stage == "imitation"
+    settings = context.config.imitation if imitates else context.config.training
+    job = training_job(context, training, settings, _phases(context, training))
+    root = context.adapters_root
+    if committed_adapter(root, row.version) is not None:  # an altered one may be somebody's work: it is left alone
+        root = join_uri(root, "again", new_id())
+    ref, _ = await carry_out(context, training, replace(job, adapters=root))
+    remove_checkpoint(root, row.version)
+    same = ref.sha256 == row.sha256
+    place = store.recorded(str(ref.uri))
+    for other in store.select(Adapter, uri=row.uri, sha256=row.sha256):  # derived runs have the same files
+        why = {} if same else {"reason": f"{other.reason or ''}; made anew later, with other bytes".removeprefix("; ")}
+        store.update(Adapter, other.id, uri=place, sha256=ref.sha256, **why)
+    return Remade(row.version, str(ref.uri), same)
+
+
+def _phases(context: RunContext, training: Training) -> Sequence[PhaseData]:
+    data = consumed_data(context, training)
+    if training.stage == "imitation":
+        return [PhaseData("sft", tuple(demonstration_examples(context, list(data.demonstrations))))]
+    return feedback_examples(context, training.objective, data)
