@@ -73,7 +73,7 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
             _record_end(store, run_id, "interrupted", told)
             raise OpenmicError(told) from error
         except BaseException as error:
-            _record_end(store, run_id, "failed", hidden(f"{type(error).__name__}: {error}"))
+            _record_end(store, run_id, "failed", f"{type(error).__name__}: {error}")
             raise
         finally:
             store.empty_log()
@@ -86,7 +86,7 @@ def _record_end(store: Store, run_id: str, status: RunStatus, error: str | None 
     """Record how a run ended early, where the store takes that; else it is known to have ended by its lock."""
     store.patience_s = LAST_WORDS_S
     with suppress(StoreFaultError):
-        store.update(Run, run_id, status=status, error=error)
+        store.update(Run, run_id, status=status, error=None if error is None else hidden(error))
 
 
 def locked(store: Store, run: Run, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
