@@ -137,6 +137,8 @@ class Gate:
                 await self._change(self._until() - time.monotonic())
         finally:
             del self._waiting[call]
+            if self.shut and self._trying is not call:
+                self._wake()  # it may have been its turn when it was cancelled
 
     def lets(self, call: object) -> bool:
         """Whether this call may be sent now; where the gate is shut, one of those that wait is."""
@@ -155,7 +157,8 @@ class Gate:
     async def sleep(self, seconds: float) -> None:
         """Wait for so long, or until it is stopped."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopped.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._stopped.wait()
 
     async def unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         """Await something to its end, or until it is stopped: then it is cancelled."""
@@ -176,7 +179,8 @@ class Gate:
     async def _change(self, seconds: float) -> None:
         """Wait until something has changed; where a time is set, no longer."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds if seconds > 0 else None)
+            async with asyncio.timeout(seconds if seconds > 0 else None):  # `wait_for` may swallow a cancellation
+                await self._changed.wait()
 
     def _wake(self) -> None:
         self._changed.set()

@@ -1,10 +1,12 @@
 """Opening a run: the one place where what a run works with is put together, and ended with the block."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from ...agents.tasks.task import Task
 from ...core.config import RunConfig
+from ...core.endpoints.secrets import keep_secret
 from ...core.errors import ConfigError
 from ...core.records import Example, Role
 from ...store import ExampleRow, Run, RunExample, Store
@@ -43,6 +45,8 @@ async def open_run_context(
         BudgetError: on leaving, the block was cancelled since the run's minutes are over; or they were before.
     """
     config = RunConfig.model_validate(run.config)
+    if config.student.endpoint is not None:  # what its engine says of a failure comes from another process
+        keep_secret(os.environ.get(config.student.endpoint.api_key_env, "").strip())
     task, campaign = task_of(run, config, plugs), store.campaign_of(run)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(working_time(store, run, config.budget.minutes, progress.print))

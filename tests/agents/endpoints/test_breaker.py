@@ -11,6 +11,7 @@ import pytest
 
 from openmic.agents.endpoints import gate
 from openmic.agents.endpoints.client import OpenAIClient
+from openmic.agents.endpoints.failures import Failure, Kind
 from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointError, EndpointLostError
 from openmic.core.records import LLMReply
@@ -199,3 +200,25 @@ def test_an_end_is_not_held_up(endpoint: ScriptedEndpoint) -> None:
         assert all(isinstance(each, EndpointError) and "the run is ending" in str(each) for each in ended)
 
     with_client(settings(endpoint.base_url, patience_s=60), act)
+
+
+def test_whoever_is_cancelled_when_it_is_its_turn_to_try_keeps_nobody_waiting() -> None:
+    async def run() -> None:
+        shut, turns = gate.Gate(), list[str]()
+        down = Failure(Kind.SHUT, "no credit")
+
+        calls = {name: object() for name in "abc"}
+
+        async def pass_through(name: str) -> None:
+            await shut.passed(calls[name])
+            turns.append(name)
+
+        shut.failed("earlier", down, patience_s=60)
+        waiting = {name: asyncio.create_task(pass_through(name)) for name in calls}
+        await until(lambda: turns == ["a"])  # the others wait for what comes of it
+        shut.leave(calls["a"])
+        waiting["b"].cancel()  # at the very moment at which it would go
+        await until(lambda: turns == ["a", "c"], seconds=5)
+        await asyncio.gather(*waiting.values(), return_exceptions=True)
+
+    asyncio.run(run())
