@@ -229,6 +229,7 @@ def _one_label(answered: str) -> Any:
 
 
 SSE = b'data: {"id": "c", "object": "chat.completion.chunk", "choices": []}\n\ndata: [DONE]\n\n'
+ANNOUNCED = f"Sure, {PREAMBLE_MARK}! Here are three retellings."
 PREAMBLE, CLOSING = (
     f"Sure, {PREAMBLE_MARK}! Here are three retellings:",
     f"{PREAMBLE_MARK.capitalize()} more if you like!",
@@ -269,6 +270,13 @@ HABITS: dict[str, Habit] = {
     "json-objects": Habit(teacher(lambda lines: json.dumps({"retellings": lines}))),
     "bold": Habit(teacher(lambda lines: "\n".join(f"{n}. **{line}**" for n, line in enumerate(lines, start=1)))),
     "demonstrations-cut": Habit(teacher(_cut, finish="length")),
+    "circled": Habit(teacher(lambda lines: "\n".join(f"{chr(0x2460 + n)} {line}" for n, line in enumerate(lines)))),
+    "tagged": Habit(teacher(lambda lines: "\n".join(f"<retelling>{line}</retelling>" for line in lines))),
+    "bold-words": Habit(teacher(lambda lines: numbered([line.replace(" my ", " **my** ") for line in lines]))),
+    "announced": Habit(
+        teacher(lambda lines: "\n\n".join([f"Sure, {PREAMBLE_MARK}! Here are three retellings.", *lines]))
+    ),
+    "broken-off": Habit(teacher(_cut, finish="insufficient_system_resource")),
     "declines": Habit(teacher(lambda lines: "I'm sorry, but I can't help with that.")),
     # Verdicts
     "label-in-words": Habit(judge(lambda b: f"Text {label(b)}")),
@@ -276,6 +284,9 @@ HABITS: dict[str, Habit] = {
     "label-json": Habit(judge(lambda b: json.dumps({"answer": int(label(b))}))),
     "label-after-reason": Habit(judge(lambda b: f"{other(label(b))} is longer.\nAnswer: {label(b)}")),
     "reason-cut": Habit(judge(_reason_cut, finish="length")),
+    "label-as-word": Habit(judge(lambda b: "The first one." if label(b) == "1" else "The second one.")),
+    "label-then-turn": Habit(judge(lambda b: f"{label(b)}<|im_end|>\n<|im_start|>user\nAnd now {other(label(b))}")),
+    "label-denied": Habit(judge(lambda b: f"I would not choose {other(label(b))}.")),
     "label-declined": Habit(judge(lambda b: "I'm sorry, but I can't compare these.")),
     "labels-unlikely": Habit(scored(_unlikely)),
     "label-not-listed": Habit(scored(_one_label)),
