@@ -133,13 +133,20 @@ async def _asked(
                 refused = _read(settings.model, access, error)
             else:
                 return None
-            if refused.failure.kind is not Kind.PASSES or (refused.failure.status or 0) in {0, 429}:
+            if not _may_pass(refused):
                 return refused
             await client.close()
             client = OpenAIClient(once)
     finally:
         await client.close()
     return refused
+
+
+def _may_pass(refused: _Refused) -> bool:
+    """Whether asking once more may help: not where nobody is there, or who is there has taken all the time there is."""
+    failure = refused.failure
+    nobody = failure.status is None and (failure.unreached or refused.silent)
+    return failure.kind is Kind.PASSES and failure.status != 429 and not nobody
 
 
 def _read(model: str, access: Access, error: Exception) -> _Refused:

@@ -201,6 +201,20 @@ def test_an_endpoint_that_hangs_up_or_keeps_silent(endpoint: ScriptedEndpoint) -
     assert "cannot be reached (no reply within 0.2 s" in refusal(settings(endpoint.base_url, timeout_s=0.2), "judge")
 
 
+@pytest.mark.parametrize(
+    "first",
+    [Answer(close=True), Answer(body=b'data: {"choices": []}\n\ndata: [DONE]\n\n'), Answer(body=b""), Answer(503)],
+    ids=["hangs up", "an empty stream", "an empty body", "503"],
+)
+def test_what_goes_wrong_once_is_asked_for_again(
+    endpoint: ScriptedEndpoint, first: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openmic.agents.endpoints.check.PAUSE_S", 0.01)
+    endpoint.chat = lambda asked, number: Answer(body=completion()) if number else first
+    check_endpoint("critic", settings(endpoint.base_url))
+    assert len(endpoint.asked) >= 2
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_rejected_key_is_named_by_its_variable_and_not_printed(
     endpoint: ScriptedEndpoint, secret: str, status: int
