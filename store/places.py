@@ -1,4 +1,4 @@
-"""Where a run's files lie: the store has their places relative to its own file, so that both can be moved or copied.
+"""Where a run's files lie. The store has their places relative to its own file, so that both can be moved or copied.
 
 A run's folder or an adapter that does not lie beneath the folder of the store's file has its absolute path, and with a
 database server all have: nobody copies a server's database by copying a folder. Addresses of remote storage stay as

@@ -142,7 +142,7 @@ class Store(ConversationReader):
 
     @contextmanager
     def room_for_last_words(self, folder: Path) -> Iterator[None]:
-        """Keep some room on the disk for the time of the block, for replies that are on their way when it is full.
+        """Keep some room on the disk for the time of the block. It is for replies on their way when it is full.
 
         From then on nothing is stored but replies, and how things ended; everything else raises `StoreFullError`.
 
@@ -319,7 +319,7 @@ class Store(ConversationReader):
     def _write(
         self, doing: str, work: Callable[[Connection], R], *, again: bool = False, last_words: bool = False
     ) -> R:
-        """Do work in a transaction; one that a lock, or a server that is gone, kept from it is tried again.
+        """Do work in a transaction. One that a lock, or a server that is gone, kept from it is tried again.
 
         Args:
             doing: What it is, for the error.

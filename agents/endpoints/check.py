@@ -143,7 +143,7 @@ async def _asked(
 
 
 def _may_pass(refused: _Refused) -> bool:
-    """Whether asking once more may help: not where nobody is there, or who is there has taken all the time there is."""
+    """Whether asking once more may help. Not where nobody is there, or who is there has taken all the time there is."""
     failure = refused.failure
     nobody = failure.status is None and (failure.unreached or refused.silent)
     return failure.kind is Kind.PASSES and failure.status != 429 and not nobody

@@ -1,4 +1,4 @@
-"""Templates that end: a prompt may loop and call filters, and takes no more time, memory or room than a prompt needs.
+"""Templates that end. A prompt may loop and call filters, and takes no more time, memory or room than a prompt needs.
 
 A sandbox keeps a template from the rest of the program, and not from running for ever. Not for what a template may
 reach: that is the sandbox's.
@@ -111,7 +111,7 @@ def render(template: Template, values: dict[str, Any]) -> str:
 
 @contextmanager
 def _limited_time(code: CodeType) -> Iterator[None]:
-    """Look at the time at every line of templates' code; it is this thread's, so a busy machine does no harm."""
+    """Look at the time at every line of templates' code. It is this thread's, so a busy machine does no harm."""
     ends = time.thread_time() + CPU_SECONDS
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:

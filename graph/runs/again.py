@@ -40,7 +40,7 @@ class Remade:
 def train_again(
     store: Store, run: Run, version: int | None, progress: Progress, *, plugs: Plugs | None = None
 ) -> list[Remade]:
-    """Make one adapter of a run anew, or all whose files are missing or altered; those that are whole are left alone.
+    """Make one adapter of a run anew, or all whose files are missing or altered. Those that are whole are left alone.
 
     Args:
         store: Open for writing.

@@ -83,7 +83,7 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
 
 
 def _record_end(store: Store, run_id: str, status: RunStatus, error: str | None = None) -> None:
-    """Record how a run ended early, where the store takes that; else it is known to have ended by its lock."""
+    """Record how a run ended early, where the store takes that. Else its lock tells that it has ended."""
     store.patience_s = LAST_WORDS_S
     with suppress(StoreFaultError):
         store.update(Run, run_id, status=status, error=None if error is None else hidden(error))
