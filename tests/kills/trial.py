@@ -41,7 +41,7 @@ class Trial:
 
     victim: Victim
     after_s: float
-    """Seconds from the start of the campaign's process; a victim that is not there yet is killed as soon as it is."""
+    """Seconds that the victim has lived."""
     killed: bool = False
     """Whether there was something to kill before the run was over."""
     resumes: int = 0
@@ -115,17 +115,19 @@ def carry_out(trial: Trial, folder: Path, student: Path, expected: WholeRun) -> 
 
 def _kill(trial: Trial, process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     """Kill the victim at its moment; returns what the driver had started by then."""
-    time.sleep(trial.after_s)
+    victim: psutil.Process | None = None
     while process.poll() is None:
         with suppress(psutil.NoSuchProcess):
             driver = psutil.Process(process.pid)
             below: list[psutil.Process] = driver.children(recursive=True)
-            victims = [driver] if trial.victim == "driver" else [one for one in below if _is(one, trial.victim)]
-            if victims:
-                victims[0].send_signal(signal.SIGKILL)
+            found = [driver] if trial.victim == "driver" else [one for one in below if _is(one, trial.victim)]
+            if victim is None and found:
+                victim = found[0]
+            if victim is not None and time.time() - victim.create_time() >= trial.after_s:
+                victim.send_signal(signal.SIGKILL)
                 trial.killed = True
                 return below
-        time.sleep(0.02)
+        time.sleep(0.05)
     return []
 
 
