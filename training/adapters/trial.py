@@ -68,7 +68,7 @@ def _empty_model(student: LoadedStudent) -> Any:
     make: Any = AutoModelForCausalLM if student.kind == "causal" else AutoModelForSeq2SeqLM  # it is untyped there
     try:
         with torch.device("meta"):
-            return make.from_config(AutoConfig.from_pretrained(source_of(student.name)))
+            return make.from_config(AutoConfig.from_pretrained(source_of(student.name), trust_remote_code=False))
     except Exception as error:  # a config.json may say anything, and every architecture reads it for itself
         raise StudentError(
             f"student.model {student.name!r} cannot be made from its config.json ({type(error).__name__}: {error})"

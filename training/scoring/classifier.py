@@ -55,9 +55,13 @@ class SequenceClassifier:
         device = resolve_device(settings.device)
         dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(settings.model)
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(settings.model, trust_remote_code=False)
             model, loading = AutoModelForSequenceClassification.from_pretrained(
-                settings.model, dtype=dtype, use_safetensors=True, output_loading_info=True
+                settings.model,
+                dtype=dtype,
+                use_safetensors=True,
+                output_loading_info=True,
+                trust_remote_code=False,
             )
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ConfigError(f"reward_model: the weights of {settings.model!r} do not load: {error}") from error
@@ -121,7 +125,7 @@ def inspect_classifier(settings: ClassifierSettings) -> int | None:
     name = settings.model
     trouble = prepare_hub(name)
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = trouble or str(error).strip().splitlines()[0]
         raise ConfigError(

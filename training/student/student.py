@@ -78,7 +78,7 @@ def inspect_student(name: str) -> StudentInfo:
     quieten_transformers()
     trouble = prepare_hub(name)
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = trouble or str(error).strip().splitlines()[0]
         raise StudentError(
@@ -122,7 +122,7 @@ def load_student(
     loader = AutoModelForCausalLM if info.kind == "causal" else AutoModelForSeq2SeqLM
     try:
         tokenizer = open_tokenizer(source)
-        model: Any = loader.from_pretrained(source, dtype=dtype)
+        model: Any = loader.from_pretrained(source, dtype=dtype, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise StudentError(f"the weights of student.model {name!r} do not load: {error}") from error
     return _ending(LoadedStudent(name, info.kind, model.to(where).eval(), tokenizer, where, template_kwargs or {}))
@@ -159,7 +159,7 @@ def student_elsewhere(name: str, template_kwargs: Mapping[str, Any] | None = Non
     try:
         config = GenerationConfig.from_pretrained(source_of(name))
     except OSError:  # an older model says it in its config.json
-        config = AutoConfig.from_pretrained(source_of(name)).get_text_config()
+        config = AutoConfig.from_pretrained(source_of(name), trust_remote_code=False).get_text_config()
     ends = end_tokens(tokenizer, config, kwargs)
     return _ending(LoadedStudent(name, info.kind, None, tokenizer, "elsewhere", kwargs, ends))
 
@@ -212,7 +212,7 @@ def open_tokenizer(source: str) -> Any:
     """The tokenizer of a folder or a hub id, with a token to pad with. Raises OSError or ValueError."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

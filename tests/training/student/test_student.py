@@ -185,3 +185,14 @@ def test_inputs_that_the_architecture_does_not_take_are_left_out(student: BuildS
 def test_inputs_are_looked_up_on_the_model_inside_an_adapter(student: BuildStudent) -> None:
     adapted = random_adapter(student("t5").model, "seq2seq", seed=1)
     assert accepted_inputs(adapted, {"input_ids": 1, "position_ids": 2}) == {"input_ids": 1}
+
+
+def test_code_that_comes_with_a_model_is_not_run_and_nobody_is_asked_whether(tmp_path: Path) -> None:
+    folder, mark = tmp_path / "model", tmp_path / "run"
+    folder.mkdir()
+    (folder / "code.py").write_text(f"open({str(mark)!r}, 'w').close()\nclass Config:\n    pass\n", encoding="utf-8")
+    config = {"model_type": "own", "architectures": ["OwnForCausalLM"], "auto_map": {"AutoConfig": "code.Config"}}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(StudentError, match="contains custom code"):
+        inspect_student(str(folder))
+    assert not mark.exists()
