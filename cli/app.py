@@ -15,6 +15,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from .. import __version__
+from ..core.concurrency import ENDING_SIGNALS
 from ..core.endpoints.secrets import hidden
 from ..core.errors import InterruptedRunError, OpenmicError, told_of_disk
 from ..core.text import printable
@@ -129,9 +130,8 @@ def _end_by_signals_as_by_ctrl_c() -> None:
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    for name in ("SIGTERM", "SIGHUP"):
-        with suppress(AttributeError, ValueError):  # on Windows there is none; in a thread it is not ours to set
-            number = getattr(signal, name)
+    for number in ENDING_SIGNALS:
+        with suppress(ValueError):  # in a thread it is not ours to set
             if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has SIGHUP ignored
                 signal.signal(number, interrupt)
 

@@ -1,13 +1,16 @@
 """Many things at once, but not too many; and coroutines from where there is no event loop, or one already."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What asks a process to end beside Ctrl-C: a scheduler, and a terminal that was closed (not on Windows)."""
 
 
 class Cancellable:
@@ -56,6 +59,17 @@ async def bounded(work: Callable[[T], Awaitable[None]], items: Iterable[T], limi
                 group.create_task(worker())
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let a coroutine go on for the time of the block. When that is left it is cancelled, and has come to rest."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def run_to_end(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -13,12 +13,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from ..core.concurrency import ENDING_SIGNALS
 from ..core.errors import ConfigError
 from ..core.section import unwritable
 
 _ANSWER_S = 10.0
 """How long a cluster may take to answer. Ray itself would try for minutes, and in many words."""
-_ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _LOOPBACK = "127.0.0.1"
 """Where every process of a session on this machine alone listens: whoever reaches Ray's ports may run code as its
 user."""
@@ -199,7 +199,7 @@ def _signals_wait() -> Iterator[None]:
             raise KeyboardInterrupt
         came.append(number)
 
-    before = {number: signal.getsignal(number) for number in _ENDING}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING_SIGNALS)}
     taken = {number: handler for number, handler in before.items() if handler not in {signal.SIG_IGN, None}}
     set_sigterm_handler = utils.set_sigterm_handler
     for number in taken:

@@ -35,11 +35,11 @@ _NOT_READ = frozenset({"tool_calls", "function_call", "audio", "name", "id"})
 """What else may stand in a message; no prompt asks for it."""
 _FAULT = re.compile(r"error|abort|cancel|time_?out|insufficient|overload|interrupt|disconnect", re.IGNORECASE)
 """Ends of a reply that are its server's fault."""
-_ERRORS = (
-    *("error", "detail", "message", "msg", "errors", "error_msg", "error_message", "base_resp", "status_msg"),
-    *("Response", "Error", "Message"),
+SAYS_WRONG = (
+    *("error", "message", "msg", "detail", "error_description", "title", "errors", "error_msg", "error_message"),
+    *("base_resp", "status_msg", "Response", "Error", "Message"),
 )
-"""Where a body says what is wrong."""
+"""Where an error has its words, at whatever depth."""
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -213,10 +213,10 @@ def _joined(stream: str) -> dict[str, Any]:
 
 def _raise_errors(body: Mapping[str, Any]) -> None:
     """Raise where a body is an error and nothing else."""
-    error = next((body[name] for name in _ERRORS if body.get(name)), None)
+    error = next((body[name] for name in SAYS_WRONG if body.get(name)), None)
     if error and not body.get("choices"):
         words = (
-            next((error[name] for name in _ERRORS if error.get(name)), None) if isinstance(error, Mapping) else error
+            next((error[name] for name in SAYS_WRONG if error.get(name)), None) if isinstance(error, Mapping) else error
         )
         told = error if isinstance(error, Mapping | list) else body
         raise ErrorInReplyError(str(words or error), body if body.get("error") else {"error": told})

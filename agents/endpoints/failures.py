@@ -18,7 +18,7 @@ import openai
 from aiohttp.http_exceptions import HttpProcessingError
 
 from .access import RedirectedElsewhereError
-from .body import ErrorInReplyError, parse_body, storable
+from .body import SAYS_WRONG, ErrorInReplyError, parse_body, storable
 from .waits import LONGEST_TEXT, asked_wait
 
 TROUBLE = (
@@ -36,13 +36,6 @@ TROUBLE = (
 )
 """All that an attempt may raise: what the network does, what an endpoint refuses, and a body that is no reply."""
 _LONGEST_REASON = 300
-
-
-_SAYS = (
-    *("error", "message", "msg", "detail", "error_description", "title", "errors", "error_msg", "error_message"),
-    *("base_resp", "status_msg", "Response", "Error", "Message"),
-)
-"""Where an error has its words, at whatever depth."""
 
 
 class Kind(StrEnum):
@@ -286,7 +279,7 @@ def _parameter(body: Any) -> str | None:
 def _words(body: Any) -> str:
     """What an error says to people."""
     if isinstance(body, Mapping):
-        for name in _SAYS:
+        for name in SAYS_WRONG:
             if (value := body.get(name)) and (found := _words(value)):
                 behind = body.get("metadata")
                 raw = behind.get("raw") if isinstance(behind, Mapping) else None  # what a gateway was told itself

@@ -13,6 +13,7 @@ from ...agents.endpoints.client import OpenAIClient
 from ...agents.endpoints.gate import Tell, unheard
 from ...agents.endpoints.known import Known
 from ...agents.endpoints.options import RequestOptions
+from ...core.concurrency import beside
 from ...core.config import CastSettings
 from ...core.errors import EndpointSetupError
 from ...core.records import Role
@@ -90,12 +91,8 @@ async def _kept_alive(cast: SimulatedCast, tell: Tell) -> AsyncIterator[None]:
                 raise
             tell(f"the simulated cast ended {how}, and was started again")
 
-    keeping = asyncio.create_task(keep())
-    try:
+    async with beside(keep()):
         yield
-    finally:
-        keeping.cancel()
-        await asyncio.wait([keeping])
 
 
 def simulated_models() -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Protocol
 
+from ...core.concurrency import beside
+
 NOTE_SECONDS = 1.0
 """How often a changing note is taken down."""
 
@@ -42,12 +44,10 @@ async def live_note(bar: Bar, line: Callable[[], object]) -> AsyncIterator[None]
             bar.note(str(line()))
             await asyncio.sleep(NOTE_SECONDS)
 
-    keeping = asyncio.create_task(keep())
     try:
-        yield
+        async with beside(keep()):
+            yield
     finally:
-        keeping.cancel()
-        await asyncio.wait([keeping])
         bar.note(str(line()))
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from filelock import Timeout
 
-from ...core.concurrency import run_to_end
+from ...core.concurrency import ENDING_SIGNALS, run_to_end
 from ...core.endpoints.secrets import hidden
 from ...core.errors import (
     BudgetError,
@@ -27,8 +27,6 @@ from ...store.liveness import run_folder, run_lock
 from ...store.schema import now
 from ...store.tables.transcript import RunStatus
 
-ENDING = ("SIGTERM", "SIGHUP")
-"""Signals that ask a run to end: of a scheduler, and of a terminal that was closed."""
 LOOKED_AT_S = 0.5
 """How long whoever looks whether a run is being carried out may hold its lock, and more."""
 
@@ -130,8 +128,7 @@ async def _interruptible(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     task = asyncio.current_task()
     assert task is not None
     loop = asyncio.get_running_loop()
-    numbers = [number for name in ENDING if (number := getattr(signal, name, None)) is not None]
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}  # as by `nohup`
     with suppress(NotImplementedError, RuntimeError):  # only a POSIX process has such handlers
         for number in before:

@@ -110,7 +110,10 @@ def test_a_critics_values_are_read_as_a_models_are(answer: Any, expected: Critiq
     assert criticised(answer)[1] == expected
 
 
-@pytest.mark.parametrize("answer", [Critique(None, 5, "Be brief.", parsed=True), Critique("", "", ["x"], parsed=True)])  # type: ignore[arg-type]
+NO_TEXTS: list[tuple[Any, Any, Any]] = [(None, 5, "Be brief."), ("", "", ["x"])]
+
+
+@pytest.mark.parametrize("answer", [Critique(*texts, parsed=True) for texts in NO_TEXTS])
 def test_a_critique_of_what_is_no_text_is_refused(answer: Critique) -> None:
     with pytest.raises(PlugError, match=r"mine:Mine\.criticise returned Critique\("):
         criticised(answer)

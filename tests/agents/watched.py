@@ -41,3 +41,18 @@ def with_client(url: str, model: str, work: Callable[[Watched], Awaitable[T]]) -
 def says(endpoint: ScriptedEndpoint, text: str, **choice: Any) -> str:
     endpoint.chat = lambda asked, number: Answer(body=completion(text, **choice))
     return endpoint.base_url
+
+
+def lines_told(settings: EndpointSettings, act: Callable[[OpenAIClient], Awaitable[None]], **more: Any) -> list[str]:
+    """The lines that are told while something is done with a client."""
+    lines: list[str] = []
+
+    async def run() -> None:
+        client = OpenAIClient(settings, tell=lines.append, **more)
+        try:
+            await act(client)
+        finally:
+            await client.close()
+
+    asyncio.run(run())
+    return lines

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -12,13 +12,13 @@ import pytest
 from openmic.agents.endpoints import gate
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.agents.endpoints.failures import Failure, Kind
-from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointError, EndpointLostError
 from openmic.core.records import LLMReply
 
 from ...waiting import until
 from ..factories import ask_all, request, settings
 from ..scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion, failure
+from ..watched import lines_told
 
 DOWN = {
     "refuses the key": failure(401, "no such key"),
@@ -38,21 +38,6 @@ DOWN = {
 
 def poisoned(asked: Asked) -> bool:
     return "poison" in asked.body["messages"][-1]["content"]
-
-
-def with_client(theirs: EndpointSettings, act: Callable[[OpenAIClient], Awaitable[None]]) -> list[str]:
-    """The lines that are told."""
-    lines: list[str] = []
-
-    async def run() -> None:
-        client = OpenAIClient(theirs, tell=lines.append)
-        try:
-            await act(client)
-        finally:
-            await client.close()
-
-    asyncio.run(run())
-    return lines
 
 
 def asking(client: OpenAIClient, texts: Sequence[str]) -> list[asyncio.Task[LLMReply]]:
@@ -79,7 +64,7 @@ def test_what_is_down_for_a_while_costs_no_item(endpoint: ScriptedEndpoint, no_b
         assert time.monotonic() - began < 5
 
     theirs = settings(endpoint.base_url, max_retries=3, max_concurrency=8, timeout_s=0.2, patience_s=20)
-    shut, opened = with_client(theirs, act)
+    shut, opened = lines_told(theirs, act)
     assert "does not answer" in shut
     assert "(patience_s)" in shut
     assert "answers again after" in opened
@@ -111,7 +96,7 @@ def test_a_server_that_starts_while_it_is_waited_for_is_asked(no_backoff: None) 
             assert len(late.asked) == 6
 
     # Not one of its own attempts does a call lose to a server that is not there.
-    shut, opened = with_client(settings(f"http://127.0.0.1:{port}/v1", max_retries=0, patience_s=20), act)
+    shut, opened = lines_told(settings(f"http://127.0.0.1:{port}/v1", max_retries=0, patience_s=20), act)
     assert "connection refused" in shut
     assert "answers again" in opened
 
@@ -186,7 +171,7 @@ def test_a_call_that_is_cancelled_while_it_tries_leaves_its_place_to_another(
         back.set()
         assert (await asyncio.wait_for(calls[2], 5)).text == "fine"
 
-    with_client(settings(endpoint.base_url, patience_s=20), act)
+    lines_told(settings(endpoint.base_url, patience_s=20), act)
 
 
 def test_an_end_is_not_held_up(endpoint: ScriptedEndpoint) -> None:
@@ -199,7 +184,7 @@ def test_an_end_is_not_held_up(endpoint: ScriptedEndpoint) -> None:
         ended = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5)
         assert all(isinstance(each, EndpointError) and "the run is ending" in str(each) for each in ended)
 
-    with_client(settings(endpoint.base_url, patience_s=60), act)
+    lines_told(settings(endpoint.base_url, patience_s=60), act)
 
 
 def test_whoever_is_cancelled_when_it_is_its_turn_to_try_keeps_nobody_waiting() -> None:

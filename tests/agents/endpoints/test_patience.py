@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from threading import Thread
 from typing import Any
@@ -14,27 +14,12 @@ from openmic.agents.endpoints import client
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.agents.endpoints.known import Known
 from openmic.agents.endpoints.options import RequestOptions
-from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointError, EndpointLostError
 
 from ...waiting import until
 from ..factories import ask, first, request, settings
 from ..scripted_endpoint import Answer, QuietServer, ScriptedEndpoint, completion, failure
-
-
-def watched(theirs: EndpointSettings, act: Callable[[OpenAIClient], Awaitable[None]], **more: Any) -> list[str]:
-    """The lines that are told while something is done with a client."""
-    lines: list[str] = []
-
-    async def run() -> None:
-        client = OpenAIClient(theirs, tell=lines.append, **more)
-        try:
-            await act(client)
-        finally:
-            await client.close()
-
-    asyncio.run(run())
-    return lines
+from ..watched import lines_told
 
 
 def test_a_long_wait_is_told_once_and_pauses_the_endpoint_for_all(endpoint: ScriptedEndpoint) -> None:
@@ -49,7 +34,7 @@ def test_a_long_wait_is_told_once_and_pauses_the_endpoint_for_all(endpoint: Scri
         ended = await asyncio.gather(*asking, return_exceptions=True)
         assert all(isinstance(end, EndpointError) for end in ended)
 
-    lines = watched(settings(endpoint.base_url, max_concurrency=4), act)
+    lines = lines_told(settings(endpoint.base_url, max_concurrency=4), act)
     assert len(endpoint.asked) == 4
     [line] = lines
     assert "asks to wait 60 min, until" in line
@@ -67,7 +52,7 @@ def test_all_clients_of_an_endpoint_wait(endpoint: ScriptedEndpoint) -> None:
         await asyncio.gather(one, other.complete(request("b")))
         await other.close()
 
-    watched(settings(endpoint.base_url), act, known=known)
+    lines_told(settings(endpoint.base_url), act, known=known)
     times = [asked.at for asked in endpoint.asked]
     assert min(times[1:]) - times[0] >= 0.95
 
@@ -88,7 +73,7 @@ def test_a_prompt_that_is_turned_away_ends_no_run_whatever_its_headers_say(endpo
             await client.complete(request("a"))
         assert (await client.complete(request("b"))).text == "fine"
 
-    watched(settings(endpoint.base_url), act)
+    lines_told(settings(endpoint.base_url), act)
 
 
 def test_all_that_a_pause_holds_up_are_counted(endpoint: ScriptedEndpoint) -> None:
@@ -108,7 +93,7 @@ def test_all_that_a_pause_holds_up_are_counted(endpoint: ScriptedEndpoint) -> No
         await asyncio.gather(*more, return_exceptions=True)
         assert client.trouble.endswith("(0 waiting)")
 
-    watched(settings(endpoint.base_url), act)
+    lines_told(settings(endpoint.base_url), act)
 
 
 def test_what_a_pause_holds_up_is_sent_at_the_limits_pace(
@@ -120,7 +105,7 @@ def test_what_a_pause_holds_up_is_sent_at_the_limits_pace(
     async def act(client: OpenAIClient) -> None:
         await asyncio.gather(*(client.complete(request(str(n))) for n in range(8)))
 
-    watched(settings(endpoint.base_url, requests_per_minute=2, max_concurrency=10), act)
+    lines_told(settings(endpoint.base_url, requests_per_minute=2, max_concurrency=10), act)
     first_of_all, _, *after = sorted(asked.at for asked in endpoint.asked)
     assert after[0] - first_of_all >= 1.9
     assert sum(at - after[0] < 0.4 for at in after) <= 4
@@ -137,7 +122,7 @@ def test_trouble_is_told_while_it_lasts_with_its_place_and_reason(endpoint: Scri
         await asking
         assert client.trouble == ""
 
-    watched(settings(endpoint.base_url), act)
+    lines_told(settings(endpoint.base_url), act)
 
 
 def test_what_an_endpoint_lacks_is_told_once(endpoint: ScriptedEndpoint) -> None:
@@ -145,7 +130,7 @@ def test_what_an_endpoint_lacks_is_told_once(endpoint: ScriptedEndpoint) -> None
         for text in "ab":
             await client.complete(request(text, top_logprobs=5))
 
-    lines = watched(settings(endpoint.base_url), act, samples=5)
+    lines = lines_told(settings(endpoint.base_url), act, samples=5)
     assert [line.partition(" gives ")[2] for line in lines] == [
         "no log-probabilities: labels are sampled instead, 8 more calls a comparison (verdict.samples)"
     ]
@@ -164,7 +149,7 @@ def test_what_cannot_be_read_is_left_out_counted_and_told(endpoint: ScriptedEndp
         assert reply.raw["unreadable"] == {"usage": 1, "finish_reason": 1, "role": 1}
         assert len(endpoint.asked) == 1
 
-    lines = watched(settings(endpoint.base_url), act)
+    lines = lines_told(settings(endpoint.base_url), act)
     assert sorted(line.split(" sends ")[1].split()[0] for line in lines) == ["finish_reason", "role", "usage"]
 
 
@@ -189,7 +174,7 @@ def test_one_item_that_fails_beside_others_that_are_answered_fails_alone(
             await client.complete(request("fine"))
         assert isinstance(poisoned.exception(), EndpointError)
 
-    watched(settings(endpoint.base_url, max_retries=3), act)
+    lines_told(settings(endpoint.base_url, max_retries=3), act)
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_an_objective_is_known_again_in_another_process_by_what_it_holds(job: Tr
     # Texts are in another order in each process; these numbers are in that in which they were put in.
     assert key(words={0, 8}) == key(words={8, 0}) != key(words={0})
     itself = Holding()
-    itself.me = itself  # type: ignore[attr-defined]
+    itself.me = itself  # type: ignore[attr-defined]  # a circle
     assert key(helper=itself) == key(helper=itself)
 
 
