@@ -334,6 +334,15 @@ class TrainingMetrics:
     holdout_loss: float | None = None
     """The held-out loss of the state that was kept."""
 
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> "TrainingMetrics":
+        """What `dataclasses.asdict` made of some, also once it was written as JSON and read.
+
+        Raises:
+            KeyError or TypeError: these are no such facts.
+        """
+        return cls(**{**facts, "curve": tuple(facts["curve"]), "left_out": tuple(facts["left_out"])})
+
     def as_json(self) -> dict[str, Any]:
         """Everything but the curve; of what was left out, how much it is."""
         facts = {name: value for name, value in asdict(self).items() if name != "curve"}

@@ -16,7 +16,7 @@ from ...store import Adapter, Preference, Training, TrainingItem, TrainingMetric
 from ...store.schema import now
 from ...store.tables.training import TrainingStage
 from ...store.trainable import histogram, staleness_of
-from ...training.adapters.adapters import made_adapter
+from ...training.adapters.adapters import METRICS, made_adapter, metrics_beside
 from ...training.loop.checkpoints import remove_checkpoint
 from ...training.trainer.actor import TrainingJob, TrainingProgress
 from ..context.objective import learns_from_demonstrations, training_phase
@@ -96,7 +96,7 @@ async def _carry_out(
     if ref is None:
         ref = await _train(context, training, settings, phases, job)
     elif training.status != "finished":  # the process ended between the commit and its record
-        context.store.update(Training, training.id, status="finished", finished_at=now())
+        _record(context, training, settings, phases, metrics_beside(ref), content_key(job))
         remove_checkpoint(context.adapters_root, version)
     context.store.add(
         Adapter(
@@ -228,23 +228,39 @@ async def _train(
     except OpenmicError:
         context.store.update(Training, training.id, status="failed", finished_at=now())
         raise
-    context.store.add_new(
-        *(TrainingMetric(training_id=training.id, step=step, values=row) for step, row in enumerate(metrics.curve, 1))
-    )
+    _record(context, training, settings, phases, metrics, content)
+    return ref
+
+
+def _record(
+    context: RunContext,
+    training: Training,
+    settings: FineTuneSettings,
+    phases: Sequence[PhaseData],
+    metrics: TrainingMetrics | None,
+    content: str,
+) -> None:
+    """Put a training that made its adapter on record. Without metrics it is said that how it went is not known."""
+    facts: dict[str, Any] = {}
+    if metrics is None:
+        context.progress.print(
+            f"note: adapter v{training.adapter_version} was made, and how its training went is not known: "
+            f"{METRICS} beside it is gone or broken"
+        )
+    else:
+        curve = (
+            TrainingMetric(training_id=training.id, step=step, values=row) for step, row in enumerate(metrics.curve, 1)
+        )
+        context.store.add_new(*curve)
+        facts = metrics.as_json() | _left_out(context, training, settings, phases, metrics.left_out)
     context.store.update(
         Training,
         training.id,
         status="finished",
-        examples=training.examples - len(metrics.left_out),
-        metrics={
-            **training.metrics,
-            **metrics.as_json(),
-            **_left_out(context, training, settings, phases, metrics.left_out),
-            CONTENT: content,
-        },
+        examples=training.examples - len(metrics.left_out if metrics else ()),
+        metrics={**training.metrics, **facts, CONTENT: content},
         finished_at=now(),
     )
-    return ref
 
 
 def _left_out(

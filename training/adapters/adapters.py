@@ -1,7 +1,8 @@
 """Adapters: written under a temporary name, committed by a manifest that is written last, verified before use.
 
 An adapter lies in a folder, or in remote storage (see `storage`), from which it is fetched into a local cache before it
-is used. Files without a valid manifest are not an adapter. Nothing but safetensors is ever loaded.
+is used. Files without a valid manifest are not an adapter. Nothing but safetensors is ever loaded. How training went
+lies beside the adapter and is no part of it: seconds differ where every byte of the weights is the same.
 """
 
 import hashlib
@@ -10,16 +11,18 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import AdapterError
 from ...core.files.private import make_private, private_folder
-from ...core.records import AdapterRef
+from ...core.records import AdapterRef, TrainingMetrics
 from ..student.packaged_weights import cache_folder
 from .storage import folder_of, is_remote, join_uri, read, upload
 
 MANIFEST = "manifest.json"
+METRICS = "training_metrics.json"
 
 
 def adapter_uri(root: str | Path, version: int) -> str:
@@ -27,7 +30,9 @@ def adapter_uri(root: str | Path, version: int) -> str:
     return join_uri(str(root), f"v{version:06d}")
 
 
-def commit_adapter(model: Any, root: str | Path, version: int, facts: Mapping[str, Any]) -> AdapterRef:
+def commit_adapter(
+    model: Any, root: str | Path, version: int, facts: Mapping[str, Any], *, metrics: TrainingMetrics | None = None
+) -> AdapterRef:
     """Write a PEFT model's adapter as `root/vNNNNNN` and return where it is.
 
     Args:
@@ -35,6 +40,7 @@ def commit_adapter(model: Any, root: str | Path, version: int, facts: Mapping[st
         root: The folder of the run's adapters, made if need be, or an address of remote storage.
         version: The new version, 1 or more.
         facts: Base model, parent version and the like, for the manifest.
+        metrics: How its training went, for whoever finds the adapter after the process that waited for it has died.
 
     Raises:
         AdapterError: the version was committed before (adapters never change), or the storage cannot be written.
@@ -52,6 +58,9 @@ def commit_adapter(model: Any, root: str | Path, version: int, facts: Mapping[st
         model.save_pretrained(str(work), safe_serialization=True)
         files = _files(work)
         manifest = {"version": version, **facts, "files": {path.name: file_sha256(path) for path in files}}
+        if metrics is not None:
+            _write_synced(work / METRICS, json.dumps(asdict(metrics)) + "\n")
+            files.append(work / METRICS)
         _write_synced(work / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         sha256 = file_sha256(work / MANIFEST)
         make_private(work)
@@ -121,12 +130,29 @@ def made_adapter(root: str | Path, version: int, run: str, training: str) -> Ada
     )
 
 
+def metrics_beside(ref: AdapterRef) -> TrainingMetrics | None:
+    """How an adapter's training went, as it was committed with it; None where that is gone or cannot be understood.
+
+    Raises:
+        AdapterError: the storage cannot be read.
+    """
+    try:
+        return TrainingMetrics.from_dict(_json_of(str(ref.uri), METRICS))
+    except (KeyError, TypeError):
+        return None
+
+
 def _manifest(uri: str) -> dict[str, Any]:
     """What a manifest says; nothing where it cannot be understood."""
-    data = read(f"{uri}/{MANIFEST}") if is_remote(uri) else Path(uri, MANIFEST).read_bytes()
+    return _json_of(uri, MANIFEST)
+
+
+def _json_of(uri: str, name: str) -> dict[str, Any]:
+    """What one of an adapter's files says; nothing where it is gone or cannot be understood."""
     try:
+        data = read(f"{uri}/{name}") if is_remote(uri) else Path(uri, name).read_bytes()
         said = json.loads(data or b"")
-    except ValueError:
+    except (ValueError, FileNotFoundError):
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...core.errors import TrainingError
 from ...core.records import AdapterRef, TrainingMetrics
@@ -58,8 +58,7 @@ class TrainerWorker:
     ) -> tuple[AdapterRef, TrainingMetrics] | None:
         """Fine-tune, phase after phase, and commit the adapter; what a checkpoint says is done is not done again.
 
-        The checkpoint is left for the caller to remove once it has the result, without which a process that ends in
-        between would leave an adapter of which nobody knows how it was trained.
+        An adapter that this job made before is returned as it is, with what was committed beside it of its training.
 
         Args:
             job: The same in all workers.
@@ -85,7 +84,7 @@ class TrainerWorker:
     def _train(
         self, job: TrainingJob, group: "ProcessGroup", checkpoints: "Checkpoints"
     ) -> tuple[AdapterRef, TrainingMetrics] | None:
-        from ..adapters.adapters import commit_adapter, made_adapter, verify_adapter
+        from ..adapters.adapters import commit_adapter, made_adapter, metrics_beside, verify_adapter
         from ..adapters.lora import adapted, adapter_weights, set_adapter_weights
         from ..loop.checkpoints import Snapshot
         from ..loop.fine_tune import fine_tune
@@ -97,6 +96,9 @@ class TrainerWorker:
             raise TrainingError(
                 "nothing to train on: no phase has examples; hold more dialogues or widen preferences.length_ratio"
             )
+        found = group.broadcast(made_adapter(job.adapters, job.version, job.run, job.key) if group.first else None)
+        if found is not None and (known := metrics_beside(found)) is not None:
+            return (found, known) if group.first else None
         # Loaded anew each time: a second is nothing beside a training, and no state of the last one can leak in.
         student = load_student(job.student, device=job.device, template_kwargs=job.chat_template_kwargs)
         start = verify_adapter(job.parent) if job.parent.version else None
@@ -105,7 +107,7 @@ class TrainerWorker:
         metrics: list[TrainingMetrics] = []
         if resumed is not None:
             set_adapter_weights(model, resumed.tensors)
-            metrics = [_metrics(facts) for facts in resumed.facts["done"]]
+            metrics = [TrainingMetrics.from_dict(facts) for facts in resumed.facts["done"]]
 
         def save(snapshot: Snapshot | None) -> None:
             """Save a checkpoint; `None` between phases."""
@@ -140,19 +142,17 @@ class TrainerWorker:
             save(None)
         if not group.first:
             return None
-        done = resumed is not None
-        ref = made_adapter(job.adapters, job.version, job.run, job.key) if done else None
-        if ref is None:
-            objectives = "-".join(phase.objective for _, phase in phases)
+        together = concat_metrics(metrics, [number for number, _ in phases])
+        if found is None:
             facts = {
                 "run": job.run,
                 "training": job.key,
                 "base_model": job.student,
                 "parent": job.parent.version,
-                "objective": objectives,
+                "objective": "-".join(phase.objective for _, phase in phases),
             }
-            ref = commit_adapter(model, job.adapters, job.version, facts)
-        return ref, concat_metrics(metrics, [number for number, _ in phases])
+            found = commit_adapter(model, job.adapters, job.version, facts, metrics=together)
+        return found, together
 
     def _report(self, progress: TrainingProgress) -> None:
         self._progress = progress
@@ -186,7 +186,3 @@ def concat_metrics(metrics: Sequence[TrainingMetrics], numbers: Sequence[int]) -
         stopped_early=any(phase.stopped_early for phase in metrics),
         best_step=None if last.best_step is None else last.best_step + before,
     )
-
-
-def _metrics(facts: dict[str, Any]) -> TrainingMetrics:
-    return TrainingMetrics(**{**facts, "curve": tuple(facts["curve"]), "left_out": tuple(facts["left_out"])})

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from openmic.training.adapters.adapters import committed_adapter
-from openmic.training.loop.checkpoints import FILE, checkpoint_uri
+from openmic.training.adapters import adapters
+from openmic.training.loop.checkpoints import FILE, checkpoint_uri, remove_checkpoint
 from openmic.training.loop.job import TrainingJob, TrainingProgress
-from openmic.training.trainer import actor as trainer_actor
 from openmic.training.trainer.actor import TrainerWorker
 
 from ..jobs import facts_of, job_of, weights_of
@@ -64,7 +63,7 @@ def test_it_goes_on_from_the_last_checkpoint(
     job = job_of(tiny_causal, tmp_path / "a", objective, **changes)
     with pytest.raises(KilledError):
         train(Mortal(phase, step), job)
-    assert committed_adapter(job.adapters, 1) is None
+    assert adapters.committed_adapter(job.adapters, 1) is None
     after = Mortal()
     resumed = train(after, job)
     assert after.seen[: len(first)] == first
@@ -72,22 +71,25 @@ def test_it_goes_on_from_the_last_checkpoint(
     assert resumed == undisturbed
 
 
+@pytest.mark.parametrize("save_steps", [2, None])
 def test_what_ended_after_its_commit_is_not_done_again(
-    tiny_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_steps: int | None
 ) -> None:
-    def killed(*_: Any) -> Any:
+    def killed_after(*given: Any, **named: Any) -> Any:
+        commit(*given, **named)
         raise KilledError
 
-    job = job_of(tiny_causal, tmp_path)
+    job, commit = job_of(tiny_causal, tmp_path, save_steps=save_steps), adapters.commit_adapter
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_actor, "concat_metrics", killed)
+        patch.setattr(adapters, "commit_adapter", killed_after)
         with pytest.raises(KilledError):
             train(Mortal(), job)
-    assert committed_adapter(job.adapters, 1) is not None
+    assert adapters.committed_adapter(job.adapters, 1) is not None
+    remove_checkpoint(job.adapters, 1)
     after = Mortal()
     resumed = train(after, job)
     assert after.seen == []
-    assert resumed == train(Mortal(), job_of(tiny_causal, tmp_path / "again"))
+    assert resumed == train(Mortal(), job_of(tiny_causal, tmp_path / "again", save_steps=save_steps))
 
 
 def test_without_checkpoints_it_begins_anew(tiny_causal: Path, tmp_path: Path) -> None:
