@@ -35,7 +35,7 @@ class InputSettings(Section):
 
     path: Path
     """A .jsonl, .json, .csv, .tsv, .parquet or .txt file; a relative path is looked up from the configuration file's
-    folder."""
+    folder, and one that `--set` or the environment gives from the working directory; so are the other files."""
     fields: str | Annotated[tuple[str, ...], Field(min_length=1)] = "input"
     """The key (.jsonl, .json) or column (.csv, .tsv, .parquet) that holds the text, or a list of them for inputs of
     several fields."""

@@ -30,7 +30,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
 
     Args:
         path: A YAML file. Relative paths inside it (inputs, task files) are resolved against its folder.
-        overrides: `a.b=value` each, the value in YAML.
+        overrides: `a.b=value` each, the value in YAML; relative paths in them are from the working directory.
         environment: Defaults to the process's own; OPENMIC_A__B sets a.b; `stray_variables` names what does not.
 
     Raises:
@@ -47,7 +47,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error, str(path), sources)) from None
-    return _resolve_paths(config, path.parent)
+    return _resolve_paths(config, path.parent, sources)
 
 
 def flat_file(path: Path) -> dict[str, str]:
@@ -259,15 +259,19 @@ def _source(key: Key, sources: Mapping[Key, str], about: str | None) -> str | No
     return next(at_or_above, None) or next(under, None)
 
 
-def _resolve_paths(config: RunConfig, folder: Path) -> RunConfig:
-    """Files named in the configuration are found from any working directory."""
-    inputs = config.inputs.model_copy(update={"path": folder / config.inputs.path})
+def _resolve_paths(config: RunConfig, folder: Path, sources: Mapping[Key, str]) -> RunConfig:
+    """Files named in the configuration are found from its folder, those named elsewhere from the working directory."""
+
+    def found(path: str | Path, *key: str) -> Path:
+        return (folder if _source(key, sources, None) is None else Path()) / path
+
+    inputs = config.inputs.model_copy(update={"path": found(config.inputs.path, "inputs", "path")})
     is_file = ":" not in config.task and (config.task.endswith((".yaml", ".yml")) or "/" in config.task)
-    task = str(folder / config.task) if is_file else config.task
-    found = {
-        name: member.model_copy(update={"demonstrations": folder / member.demonstrations})
+    task = str(found(config.task, "task")) if is_file else config.task
+    members = {
+        name: member.model_copy(update={"demonstrations": found(member.demonstrations, "cast", name, "demonstrations")})
         for name in ("teacher", "references")
         if (member := getattr(config.cast, name)) is not None and member.demonstrations is not None
     }
-    cast = config.cast.model_copy(update=found)
+    cast = config.cast.model_copy(update=members)
     return config.model_copy(update={"inputs": inputs, "task": task, "cast": cast})

@@ -149,6 +149,16 @@ def test_paths_are_found_from_the_files_folder(load: Load, path: Path) -> None:
     assert load("", "inputs.path=/abs/x.txt").inputs.path == Path("/abs/x.txt")
 
 
+def test_paths_in_flags_and_variables_are_found_from_the_working_directory(load: Load, path: Path) -> None:
+    config = load(
+        "cast: {teacher: {demonstrations: of_file.jsonl}}\n", "inputs.path=own.txt", OPENMIC_TASK="own/task.yaml"
+    )
+    assert (config.inputs.path, config.task) == (Path("own.txt"), "own/task.yaml")
+    assert config.cast.teacher.demonstrations == path.parent / "of_file.jsonl"
+    whole = load("", "inputs={path: own.txt}", "cast.teacher.demonstrations=own.jsonl")
+    assert (whole.inputs.path, whole.cast.teacher.demonstrations) == (Path("own.txt"), Path("own.jsonl"))
+
+
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda example: example.name)
 def test_the_examples_are_valid(example: Path) -> None:
     assert load_config(example, environment={}).inputs.path.exists()
