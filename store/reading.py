@@ -3,6 +3,7 @@
 Every method may be called from any thread, sees one consistent state of the store, and waits for no writer.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -54,6 +55,8 @@ class Reader:
         """The store's address as it may be shown."""
         self.patience_s = 0.0
         """How long a server that is gone is waited for before an error says so; more for a run than for a look."""
+        self.ending = False
+        """Whether whoever uses it is asked to end: the main thread, which has to see to that, waits for nothing."""
         file = file_of(engine)
         self._folder = None if file is None else file.parent
 
@@ -185,17 +188,22 @@ class Reader:
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
         """A connection for reading; a server that is being started again is waited for."""
-        deadline = time.monotonic() + self.patience_s
+        began = time.monotonic()
         while True:
             try:
                 connection = self._snapshots.connect()
                 break
             except DBAPIError as error:
-                if not is_gone(error) or time.monotonic() > deadline:
+                if not is_gone(error) or not self._may_wait(began):
                     raise
             time.sleep(PAUSE_S)
         with connection:
             yield connection
+
+    def _may_wait(self, began: float) -> bool:
+        if self.ending and threading.current_thread() is threading.main_thread():
+            return False
+        return time.monotonic() - began <= self.patience_s
 
     @contextmanager
     def _failing_well(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, Insert, Table, and_, insert, select, 
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlmodel import SQLModel
 
-from ..core.errors import NotFoundError, StoreBusyError, StoreError, StoreFullError
+from ..core.errors import NotFoundError, StoreBusyError, StoreError, StoreFaultError, StoreFullError
 from ..core.files.private import private_file, private_folder
 from ..core.records import LLMReply, LLMRequest
 from .admin import migrate
@@ -33,6 +33,7 @@ from .dialects.engine import (
     writing,
     writing_engine,
 )
+from .dialects.holding import Hold
 from .dialects.location import is_postgresql, normalize_url, shown_url, sqlite_path
 from .dialects.postgresql import reason
 from .dialects.sqlite import empty_log
@@ -73,6 +74,7 @@ class Store(ConversationReader):
         self._lock = Lock()
         self._reserve: Path | None = None
         self._full: StoreFullError | None = None
+        self._hold: Hold | None = None
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -114,13 +116,21 @@ class Store(ConversationReader):
             migrate.require_head(engine)
         return cls(engine, url, readonly=True)
 
-    def sole_writer(self, run_id: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def sole_writer(self, run_id: str) -> Iterator[None]:
         """Hold a run for this process while it is carried out, so that no other machine takes it up.
+
+        Where one did while the server was gone, nothing more is written within.
 
         Raises:
             ConfigError: On entering: another process holds it.
         """
-        return sole_writer(self._engine, run_id)
+        with sole_writer(self._engine, run_id) as hold:
+            self._hold = hold
+            try:
+                yield
+            finally:
+                self._hold = None
 
     def close(self) -> None:
         """Close all connections; closing twice does no harm."""
@@ -329,6 +339,10 @@ class Store(ConversationReader):
         """
         began = time.monotonic()
         while True:
+            if self._hold is not None and self._hold.lost:
+                raise StoreFaultError(
+                    f"another process took the run up while the store {self.url!r} was gone: it goes on there"
+                )
             if self._full is not None and not last_words:
                 raise no_room(self.url) from self._full
             try:
@@ -340,7 +354,7 @@ class Store(ConversationReader):
                 self._full = error
             except StoreBusyError as error:
                 safe = again or self.dialect == "sqlite"  # a file is locked before anything is written
-                if not safe or time.monotonic() - began > self.patience_s:
+                if not safe or not self._may_wait(began):
                     raise
                 self.trouble = f"waiting for the store: {error}"
                 time.sleep(PAUSE_S)

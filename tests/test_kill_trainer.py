@@ -1,12 +1,15 @@
-"""A whole run whose trainer is killed in the middle of a training: it ends as if nothing had happened."""
+"""Whole runs whose trainer is killed, and whose database goes away, in the midst: they end as if nothing had been."""
 
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,9 @@ import pytest
 from openmic.store import Adapter, Dialogue, Preference, Store, Training, TrainingItem, TrainingMetric, Turn
 from openmic.training.loop.checkpoints import FILE
 
-from .whole_run import PATIENCE_S, WholeRun, clean_environment, whole_run, write_config
+from .kills.promises import broken
+from .postgresql import PASSWORD, Server
+from .whole_run import PATIENCE_S, WholeRun, clean_environment, openmic_here, whole_run, write_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SMALL: dict[str, dict[str, Any]] = {
@@ -115,3 +120,64 @@ def test_no_checkpoint_is_left(runs: tuple[WholeRun, WholeRun]) -> None:
     for run in runs:
         [adapters] = run.home.glob("runs/*/adapters")
         assert sorted(path.name for path in adapters.iterdir()) == ["v000001", "v000002"]
+
+
+@dataclass
+class Outages:
+    """Ends the server when dialogues are held and when a training goes on; it is back when something has come of it."""
+
+    server: Server
+    folder: Path
+    over: threading.Event = field(default_factory=threading.Event)
+    happened: list[str] = field(default_factory=list)
+
+    def carry_out(self) -> None:
+        """In a thread of its own."""
+        adapters = "openmic-data/runs/*/adapters"
+        revised = "SELECT count(*) FROM turn WHERE seq > 1"
+        self._outage("dialogues", lambda: int(self.server.sql(revised, "restarted")) > 3, lambda: True)
+        self._outage(
+            "training",
+            lambda: list(self.folder.glob(f"{adapters}/checkpoints/v000002/{FILE}")),
+            lambda: list(self.folder.glob(f"{adapters}/v000002")),
+        )
+
+    def _outage(self, name: str, begins: Callable[[], object], ends: Callable[[], object]) -> None:
+        if not self._reached(begins):
+            return
+        self.server.stop()
+        ended = self._reached(ends)
+        self.over.wait(1.5)
+        self.server.start()
+        with Store.open_readonly(self.server.url("restarted")) as store:
+            run = store.resolve_run("latest")
+            if ended and self._reached(lambda: store.held_on_server(run.id)):
+                self.happened.append(name)
+
+    def _reached(self, reached: Callable[[], object]) -> bool:
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.over.wait(0.02) and time.monotonic() < deadline:
+            if reached():
+                return True
+        return False
+
+
+def test_a_run_waits_for_its_database_server_and_asks_and_trains_nothing_twice(
+    server: Server, runs: tuple[WholeRun, WholeRun], tiny_causal: Path, tmp_path: Path
+) -> None:
+    server.sql("CREATE DATABASE restarted")
+    Store.open(server.url("restarted")).close()
+    config = write_config(tmp_path, tiny_causal, **SMALL)
+    outages = Outages(server, tmp_path)
+    thread = threading.Thread(target=outages.carry_out)
+    thread.start()
+    try:
+        of = ("run", str(config), "--json", "--set", f"store={server.url('restarted', None)}")
+        done = openmic_here(*of, cwd=tmp_path, PGPASSWORD=PASSWORD)
+    finally:
+        outages.over.set()
+        thread.join()
+    assert done.returncode == 0, done.stderr
+    assert outages.happened == ["dialogues", "training"]
+    run = WholeRun(tmp_path, done.returncode, done.stdout, done.stderr, 0.0, server.url("restarted"))
+    assert broken(run, runs[1]) == ([], 0)

@@ -100,6 +100,8 @@ class WholeRun:
     stdout: str
     stderr: str
     seconds: float
+    address: str = ""
+    """Its store's, where that is on a server."""
 
     @property
     def home(self) -> Path:
@@ -107,7 +109,7 @@ class WholeRun:
 
     @property
     def store(self) -> str:
-        return str(self.home / "openmic.db")
+        return self.address or str(self.home / "openmic.db")
 
     @property
     def status(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
+from types import FrameType
 from typing import Any, TypeVar
 
 from filelock import Timeout
@@ -55,13 +56,15 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
         try:
             with store.room_for_last_words(run_folder(store, run)):
                 store.update(Run, run_id, status="running", error=None)
-                run_to_end(partial(_interruptible, partial(work, run)))
+                run_to_end(partial(_interruptible, store, partial(work, run)))
             store.update(Run, run_id, status="finished", finished_at=now())
         except (KeyboardInterrupt, asyncio.CancelledError):
             _record_end(store, run_id, "interrupted")
-            raise InterruptedRunError(f"run {run_id} was interrupted; everything done so far is stored") from None
+            raise _interrupted(run_id) from None
         except (BudgetError, StoreFaultError) as error:
             _record_end(store, run_id, "interrupted", str(error))
+            if store.ending:  # it was waiting for the store when it was asked to end
+                raise _interrupted(run_id) from None
             raise
         except OSError as error:
             told = told_of_disk(error)
@@ -83,8 +86,14 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
 def _record_end(store: Store, run_id: str, status: RunStatus, error: str | None = None) -> None:
     """Record how a run ended early, where the store takes that. Else its lock tells that it has ended."""
     store.patience_s = LAST_WORDS_S
+    store.ending, ending = False, store.ending  # this is waited for
     with suppress(StoreFaultError):
         store.update(Run, run_id, status=status, error=None if error is None else hidden(error))
+    store.ending = ending
+
+
+def _interrupted(run_id: str) -> InterruptedRunError:
+    return InterruptedRunError(f"run {run_id} was interrupted; everything done so far is stored")
 
 
 def locked(store: Store, run: Run, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -96,7 +105,7 @@ def locked(store: Store, run: Run, work: Callable[[], Coroutine[Any, Any, None]]
     """
     with held(run, store):
         try:
-            run_to_end(partial(_interruptible, work))
+            run_to_end(partial(_interruptible, store, work))
         except (KeyboardInterrupt, asyncio.CancelledError):
             raise InterruptedRunError("interrupted; everything done so far is stored: run the command again") from None
 
@@ -121,23 +130,31 @@ def held(run: Run, store: Store) -> Iterator[None]:
         lock.release()
 
 
-async def _interruptible(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+async def _interruptible(store: Store, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """SIGTERM and SIGHUP are interrupts like Ctrl-C: what is in flight is stored. Meanwhile stdout is left alone."""
     if threading.current_thread() is not threading.main_thread():
         return await work()  # signals and stdout are the main thread's
-    task = asyncio.current_task()
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    store.ending = False
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING_SIGNALS)}
     before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}  # as by `nohup`
-    with suppress(NotImplementedError, RuntimeError):  # only a POSIX process has such handlers
-        for number in before:
-            loop.add_signal_handler(number, task.cancel)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # Python's handlers run where the loop's do not: while it waits for the store.
+        store.ending = True
+        handler = before[number]
+        if number == signal.SIGINT and callable(handler):
+            handler(number, frame)
+        else:
+            loop.call_soon_threadsafe(task.cancel)
+
+    for number in before:
+        signal.signal(number, end)
     try:
         with redirect_stdout(sys.stderr):  # stdout is for data, and Ray tells there of every process that died
             return await work()
     finally:
-        with suppress(NotImplementedError, RuntimeError):
-            for number, handler in before.items():
-                if loop.remove_signal_handler(number) and handler is not None:
-                    signal.signal(number, handler)  # whoever called may have a handler of its own
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)  # whoever called may have a handler of its own

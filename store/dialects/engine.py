@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine, Insert, Table
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from . import postgresql, sqlite
+from . import holding, postgresql, sqlite
+from .holding import Hold
 from .location import is_postgresql, normalize_url, shown_url, sqlite_path
 
 
@@ -50,14 +51,14 @@ def snapshots(engine: Engine) -> Engine:
     return postgresql.snapshots(engine) if engine.dialect.name == "postgresql" else engine
 
 
-def sole_writer(engine: Engine, run_id: str) -> AbstractContextManager[None]:
-    """Hold a run for this process where others on other machines could take it up.
+def sole_writer(engine: Engine, run_id: str) -> AbstractContextManager[Hold | None]:
+    """Hold a run for this process where others on other machines could take it up; None where none could.
 
     Raises:
         ConfigError: On entering: another process holds it.
     """
     # A file of SQLite's is on one machine, where the run's own lock file does.
-    return postgresql.sole_writer(engine, run_id) if engine.dialect.name == "postgresql" else nullcontext()
+    return holding.sole_writer(engine, run_id) if engine.dialect.name == "postgresql" else nullcontext()
 
 
 def place_of(engine: Engine) -> str:

@@ -7,13 +7,13 @@ of the store throughout. Not for what all databases share: that is in `engine`.
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 
-from ...core.errors import ConfigError, StoreBusyError, StoreError
+from ...core.errors import StoreError
 from .location import shown_url
 
 _CONNECTIONS = 32
@@ -94,36 +94,9 @@ def check_server(url: str) -> None:
 def changing_schema(connection: Connection) -> Iterator[None]:
     """Open the one schema-changing transaction a database may have; text compares by code points when it ends."""
     with connection.begin():
-        connection.execute(select(func.pg_advisory_xact_lock(_lock_key("schema"))))
+        connection.execute(select(func.pg_advisory_xact_lock(lock_key("schema"))))
         yield
         _compare_by_code_points(connection)
-
-
-@contextmanager
-def sole_writer(engine: Engine, run_id: str) -> Iterator[None]:
-    """Hold a run for this process: no other one, on whichever machine, can hold it meanwhile.
-
-    The server lets go of it when this process or its connection ends.
-
-    Raises:
-        ConfigError: Another process holds it.
-        StoreBusyError: The server cannot be reached.
-    """
-    key = _lock_key(f"run {run_id}")
-    try:
-        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        held = connection.scalar(select(func.pg_try_advisory_lock(key)))
-    except DBAPIError as error:
-        raise StoreBusyError(f"run {run_id} cannot be held: {reason(error)}") from None
-    try:
-        if not held:
-            raise ConfigError(f"another process is carrying out run {run_id}; wait for it, or end it first")
-        yield
-    finally:
-        with suppress(DBAPIError):  # a server that is gone holds nothing
-            if held:
-                connection.execute(select(func.pg_advisory_unlock(key)))
-        connection.close()
 
 
 def held(engine: Engine, run_id: str) -> bool:
@@ -134,7 +107,7 @@ def held(engine: Engine, run_id: str) -> bool:
     Raises:
         DBAPIError: The server cannot be asked.
     """
-    key = _lock_key(f"run {run_id}") % 2**64
+    key = lock_key(f"run {run_id}") % 2**64
     with engine.connect() as connection:
         return bool(connection.scalar(_HELD, {"high": key >> 32, "low": key % 2**32}))
 
@@ -178,7 +151,7 @@ def _compare_by_code_points(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {quote(table)} {', '.join(changed)}")
 
 
-def _lock_key(name: str) -> int:
+def lock_key(name: str) -> int:
     """A key for PostgreSQL's advisory locks, which are numbers of 64 bits."""
     return int.from_bytes(hashlib.sha256(f"openmic {name}".encode()).digest()[:8], "big", signed=True)
 

@@ -2,13 +2,15 @@ import errno
 import os
 import signal
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from openmic.core.errors import ConfigError, OpenmicError, StoreFullError
+from openmic.core.errors import ConfigError, InterruptedRunError, OpenmicError, StoreFullError
 from openmic.graph.runs.execution import execute
 from openmic.store import Run, Store
 from openmic.store.liveness import live_status
@@ -104,3 +106,25 @@ def test_a_run_that_its_store_ended_is_interrupted_and_one_line_says_why(tmp_pat
         told = ("interrupted", "the store has no room", "interrupted") if taken else ("running", None, "died")
         assert (row.status, row.error, live_status(store, row)) == told
         assert not (tmp_path / "reserve").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_waits_for_its_server_ends_when_it_is_asked_to(
+    on_server: Store, server: Server, tmp_path: Path, number: signal.Signals
+) -> None:
+    on_server.add(run_row(config_of(), tmp_path))
+
+    async def work(run: Run) -> None:
+        server.stop()
+        threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+        on_server.resolve_run("RUN1")
+
+    began = time.monotonic()
+    try:
+        with pytest.raises(InterruptedRunError):
+            execute(on_server, "RUN1", work)
+        assert time.monotonic() - began < 60  # it would wait for ten minutes
+    finally:
+        server.start()
+    on_server.patience_s = 15
+    assert live_status(on_server, on_server.resolve_run("RUN1")) == "died"

@@ -1,20 +1,24 @@
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, func, select, text
 
-from openmic.core.errors import ConfigError, StoreError
+from openmic.core.errors import ConfigError, StoreError, StoreFaultError
 from openmic.store import ExampleRow, Run, Store, check_writable
 from openmic.store.dialects.engine import place_of
+from openmic.store.dialects.postgresql import lock_key
 
 from ... import postgresql
 from ...postgresql import PASSWORD, Server
+from ...waiting import wait_until
 from ..rows import example
 
 
@@ -130,6 +134,48 @@ def test_a_run_can_be_held_again_by_the_same_process(store: Store) -> None:
 def another_server() -> Iterator[Server]:
     with postgresql.running() as server:
         yield server
+
+
+def test_a_run_is_held_again_when_its_server_was_started_again(another_server: Server) -> None:
+    server = another_server
+    server.sql("CREATE DATABASE held")
+    with Store.open(server.url("held")) as store, store.sole_writer("RUN1"):
+        server.stop()
+        server.start()
+        wait_until(lambda: store.held_on_server("RUN1"))
+
+
+def test_a_hold_whose_connection_was_dropped_on_the_way_is_taken_again(postgresql_store: Store) -> None:
+    with postgresql_store.sole_writer("RUN1"), Path(os.devnull).open("rb") as nothing:
+        hold = postgresql_store._hold
+        assert hold is not None
+        dropped = hold._connection
+        assert dropped is not None
+        raw: Any = dropped.connection.dbapi_connection
+        file = raw.fileno()
+        server_side = os.dup(file)  # the server hears nothing of it
+        os.dup2(nothing.fileno(), file)
+        wait_until(lambda: hold._connection not in {None, dropped})
+        wait_until(lambda: postgresql_store.held_on_server("RUN1"))
+        assert not hold.lost
+        os.close(server_side)
+
+
+def test_a_run_that_another_process_took_up_meanwhile_is_left_to_it(postgresql_store: Store, server: Server) -> None:
+    store = postgresql_store
+    locks = "FROM pg_locks WHERE locktype = 'advisory'"
+    with ThreadPoolExecutor(1) as thread, store.engine.connect() as other, store.sole_writer("RUN1"):
+        taking = thread.submit(other.execute, select(func.pg_advisory_lock(lock_key("run RUN1"))))
+        wait_until(lambda: server.sql(f"SELECT count(*) {locks} AND NOT granted") == "1")
+        server.sql(f"SELECT pg_terminate_backend(pid) {locks} AND granted")
+        taking.result()
+        assert store._hold is not None
+        wait_until(lambda: store._hold is not None and store._hold.lost)
+        with pytest.raises(StoreFaultError, match="another process took the run up") as refused:
+            store.update(Run, "RUN1", name="twice")
+        assert refused.value.exit_code == 1
+        other.rollback()
+        other.execute(select(func.pg_advisory_unlock_all()))
 
 
 def test_a_server_that_goes_away_is_a_store_error_and_may_come_back(another_server: Server) -> None:
