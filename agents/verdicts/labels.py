@@ -72,7 +72,8 @@ _LAST = (
         rf"(?:[^\W\d_]\p{{M}}*)+(?:\s(?:[^\W\d_]\p{{M}}*)+)?\s?[:：]\W{{0,6}}{_LABEL}{_END}",
         re.IGNORECASE,
     ),
-    re.compile(r"^\W*(?:(?P<one>one)|(?P<two>two))\W*$", re.IGNORECASE),
+    # Spelled out only where nothing else can be meant: "I like the better one" names none.
+    re.compile(rf"(?:^|{_SAYS}\W{{0,6}}[:\uff1a])\W*(?:(?P<one>one)|(?P<two>two))\W*$", re.IGNORECASE),
 )
 """How a last line ends in a label: alone or with what it wins, after what announces it, after a heading of any language
 but one that grades, or as a word."""

@@ -157,6 +157,16 @@ def test_what_grades_denies_asks_or_quotes_gives_no_label(text: str, style: Labe
         read_label(reply(text), style)
 
 
+@pytest.mark.parametrize(
+    "text", ["Answer: one", "**Answer:** One.", "My choice: one", "The second is flat.\nVerdict：one"]
+)
+def test_a_label_may_be_spelled_out_after_what_announces_it(text: str) -> None:
+    assert read_label(reply(text), "reason") == certain("1")
+    for none in ("I like the better one", "Neither: no one", "Score: one", "I choose this one."):
+        with pytest.raises(ReplyError):
+            read_label(reply(none), "reason")
+
+
 def test_what_is_denied_before_the_answer_denies_no_answer() -> None:
     for text in ("Text 1 is not funny. Answer: 2", "It is not even close: I choose 2.", "Not funny, so I choose 2."):
         assert read_label(reply(text), "reason") == certain("2")
