@@ -130,7 +130,7 @@ def test_training_errors_come_through_as_they_were_raised(trainer: Trainer, tiny
         train(parent=AdapterRef(3, str(tmp_path / "v000003"), "abc"))
     assert list(tmp_path.iterdir()) == []
     ref = train()
-    with pytest.raises(AdapterError, match="version 1 is already committed"):
+    with pytest.raises(AdapterError, match="v000001 holds an adapter of another training"):
         train(seed=2)
     assert verify_adapter(ref)
 
