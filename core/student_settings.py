@@ -9,7 +9,7 @@ from .plugs import Plug
 from .records import StudentSampling
 from .section import Section
 
-ENGINES = ("auto", "static", "continuous", "endpoint")
+ENGINES = ("auto", "static", "continuous", "slots", "endpoint")
 """The engines that ship."""
 
 
@@ -20,6 +20,15 @@ class ContinuousSettings(Section):
     """Tokens, prompts included, whose keys and values are kept for all requests in progress together."""
     step_tokens: int = Field(default=512, ge=16)
     """Tokens that go through the model in one step; a longer prompt is read in several."""
+
+
+class SlotsSettings(Section):
+    """The fixed sizes of the `slots` engine; `max_batch` is how many slots it has."""
+
+    max_length: int = Field(default=1024, ge=64)
+    """Tokens, its prompt included, that each slot has room for."""
+    prefill_tokens: int = Field(default=8192, ge=64)
+    """Prompt tokens, padding included, that go through the model together."""
 
 
 class StudentEndpointSettings(Section):
@@ -105,9 +114,10 @@ class StudentSettings(Section):
     model: str = "smollm2-135m-instruct"
     """A hub id, a folder, or `smollm2-135m-instruct` (weights from a Python package)."""
     engine: str = "auto"
-    """`static` generates batch by batch and can do everything, `continuous` lets requests join and leave at every token
-    (causal students, no beams; not yet tried on a GPU), `endpoint` asks a server. `auto` is continuous on a CPU for
-    architectures that it is tested with, else static. `module:attribute` is one of your own."""
+    """`static` generates batch by batch and can do everything; `continuous` lets requests join and leave at every
+    token, and `slots` does so in fixed shapes, which a GPU replays as CUDA graphs (both for causal students, without
+    beams); `endpoint` asks a server. `auto` is continuous on a CPU and slots on a GPU for architectures
+    that they are tested with, else static. `module:attribute` is one of your own."""
     engine_kwargs: dict[str, Any] = Field(default_factory=dict)
     """What an engine of your own is made with, besides these settings."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
@@ -120,6 +130,7 @@ class StudentSettings(Section):
     batch_wait_ms: float = Field(default=30.0, ge=0)
     """How long a batch of the static engine waits for one more to join it."""
     continuous: ContinuousSettings = ContinuousSettings()
+    slots: SlotsSettings = SlotsSettings()
     endpoint: StudentEndpointSettings | None = None
     """Where the student is served; for the engine `endpoint`."""
     sampling: StudentSampling = StudentSampling(temperature=1.0, top_p=0.95, max_tokens=48)
@@ -137,7 +148,7 @@ class StudentSettings(Section):
     def _engine_can(self) -> Self:
         if self.engine == "endpoint" and self.endpoint is None:
             raise ValueError("engine=endpoint needs endpoint.base_url, the server that holds the student")
-        if self.engine in {"continuous", "endpoint"} and self.sampling.num_beams > 1:
+        if self.engine in {"continuous", "slots", "endpoint"} and self.sampling.num_beams > 1:
             raise ValueError(
                 f"engine={self.engine} has no beam search; set sampling.num_beams to 1, or engine to static"
             )

@@ -9,7 +9,7 @@ from ...core.errors import ConfigError
 from ...core.records import Example
 from ...training.adapters.storage import folder_of, is_remote, there
 from ...training.adapters.trial import try_student
-from ...training.engines.choose import engine_name
+from ...training.engines.choose import Choice, choose_engine
 from ...training.student.packaged_weights import cache_folder
 from ...training.student.student import LoadedStudent, positions_of
 from ...training.student.tokenization import render_prompt
@@ -44,7 +44,7 @@ def check_student(config: RunConfig, task: Task, examples: Sequence[Example]) ->
         StudentError: as `try_student`.
         ConfigError: as `try_student`, or no input leaves room for an output.
     """
-    engine = "" if config.student.own_engine else engine_name(config.student)
+    engine, note = Choice("") if config.student.own_engine else choose_engine(config.student)
     student = try_student(config.student, config.training.lora, adapts_output=engine != "continuous")
     agent = StudentAgent(task, config.seed)
     texts = sorted(examples, key=lambda example: len(example.text.encode()))
@@ -52,7 +52,9 @@ def check_student(config: RunConfig, task: Task, examples: Sequence[Example]) ->
     limits = {"max_position_embeddings of its config.json": _positions(student)}
     if engine == "continuous":
         limits["student.continuous.cache_tokens"] = config.student.continuous.cache_tokens
-    notes = []
+    if engine == "slots":
+        limits["student.slots.max_length"] = config.student.slots.max_length
+    notes = [note] if note else []
     for key in ("student.sampling", "evaluation.sampling"):
         section = config.student if key.startswith("student") else config.evaluation
         output = section.sampling.max_tokens

@@ -55,7 +55,8 @@ def commit_adapter(
         private_folder(beside)
     work = Path(tempfile.mkdtemp(prefix=f".v{version:06d}.", dir=beside))
     try:
-        model.save_pretrained(str(work), safe_serialization=True)
+        # Without the base's own embeddings, which PEFT would add where an adapter is on them: nothing loads those.
+        model.save_pretrained(str(work), safe_serialization=True, save_embedding_layers=False)
         files = _files(work)
         manifest = {"version": version, **facts, "files": {path.name: file_sha256(path) for path in files}}
         if metrics is not None:

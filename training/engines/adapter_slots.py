@@ -40,19 +40,13 @@ class ReadAdapter(NamedTuple):
         return facts, {name: value.shape for name, value in self.weights.items()}
 
 
-class AdapterSlots:
-    """LoRA adapters by version around one base model; version 0 is the base model and always there."""
+class HeldAdapters:
+    """Which adapters stand around one base model, by version, and which of them go first; version 0 is always there."""
 
     def __init__(self, student: LoadedStudent) -> None:
         self._student = student
         self._names: dict[int, str] = {}  # never changed in place, so that others may read it meanwhile
-        self._slots: dict[str, ReadAdapter] = {}
-        """What each slot holds, by PEFT's name of it; the weights are the model's own tensors."""
-        self._built = 0
         self._lock = threading.Lock()
-        self._selected: int | None = None
-        self.model: Any = student.model
-        """The model to call, with whatever is loaded around it."""
 
     @property
     def loaded(self) -> tuple[int, ...]:
@@ -66,6 +60,34 @@ class AdapterSlots:
             AdapterError: its files are not what was committed, or cannot be read.
         """
         return None if ref.version in self.loaded else read_adapter(verify_adapter(ref))
+
+    def touch(self, version: int) -> None:
+        """Note that a version is used now."""
+        if version in self._names:
+            self._keep({version: self._names[version]})
+
+    def evictable(self, keep: Collection[int]) -> list[int]:
+        """The least recently used versions that have to go for one more adapter; none of `keep` is among them."""
+        spare = [version for version in self._names if version not in keep]
+        return spare[: max(0, len(self._names) + 1 - ADAPTERS_KEPT)]
+
+    def _keep(self, last: dict[int, str], *, without: Iterable[int] = ()) -> None:
+        with self._lock:
+            gone = {*last, *without}
+            self._names = {version: name for version, name in self._names.items() if version not in gone} | last
+
+
+class AdapterSlots(HeldAdapters):
+    """LoRA adapters by version in slots that PEFT builds; version 0 is the base model and always there."""
+
+    def __init__(self, student: LoadedStudent) -> None:
+        super().__init__(student)
+        self._slots: dict[str, ReadAdapter] = {}
+        """What each slot holds, by PEFT's name of it; the weights are the model's own tensors."""
+        self._built = 0
+        self._selected: int | None = None
+        self.model: Any = student.model
+        """The model to call, with whatever is loaded around it."""
 
     def load(self, version: int, adapter: ReadAdapter, unloading: Iterable[int] = ()) -> None:
         """Load an adapter, and unload others to make room for it.
@@ -85,16 +107,6 @@ class AdapterSlots:
             self._slots[name].weights[key].copy_(weight)
         self._keep({version: name})
         self._clear(adapter.shape)
-
-    def touch(self, version: int) -> None:
-        """Note that a version is used now."""
-        if version in self._names:
-            self._keep({version: self._names[version]})
-
-    def evictable(self, keep: Collection[int]) -> list[int]:
-        """The least recently used versions that have to go for one more adapter; none of `keep` is among them."""
-        spare = [version for version in self._names if version not in keep]
-        return spare[: max(0, len(self._names) + 1 - ADAPTERS_KEPT)]
 
     def remove(self, version: int) -> None:
         """Unload a version that nobody uses. Its slot stays."""
@@ -121,11 +133,6 @@ class AdapterSlots:
         if self._slots:
             self.model.base_model.enable_adapter_layers()
             self._selected = None
-
-    def _keep(self, last: dict[int, str], *, without: Iterable[int] = ()) -> None:
-        with self._lock:
-            gone = {*last, *without}
-            self._names = {version: name for version, name in self._names.items() if version not in gone} | last
 
     def _build(self, version: int, adapter: ReadAdapter) -> str:
         """Build a slot for an adapter, or several where there is none yet; returns one of them."""

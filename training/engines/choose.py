@@ -3,12 +3,13 @@
 import inspect
 import os
 from socket import gethostname
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...core.errors import ConfigError, OpenmicError
 from ...core.plugs import import_plug
 from ...core.student_settings import StudentSettings
 from ..student.student import inspect_student, load_student, resolve_device
+from . import continuous_needs
 from .engine import EngineFactory, StudentEngine, refuse_seq2seq
 
 KEY = "student.engine"
@@ -28,27 +29,53 @@ SEEN_RIGHT = frozenset(
         "SmolLM3ForCausalLM",
     }
 )
-"""Architectures with which a test has seen `continuous` say, token for token, what `static` says."""
+"""Architectures with which tests have seen `continuous` and `slots` say, token for token, what `static` says."""
+
+_OF_DEVICE = {"cpu": "continuous", "cuda": "slots"}
+"""What `auto` takes on a kind of device where it can."""
+
+
+class Choice(NamedTuple):
+    """An engine, and what to know of its choice."""
+
+    name: str
+    note: str = ""
+    """One line where it is another one than could be expected."""
+
+
+def choose_engine(settings: StudentSettings) -> Choice:
+    """The engine that the settings name, or that `auto` picks for the kind of student and its device.
+
+    Without beam search, and for architectures that tests have seen them right with, `auto` is `continuous` on a CPU,
+    where it was measured to be the fastest, and `slots` on a GPU; else `static`.
+
+    Raises:
+        ConfigError: the engine that is named cannot generate with this student, or with this transformers.
+        StudentError: there is no such student.
+    """
+    if settings.engine in _OF_DEVICE.values():
+        refuse_seq2seq(settings.model, inspect_student(settings.model).kind, settings.engine)
+    untested = continuous_needs.untested()
+    if settings.engine == "continuous" and untested and (lacking := continuous_needs.lacking()):
+        raise ConfigError(
+            f"student.engine=continuous needs {lacking[0]}, which transformers {untested} does not have; install "
+            f"{' or '.join(continuous_needs.TESTED)}, with which it was tested, or set student.engine to static"
+        )
+    if settings.engine != "auto":
+        return Choice(settings.engine)
+    fastest = _OF_DEVICE.get(resolve_device(settings.device).partition(":")[0])
+    if fastest and settings.sampling.num_beams == 1 and inspect_student(settings.model).architecture in SEEN_RIGHT:
+        if fastest != "continuous" or not untested:
+            return Choice(fastest)
+        tested = ", ".join(continuous_needs.TESTED)
+        note = f"student.engine=auto is static, since continuous was tested with transformers {tested}, not {untested}"
+        return Choice("static", note)
+    return Choice("static")
 
 
 def engine_name(settings: StudentSettings) -> str:
-    """The engine that the settings name, or that `auto` picks for the kind of student and its device.
-
-    `auto` is `continuous` on a CPU, where it was measured to be the fastest, for architectures that a test has seen it
-    right with, and without beam search; else `static`. Nobody has measured either on a GPU.
-
-    Raises:
-        ConfigError: the engine that is named cannot generate with this student.
-        StudentError: there is no such student.
-    """
-    if settings.engine == "continuous":
-        refuse_seq2seq(settings.model, inspect_student(settings.model).kind)
-    if settings.engine != "auto":
-        return settings.engine
-    on_cpu = resolve_device(settings.device) == "cpu"
-    if on_cpu and settings.sampling.num_beams == 1 and inspect_student(settings.model).architecture in SEEN_RIGHT:
-        return "continuous"
-    return "static"
+    """The name of what `choose_engine` chooses; raises as it does."""
+    return choose_engine(settings).name
 
 
 def as_engine_factory(found: Any, settings: StudentSettings) -> EngineFactory:
@@ -106,6 +133,10 @@ def make_engine(settings: StudentSettings, *, threads: int, engine: EngineFactor
         return ContinuousEngine(
             student, max_batch=settings.max_batch, limits=settings.continuous, threads=threads, worker=worker
         )
+    if name == "slots":
+        from .slots.engine import SlotsEngine
+
+        return SlotsEngine(student, max_batch=settings.max_batch, limits=settings.slots, threads=threads, worker=worker)
     from .static import StaticEngine
 
     return StaticEngine(

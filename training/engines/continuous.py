@@ -68,7 +68,7 @@ class ContinuousEngine:
         threads: int,
         worker: str = "local",
     ) -> None:
-        refuse_seq2seq(student.name, student.kind)
+        refuse_seq2seq(student.name, student.kind, "continuous")
         # It has warnings for what is refused here.
         logging.getLogger("ContinuousBatchingLogger").setLevel(logging.ERROR)
         self._student = student

@@ -177,11 +177,11 @@ def refuse_base_model(version: int) -> None:
         raise AdapterError("adapter version 0 cannot be unloaded: it is the base model itself")
 
 
-def refuse_seq2seq(name: str, kind: StudentKind) -> None:
-    """Raise ConfigError for a student that the engine continuous would answer for with nonsense."""
+def refuse_seq2seq(name: str, kind: StudentKind, engine: str) -> None:
+    """Raise ConfigError for a student that an engine for causal ones would answer for with nonsense."""
     if kind != "causal":
         raise ConfigError(
-            f"student.engine=continuous generates with causal students only, and {name!r} is {kind}; "
+            f"student.engine={engine} generates with causal students only, and {name!r} is {kind}; "
             "set student.engine to static"
         )
 
@@ -204,6 +204,12 @@ def refuse_too_long(student: LoadedStudent, request: GenerationRequest, prompt_t
             f"request {request.id!r} needs {wanted} positions ({prompt_tokens} of them for its prompt), and "
             f"{student.name!r} knows {positions}; shorten the input or lower sampling.max_tokens"
         )
+
+
+def cut_at_end(ids: Sequence[int], ends: Collection[int], limit: int) -> list[int]:
+    """New token ids up to the first that ends a text, that one included, or up to a limit."""
+    first = next((place for place, token in enumerate(ids[:limit]) if token in ends), limit)
+    return list(ids[: min(first + 1, limit)])
 
 
 def generation_of(student: LoadedStudent, request: GenerationRequest, ids: Sequence[int], **facts: Any) -> Generation:

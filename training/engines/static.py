@@ -26,6 +26,7 @@ from .engine import (
     CLOSED,
     ActiveRequests,
     EngineStats,
+    cut_at_end,
     generation_of,
     refuse_base_model,
     refuse_too_long,
@@ -163,7 +164,7 @@ class BatchGenerator:
         with torch.inference_mode():
             found = find_beams(self._student, self._slots.model, ids, mask, searches)
         ends, limit = self._student.ends, searches[0].max_tokens
-        return [[_cut(beam, ends, limit) for beam in beams] for beams in found]
+        return [[cut_at_end(beam, ends, limit) for beam in beams] for beams in found]
 
     def _padded(self, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         ids, mask = pad_prompts(self._student, prompts)
@@ -200,7 +201,7 @@ class BatchGenerator:
             going_on = []
             for place, row in enumerate(rows):
                 limit = requests[row].sampling.max_tokens
-                texts[row] = _cut(ids[place, width:].tolist(), self._student.ends, limit)
+                texts[row] = cut_at_end(ids[place, width:].tolist(), self._student.ends, limit)
                 if len(texts[row]) < limit and texts[row][-1] not in self._student.ends:
                     going_on.append(place)
             if len(going_on) < len(rows):
@@ -215,7 +216,7 @@ class BatchGenerator:
         limits = [request.sampling.max_tokens for request in requests]
         output = self._generate(ids, mask, requests, 1, max(limits), None)  # a decoder begins with its start token
         rows = output.sequences[:, 1:].tolist()
-        return [_cut(row, self._student.ends, limit) for row, limit in zip(rows, limits, strict=True)]
+        return [cut_at_end(row, self._student.ends, limit) for row, limit in zip(rows, limits, strict=True)]
 
     def _generate(
         self,
@@ -391,9 +392,3 @@ class StaticEngine:
                 )
             except TimeoutError:
                 return
-
-
-def _cut(ids: list[int], ends: Sequence[int], limit: int) -> list[int]:
-    ids = ids[:limit]
-    first = next((place for place, token in enumerate(ids) if token in ends), limit)
-    return ids[: first + 1]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ...core.errors import ConfigError
 from ...core.records import Input, input_text
+from ..student.device import prepare_device
 from ..student.hub import prepare_hub
 from ..student.student import quieten_transformers, resolve_device
 
@@ -52,6 +53,7 @@ class SequenceClassifier:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         self._settings, self._label = settings, inspect_classifier(settings)
+        prepare_device()
         device = resolve_device(settings.device)
         dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
         try:

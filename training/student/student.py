@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ...core.errors import StudentError
 from ...core.section import from_home
-from .device import check_device
+from .device import check_device, prepare_device
 from .ends import end_tokens
 from .hub import prepare_hub
 from .packaged_weights import PACKAGED, check_packaged, packaged_folder
@@ -115,6 +115,7 @@ def load_student(
     name = from_home(name)
     info = inspect_student(name)
     check_device(device)
+    prepare_device()
     quieten_transformers()
     source = str(packaged_folder(name, announce)) if name in PACKAGED else name
     where = resolve_device(device)

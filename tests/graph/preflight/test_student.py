@@ -10,6 +10,7 @@ from openmic.core.records import Example, Split
 from openmic.graph.context.plugs import Plugs
 from openmic.graph.preflight.objects import check_engine
 from openmic.graph.preflight.student import check_student
+from openmic.training.engines import continuous_needs
 from openmic.training.engines.tiny_student import causal_tokenizer, llama, save
 from openmic.training.student.student import load_student
 
@@ -60,12 +61,27 @@ def test_inputs_that_are_too_long_are_counted(model: Path) -> None:
             {"student": {"engine": "continuous", "continuous": {"cache_tokens": 256}, "sampling": {"max_tokens": 240}}},
             "student.sampling.max_tokens=240 that is more than 256 (student.continuous.cache_tokens)",
         ),
+        (
+            {"student": {"engine": "slots", "slots": {"max_length": 128}, "sampling": {"max_tokens": 120}}},
+            "student.sampling.max_tokens=120 that is more than 128 (student.slots.max_length)",
+        ),
     ],
 )
 def test_no_room_for_any_input_is_refused(model: Path, settings: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match="the student has no room: the prompt of its shortest input has") as caught:
         notes(model, SHORT, LONG, **settings)
     assert named in str(caught.value)
+
+
+def test_who_is_given_another_engine_than_could_be_expected_is_told_why(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuous_needs, "version", lambda _: "6.0.1")
+    student = {"device": "cpu"}
+    assert notes(model, SHORT, student=student) == [
+        "student.engine=auto is static, since continuous was tested with transformers 5.23, not 6.0.1"
+    ]
+    assert notes(model, SHORT, student=student | {"engine": "static"}) == []
 
 
 def test_a_template_that_refuses_a_system_message_is_no_matter(model: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from openmic.core.errors import ConfigError
 from openmic.core.student_settings import StudentSettings
-from openmic.training.engines.choose import engine_name, make_engine
+from openmic.training.engines import continuous_needs
+from openmic.training.engines.choose import choose_engine, engine_name, make_engine
 
 from ..pool.own_engine import Echo
 
@@ -15,11 +16,12 @@ def named(folder: Path, **changes: Any) -> str:
     return engine_name(StudentSettings.model_validate({"model": str(folder)} | changes))
 
 
-def test_auto_is_continuous_for_causal_students_on_a_cpu_and_static_for_all_others(
+def test_auto_is_the_fastest_engine_for_the_students_it_is_right_with_and_static_for_all_others(
     tiny_causal: Path, tiny_seq2seq: Path, tmp_path: Path
 ) -> None:
     assert named(tiny_causal, device="cpu") == "continuous"
-    assert named(tiny_causal, device="cuda") == "static"
+    assert named(tiny_causal, device="cuda") == named(tiny_causal, device="cuda:1") == "slots"
+    assert named(tiny_causal, device="mps") == "static"
     assert named(tiny_causal, device="cpu", sampling={"num_beams": 2}) == "static"
     assert named(tiny_seq2seq, device="cpu") == "static"
     (tmp_path / "config.json").write_text('{"model_type": "bloom", "architectures": ["BloomForCausalLM"]}')
@@ -33,6 +35,27 @@ def test_what_is_named_is_taken_or_refused(tiny_causal: Path, tiny_seq2seq: Path
     assert named(tiny_causal, engine="endpoint", endpoint=endpoint) == "endpoint"
     with pytest.raises(ConfigError, match=r"causal students only, .* is seq2seq; set student.engine to static"):
         named(tiny_seq2seq, engine="continuous")
+    with pytest.raises(ConfigError, match=r"student.engine=slots generates with causal students only"):
+        named(tiny_seq2seq, engine="slots")
+
+
+def test_what_continuous_needs_of_transformers_is_all_there() -> None:
+    assert continuous_needs.lacking() == [], "what `continuous` hooks into has another name in this transformers"
+    assert not continuous_needs.untested(), "run the conformance suite with this transformers, then add it to TESTED"
+
+
+def test_with_a_transformers_that_continuous_was_not_tested_with(
+    tiny_causal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuous_needs, "version", lambda _: "5.230.0")
+    settings = StudentSettings.model_validate({"model": str(tiny_causal), "device": "cpu"})
+    name, note = choose_engine(settings)
+    assert (name, note.count("\n")) == ("static", 0)
+    assert "tested with transformers 5.23, not 5.230.0" in note
+    assert named(tiny_causal, engine="continuous", device="cpu") == "continuous", "what it needs is there"
+    monkeypatch.setitem(continuous_needs.NEEDED, "transformers.utils", ("no_such_hook",))
+    with pytest.raises(ConfigError, match=r"needs transformers.utils.no_such_hook, .*5.230.0 does not have; install"):
+        named(tiny_causal, engine="continuous", device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +63,7 @@ def test_what_is_named_is_taken_or_refused(tiny_causal: Path, tiny_seq2seq: Path
     [
         ({"engine": "endpoint"}, "needs endpoint.base_url"),
         ({"engine": "continuous", "sampling": {"num_beams": 2}}, "has no beam search"),
-        ({"engine": "vllm"}, "'vllm' is none of auto, static, continuous, endpoint; name your own as"),
+        ({"engine": "vllm"}, "'vllm' is none of auto, static, continuous, slots, endpoint; name your own as"),
         ({"engine": "my engine:Mine"}, "neither a name that ships nor module:attribute"),
         ({"engine_kwargs": {"mark": "?"}}, "engine_kwargs are for an engine of your own, not for auto"),
     ],

@@ -53,7 +53,6 @@ def test_what_it_cannot_do_is_refused(student: BuildStudent) -> None:
         assert (await engine.generate(request())).token_ids
 
 
-@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers` to `True`")
 def test_an_adapter_of_the_output_layer_is_refused_and_leaves_no_trace(
     student: BuildStudent, adapters: list[AdapterRef], tmp_path: Path
 ) -> None:

@@ -1,81 +1,24 @@
-"""Attention over the cache of a continuous batch, compared with transformers' own generation."""
-
-from collections.abc import Callable
-from typing import Any
+"""What replaces the attention of transformers in a continuous batch, and where it does not."""
 
 import pytest
-import torch
-from transformers import AutoModelForCausalLM
 
 from openmic.core.student_settings import ContinuousSettings
 from openmic.training.engines import paged_attention
-from openmic.training.engines.choose import SEEN_RIGHT
-from openmic.training.engines.conformance import ask, scenario
+from openmic.training.engines.conformance import scenario
 from openmic.training.engines.continuous import ContinuousEngine
 from openmic.training.engines.engine import StudentEngine
 from openmic.training.engines.static import BatchGenerator
-from openmic.training.student.student import LoadedStudent
 
 from ..conftest import BuildStudent
-from ..factories import TEXTS, request
-
-SHAPE = {
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "ffn_dim": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 1024,
-    "word_embed_proj_dim": 32,
-    "initializer_range": 0.3,
-    "init_std": 0.3,
-    "pad_token_id": None,
-    "bos_token_id": None,
-    "sliding_window": None,
-}
-MIXED = [
-    request(TEXTS[i % 4] * (1 + i % 3), seed=i, temperature=i % 2, max_tokens=8 + 3 * i, id=f"r{i}") for i in range(10)
-]
-
-
-def student_of(architecture: str, tokenizer: Any, **changes: Any) -> LoadedStudent:
-    """A tiny student with random weights."""
-    import transformers
-
-    kind = getattr(transformers, architecture)
-    known = kind.config_class()
-    values = {name: value for name, value in (SHAPE | changes).items() if hasattr(known, name)}
-    config = kind.config_class(**values, vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id)
-    torch.manual_seed(1)
-    return LoadedStudent(architecture, "causal", AutoModelForCausalLM.from_config(config).eval(), tokenizer, "cpu")
-
-
-def says_the_same(build: Callable[[], LoadedStudent]) -> None:
-    expected = [each.token_ids for each in BatchGenerator(build(), max_batch=16).generate(MIXED)]
-    assert len(set(expected)) > 5
-
-    @scenario(lambda: ContinuousEngine(build(), max_batch=8, limits=ContinuousSettings(step_tokens=64), threads=1))
-    async def test(engine: StudentEngine) -> None:
-        assert [each.token_ids for each in await ask(engine, MIXED)] == expected
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("architecture", sorted(SEEN_RIGHT))
-def test_every_architecture_that_auto_takes_says_what_it_says_in_static_batches(
-    architecture: str, student: BuildStudent
-) -> None:
-    tiny = student_of(architecture, student("llama").tokenizer)
-    assert type(tiny.model).__name__ == architecture
-    assert paged_attention.suits(tiny.model)
-    says_the_same(lambda: tiny)
+from ..factories import request
+from .test_architectures import MIXED, continuous, says_the_same, student_of
 
 
 @pytest.mark.slow
 def test_a_model_that_looks_back_a_little_keeps_the_attention_of_transformers(student: BuildStudent) -> None:
     tiny = student_of("MistralForCausalLM", student("llama").tokenizer, sliding_window=16)
     assert not paged_attention.suits(tiny.model)
-    says_the_same(lambda: tiny)
+    says_the_same(lambda: tiny, continuous)
 
 
 @pytest.mark.slow
