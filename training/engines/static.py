@@ -387,8 +387,7 @@ class StaticEngine:
         latest = time.monotonic() + self._wait * WAITS_AT_MOST
         while len(self._batch) < self._max_batch:
             try:
-                self._batch.append(
-                    await asyncio.wait_for(self._queue.get(), min(self._wait, latest - time.monotonic()))
-                )
+                async with asyncio.timeout(min(self._wait, latest - time.monotonic())):  # `wait_for` may swallow an end
+                    self._batch.append(await self._queue.get())
             except TimeoutError:
                 return

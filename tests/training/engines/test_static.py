@@ -105,6 +105,22 @@ def test_who_gave_up_while_waiting_is_not_generated_for(student: BuildStudent, b
     assert batches == [3]
 
 
+@pytest.mark.parametrize("steps", range(6))
+def test_an_end_that_comes_with_a_request_is_not_swallowed(student: BuildStudent, steps: int) -> None:
+    async def test(engine: StudentEngine) -> None:
+        asking = [asyncio.create_task(engine.generate(request(seed=0, max_tokens=2)))]
+        await asyncio.sleep(0.01)  # the engine waits for one more
+        asking.append(asyncio.create_task(engine.generate(request(seed=1, max_tokens=2))))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await engine.close()
+        found = await asyncio.gather(*asking, return_exceptions=True)
+        assert all(isinstance(each, GenerationError) for each in found)
+
+    run(test, engine_of(student, max_batch=8, wait_ms=60_000.0))
+
+
 def test_an_adapter_waits_for_the_batch_that_is_running_and_is_verified_beside_it(
     student: BuildStudent, adapters: list[AdapterRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
