@@ -96,7 +96,8 @@ def cost_lines(status: dict[str, Any]) -> list[str]:
             + _dollars(kind["usd"], cost)
             for name, kind in (("likely", before["likely"]), ("at most", before["at_most"]))
         )
-        lines.append(f"estimated beforehand: {', '.join(told)}")
+        time = "" if (least := cost["foreseen_minutes"]) is None else f", in {least:.1f} min or more"
+        lines.append(f"estimated beforehand: {', '.join(told)}{time}")
     if estimated := sum(used["estimated"] for used in status["llm"].values()):
         lines.append(
             f"tokens of {estimated:,} replies are estimated, by four characters each: their endpoint counted none"

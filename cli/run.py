@@ -58,6 +58,18 @@ def run(
         str | None,
         typer.Option("--from", metavar="RUN", help="Take over what is unchanged of an earlier run in the same store."),
     ] = None,
+    as_if: Annotated[
+        int | None,
+        typer.Option("--as-if", metavar="N", min=1, help="With --estimate: as if there were N inputs like those."),
+    ] = None,
+    assume: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--assume",
+            metavar="FIGURE=VALUE",
+            help="With --estimate or --dry-run: a figure that the time rests on, such as student.tokens_per_s=5000.",
+        ),
+    ] = None,
     cluster: ClusterOption = None,
     no_check: NoCheckOption = False,
     as_json: JsonOption = False,
@@ -71,6 +83,7 @@ def run(
       openmic run examples/humor.yaml --dry-run
       openmic run examples/humor.yaml --estimate --set cast.critic.model=gpt-4.1-mini
       openmic run examples/humor.yaml --set rounds=2 --from latest
+      openmic run examples/humor.yaml --estimate --as-if 1000000 --assume student.tokens_per_s=25000
       openmic run cluster.yaml --cluster auto
       OPENAI_API_KEY=... openmic run examples/humor.yaml \\
           --set cast.teacher.model=gpt-4.1 --set cast.critic.model=gpt-4.1-mini
@@ -80,13 +93,22 @@ def run(
     if source is not None and (estimate or dry_run):
         taken = open_run(source, load_config(config, overrides or []).store_url)
         typer.echo(f"note: what is taken over from run {taken.id} comes off these figures", err=True)
+    if as_if is not None and not estimate:
+        raise ConfigError("--as-if says how many inputs --estimate is to reckon with; add --estimate, or leave it out")
+    if assume and not (estimate or dry_run):
+        raise ConfigError("--assume gives figures to --estimate and --dry-run; add one of them, or leave it out")
     if estimate:
-        from ..graph.preflight.estimate import estimate_of
+        from ..graph.preflight.estimate import estimate as estimate_of
+        from ..graph.preflight.estimate import sizing_of
+        from ..graph.preflight.forecast import forecast_of
         from .plan import print_estimate
 
         settings = load_config(config, overrides or [])
         with stdout_for_data():
-            estimated = estimate_of(settings)
+            sizing = sizing_of(settings, as_if=as_if)
+            foreseen = forecast_of(settings, sizing, _figures(assume), source=source)
+            counts = {split.value: count for split, count in sizing.inputs.items()}
+            estimated = estimate_of(settings, sizing) | {"forecast": foreseen, "inputs": counts, "as_if": as_if}
         print_json(estimated) if as_json else print_estimate(estimated, settings)
         return
     if dry_run:
@@ -95,7 +117,8 @@ def run(
 
         settings = load_config(config, overrides or [])
         with stdout_for_data():
-            planned = plan(settings, check(settings, cluster=cluster, ask=not no_check))
+            checked = check(settings, cluster=cluster, ask=not no_check, assumed=_figures(assume), source=source)
+            planned = plan(settings, checked)
         print_json(planned) if as_json else print_plan(planned)
         return
     from .. import run as carry_out
@@ -111,6 +134,18 @@ def run(
             arguments=sys.argv[1:],
         )
     _conclude(finished, as_json=as_json)
+
+
+def _figures(assume: list[str] | None) -> dict[str, float]:
+    """What was given as `FIGURE=VALUE`."""
+    found = {}
+    for given in assume or []:
+        name, _, value = given.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise ConfigError(f"--assume {given}: write FIGURE=NUMBER, such as student.tokens_per_s=5000") from None
+    return found
 
 
 def resume(

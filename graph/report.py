@@ -80,7 +80,8 @@ def cost(run: Run, used: dict[str, Any]) -> dict[str, Any]:
     Returns:
         `calls`, `tokens`, `usd` (None where what a model charges is not known), `minutes` of work,
         `prices` (who says what is charged), `unpriced` (models of which nobody knows it, each with why), `budget` (the
-        limits there are) and `estimate` (what was worked out before the run; None where nothing was).
+        limits there are), `estimate` (what was worked out before the run) and `foreseen_minutes` (how long it was to
+        take at least); either is None where nothing was worked out.
     """
     prices = prices_of_run(run).values()
     dollars = [one["usd"] for one in used.values()]
@@ -93,6 +94,7 @@ def cost(run: Run, used: dict[str, Any]) -> dict[str, Any]:
         "unpriced": {price.model: price.source for price in prices if price.per_million is None},
         "budget": {name: limit for name, limit in run.config.get("budget", {}).items() if limit is not None},
         "estimate": run.cost.get("estimate"),
+        "foreseen_minutes": None if (seconds := run.cost.get("foreseen_s")) is None else seconds / 60,
     }
 
 

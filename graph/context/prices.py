@@ -44,7 +44,7 @@ def check_priced(
     for seat, settings in seats(config.cast, roles).items():
         price = known.get(seat_key(seat))
         if settings.asked and (price is None or price.per_million is None):
-            key = _key(config.cast, seat)
+            key = settings_key(config.cast, seat)
             why = "it was not when the run began" if price is None else price.source
             anew = (
                 f"set {key}.price={{input: …, output: …}} (dollars per million tokens), or " if prices is None else ""
@@ -55,7 +55,7 @@ def check_priced(
             )
 
 
-def _key(cast: CastSettings, seat: Seat) -> str:
+def settings_key(cast: CastSettings, seat: Seat) -> str:
     """Where it is set who sits there; a judge that is the critic itself shares the critic's settings."""
     return f"cast.{seat_setting(('critic', 0) if seat[0] == 'judge' and cast.judge is None else seat)}"
 
@@ -65,7 +65,7 @@ def _price(cast: CastSettings, seat: Seat, settings: SeatSettings) -> Price:
     if own is not None:
         cached = own.input if own.cached is None else own.cached
         charged = {"input": own.input, "cached": cached, "output": own.output, "reasoning": own.output}
-        return Price(model, charged, f"{_key(cast, seat)}.price")
+        return Price(model, charged, f"{settings_key(cast, seat)}.price")
     if settings.simulated:
         free = dict.fromkeys(("input", "cached", "output", "reasoning"), 0.0)
         return Price(model, free, "the simulated cast is free")

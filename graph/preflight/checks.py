@@ -1,6 +1,6 @@
 """Everything that can be known to be wrong before anything is loaded, paid for or written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,8 @@ from ..context.models import simulated_models
 from ..context.plugs import Plugs
 from ..context.prices import check_priced
 from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
-from .estimate import budget_notes, estimate
+from .estimate import Sizing, budget_notes, estimate
+from .forecast import forecast_of
 from .objects import check_demonstrations, check_engine, check_objective, try_plugs
 from .student import check_student
 
@@ -47,9 +48,19 @@ class Checked:
     """What will go on, and should be known."""
     estimate: dict[str, Any] = field(default_factory=dict)
     """What the run will take of large models, as `estimate` gives it."""
+    forecast: dict[str, Any] = field(default_factory=dict)
+    """How long it will take and what bounds it, as `forecast_of` gives it."""
 
 
-def check(config: RunConfig, plugs: Plugs | None = None, *, cluster: str | None = None, ask: bool = True) -> Checked:
+def check(
+    config: RunConfig,
+    plugs: Plugs | None = None,
+    *,
+    cluster: str | None = None,
+    ask: bool = True,
+    assumed: Mapping[str, float] | None = None,
+    source: str | None = None,
+) -> Checked:
     """Check a configuration against the world, whom to pay last. Writes nothing but weights into the cache.
 
     Args:
@@ -57,6 +68,8 @@ def check(config: RunConfig, plugs: Plugs | None = None, *, cluster: str | None 
         plugs: Python objects that were given beside it.
         cluster: The address of the Ray cluster that is to carry it out, as for `ray_session`.
         ask: Whether endpoints and servers are asked; one that is not is taken to be no simulated cast.
+        assumed: Figures that the forecast rests on, by name, in place of what is assumed.
+        source: An earlier run whose figures it takes before others'.
 
     Raises:
         OpenmicError: the first thing that is wrong, with exit code 2.
@@ -80,10 +93,12 @@ def check(config: RunConfig, plugs: Plugs | None = None, *, cluster: str | None 
     try_plugs(config, task, examples[0], plugs)
     student = inspect_student(config.student.model)
     notes += check_student(config, task, examples)
-    estimated = estimate(config, task, examples)
-    notes += budget_notes(config, estimated)
+    sizing = Sizing(config, task, examples)
+    estimated = estimate(config, sizing)
+    foreseen = forecast_of(config, sizing, assumed, source=source)
+    notes += budget_notes(config, estimated, foreseen)
     simulated = check_cast(config, plugs, ask=ask)
-    return Checked(task, examples, student, simulated, plugs, duplicates, notes, estimated)
+    return Checked(task, examples, student, simulated, plugs, duplicates, notes, estimated, foreseen)
 
 
 def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES, ask: bool = True) -> bool:

@@ -6,7 +6,7 @@ be. Neither knows what an endpoint adds: thoughts of a reasoning model, and repl
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ...agents.critique import CRITIQUE_SCHEMA
@@ -21,7 +21,7 @@ from ..context.budget import shown_amount
 from ..context.plugs import Plugs
 from ..context.prices import prices_of, seat_key
 from ..context.seats import Seat, seats
-from .work import Work, replies
+from .work import Work, by_split, replies
 
 LOOKED_AT = 50
 """Inputs whose prompts are rendered; the others are taken to be as long."""
@@ -42,29 +42,28 @@ ASSUMPTIONS = (
     "on top of both: thoughts of reasoning models, and replies that have to be asked for again",
 )
 Kind = Literal["likely", "at_most"]
+AskingStage = Literal["demonstrate", "collect", "evaluate"]
+"""The stages of a run that ask large models."""
 
 
-@dataclass(slots=True)
-class _Tally:
-    """What one seat is asked, by kind of estimate."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """Requests of one sort to one seat."""
 
-    calls: dict[Kind, float] = field(default_factory=lambda: {"likely": 0.0, "at_most": 0.0})
-    read: dict[Kind, float] = field(default_factory=lambda: {"likely": 0.0, "at_most": 0.0})
-    written: dict[Kind, float] = field(default_factory=lambda: {"likely": 0.0, "at_most": 0.0})
-
-    def add(self, kind: Kind, calls: float, prompt: float, reply: float) -> None:
-        """So many calls, each with a prompt and a reply of so many tokens."""
-        self.calls[kind] += calls
-        self.read[kind] += calls * prompt
-        self.written[kind] += calls * reply
-
-    def usage(self, kind: Kind) -> TokenUsage:
-        """Its tokens, none of them cached or thought."""
-        return TokenUsage(input=round(self.read[kind]), output=round(self.written[kind]))
+    kind: Kind
+    stage: AskingStage
+    seat: Seat
+    calls: float
+    prompt: float
+    """Tokens of each prompt."""
+    reply: float
+    """Tokens of each reply."""
+    most: float
+    """Tokens that a reply may have."""
 
 
-def estimate(config: RunConfig, task: Task, examples: Sequence[Example]) -> dict[str, Any]:
-    """What a run on these inputs takes.
+def estimate(config: RunConfig, sizing: "Sizing") -> dict[str, Any]:
+    """What a run takes of large models.
 
     Returns:
         `likely` and `at_most`, each with `calls`, `input_tokens`, `output_tokens` and `usd` (None where what a model
@@ -74,32 +73,46 @@ def estimate(config: RunConfig, task: Task, examples: Sequence[Example]) -> dict
     Raises:
         TaskError: a prompt cannot be rendered.
     """
-    tallies, prices = _Estimating(config, task, examples).tallies(), prices_of(config.cast)
+    prices = prices_of(config.cast)
     return {
-        **{kind: _in_all(kind, tallies, prices) for kind in ("likely", "at_most")},
+        **{kind: _in_all(kind, sizing, prices) for kind in ("likely", "at_most")},
         "prices": sorted({price.source for price in prices.values() if price.per_million is not None}),
         "unpriced": {price.model: price.source for price in prices.values() if price.per_million is None},
         "assumes": list(ASSUMPTIONS),
     }
 
 
-def estimate_of(config: RunConfig) -> dict[str, Any]:
-    """What a run would take by its configuration alone; see `estimate`.
+def sizing_of(config: RunConfig, *, as_if: int | None = None) -> "Sizing":
+    """What a run would ask by its configuration alone.
+
+    Args:
+        config: The configuration.
+        as_if: How many inputs there are to be taken to be, as those of the file. None: as many as there are.
 
     Raises:
         InputError: the inputs cannot be read.
-        ConfigError, TaskError: the task cannot be had, or its prompts cannot be rendered.
+        ConfigError, TaskError: the task cannot be had.
     """
     examples, _ = read_inputs(config.inputs)
     task = Plugs().task(config.task)
     task.check_inputs(config.inputs.field_names)
-    return estimate(config, task, examples)
+    return Sizing(config, task, examples, as_if=as_if)
 
 
-def budget_notes(config: RunConfig, estimated: Mapping[str, Any]) -> list[str]:
-    """A line for each limit of the budget that a run will likely reach before its end."""
+def budget_notes(config: RunConfig, estimated: Mapping[str, Any], foreseen: Mapping[str, Any]) -> list[str]:
+    """A line for each limit of the budget that a run will likely reach before its end.
+
+    Args:
+        config: The configuration.
+        estimated: What the run takes, as `estimate` gives it.
+        foreseen: How long it takes, as `forecast_of` gives it.
+    """
     likely, notes = estimated["likely"], []
-    wanted = {"tokens": likely["input_tokens"] + likely["output_tokens"], "usd": likely["usd"]}
+    wanted = {
+        "tokens": likely["input_tokens"] + likely["output_tokens"],
+        "usd": likely["usd"],
+        "minutes": foreseen["seconds"] / 60,
+    }
     for name, amount in wanted.items():
         limit = getattr(config.budget, name)
         if limit is not None and amount is not None and amount > limit:
@@ -110,12 +123,13 @@ def budget_notes(config: RunConfig, estimated: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _in_all(kind: Kind, tallies: dict[Seat, _Tally], prices: dict[str, Price]) -> dict[str, Any]:
+def _in_all(kind: Kind, sizing: "Sizing", prices: dict[str, Price]) -> dict[str, Any]:
     roles: dict[str, dict[str, Any]] = {}
-    for seat, tally in tallies.items():
-        usage = tally.usage(kind)
+    for seat in sizing.seats:
+        asked = [requests for requests in sizing.requests if (requests.kind, requests.seat) == (kind, seat)]
+        usage = usage_of(asked)
         own = {
-            "calls": round(tally.calls[kind]),
+            "calls": round(sum(requests.calls for requests in asked)),
             "input_tokens": usage.input,
             "output_tokens": usage.output,
             "usd": prices[seat_key(seat)].dollars(usage),
@@ -125,86 +139,122 @@ def _in_all(kind: Kind, tallies: dict[Seat, _Tally], prices: dict[str, Price]) -
     return {**_sum(list(roles.values())), "roles": roles}
 
 
+def usage_of(asked: Sequence[Requests]) -> TokenUsage:
+    """The tokens of requests, none of them cached or thought."""
+    prompts = sum(requests.calls * requests.prompt for requests in asked)
+    written = sum(requests.calls * requests.reply for requests in asked)
+    return TokenUsage(input=round(prompts), output=round(written))
+
+
 def _sum(parts: list[dict[str, Any]]) -> dict[str, Any]:
     names = ("calls", "input_tokens", "output_tokens", "usd")
     columns = {name: [part[name] for part in parts] for name in names}
     return {name: None if None in column else sum(column) for name, column in columns.items()}
 
 
-class _Estimating:
-    def __init__(self, config: RunConfig, task: Task, examples: Sequence[Example]) -> None:
-        self._config, self._task, self._work = config, task, Work.of(config, examples)
+class Sizing:
+    """How much a run has to do, and how long its texts are.
+
+    Args:
+        config: The configuration.
+        task: Its task.
+        examples: Its inputs.
+        as_if: As for `sizing_of`.
+
+    Raises:
+        TaskError: a prompt cannot be rendered.
+    """
+
+    def __init__(self, config: RunConfig, task: Task, examples: Sequence[Example], *, as_if: int | None = None) -> None:
+        self._config, self._task = config, task
+        self.inputs = by_split(examples, as_if=as_if)
+        """How many inputs each split has."""
+        self.work = Work.of(config, self.inputs)
+        """What there is to do, counted."""
         train = [example for example in examples if example.split is Split.TRAIN]
         self._shown = _evenly(train, LOOKED_AT), _evenly(examples, LOOKED_AT)
-        self._seats = {seat: settings for seat, settings in seats(config.cast).items() if settings.asked}
-        self._tallies = {seat: _Tally() for seat in self._seats}
-
-    def tallies(self) -> dict[Seat, _Tally]:
-        """What every seat is asked."""
+        self.seats = {seat: settings for seat, settings in seats(config.cast).items() if settings.asked}
+        """Who is asked, where that is an endpoint."""
+        self.output = min(
+            _mean([rough_tokens(input_words(example.value)) for example in self._shown[1]]),
+            config.student.sampling.max_tokens,
+        )
+        """Tokens of a likely output: as many as an input has, no more than the student may write."""
+        self.requests: list[Requests] = []
+        """What is asked of large models: what is likely, and the most there can be."""
         self._demonstrate()
-        for seat, settings in self._seats.items():
+        for seat, settings in self.seats.items():
             if isinstance(settings, CriticSettings):
                 self._compare(seat, settings)
-        if ("critic", 0) in self._seats:
+        if ("critic", 0) in self.seats:
             self._criticise()
-        return self._tallies
+
+    @property
+    def student_prompt(self) -> float:
+        """Tokens of what the student is asked about an input."""
+        rendered = (self._task.render("student", "draft", input=example.value) for example in self._shown[0])
+        return _mean([sum(rough_tokens(message.content) for message in messages) for messages in rendered])
 
     def _demonstrate(self) -> None:
-        work, count = self._work, self._config.imitation.demonstrations
+        work, count = self.work, self._config.imitation.demonstrations
         writer: Seat = ("teacher", 1) if self._config.cast.references is not None else ("teacher", 0)
         falls_back = work.dialogues if self._config.dialogue.teacher_fallback else 0
-        asked: list[tuple[Seat, int, int, float]] = [
-            (("teacher", 0), count, work.demonstrated, 1.0),
-            (("teacher", 0), 1, falls_back, FALLING_BACK),
-            (writer, 1, work.dev + work.test, 1.0),
+        asked: list[tuple[AskingStage, Seat, int, int, float]] = [
+            ("demonstrate", ("teacher", 0), count, work.demonstrated, 1.0),
+            ("collect", ("teacher", 0), 1, falls_back, FALLING_BACK),
+            ("demonstrate", writer, 1, work.dev + work.test, 1.0),
         ]
-        for seat, outputs, calls, share in asked:
-            if (settings := self._seats.get(seat)) is None:
+        for stage, seat, outputs, calls, share in asked:
+            if (settings := self.seats.get(seat)) is None:
                 continue
             assert isinstance(settings, TeacherSettings)
             most = settings.sampling.over(self._task.file.sampling.teacher).max_tokens
             prompt = self._prompt("teacher", "demonstrate", count=outputs)
-            usual = min(most, outputs * (self._output + AROUND_AN_OUTPUT))
-            self._tallies[seat].add("likely", share * calls, prompt, usual)
-            self._tallies[seat].add("at_most", calls, prompt, most)
+            usual = min(most, outputs * (self.output + AROUND_AN_OUTPUT))
+            self._ask("likely", stage, seat, share * calls, prompt, usual, most)
+            self._ask("at_most", stage, seat, calls, prompt, most, most)
 
     def _compare(self, seat: Seat, settings: CriticSettings) -> None:
-        style, role = self._config.verdict.style, seat[0]
-        compared = self._work.evaluated if role == "judge" else self._work.compared
+        style, role, work = self._config.verdict.style, seat[0], self.work
         kinds: list[tuple[Kind, float, bool | None]] = [
-            ("likely", self._output, True),
+            ("likely", self.output, True),
             ("at_most", self._longest(role), None),
         ]
+        judged: list[tuple[AskingStage, int]] = [("evaluate", work.evaluated)]
+        compared: list[tuple[AskingStage, int]] = [("demonstrate", work.paired), ("collect", work.compared)]
         for kind, text, odds in kinds:
             if style == "cloze":
-                prompt, reply = self._prompt(role, "cloze", text=_text_of(text)), 1.0
+                most, prompt, reply = 1, self._prompt(role, "cloze", text=_text_of(text)), 1.0
             else:
                 prompt = self._prompt(role, PURPOSES[style], first=_text_of(text), second=_text_of(text))
                 most = self._config.verdict.max_tokens or MOST_TOKENS[style]
                 reply = float(most if kind == "at_most" else min(most, USUAL_REASON if style == "reason" else 1))
-            self._tallies[seat].add(kind, compared * replies(self._config, settings, odds=odds), prompt, reply)
+            each = replies(self._config, settings, odds=odds)
+            for stage, comparisons in judged if role == "judge" else compared:
+                self._ask(kind, stage, seat, comparisons * each, prompt, reply, most)
 
     def _criticise(self) -> None:
         most = self._config.cast.critic.sampling.over(self._task.file.sampling.critique).max_tokens
         schema = rough_tokens(json.dumps(CRITIQUE_SCHEMA))
         kinds: list[tuple[Kind, float, int]] = [
-            ("likely", self._output, min(most, USUAL_CRITIQUE)),
+            ("likely", self.output, min(most, USUAL_CRITIQUE)),
             ("at_most", self._longest("critic"), most),
         ]
         for kind, text, reply in kinds:
             prompt = self._prompt("critic", "critique", draft=_text_of(text)) + schema
-            self._tallies["critic", 0].add(kind, self._work.criticised, prompt, reply)
+            self._ask(kind, "collect", ("critic", 0), self.work.criticised, prompt, reply, most)
 
-    @property
-    def _output(self) -> float:
-        """Tokens of an output: as many as an input has, no more than the student may write."""
-        usual = _mean([rough_tokens(input_words(example.value)) for example in self._shown[1]])
-        return min(usual, self._config.student.sampling.max_tokens)
+    def _ask(
+        self, kind: Kind, stage: AskingStage, seat: Seat, calls: float, prompt: float, reply: float, most: float
+    ) -> None:
+        self.requests.append(
+            Requests(kind=kind, stage=stage, seat=seat, calls=calls, prompt=prompt, reply=reply, most=most)
+        )
 
     def _longest(self, role: Role) -> float:
         """Tokens of the longest text that is compared."""
         sampling = self._config.evaluation.sampling if role == "judge" else self._config.student.sampling
-        return max(sampling.max_tokens, self._output)
+        return max(sampling.max_tokens, self.output)
 
     def _prompt(self, role: Role, purpose: str, **values: object) -> float:
         """Tokens of a prompt about an input, on average."""

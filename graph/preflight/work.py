@@ -1,7 +1,8 @@
 """What a run will do, counted: inputs, dialogues, adapters, comparisons."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, log2
 from typing import Self
 
 from ...core.config import EndpointSettings, RunConfig
@@ -25,16 +26,18 @@ class Work:
     candidates: int
     """Adapters trained on feedback."""
     compared: int
-    """Comparisons in dialogues, and of the teacher's own outputs."""
+    """Comparisons in dialogues."""
+    paired: int
+    """Comparisons of the teacher's own outputs."""
     criticised: int
     """Critiques."""
     evaluated: int
     """Outputs that are judged against a reference."""
 
     @classmethod
-    def of(cls, config: RunConfig, examples: Sequence[Example]) -> Self:
-        """The work of a run on these inputs."""
-        train, dev, test = (sum(example.split is split for example in examples) for split in Split)
+    def of(cls, config: RunConfig, inputs: Mapping[Split, int]) -> Self:
+        """The work of a run on so many inputs of each split."""
+        train, dev, test = (inputs[split] for split in Split)
         demonstrated = _used(config.imitation.inputs, train)
         in_dialogues = _used(config.dialogue.inputs, train) if config.rounds else 0
         dev, test = _used(config.evaluation.dev_inputs, dev), _used(config.evaluation.test_inputs, test)
@@ -47,10 +50,32 @@ class Work:
             dev=dev,
             test=test,
             candidates=candidates,
-            compared=dialogues * _comparisons_per_dialogue(config) + _teacher_pairs(config, demonstrated),
+            compared=dialogues * _comparisons_per_dialogue(config),
+            paired=_teacher_pairs(config, demonstrated),
             criticised=dialogues * config.dialogue.max_revisions,
             evaluated=test * (2 + candidates) + dev * (1 + candidates if candidates else 0),
         )
+
+
+def by_split(examples: Sequence[Example], *, as_if: int | None = None) -> dict[Split, int]:
+    """How many inputs each split has.
+
+    Args:
+        examples: The inputs.
+        as_if: Of as many as this, split in the same proportions. None: of those that there are.
+    """
+    counts = {split: sum(example.split is split for example in examples) for split in Split}
+    if as_if is None or not examples:
+        return counts
+    return {split: round(count * as_if / len(examples)) for split, count in counts.items()}
+
+
+def waits_for_drafts(config: RunConfig) -> int:
+    """Comparisons of a dialogue's drafts that wait for one another; those of one round of a tournament do not."""
+    entrants = config.dialogue.candidates
+    if config.dialogue.selection != "tournament" or entrants <= 2:
+        return 1
+    return 1 + 2 * ceil(log2((entrants + 1) // 2)) + 1  # the first round, winners, then losers, the final
 
 
 def replies(config: RunConfig, member: EndpointSettings, *, odds: bool | None = None) -> int:

@@ -37,6 +37,7 @@ def run_record(
     kind: RunKind = "campaign",
     source: str | None = None,
     estimate: dict[str, Any] | None = None,
+    foreseen_s: float | None = None,
     config_file: Path | None = None,
     reuses: str | None = None,
 ) -> Run:
@@ -54,6 +55,7 @@ def run_record(
         kind: What the run does.
         source: The run whose transcripts it works on.
         estimate: What it is to take, as `preflight.estimate` gives it.
+        foreseen_s: How many seconds it is to take at least, as `preflight.forecast` says.
         config_file: Where its configuration comes from, if from a file.
         reuses: The run whose replies and texts it takes where they are what it would ask for.
     """
@@ -75,7 +77,11 @@ def run_record(
         packages={"openmic": __version__} | {name: version(name) for name in PACKAGES},
         home=str(home),
         duplicate_inputs=duplicates,
-        cost={"prices": prices} | ({} if estimate is None else {"estimate": estimate}),
+        cost={
+            "prices": prices,
+            **({} if estimate is None else {"estimate": estimate}),
+            **({} if foreseen_s is None else {"foreseen_s": foreseen_s}),
+        },
         kind=kind,
         plugs=plugs | {f"task.{key}": record for key, record in task.functions.records.items()},
         source_run_id=source,

@@ -55,6 +55,7 @@ def start_run(
             arguments=arguments,
             duplicates=checked.duplicates,
             estimate=checked.estimate,
+            foreseen_s=checked.forecast.get("seconds"),
             config_file=config_file,
             reuses=reuses,
         )

@@ -64,8 +64,8 @@ class Run(TableModel, table=True):
     duplicate_inputs: int = 0
     """Inputs that the file held again, and that were left out."""
     cost: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
-    """`prices`, what each member of the cast charges by `ROLE.MEMBER` (see `store.spending.Price`), and `estimate`,
-    what the run was to take by role, where that was worked out."""
+    """`prices`, what each member of the cast charges by `ROLE.MEMBER` (see `store.spending.Price`); `estimate`, what
+    the run was to take by role, and `foreseen_s`, how many seconds at least, where that was worked out."""
     config_file: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """`path` and `values`, what the configuration file said when the run began; empty where there was none."""
     seconds: float = 0.0

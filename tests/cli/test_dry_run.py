@@ -105,6 +105,56 @@ def test_training_while_dialogues_go_on_makes_more_adapters_to_evaluate(openmic:
     assert often["student_generations_at_most"] - once["student_generations_at_most"] == 4 * (2 + 3)
 
 
+def test_the_plan_says_how_long_it_takes_and_what_bounds_it(openmic: Openmic, config: Path) -> None:
+    given = ("--assume", "student.tokens_per_s=0.5", "--assume", "student.output_tokens=10")
+    said = openmic("run", str(config), "--dry-run", *given).out
+    # 6 dialogues of 3 drafts and a revision, 2 dev inputs by two versions and 3 test inputs by three, 10 tokens each
+    seconds = (6 * 4 + 2 * 2 + 3 * 3) * 10 / 0.5
+    assert f"  time         likely {seconds / 60:.0f} min or more: demonstrate " in said
+    assert "  bound by     the student: 1 actor of 0.5 tokens/s (student.pool.actors), for 12 min of it" in said
+    assert "given: student.tokens_per_s 0.5, student.output_tokens 10; assumed: training.sft.tokens_per_s" in said
+    forecast = json.loads(openmic("run", str(config), "--dry-run", "--json", *given).out)["forecast"]
+    assert forecast["bound"] == "student"
+    assert forecast["seconds"] == pytest.approx(seconds, rel=0.02)
+
+
+def test_an_estimate_reckons_with_as_many_inputs_as_it_is_told(openmic: Openmic, config: Path) -> None:
+    options = ("--set", "dialogue.inputs=null", "--as-if", "24000000")
+    said = openmic("run", str(config), "--estimate", *options).out
+    assert "The run would take, with 24,000,000 inputs like those," in said
+    estimated = json.loads(openmic("run", str(config), "--estimate", "--json", *options).out)
+    assert estimated["inputs"] == {"train": 16_000_000, "dev": 5_000_000, "test": 3_000_000}
+    assert estimated["forecast"]["seconds"] > 86_400
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--as-if", "9"], "--as-if says how many inputs --estimate is to reckon with; add --estimate"),
+        (["--assume", "student.tokens_per_s=9"], "--assume gives figures to --estimate and --dry-run"),
+        (["--estimate", "--assume", "student.tokens_per_s=fast"], "write FIGURE=NUMBER"),
+        (["--estimate", "--assume", "speed=9"], "nothing that is assumed is called 'speed'; there are student."),
+    ],
+)
+def test_options_of_a_forecast_that_say_nothing_are_refused(
+    openmic: Openmic, config: Path, options: list[str], told: str
+) -> None:
+    outcome = openmic("run", str(config), *options)
+    assert outcome.code == 2
+    assert told in outcome.err
+
+
+def test_a_plan_keeps_its_columns_in_a_narrow_terminal(
+    openmic: Openmic, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = openmic("run", str(config), "--dry-run").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    names = [line[:15].strip() for line in lines[1:] if line.startswith("  ")]
+    assert {"", "task", "time", "bound by", "reckoned"} <= set(names)
+
+
 def test_an_estimate_asks_nobody_and_writes_nothing(openmic: Openmic, config: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     critic = ["--set", "cast.critic.model=gpt-4.1-mini", "--set", "cast.critic.base_url=https://api.openai.com/v1"]

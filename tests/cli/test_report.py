@@ -65,6 +65,7 @@ NOTHING_SPENT: dict[str, Any] = {
     "unpriced": {},
     "budget": {},
     "estimate": None,
+    "foreseen_minutes": None,
 }
 
 
@@ -343,13 +344,14 @@ def test_what_was_spent_stands_beside_what_was_estimated_and_the_budget(capsys: 
         "prices": ["a list of that day"],
         "budget": {"usd": 5.0},
         "estimate": {"likely": {**kind, "usd": 0.05}, "at_most": {**kind, "usd": 0.25}},
+        "foreseen_minutes": 2.5,
     }
     lines = printed(capsys, cost=cost, llm={"critic": took(3_000, usd=0.01), "judge": took(1_000, usd=0.0025)})
     assert lines[-4:] == [
         "spent: critic 3,010 tokens of 10 replies ($0.0100); judge 1,010 tokens of 10 replies ($0.0025); in all 4,020 "
         "tokens ($0.0125), 3.2 min",
         "estimated beforehand: likely 10,000 tokens of 30 replies ($0.0500), at most 10,000 tokens of 30 replies "
-        "($0.2500)",
+        "($0.2500), in 2.5 min or more",
         "prices: a list of that day",
         "budget: usd 5",
     ]

@@ -6,7 +6,7 @@ import pytest
 
 from openmic.core.config import RunConfig
 from openmic.core.errors import TaskError
-from openmic.graph.preflight.estimate import budget_notes, estimate_of
+from openmic.graph.preflight.estimate import budget_notes, estimate, sizing_of
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -20,6 +20,10 @@ def inputs(tmp_path: Path) -> Path:
 
 def config_of(inputs: Path, **sections: Any) -> RunConfig:
     return RunConfig.model_validate({"inputs": {"path": inputs}, "dialogue": {"inputs": 10}, **sections})
+
+
+def estimate_of(config: RunConfig) -> dict[str, Any]:
+    return estimate(config, sizing_of(config))
 
 
 def test_the_most_is_what_the_plan_counts_with_the_longest_replies(inputs: Path) -> None:
@@ -99,6 +103,18 @@ def test_a_prompt_that_asks_for_what_is_not_there_is_told(inputs: Path, tmp_path
 def test_a_budget_that_is_likely_too_small_is_told_beforehand(inputs: Path) -> None:
     found = estimate_of(config_of(inputs))
     wanted = found["likely"]["input_tokens"] + found["likely"]["output_tokens"]
-    [note] = budget_notes(config_of(inputs, budget={"tokens": wanted - 1, "usd": 1}), found)
+    foreseen = {"seconds": 600.0}
+    [note] = budget_notes(config_of(inputs, budget={"tokens": wanted - 1, "usd": 1}), found, foreseen)
     assert f"budget.tokens is {wanted - 1:,} tokens: it will stop before its end" in note
-    assert budget_notes(config_of(inputs, budget={"tokens": wanted}), found) == []
+    assert budget_notes(config_of(inputs, budget={"tokens": wanted, "minutes": 10}), found, foreseen) == []
+    [note] = budget_notes(config_of(inputs, budget={"minutes": 9}), found, foreseen)
+    assert "likely takes 10 minutes, and budget.minutes is 9 minutes: it will stop before its end" in note
+
+
+def test_as_if_there_were_more_inputs_like_those_all_grows_in_proportion(inputs: Path) -> None:
+    config = RunConfig.model_validate({"inputs": {"path": inputs}})
+    there, more = sizing_of(config), sizing_of(config, as_if=4000)
+    assert more.inputs == {split: 100 * count for split, count in there.inputs.items()}
+    before, after = estimate(config, there)["likely"], estimate(config, more)["likely"]
+    for part in ("calls", "input_tokens", "output_tokens"):
+        assert after[part] == pytest.approx(100 * before[part], rel=0.01)
