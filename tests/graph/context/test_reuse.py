@@ -191,7 +191,7 @@ def test_what_is_not_there_is_asked_for(store: Store, tmp_path: Path) -> None:
     reuse = reusing(store, tmp_path, config_of())
 
     async def ask() -> None:
-        client = OpenAIClient(EndpointSettings(model="big", max_retries=0), base_url=NOBODY)
+        client = OpenAIClient(EndpointSettings(model="big", max_retries=0, patience_s=0), base_url=NOBODY)
         try:
             await ReplyCache(store, "RUN1", {("critic", 0): client}, reuse=reuse).complete(request(model="bigger"))
         finally:
