@@ -105,6 +105,10 @@ class GenerationError(OpenmicError):
     """The student could not generate. Fails one dialogue, never a run."""
 
 
+class MemoryFullError(OpenmicError):
+    """There is no memory for what is to be done, even piece by piece. Ends the run, which can be resumed."""
+
+
 ITEM_ERRORS = (EndpointError, ReplyError, GenerationError)
 """What fails one item, a dialogue or a demonstration, and not the run."""
 

@@ -274,6 +274,8 @@ class Generation:
     queue_ms: float
     latency_ms: float
     worker: str
+    batch_limit: int | None = None
+    """The most sequences at a time that memory lets the engine have by now; None: as many as were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +335,8 @@ class TrainingMetrics:
     """The step whose state was kept, 0 for the state before the first; None where nothing was held out."""
     holdout_loss: float | None = None
     """The held-out loss of the state that was kept."""
+    micro_batch_size: int | None = None
+    """Examples at a time that memory let it go on with; None: as it was set."""
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> "TrainingMetrics":

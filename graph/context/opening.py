@@ -70,7 +70,10 @@ async def open_run_context(
         def start_pool() -> StudentPool:
             prepare_weights(config, progress)
             pool = StudentPool(
-                config.student, threads=config.training.threads, engine=engine_to_send(plugs, config.student)
+                config.student,
+                threads=config.training.threads,
+                engine=engine_to_send(plugs, config.student),
+                tell=progress.print,
             )
             stack.callback(pool.close)
             return pool

@@ -194,10 +194,21 @@ async def carry_out(context: RunContext, training: Training, job: TrainingJob) -
         OpenmicError: it failed.
     """
     what = training.stage if training.stage == "imitation" else f"round {training.round}"
-    began = time.monotonic()
+    began, told = time.monotonic(), 0
     with context.progress.bar(f"{what}: {training.objective}", 1, "steps") as bar:
 
+        def tell(size: int | None) -> None:
+            nonlocal told
+            if size is not None and size != told:
+                told = size
+                key = "imitation" if training.stage == "imitation" else "training"
+                context.progress.print(
+                    f"memory ran out in the training of adapter v{training.adapter_version}: it goes on with "
+                    f"{size} examples at a time ({key}.micro_batch_size), which changes nothing but rounding"
+                )
+
         def show(progress: TrainingProgress) -> None:
+            tell(progress.micro_batch_size)
             if not progress.steps:
                 return
             if progress.phase == "reference":
@@ -208,6 +219,7 @@ async def carry_out(context: RunContext, training: Training, job: TrainingJob) -
             bar.note(f"loss {progress.loss:.3f}, {rate:.0f} tokens/s")
 
         ref, metrics = await context.trainer.train(job, show)
+        tell(metrics.micro_batch_size)
         bar.set(metrics.steps, metrics.steps)
         bar.note(f"loss {metrics.final_loss:.3f}, {metrics.tokens / metrics.seconds:.0f} tokens/s")
     return ref, metrics

@@ -44,7 +44,7 @@ class Training(TableModel, table=True):
     """How many items it learns from."""
     metrics: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """What was measured; `left_out` counts items that were not learned from, `left_out_items` names them, and
-    `left_out_why` says why."""
+    `left_out_why` says why. `micro_batch_size` is what memory let it have where it ran out."""
     started_at: AwareDatetime = Field(default_factory=now)
     finished_at: AwareDatetime | None = None
 

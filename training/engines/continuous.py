@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from math import ceil
 from typing import Any
@@ -26,10 +26,12 @@ from transformers.generation.continuous_batching.continuous_api import Backgroun
 from ...core.errors import AdapterError, GenerationError
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import ContinuousSettings
+from ..student.memory import ran_out
 from ..student.student import LoadedStudent
 from ..student.tokenization import render_prompt
 from . import paged_attention
 from .adapter_slots import AdapterSlots, ReadAdapter
+from .batch_limit import BatchLimit
 from .engine import (
     BASE_MODEL,
     CLOSED,
@@ -48,8 +50,19 @@ from .token_routing import RequestParams, RowSampler, Spans, TokenRouter
 
 PAGE = 8
 """Tokens whose keys and values are allocated, and shared, together."""
+LEAST_STEP = 16
+"""Tokens that go through the model in a step however little memory there is."""
 LAST_WORDS_S = 5.0
 """How long a manager that has failed is given to say why."""
+
+
+class _StoppedError(GenerationError):
+    """A request came to nothing, and perhaps the manager did."""
+
+    def __init__(self, why: str, *, begun: bool) -> None:
+        super().__init__(why)
+        self.begun = begun
+        """Whether the request was being answered."""
 
 
 class ContinuousEngine:
@@ -87,9 +100,12 @@ class ContinuousEngine:
         self._unloading: set[int] = set()
         self._closed = False
         self._attention = student.model.config._attn_implementation
-        self._manager = self._start(max_batch)
+        self._limit = BatchLimit(max_batch)
+        self._step_tokens = limits.step_tokens
+        self._manager = self._start()
 
-    def _start(self, max_batch: int) -> Any:
+    def _start(self) -> Any:
+        max_batch = self._limit.most
         tokenizer = self._student.tokenizer
         generation = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
             do_sample=False, eos_token_id=list(self._student.ends), pad_token_id=tokenizer.pad_token_id
@@ -97,7 +113,7 @@ class ContinuousEngine:
         batching = ContinuousBatchingConfig(
             page_size=PAGE,
             num_blocks=ceil(self._limits.cache_tokens / PAGE),
-            max_batch_tokens=max(self._limits.step_tokens, max_batch),
+            max_batch_tokens=max(self._step_tokens, max_batch),
             max_requests_per_batch=max_batch,
             scheduler_type=SCHEDULER,
             # Sampling and routing look at every step in Python, before it is computed.
@@ -140,6 +156,7 @@ class ContinuousEngine:
             output = await self._output(request, prompt, version)
         self._stats.answered += 1
         self._stats.tokens += len(output.generated_tokens)
+        self._limit.answered(len(prompt) + request.sampling.max_tokens)
         began, ended = output.lifespan
         return generation_of(
             self._student,
@@ -150,6 +167,7 @@ class ContinuousEngine:
             queue_ms=(began - output.created_time) * 1000,
             latency_ms=(ended - began) * 1000,
             worker=self._worker,
+            batch_limit=self._limit.lessened,
         )
 
     async def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
@@ -190,6 +208,38 @@ class ContinuousEngine:
             self._student.model.set_attn_implementation(self._attention)
 
     async def _output(self, request: GenerationRequest, prompt: list[int], version: int) -> Any:
+        while True:
+            manager = self._manager
+            smallest = self._limit.most == 1 and self._step_tokens == LEAST_STEP
+            try:
+                return await self._output_of(manager, request, prompt, version)
+            except _StoppedError as stopped:
+                if self._closed or not await self._go_on_with_less(manager):
+                    raise
+                if smallest and stopped.begun:
+                    self._limit.lessen(1, request.id, len(prompt) + request.sampling.max_tokens)
+
+    async def _go_on_with_less(self, failed: Any) -> bool:
+        """Whether memory ran out in a manager. One that does less at a time has then taken its place."""
+        async with self._swapping:
+            if failed is not self._manager:
+                return True
+            await asyncio.to_thread(failed.join, time.perf_counter(), LAST_WORDS_S)  # it says why as it ends
+            error = failed.background_thread_status.fatal_error
+            if error is None or not ran_out(error):
+                return False
+            await asyncio.to_thread(self._restart, failed)
+            return True
+
+    def _restart(self, failed: Any) -> None:
+        failed.background_thread_status.fatal_error.__traceback__ = None  # it and these hold what was being computed
+        failed.batch_processor = failed.model = None
+        self._limit.lessen(max(2, self._limit.most))
+        self._step_tokens = max(LEAST_STEP, self._step_tokens // 2)
+        self._student.model.set_attn_implementation(self._attention)
+        self._manager = self._start()
+
+    async def _output_of(self, manager: Any, request: GenerationRequest, prompt: list[int], version: int) -> Any:
         sampling, key = request.sampling, request_key(self._load_of[version], next(self._numbers))
         params = RequestParams(
             version,
@@ -206,21 +256,22 @@ class ContinuousEngine:
             if not reply.done():
                 reply.set_result(output)
 
-        self._manager.register_result_handler(key, answer)
+        manager.register_result_handler(key, answer)
         # The key begins with the loading of the adapter, by which `prefix_sharing` tells apart whose prompts are whose.
-        added = self._manager.add_request(prompt, request_id=key, max_new_tokens=sampling.max_tokens, params=params)
+        added = manager.add_request(prompt, request_id=key, max_new_tokens=sampling.max_tokens, params=params)
         if added is None:
-            await asyncio.to_thread(self._manager.join, time.perf_counter(), LAST_WORDS_S)  # it says why as it ends
-            why = self._manager.background_thread_status.fatal_error
+            await asyncio.to_thread(manager.join, time.perf_counter(), LAST_WORDS_S)  # it says why as it ends
+            why = manager.background_thread_status.fatal_error
             reply.cancel()
-            raise GenerationError(f"the engine has stopped for good ({why}); start the student again")
+            raise _StoppedError(f"the engine has stopped for good ({why}); start the student again", begun=False)
         try:
             output = await reply
         except asyncio.CancelledError:
-            self._manager.cancel_request(key)
+            manager.cancel_request(key)
             raise
         if output.error is not None:
-            raise GenerationError(CLOSED if self._closed else f"request {request.id!r} failed: {output.error}")
+            why = CLOSED if self._closed else f"request {request.id!r} failed: {output.error}"
+            raise _StoppedError(why, begun=output.lifespan[0] > 0)
         return output
 
     def _refuse_too_long(self, request: GenerationRequest, prompt_tokens: int) -> None:
@@ -260,7 +311,9 @@ class ContinuousEngine:
     @contextmanager
     def _paused(self) -> Iterator[None]:
         """Stop between two steps for the time of the block."""
-        with self._manager.pause():
+        with ExitStack() as pause:
+            with suppress(RuntimeError):  # one that has failed stands still already
+                pause.enter_context(self._manager.pause())
             began = time.monotonic()
             yield
             self._stats.count_swap(time.monotonic() - began)

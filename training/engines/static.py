@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,9 +18,11 @@ from transformers import DynamicCache, GenerationConfig
 
 from ...core.errors import GenerationError, OpenmicError
 from ...core.records import AdapterRef, Generation, GenerationRequest
+from ..student.memory import ran_out
 from ..student.student import LoadedStudent, sees_whole_text
 from ..student.tokenization import pad_prompts, render_prompt
 from .adapter_slots import AdapterSlots, ReadAdapter
+from .batch_limit import BatchLimit
 from .beam_search import Search, find_beams, groups_of, search_of
 from .engine import (
     CLOSED,
@@ -34,6 +36,8 @@ from .engine import (
 )
 from .prompt_cache import pad_behind_beginning, shared_prefill
 from .seeded_sampling import PerRowLength, SeededSampler
+
+T = TypeVar("T")
 
 STRIDE = 8
 """Tokens generated before rows that have ended leave the batch."""
@@ -52,7 +56,7 @@ class BatchGenerator:
     def __init__(self, student: LoadedStudent, *, max_batch: int, worker: str = "local") -> None:
         self._student = student
         self._slots = AdapterSlots(student)
-        self._max_batch = max_batch
+        self._limit = BatchLimit(max_batch)
         self._worker = worker
 
     @property
@@ -92,11 +96,13 @@ class BatchGenerator:
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Answer all requests, in their order; batches are made per adapter version and by prompt length.
 
-        Requests of one beam search are answered from one search.
+        Requests of one beam search are answered from one search. Where memory runs out, batches are smaller from then
+        on.
 
         Raises:
             GenerationError: a request names an adapter that is not loaded or a beam that its search does not have, or
-                is too long for the student.
+                is too long for the student or for memory.
+            MemoryFullError: there is no memory for any request.
         """
         began = time.monotonic()
         prompts = [render_prompt(self._student, request.messages) for request in requests]
@@ -116,7 +122,9 @@ class BatchGenerator:
                     queue_ms=0.0,
                     latency_ms=(time.monotonic() - began) * 1000,
                     worker=self._worker,
+                    batch_limit=self._limit.lessened,
                 )
+                self._limit.answered(len(prompts[row]) + requests[row].sampling.max_tokens)
         return [answers[i] for i in range(len(requests))]
 
     def _answers(
@@ -135,16 +143,50 @@ class BatchGenerator:
                 sampled.append(row)
             else:
                 searches.setdefault(search, []).append(row)
-        for batch in self._batches(sampled, prompts, self._max_batch):
-            texts = self._generate_batch([requests[i] for i in batch], [prompts[i] for i in batch], version)
-            yield from zip(batch, texts, strict=True)
-        wanted = list(searches)
+
+        def generate(batch: Sequence[int]) -> list[list[int]]:
+            return self._generate_batch([requests[i] for i in batch], [prompts[i] for i in batch], version)
+
+        for batch in self._batches(sampled, prompts, self._limit.most):
+            yield from self._as_memory_allows(batch, generate, requests, prompts)
+        wanted, search_by = list(searches), {rows[0]: search for search, rows in searches.items()}
+
+        def find(batch: Sequence[int]) -> list[list[list[int]]]:
+            return self._search([search_by[row] for row in batch], version)
+
         for group in groups_of(wanted):
-            fitting = max(1, self._max_batch // wanted[group[0]].num_beams)
-            for batch in self._batches(group, [search.prompt for search in wanted], fitting):
-                found = self._search([wanted[place] for place in batch], version)
-                for search, beams in zip((wanted[place] for place in batch), found, strict=True):
-                    yield from ((row, beams[requests[row].beam]) for row in searches[search])
+            width = wanted[group[0]].num_beams
+            first_of = [searches[wanted[place]][0] for place in group]  # one request stands for its search
+            for batch in self._batches(first_of, prompts, max(1, self._limit.most // width)):
+                for first, beams in self._as_memory_allows(batch, find, requests, prompts, width):
+                    yield from ((row, beams[requests[row].beam]) for row in searches[search_by[first]])
+
+    def _as_memory_allows(
+        self,
+        batch: Sequence[int],
+        work: Callable[[Sequence[int]], Sequence[T]],
+        requests: Sequence[GenerationRequest],
+        prompts: Sequence[Sequence[int]],
+        width: int = 1,
+    ) -> Iterator[tuple[int, T]]:
+        """Each request of a batch with what work finds for it, `width` sequences each; in parts once memory ran out."""
+        left = list(batch)
+        while left:
+            together = left[: max(1, self._limit.most // width)]
+            try:
+                found = work(together)
+            except (MemoryError, RuntimeError) as error:
+                if not ran_out(error):
+                    raise
+            else:
+                yield from zip(together, found, strict=True)
+                left = left[len(together) :]
+                continue
+            # The longest stands last.
+            last = together[-1]
+            positions = len(prompts[last]) + requests[last].sampling.max_tokens
+            tried = len(together) * width if len(together) > 1 else 1
+            self._limit.lessen(tried, requests[last].id, positions)
 
     def _batches(self, rows: Sequence[int], prompts: Sequence[Sequence[int]], most: int) -> Iterator[list[int]]:
         """The rows in batches of prompts of similar lengths: a short prompt beside a long one is mostly padding."""

@@ -22,6 +22,7 @@ from .dropout import without_base_dropout
 from .examples import encode_examples, hold_out, with_mismatched
 from .job import TrainingProgress
 from .loop import TrainLoop
+from .portions import Portions
 from .precision import Precision, resolve_precision
 from .process_group import SINGLE, ProcessGroup
 from .reference import Reference, reference_of
@@ -58,8 +59,8 @@ def fine_tune(
         on_snapshot: Called every `settings.save_steps` optimizer steps, and when the reference was computed.
 
     Raises:
-        TrainingError: there is nothing to train on, an example does not fit the objective, or the loss is not a finite
-            number.
+        TrainingError: there is nothing to train on, an example does not fit the objective, the loss is not a finite
+            number, or memory ran out over a single example.
         ConfigError: the student's device cannot compute in `settings.precision`.
         PeerLostError: one of the processes that train together is gone.
     """
@@ -68,6 +69,7 @@ def fine_tune(
     loss_of = load_objective(objective) if isinstance(objective, str) else objective
     name = name or (objective if isinstance(objective, str) else type(objective).__qualname__)
     precision = Precision(resolve_precision(settings.precision, student.device), model, student.device)
+    portions = Portions(settings.micro_batch_size or settings.batch_size)
     items = encode_examples(student, examples, loss_of, settings)
     parts = hold_out(items, settings.holdout_ratio, seed)
     training, holdout = map(with_mismatched, parts) if loss_of.uses_mismatched else parts
@@ -81,9 +83,11 @@ def fine_tune(
             model,
             everything,
             precision=precision,
-            batch_size=settings.micro_batch_size or settings.batch_size,
+            portions=portions,
             group=group,
-            on_batch=lambda done, of: on_progress(TrainingProgress("reference", done, of)),
+            on_batch=lambda done, of: on_progress(
+                TrainingProgress("reference", done, of, micro_batch_size=portions.lessened)
+            ),
         )
     share_prompts = not settings.gradient_checkpointing
     scorer = LogprobScorer(student, model, precision, share_prompts, reference, mean_length(training))
@@ -100,6 +104,7 @@ def fine_tune(
             settings,
             seed=seed,
             group=group,
+            portions=portions,
             on_progress=on_progress,
             on_snapshot=on_snapshot,
             prepared_in=time.monotonic() - preparing,

@@ -84,6 +84,8 @@ class TrainingProgress:
     loss: float = float("nan")
     tokens: int = 0
     """Tokens trained on so far in this phase, padding excluded."""
+    micro_batch_size: int | None = None
+    """Examples at a time that memory let it go on with; None: as it was set."""
 
 
 class PeerLostError(TrainingError):

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,14 +17,18 @@ from ...core.errors import TrainingError
 from ...core.records import TrainingMetrics
 from ...core.training_settings import FineTuneSettings
 from ..adapters.lora import adapter_weights, set_adapter_weights
-from ..objectives import Objective, as_loss
+from ..objectives import Objective, RowLogprobs, as_loss
+from ..student.memory import ran_out
 from .batches import LogprobScorer, concat, endless_batches
 from .checkpoints import Snapshot
 from .early_stopping import EarlyStopping
 from .examples import EncodedExample
 from .job import TrainingProgress
+from .portions import Portions
 from .process_group import ProcessGroup
 from .schedule import rate, steps_of
+
+T = TypeVar("T")
 
 
 class TrainLoop:
@@ -39,13 +43,14 @@ class TrainLoop:
         *,
         seed: int,
         group: ProcessGroup,
+        portions: Portions,
         on_progress: Callable[[TrainingProgress], None],
         on_snapshot: Callable[[Snapshot], None],
         prepared_in: float,
     ) -> None:
         """`prepared_in` is how many seconds it took to get here, which count as the training's."""
         self._scorer, self._loss_of, self._name, self._settings = scorer, loss_of, name, settings
-        self._seed, self._group = seed, group
+        self._seed, self._group, self._portions = seed, group, portions
         self._on_progress, self._on_snapshot = on_progress, on_snapshot
         self._parameters = [parameter for parameter in scorer.model.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(self._parameters, lr=settings.learning_rate, weight_decay=0.0)
@@ -79,7 +84,9 @@ class TrainLoop:
             if stopping and (step % settings.eval_steps == 0 or step == steps):
                 row["holdout_loss"] = self._evaluate(holdout)
                 stopped = stopping.update(step, row["holdout_loss"]) and step < steps
-            self._on_progress(TrainingProgress(self._name, step, steps, row["loss"], self._tokens))
+            self._on_progress(
+                TrainingProgress(self._name, step, steps, row["loss"], self._tokens, self._portions.lessened)
+            )
             if stopped:
                 break
             if settings.save_steps and step % settings.save_steps == 0 and step < steps:
@@ -104,6 +111,7 @@ class TrainLoop:
             stopped_early=stopped,
             best_step=self._stopping.best_step if self._stopping else None,
             holdout_loss=self._stopping.best_loss if self._stopping else None,
+            micro_batch_size=self._portions.lessened,
         )
 
     def _update(self, step: int, steps: int, batch: Sequence[EncodedExample]) -> dict[str, float]:
@@ -121,31 +129,58 @@ class TrainLoop:
     def _loss(self, batch: Sequence[EncodedExample], *, backward: bool) -> dict[str, float]:
         """The batch's loss and metrics; with `backward` the gradients of this process's share of it are added up.
 
-        The share is taken by parts of `micro_batch_size`. Each part's mean counts by its share of what the objective's
-        mean is over, so that parts of any sizes, in whichever process, add up to the loss of the whole batch: an
-        example weighs the same in every part, for SFT a token does.
+        Where memory runs out, in whichever process, all take smaller parts, from the same random numbers. The sum is
+        the same but for rounding, and for which element is dropped where there is dropout.
+
+        Raises:
+            TrainingError: it ran out over a single example.
         """
-        size = self._settings.micro_batch_size or self._settings.batch_size
-        own = self._group.share(batch)
+        while True:
+            random = self._random()
+            if (totals := self._attempt(batch, backward=backward)) is not None:
+                return totals
+            self._optimizer.zero_grad(set_to_none=True)
+            self._set_random(random)
+            self._portions.lessen()
+
+    def _attempt(self, batch: Sequence[EncodedExample], *, backward: bool) -> dict[str, float] | None:
+        """The loss and metrics, taken by parts; None where memory ran out, in whichever process.
+
+        Each part's mean counts by its share of what the objective's mean is over, so that parts of any sizes, in
+        whichever process, add up to the loss of the whole batch: an example weighs the same in every part, for SFT a
+        token does.
+        """
+        own, size = self._group.share(batch), self._portions.size
         parts = [own[start : start + size] for start in range(0, len(own), size)]
         # KTO's estimate is one number of the whole batch, so each part is given every process's mismatched rows.
         beside = None
         if batch[0].has_mismatched:
-            measured = self._group.all_gather([self._scorer.score_mismatched(part).to("cpu") for part in parts])
-            beside, *others = [rows.to(self._scorer.student.device) for several in measured for rows in several]
+            scored = _unless_memory_runs_out(lambda: [self._scorer.score_mismatched(part).to("cpu") for part in parts])
+            measured = self._group.all_gather(scored)
+            if None in measured:
+                return None
+            beside, *others = [rows.to(self._scorer.student.device) for several in measured for rows in several or ()]
             for rows in others:
                 beside = concat(beside, rows)
+        totals = self._group.all_gather(
+            _unless_memory_runs_out(lambda: self._sum(parts, self._weight(batch), beside, backward=backward))
+        )
+        return None if None in totals else _added_up([each for each in totals if each is not None])
+
+    def _sum(
+        self, parts: Sequence[Sequence[EncodedExample]], weight: int, beside: RowLogprobs | None, *, backward: bool
+    ) -> dict[str, float]:
         totals: dict[str, float] = {}
         for part in parts:
             rows = self._scorer.score(part)
             found = self._loss_of(concat(rows, beside) if beside else rows, self._settings)
             loss = as_loss(found, type(self._loss_of).__qualname__)
-            share = self._weight(part) / self._weight(batch)
+            share = self._weight(part) / weight
             if backward:
                 self._scorer.precision.backward(loss.value * share)
             for name, value in {"loss": loss.value.item(), **loss.metrics}.items():
                 totals[name] = totals.get(name, 0.0) + share * value
-        return _added_up(self._group.all_gather(totals))
+        return totals
 
     def _weight(self, items: Sequence[EncodedExample]) -> int:
         return sum(item.ranked_tokens for item in items) if self._loss_of.mean_over == "tokens" else len(items)
@@ -165,6 +200,7 @@ class TrainLoop:
             "curve": self._curve,
             "seconds": time.monotonic() - self._began,
             "precision": self._scorer.precision.state(),
+            "micro_batch_size": self._portions.size,
         }
         tensors = adapter_weights(self._scorer.model)
         for place, state in self._optimizer.state_dict()["state"].items():
@@ -193,20 +229,33 @@ class TrainLoop:
         if self._stopping:
             best = _under("best", tensors)
             self._stopping.resume(facts["stopping"], [best[str(place)] for place in range(len(best))])
-        random = _under(f"random.{self._group.index}", tensors)
-        torch.set_rng_state(random["cpu"])
-        if "cuda" in random:
-            torch.cuda.set_rng_state(random["cuda"], self._scorer.student.device)
+        self._set_random(_under(f"random.{self._group.index}", tensors))
+        self._portions.limit(facts["micro_batch_size"])
 
     def _random(self) -> dict[str, Tensor]:
         device = self._scorer.student.device
         states = {"cpu": torch.get_rng_state()}
         return states | {"cuda": torch.cuda.get_rng_state(device)} if device.startswith("cuda") else states
 
+    def _set_random(self, states: dict[str, Tensor]) -> None:
+        torch.set_rng_state(states["cpu"])
+        if "cuda" in states:
+            torch.cuda.set_rng_state(states["cuda"], self._scorer.student.device)
+
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     start = f"{prefix}."
     return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+
+
+def _unless_memory_runs_out(work: Callable[[], T]) -> T | None:
+    """What work comes to; None where memory runs out over it, and nothing holds what it had begun."""
+    try:
+        return work()
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out(error):
+            raise
+        return None
 
 
 def _added_up(parts: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -6,10 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..student.memory import ran_out
 from ..student.student import LoadedStudent
 from ..student.tokenization import EncodedPair, collate
 from .examples import EncodedExample
 from .logprobs import completion_logprobs
+from .portions import Portions
 from .precision import Precision
 from .process_group import SINGLE, ProcessGroup
 
@@ -38,7 +40,7 @@ def reference_of(
     items: Sequence[EncodedExample],
     *,
     precision: Precision,
-    batch_size: int,
+    portions: Portions,
     group: ProcessGroup = SINGLE,
     on_batch: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Reference:
@@ -49,11 +51,14 @@ def reference_of(
         model: The PEFT model that training starts from.
         items: All examples, held-out ones too.
         precision: What to compute in; the training must use the same.
-        batch_size: Examples measured together.
+        portions: Examples measured together; fewer where memory runs out.
         group: The processes that share the work.
         on_batch: Told the batches done and the batches in all, of this process.
+
+    Raises:
+        TrainingError: memory ran out over a single example.
     """
-    return Reference(items, _measure(student, model, _texts(items), precision, 2 * batch_size, group, on_batch))
+    return Reference(items, _measure(student, model, _texts(items), precision, portions, group, on_batch))
 
 
 def _texts(items: Sequence[EncodedExample]) -> list[EncodedPair]:
@@ -66,7 +71,7 @@ def _measure(
     model: Any,
     texts: Sequence[EncodedPair],
     precision: Precision,
-    size: int,
+    portions: Portions,
     group: ProcessGroup,
     on_batch: Callable[[int, int], None],
 ) -> Tensor:
@@ -74,15 +79,27 @@ def _measure(
     was_training = model.training
     model.eval()
     order = sorted(range(len(texts)), key=lambda i: (len(texts[i].prompt), texts[i].prompt))
-    found: dict[int, Tensor] = {}
+    size, found = 2 * portions.size, dict[int, Tensor]()
     batches = group.share([order[start : start + size] for start in range(0, len(order), size)])
     for done, places in enumerate(batches):
         on_batch(done, len(batches))
-        with precision.compute():
-            rows = completion_logprobs(student, model, collate(student, [texts[i] for i in places])).cpu()
-        found.update((i, row[: len(texts[i].completion)]) for i, row in zip(places, rows, strict=True))
+        left = list(places)
+        while left:
+            together = left[: 2 * portions.size]
+            try:
+                with precision.compute():
+                    rows = completion_logprobs(student, model, collate(student, [texts[i] for i in together])).cpu()
+            except (MemoryError, RuntimeError) as error:
+                if not ran_out(error):
+                    raise
+            else:
+                found.update((i, row[: len(texts[i].completion)]) for i, row in zip(together, rows, strict=True))
+                left = left[len(together) :]
+                continue
+            portions.lessen()
     on_batch(len(batches), len(batches))
     model.train(was_training)
     for part in group.all_gather(found):
         found.update(part)
+    portions.limit(min(group.all_gather(portions.size)))
     return torch.cat([found[i] for i in range(len(texts))])

@@ -50,6 +50,7 @@ class StudentPool:
         engine: EngineFactory | None = None,
         build: Callable[[], StudentEngine] | None = None,
         tick_s: float = 1.0,
+        tell: Callable[[str], None] = logger.warning,
     ) -> None:
         """Start the actors.
 
@@ -60,12 +61,14 @@ class StudentPool:
                 it by value where it cannot be imported. None: each actor imports it.
             build: Makes an actor's engine, in the actor's process. None: the engine that the settings name.
             tick_s: Seconds between two looks at the load.
+            tell: Told in a line of what a person should know of.
         """
         self._settings = settings.pool
         alone = self._settings.most == 1
         self._threads = threads or (os.cpu_count() if alone else int(self._settings.cpus_per_actor)) or 1
         self._build = build or partial(configured_engine, settings, self._threads, engine)
-        self._tick_s = tick_s
+        self._tick_s, self._tell = tick_s, tell
+        self._batch_limit = settings.max_batch
         self._adapters = AdapterSync(self._on_death)
         self._replicas: list[Replica] = []
         self._router = Router(self._replicas, self._settings.max_in_flight)
@@ -160,8 +163,19 @@ class StudentPool:
             finally:
                 # Also where it died: the count is the driver's own, so nothing else would take this request off it.
                 self._router.release(replica)
+            self._look_at(generation)
             self._meter.answered(len(generation.token_ids), self._adapters.staleness(request.adapter))
             return generation
+
+    def _look_at(self, generation: Generation) -> None:
+        """Tell when memory lets the students generate fewer texts together than they were to."""
+        limit = generation.batch_limit
+        if limit is not None and limit < self._batch_limit:
+            self._batch_limit = limit
+            self._tell(
+                f"memory ran out on a student: it goes on with {limit} texts at a time (student.max_batch), which "
+                "changes nothing but rounding"
+            )
 
     def _begin(self) -> None:
         """Watch the actors from within the event loop; they are made before there need be one."""

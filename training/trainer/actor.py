@@ -73,13 +73,23 @@ class TrainerWorker:
 
         from ..loop.checkpoints import Checkpoints
         from ..loop.process_group import rendezvous
+        from ..student.memory import ran_out
 
         with self._busy:
             # OpenMP's thread count belongs to the calling thread, and Ray's threads have it set to 1.
             torch.set_num_threads(self._threads)
             self._progress = TrainingProgress()
             with rendezvous(self._index, self._workers, address, own_gpu=self._own_gpu) as group:
-                return self._train(job, group, Checkpoints(job, workers=group.count))
+                try:
+                    return self._train(job, group, Checkpoints(job, workers=group.count))
+                except (MemoryError, RuntimeError) as error:
+                    if not ran_out(error):
+                        raise
+                    raise TrainingError(
+                        f"memory ran out beside the examples, over the weights of {job.student!r}, their adapter or "
+                        "the optimizer: take a smaller student.model, a lower training.lora.r, or a machine with more "
+                        f"memory ({error})"
+                    ) from None
 
     def _train(
         self, job: TrainingJob, group: "ProcessGroup", checkpoints: "Checkpoints"
@@ -185,4 +195,5 @@ def concat_metrics(metrics: Sequence[TrainingMetrics], numbers: Sequence[int]) -
         held_out=sum(phase.held_out for phase in metrics),
         stopped_early=any(phase.stopped_early for phase in metrics),
         best_step=None if last.best_step is None else last.best_step + before,
+        micro_batch_size=min((one.micro_batch_size for one in metrics if one.micro_batch_size), default=None),
     )

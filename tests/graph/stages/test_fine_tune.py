@@ -52,11 +52,13 @@ class LeavesOut:
 
     async def train(self, job: Any, _: object) -> tuple[AdapterRef, TrainingMetrics]:
         first, *rest = [example.id for phase in job.phases for example in phase.examples]
-        metrics = TrainingMetrics(1, len(rest), 1, 1.0, 0.5, left_out=(first,))
+        metrics = TrainingMetrics(1, len(rest), 1, 1.0, 0.5, left_out=(first,), micro_batch_size=2)
         return AdapterRef(job.version, "nowhere", "0"), metrics
 
 
-def test_what_was_too_long_is_told_and_does_not_count_as_learned(prepare: Prepare, store: Store) -> None:
+def test_what_was_too_long_or_too_much_for_memory_is_told_and_does_not_count_as_learned(
+    prepare: Prepare, store: Store
+) -> None:
     settings: dict[str, Any] = {"candidates": 2, "max_revisions": 0, "teacher_fallback": False, "concurrency": 1}
     stage, heard = prepare(EXAMPLES, dialogue=settings, training={"max_length": 99}), Heard()
 
@@ -75,6 +77,8 @@ def test_what_was_too_long_is_told_and_does_not_count_as_learned(prepare: Prepar
     why = "too long for training.max_length=99 or for the student"
     assert training.metrics["left_out_items"] == [items[0].id]
     assert (training.examples, training.metrics["left_out"]) == (len(items) - 1, 1)
+    assert sum("memory ran out in the training of adapter v1: it goes on with 2" in line for line in heard.lines) == 1
+    assert training.metrics["micro_batch_size"] == 2
     assert f"adapter v1 learned from {len(items) - 1} of {len(items)} examples: 1 left out, {why}" in heard.lines
     found = explain_adapter(store, "RUN1", version)
     assert (found.learned_total, len(found.learned), found.left_out) == (len(items) - 1, len(items) - 1, {why: 1})

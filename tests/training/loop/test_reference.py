@@ -6,6 +6,7 @@ import torch
 from openmic.core.training_settings import FineTuneSettings
 from openmic.training.loop.examples import EncodedExample, encode_examples
 from openmic.training.loop.logprobs import completion_logprobs
+from openmic.training.loop.portions import Portions
 from openmic.training.loop.precision import Precision
 from openmic.training.loop.reference import Reference, reference_of
 from openmic.training.objectives import OBJECTIVES
@@ -32,7 +33,7 @@ def measured(student: LoadedStudent, model: Any, items: list[EncodedExample]) ->
     seen: list[int] = []
     precision = Precision(torch.float32, model, "cpu")
     reference = reference_of(
-        student, model, items, precision=precision, batch_size=2, on_batch=lambda done, _: seen.append(done)
+        student, model, items, precision=precision, portions=Portions(2), on_batch=lambda done, _: seen.append(done)
     )
     return reference, seen
 

@@ -16,6 +16,7 @@ from openmic.core.records import TrainingExample
 from openmic.core.training_settings import FineTuneSettings
 from openmic.training.loop.batches import LogprobScorer, concat
 from openmic.training.loop.examples import EncodedExample, encode_examples, with_mismatched
+from openmic.training.loop.portions import Portions
 from openmic.training.loop.precision import Precision
 from openmic.training.loop.reference import reference_of
 from openmic.training.objectives import OBJECTIVES
@@ -68,7 +69,7 @@ def ours(
     precision = Precision(torch.float32, policy.model, "cpu")
     items = encode_examples(policy, examples, objective, settings)
     items = with_mismatched(items) if objective.uses_mismatched else items
-    reference = reference_of(start, start.model, items, precision=precision, batch_size=3)
+    reference = reference_of(start, start.model, items, precision=precision, portions=Portions(3))
     scorer = LogprobScorer(policy, policy.model, precision, share_prompts=True, reference=reference, mean_length=1.0)
     rows = scorer.score(items)
     if objective.uses_mismatched:

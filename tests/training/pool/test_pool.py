@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from openmic.core.errors import AdapterError, GenerationError
-from openmic.core.records import AdapterRef
+from openmic.core.records import AdapterRef, Generation
 from openmic.core.student_settings import StudentSettings
 from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.engines.static import BatchGenerator
@@ -23,6 +23,9 @@ from ..factories import TEXTS, request
 
 pytestmark = pytest.mark.usefixtures("ray_running")
 Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+TOLD: list[str] = []
 
 
 def settings_of(folder: Path, **changes: Any) -> StudentSettings:
@@ -38,7 +41,7 @@ def run() -> Iterator[Run]:
 
 @pytest.fixture(scope="module")
 def shared(tiny_causal: Path, ray_running: None, run: Run) -> Iterator[StudentPool]:
-    pool = StudentPool(settings_of(tiny_causal), threads=1)
+    pool = StudentPool(settings_of(tiny_causal), threads=1, tell=TOLD.append)
     yield pool
     pool.close()
 
@@ -150,3 +153,12 @@ def test_a_student_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
         pool.close()
 
     asyncio.run(scenario())
+
+
+def test_smaller_batches_for_want_of_memory_are_told_once(shared: StudentPool) -> None:
+    for limit in (None, 8, 4, 4, 2, 4):
+        shared._look_at(Generation("r", "", (), 1, 0, "stop", 0.0, 0.0, "w", limit))
+    assert [line.partition(":")[2] for line in TOLD] == [
+        f" it goes on with {limit} texts at a time (student.max_batch), which changes nothing but rounding"
+        for limit in (4, 2)
+    ]
