@@ -209,13 +209,14 @@ class StudentAgent:
 
     def draft(self, request_id: str, source: Input, sampling: StudentSampling, adapter: int) -> GenerationRequest:
         """A request for one output. The seed follows from the request's id."""
-        return GenerationRequest(request_id, self.prompt(source), sampling, derive_seed(self.seed, request_id), adapter)
+        return self._request(request_id, self.prompt(source), sampling, adapter)
 
     def candidates(
         self, request_ids: Sequence[str], source: Input, sampling: StudentSampling, adapter: int
     ) -> list[GenerationRequest]:
         """Requests for several outputs: sampled one by one, or the best beams of one search."""
-        requests = [self.draft(request_id, source, sampling, adapter) for request_id in request_ids]
+        prompt = self.prompt(source)
+        requests = [self._request(request_id, prompt, sampling, adapter) for request_id in request_ids]
         if sampling.num_beams == 1:
             return requests
         return [replace(request, seed=requests[0].seed, beam=place) for place, request in enumerate(requests)]
@@ -226,6 +227,11 @@ class StudentAgent:
         """A request for a revision: the conversation so far, then the critic's suggestion."""
         asked = self.task.render("student", "revise", input=source, suggestion=suggestion)
         messages = (*self.prompt(source), Message(role="assistant", content=draft), asked[-1])
+        return self._request(request_id, messages, sampling, adapter)
+
+    def _request(
+        self, request_id: str, messages: tuple[Message, ...], sampling: StudentSampling, adapter: int
+    ) -> GenerationRequest:
         return GenerationRequest(request_id, messages, sampling, derive_seed(self.seed, request_id), adapter)
 
     def template(self, purpose: str) -> PromptTemplate:

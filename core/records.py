@@ -1,9 +1,10 @@
 """The plain records that cross rooms. No record knows the store, a model or a graph."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -121,7 +122,12 @@ class Message(BaseModel):
     content: str
 
 
-@dataclass(frozen=True, slots=True)
+def as_sent(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """Messages as JSON has them."""
+    return [{"role": message.role, "content": message.content} for message in messages]
+
+
+@dataclass(frozen=True)
 class LLMRequest:
     """One question to a large model. Two requests with the same `key` are the same question and get the same reply."""
 
@@ -142,7 +148,7 @@ class LLMRequest:
     """Ask for the log-probabilities of the prompt's own tokens (the contents of the messages, joined by a line break,
     as plain text) instead of a reply."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The content key: the hash of everything that can change the reply."""
         return content_hash(
@@ -150,7 +156,7 @@ class LLMRequest:
                 "role": self.role,
                 "model": self.model,
                 "member": self.member,
-                "messages": [message.model_dump() for message in self.messages],
+                "messages": as_sent(self.messages),
                 "sampling": self.sampling.model_dump(),
                 "seed": self.seed,
                 "ordinal": self.ordinal,
@@ -160,10 +166,10 @@ class LLMRequest:
             }
         )
 
-    @property
+    @cached_property
     def prompt_hash(self) -> str:
         """The hash of the exact messages that were sent."""
-        return content_hash([message.model_dump() for message in self.messages])
+        return content_hash(as_sent(self.messages))
 
 
 class TokenUsage(BaseModel):
@@ -247,7 +253,7 @@ class LLMReply(BaseModel):
         return not self.cut_off and not _BROKEN_OFF.search(self.finish_reason or "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GenerationRequest:
     """One thing for the student to say. The same request to the same adapter gives the same text."""
 
@@ -259,6 +265,11 @@ class GenerationRequest:
     """The adapter version to generate with; 0 is the bare base model."""
     beam: int = 0
     """Which of the search's beams is wanted, 0 the best. Requests that differ in id and beam alone share a search."""
+
+    @cached_property
+    def prompt_hash(self) -> str:
+        """The hash of the exact messages that it is asked."""
+        return content_hash(as_sent(self.messages))
 
 
 @dataclass(frozen=True, slots=True)

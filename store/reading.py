@@ -126,6 +126,12 @@ class Reader:
             reply = connection.scalar(_REPLY, {"run_id": run_id, "key": key})
         return None if reply is None else LLMReply.model_validate(reply)
 
+    def reply_keys(self, run_id: str) -> Iterator[str]:
+        """The keys of all requests of a run whose replies are there."""
+        keys = select(column_of(LLMCall, "key")).where(column_of(LLMCall, "run_id") == run_id)
+        with self._failing_well(), self._connected() as connection:
+            yield from connection.execution_options(yield_per=_IN_CHUNK).scalars(keys)
+
     def held_on_server(self, run_id: str) -> bool | None:
         """Whether a process on any machine has the run in hand; None where the database cannot know."""
         if self.dialect != "postgresql":

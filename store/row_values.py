@@ -2,35 +2,15 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import ValidationError
 from sqlalchemy import Table
+from sqlalchemy.orm.attributes import instance_state
 from sqlmodel import SQLModel
 
 from ..core.errors import StoreFaultError
-from .schema import table_of
-
-
-def checked(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a whole row, defaults filled in, each of its field's type. What is no field is passed over.
-
-    Raises:
-        StoreFaultError: Some value is missing or of another type; the message names the row and each such field.
-    """
-    try:
-        return vars(_twin(model).model_validate(values))
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise StoreFaultError(f"{_name_of(model, values)} cannot be stored: {faults}") from error
-
-
-@cache
-def _twin(model: type[SQLModel]) -> type[BaseModel]:
-    """The same fields without a table: setting an attribute of a row takes SQLAlchemy longer than writing it does."""
-    fields: dict[str, Any] = {name: (field.annotation, field) for name, field in model.model_fields.items()}
-    return create_model(model.__name__, __config__=ConfigDict(protected_namespaces=()), **fields)
+from .schema import table_of, validated, validated_change
 
 
 def values_by_table(rows: Iterable[SQLModel]) -> list[tuple[Table, list[dict[str, Any]]]]:
@@ -41,9 +21,40 @@ def values_by_table(rows: Iterable[SQLModel]) -> list[tuple[Table, list[dict[str
     """
     values: dict[type[SQLModel], list[dict[str, Any]]] = {}
     for row in rows:
-        # Reading a row's attributes would turn a missing value into None.
-        values.setdefault(type(row), []).append(checked(type(row), vars(row)))
+        values.setdefault(type(row), []).append(_values(row))
     return [(table_of(model), found) for model, found in values.items()]
+
+
+def _values(row: SQLModel) -> dict[str, Any]:
+    # Reading a row's attributes would turn a missing value into None.
+    model, held = type(row), vars(row)
+    if not instance_state(row).modified:  # it was checked when it was made, or comes from a store
+        try:
+            return {name: held[name] for name in model.model_fields}
+        except KeyError:
+            pass
+    try:
+        return validated(model, held)
+    except ValidationError as error:
+        raise malformed(model, held, error) from error
+
+
+def changed(model: type[SQLModel], key: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The checked values of some columns of the row with this key.
+
+    Raises:
+        StoreFaultError: A value is of another type than its column.
+    """
+    try:
+        return validated_change(model, values)
+    except ValidationError as error:
+        raise malformed(model, key, error) from error
+
+
+def malformed(model: type[SQLModel], values: Mapping[str, Any], error: ValidationError) -> StoreFaultError:
+    """What is said of a row that cannot be stored: which it is, and each field that is at fault."""
+    faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+    return StoreFaultError(f"{_name_of(model, values)} cannot be stored: {faults}")
 
 
 def named(rows: Sequence[SQLModel]) -> str:

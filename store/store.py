@@ -6,20 +6,19 @@ when the call returns, and may come from any thread.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Insert, Table, and_, insert, select, update
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlmodel import SQLModel
 
-from ..core.errors import NotFoundError, StoreBusyError, StoreError, StoreFaultError, StoreFullError
+from ..core.errors import StoreBusyError, StoreError, StoreFaultError, StoreFullError
 from ..core.files.private import private_file, private_folder
 from ..core.records import LLMReply, LLMRequest
 from .admin import migrate
@@ -27,7 +26,6 @@ from .conversations import ConversationReader
 from .dialects.engine import (
     check_writable,
     file_of,
-    insert_unless_present,
     reading_engine,
     sole_writer,
     writing,
@@ -39,13 +37,8 @@ from .dialects.postgresql import reason
 from .dialects.sqlite import empty_log
 from .faults import no_room, reserve, store_fault
 from .reading import PAUSE_S
-from .row_values import checked, finite, named, values_by_table
-from .schema import TableModel, column_of, table_of
-from .tables.training import Adapter, Evaluation, Training
-from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
-
-_PLACES = {table: place for place, table in enumerate(TableModel.metadata.sorted_tables)}
-"""The tables' order, those that others refer to first; sorting them takes longer than adding a row does."""
+from .writer import Outcome, Writer
+from .writes import Write, adding, adding_new, saving_reply, together, updating
 
 _WAIT_MS = 1_000
 """How long a write is deaf to everything else at a time while it waits for another process that is writing."""
@@ -53,10 +46,6 @@ PATIENCE_S = 15.0
 """How long a write is tried again in all, where nobody says for how long."""
 RESERVE_BYTES = 8 * 1024 * 1024
 """Room for some hundred replies with all that an index needs for them."""
-
-P = ParamSpec("P")
-R = TypeVar("R")
-_MUTABLE: frozenset[type[SQLModel]] = frozenset({Run, Dialogue, Adapter, Training, Evaluation})
 
 
 class Store(ConversationReader):
@@ -136,19 +125,30 @@ class Store(ConversationReader):
         """Close all connections; closing twice does no harm."""
         self.patience_s = 0.0
         if "_writer" in vars(self):
-            self._writer.shutdown()
+            self._writer.close()
         self._engine.dispose()
 
-    async def off_loop(self, write: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call one of this store's writes in a thread of its own, one after another.
+    def submit(self, write: Write) -> "asyncio.Future[None]":
+        """Hand a write to the thread that writes; the future is done once it is committed.
 
-        The event loop goes on while another process keeps the store locked, or a server is being started again.
+        It raises what prevented that.
+
+        What is handed in while that thread is busy goes into one transaction, in the order it came in. The event loop
+        goes on while another process keeps the store locked, or a server is being started again.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._writer, partial(write, *args, **kwargs))
+        return self._writer.submit(write)
+
+    async def keep(self, write: Write) -> None:
+        """Hand a write in, and wait until it is committed.
+
+        Raises:
+            StoreError: It was not written.
+        """
+        await self.submit(write)
 
     @cached_property
-    def _writer(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(1, thread_name_prefix="openmic-store")
+    def _writer(self) -> Writer:
+        return Writer(self._carry_out)
 
     @contextmanager
     def room_for_last_words(self, folder: Path) -> Iterator[None]:
@@ -207,7 +207,7 @@ class Store(ConversationReader):
         Raises:
             StoreError: A row is malformed, exists already, breaks a constraint or refers to a row that is missing.
         """
-        self._insert(rows, insert)
+        self._write([adding(*rows)])
 
     def add_new(self, *rows: SQLModel) -> int:
         """Like `add`, but rows whose primary key exists are left as they are; returns how many were new.
@@ -215,28 +215,7 @@ class Store(ConversationReader):
         Raises:
             StoreError: As for `add`, save that a primary key may exist.
         """
-        dialect = self.dialect
-        return self._insert(rows, lambda table: insert_unless_present(table, dialect), again=True)
-
-    def _insert(
-        self,
-        rows: Sequence[SQLModel],
-        statement: Callable[[Table], Insert],
-        *,
-        again: bool = False,
-        last_words: bool = False,
-    ) -> int:
-        """Insert rows, those that others refer to first; returns how many were."""
-        tables = sorted(values_by_table(rows), key=lambda item: _PLACES[item[0]])
-
-        def put(connection: Connection) -> int:
-            done = [
-                connection.execute(statement(table), values, execution_options={"preserve_rowcount": True})
-                for table, values in tables
-            ]
-            return sum(one.rowcount for one in done)
-
-        return self._write(f"adding {named(rows)}", put, again=again, last_words=last_words)
+        return self._write([adding_new(*rows)])
 
     def update(self, table: type[SQLModel], key: Any, **values: Any) -> None:
         """Set some columns of a run, dialogue, adapter, training or evaluation; a JSON column is replaced as a whole.
@@ -246,24 +225,8 @@ class Store(ConversationReader):
             NotFoundError: There is no such row.
             StoreError: The row would become malformed or break a constraint.
         """
-        if table not in _MUTABLE:
-            raise TypeError(f"rows of {table.__name__} never change once they are added; add another instead")
-        if fixed := [name for name in values if column_of(table, name).primary_key]:
-            raise TypeError(f"{fixed[0]!r} is what identifies a row of {table.__name__}, and never changes")
-        if not values:
-            return
-        target = table_of(table)
-        keys = key if isinstance(key, tuple) else (key,)
-        this = and_(*(column == part for column, part in zip(target.primary_key.columns, keys, strict=True)))
-
-        def change(connection: Connection) -> None:
-            present = connection.execute(select(target).where(this).with_for_update()).mappings().one_or_none()
-            if present is None:
-                raise NotFoundError(f"there is no {table.__name__} {key!r} in the store {self.url!r}")
-            after = checked(table, {**present, **values})
-            connection.execute(update(target).where(this).values({name: after[name] for name in values}))
-
-        self._write(f"updating {table.__name__} {key!r}", change, again=True, last_words=True)
+        if values:
+            self._write([updating(table, key, **values)])
 
     def save_reply(self, run_id: str, request: LLMRequest, reply: LLMReply, *, reused_from: str | None = None) -> None:
         """Keep what a large model answered. The first reply to a request stays; saving it again changes nothing.
@@ -277,37 +240,7 @@ class Store(ConversationReader):
         Raises:
             StoreError: There is no such run, or the store cannot be written.
         """
-        asked = {
-            "sampling": request.sampling.model_dump(),
-            "seed": request.seed,
-            "member": request.member,
-            "ordinal": request.ordinal,
-            "top_logprobs": request.top_logprobs,
-            "json_schema": request.json_schema,
-            "score_prompt": request.score_prompt,
-        }
-        # A reply that was paid for is kept whatever numbers it holds.
-        answered = finite(reply.model_dump())
-        prompt = PromptRow.of(request.messages)
-        call = LLMCall(
-            run_id=run_id,
-            key=request.key,
-            role=request.role,
-            member=request.member,
-            model=request.model,
-            prompt_hash=prompt.hash,
-            input_tokens=reply.usage.input,
-            cached_tokens=reply.usage.cached,
-            output_tokens=reply.usage.output,
-            reasoning_tokens=reply.usage.reasoning,
-            estimated=int(reply.usage.estimated > 0),
-            latency_ms=answered["latency_ms"],
-            request=asked,
-            reply=answered,
-            reused_from=reused_from,
-        )
-        dialect = self.dialect
-        self._insert((prompt, call), lambda table: insert_unless_present(table, dialect), again=True, last_words=True)
+        self._write([saving_reply(run_id, request, reply, reused_from)])
 
     @property
     def engine(self) -> Engine:
@@ -326,18 +259,35 @@ class Store(ConversationReader):
         with self._lock:
             yield
 
-    def _write(
-        self, doing: str, work: Callable[[Connection], R], *, again: bool = False, last_words: bool = False
-    ) -> R:
-        """Do work in a transaction. One that a lock, or a server that is gone, kept from it is tried again.
+    def _carry_out(self, writes: Sequence[Write]) -> list[Outcome]:
+        """Do writes in one transaction; where one of them fails, each in one of its own."""
+        if len(writes) > 1:
+            try:
+                self._write(writes)
+            except StoreBusyError as error:
+                return [error] * len(writes)  # the others would wait as long, one after another
+            except Exception as error:
+                del error
+            else:
+                return [None] * len(writes)
+        outcomes: list[Outcome] = []
+        for write in writes:
+            try:
+                self._write([write])
+            except Exception as error:
+                outcomes.append(error)
+            else:
+                outcomes.append(None)
+        return outcomes
 
-        Args:
-            doing: What it is, for the error.
-            work: Writes.
-            again: Whether it does no harm twice: nobody knows what became of a transaction whose connection was lost.
-            last_words: Whether it is done on a full disk too, in what was reserved.
+    def _write(self, writes: Sequence[Write]) -> int:
+        """Do writes in one transaction; returns how many rows were added or changed.
+
+        A transaction that a lock, or a server that is gone, kept from it is tried again.
         """
         began = time.monotonic()
+        again, last_words = all(write.again for write in writes), all(write.last_words for write in writes)
+        fewer = together(writes) if len(writes) > 1 else writes
         while True:
             if self._hold is not None and self._hold.lost:
                 raise StoreFaultError(
@@ -346,8 +296,8 @@ class Store(ConversationReader):
             if self._full is not None and not last_words:
                 raise no_room(self.url) from self._full
             try:
-                with self._transaction(doing) as connection:
-                    done = work(connection)
+                with self._transaction(writes) as connection:
+                    done = sum(write.put(connection) for write in fewer)
             except StoreFullError as error:
                 if not self._give_room_up():
                     raise
@@ -371,11 +321,12 @@ class Store(ConversationReader):
         return True
 
     @contextmanager
-    def _transaction(self, doing: str) -> Iterator[Connection]:
+    def _transaction(self, writes: Sequence[Write]) -> Iterator[Connection]:
         try:
             with self.writing_alone(), writing(self._engine, wait_ms=_WAIT_MS) as connection:
                 yield connection
         except (StatementError, TypeError, ValueError) as error:  # the last two: no JSON, or no text (half an emoji)
+            doing = writes[0].doing if len(writes) == 1 else f"writing {len(writes)} things at once"
             raise store_fault(self.url, doing, error, self._folder) from error
 
 

@@ -5,15 +5,13 @@ reach: that is the sandbox's.
 """
 
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import wraps
-from types import CodeType, FrameType
-from typing import Any
+from threading import local
+from typing import Any, cast
 
-from jinja2 import Template, nodes
+from jinja2 import Template, nodes, pass_context
 from jinja2.sandbox import MAX_RANGE, SandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
@@ -24,6 +22,8 @@ MOST = 1_000_000
 _PRODUCT = 100 * MOST
 """The most of a text's length times what a filter or a method is given for each part of it."""
 _CHECK = "openmic_bounded"
+_CLOCK = "openmic_in_time"
+_NEVER = float("inf")
 _WIDE = re.compile(r"\d{7}")
 """A width over `MOST` in a format."""
 
@@ -41,7 +41,8 @@ class BoundedEnvironment(SandboxedEnvironment):
         super().__init__(**settings)
         del self.globals["lipsum"]  # words at random, which would make a prompt another one each time
         self.filters = {name: _bounded_filter(name, one) for name, one in self.filters.items()}
-        self.filters[_CHECK] = bounded
+        self.filters |= {_CHECK: bounded, _CLOCK: _in_time}
+        self.tests = {name: _timed(cast(Callable[..., Any], one)) for name, one in self.tests.items()}
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """The result of an operation, unless it would be too large to be computed at all."""
@@ -65,19 +66,34 @@ class BoundedEnvironment(SandboxedEnvironment):
 
 
 class _Checked(NodeTransformer):
-    """Has every text that a template puts together itself looked at."""
+    """Has every text that a template puts together itself looked at, and the time wherever it may go round again."""
+
+    def visit_Template(self, node: nodes.Template) -> nodes.Node:  # noqa: N802 - Jinja's name
+        self.generic_visit(node)
+        node.body.insert(0, _look_at_clock())
+        return node
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja's name
+        self.generic_visit(node)
+        node.body.insert(0, _look_at_clock())
+        node.test = None if node.test is None else _filtered(node.test, _CLOCK)
+        return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - Jinja's name
-        return _check(self.generic_visit(node))
+        return _filtered(self.generic_visit(node), _CHECK)
 
     def visit_AssignBlock(self, node: nodes.AssignBlock) -> nodes.Node:  # noqa: N802 - Jinja's name
         self.generic_visit(node)
-        node.filter = _check(node.filter)
+        node.filter = _filtered(node.filter, _CHECK)
         return node
 
 
-def _check(node: Any) -> nodes.Filter:
-    return nodes.Filter(node, _CHECK, [], [], None, None, lineno=getattr(node, "lineno", 1))
+def _filtered(node: Any, name: str) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=getattr(node, "lineno", 1))
+
+
+def _look_at_clock() -> nodes.ExprStmt:
+    return nodes.ExprStmt(_filtered(nodes.Const(None), _CLOCK), lineno=1)
 
 
 def bounded(value: Any) -> Any:
@@ -100,33 +116,45 @@ def render(template: Template, values: dict[str, Any]) -> str:
         TooMuchError: It takes too long or becomes too long.
     """
     parts, length = list[str](), 0
-    with _limited_time(template.root_render_func.__code__):
+    _until.moment = time.thread_time() + CPU_SECONDS
+    try:
         for part in template.generate(**values):
             parts.append(part)
             length += len(part)
             if length > MOST:
                 raise TooMuchError(f"it becomes longer than {MOST:,} characters")
+    finally:
+        _until.moment = _NEVER
     return "".join(parts)
 
 
-@contextmanager
-def _limited_time(code: CodeType) -> Iterator[None]:
-    """Look at the time at every line of templates' code. It is this thread's, so a busy machine does no harm."""
-    ends = time.thread_time() + CPU_SECONDS
+class _Until(local):
+    """When what this thread renders has to have ended, by the thread's own clock: a busy machine does no harm."""
 
-    def trace(frame: FrameType, event: str, argument: object) -> Any:
-        if frame.f_code.co_filename != code.co_filename:
-            return None
-        if time.thread_time() > ends:
-            raise TooMuchError(f"it takes longer than {CPU_SECONDS:g} s")
-        return trace
+    moment = _NEVER
 
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
+
+_until = _Until()
+
+
+@pass_context  # so that it is not computed beforehand, where a template is compiled
+def _in_time(_context: Any, value: Any) -> Any:
+    """A value as it is.
+
+    Raises:
+        TooMuchError: The template has had its time.
+    """
+    if time.thread_time() > _until.moment:
+        raise TooMuchError(f"it takes longer than {CPU_SECONDS:g} s")
+    return value
+
+
+def _timed(test: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(test)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return _in_time(None, test(*args, **kwargs))
+
+    return called
 
 
 def _bounded_filter(name: str, filter_function: Callable[..., Any]) -> Callable[..., Any]:
@@ -141,6 +169,7 @@ def _bounded_filter(name: str, filter_function: Callable[..., Any]) -> Callable[
 
 
 def _look_at_call(name: str, of: Any, given: tuple[Any, ...]) -> None:
+    _in_time(None, None)
     if any(isinstance(one, int | float) and abs(one) > MOST for one in given):
         raise TooMuchError(f"it gives {name or 'a function'} a number over {MOST:,}")
     if name in {"format", "format_map"} and _WIDE.search(str(of)):

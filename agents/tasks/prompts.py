@@ -7,6 +7,7 @@ it is trained on exactly these.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from jinja2 import DictLoader, StrictUndefined, TemplateError, UndefinedError, meta
@@ -20,7 +21,7 @@ from .task_file import TaskFile
 ROLES = ("student", "teacher", "critic", "judge")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PromptTemplate:
     """One prompt of a task, with the hash it is known by in the store."""
 
@@ -35,7 +36,7 @@ class PromptTemplate:
         """Role and purpose, as in the task file."""
         return f"{self.role}.{self.purpose}"
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """The hash of role, purpose and text."""
         return content_hash([self.role, self.purpose, self.text])
@@ -46,6 +47,8 @@ class Prompts:
 
     def __init__(self, file: TaskFile) -> None:
         self._file = file
+        self._templates = {(template.role, template.purpose): template for template in self._read()}
+        self._systems: dict[str, Message] = {}
         texts = {template.name: template.text for template in self.all()}
         self._for_llms = _environment(texts, escape=True)
         self._for_student = _environment(texts, escape=False)
@@ -56,18 +59,21 @@ class Prompts:
         Raises:
             TaskError: the task has none, as with a verdict style that it was not written for.
         """
-        text = getattr(getattr(self._file, role, None), purpose, None)
-        if text is None:
+        template = self._templates.get((role, purpose))
+        if template is None:
             there = ", ".join(template.purpose for template in self.all() if template.role == role)
             instead = ", or set verdict.style to a style that the task has prompts for" if there else ""
             raise TaskError(
                 f"task {self._file.name} has no prompt {role}.{purpose}, only {there or 'none of that role'}; add it "
                 f"to the task{instead}"
             )
-        return PromptTemplate(self._file.name, role, purpose, self._file.version, text)
+        return template
 
     def all(self) -> list[PromptTemplate]:
         """Every prompt that the task has, by role and purpose."""
+        return list(self._templates.values())
+
+    def _read(self) -> list[PromptTemplate]:
         return [
             PromptTemplate(self._file.name, role, purpose, self._file.version, text)
             for role in sorted(ROLES)
@@ -96,8 +102,10 @@ class Prompts:
         """
         environment = self._for_student if role == "student" else self._for_llms
         text = _render(environment, self.template(role, purpose), values)
-        system = _render(environment, self.template(role, "system"), {})
-        return Message(role="system", content=system), Message(role="user", content=text)
+        if role not in self._systems:  # it has no values, and so is always the same
+            system = _render(environment, self.template(role, "system"), {})
+            self._systems[role] = Message(role="system", content=system)
+        return self._systems[role], Message(role="user", content=text)
 
 
 def escape(text: str) -> str:

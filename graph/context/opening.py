@@ -1,5 +1,6 @@
 """Opening a run: the one place where what a run works with is put together, and ended with the block."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -84,6 +85,10 @@ async def open_run_context(
             stack.callback(trainer.close)
             return trainer
 
+        # The objects of all the modules that are loaded live as long as the process. Looking through them again and
+        # again for what is no longer used takes a fifth of the driver's time, half a second at once.
+        gc.freeze()
+        stack.callback(gc.unfreeze)
         yield RunContext(
             config=config,
             run=run,

@@ -5,7 +5,7 @@ before one is sent.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from ...core.errors import EndpointError, InterruptedRunError
 from ...core.records import LLMReply, LLMRequest
 from ...core.text import rough_tokens
 from ...store import Store
+from ...store.writes import saving_reply
 from .budget import Budget
 from .reuse import Reuse
 from .seats import Seat
@@ -47,6 +48,7 @@ class ReplyCache:
         self._asking: dict[str, asyncio.Task[LLMReply]] = {}
         self._stopping = False
         self._unstored = set[str]()
+        self._stored = _Keys(store.reply_keys(run_id))
 
     async def complete(self, request: LLMRequest) -> LLMReply:
         """The stored reply, or the endpoint's once it is stored. The same request twice at once is asked once.
@@ -56,12 +58,11 @@ class ReplyCache:
             EndpointError: there is no reply to be had.
         """
         key = request.key
-        saved = self._store.saved_reply(self._run_id, key)
-        if saved is not None:
+        if key in self._stored and (saved := self._store.saved_reply(self._run_id, key)) is not None:
             return saved
         taken = None if self._reuse is None else self._reuse.reply(request)
         if self._reuse is not None and taken is not None:
-            self._store.save_reply(self._run_id, request, taken, reused_from=self._reuse.run_id)
+            await self._keep(request, taken, self._reuse.run_id)
             return taken
         task = self._asking.get(key)
         if task is None:
@@ -113,9 +114,40 @@ class ReplyCache:
                 self._send_nothing_more()
         # It was paid for: it is kept here until the store takes it, and given to nobody before.
         self._unstored.add(request.key)
-        await self._store.off_loop(self._store.save_reply, self._run_id, request, reply)
+        await self._keep(request, reply)
         self._unstored.discard(request.key)
         return reply
+
+    async def _keep(self, request: LLMRequest, reply: LLMReply, reused_from: str | None = None) -> None:
+        self._stored.add(request.key)
+        await self._store.keep(saving_reply(self._run_id, request, reply, reused_from))
+
+
+class _Keys:
+    """Keys of replies that may be in the store: a Bloom filter, whose size stays the same.
+
+    It spares new requests a look into the store. With some hundred thousand keys in it hardly any other is taken for
+    one of them, with millions more are.
+    """
+
+    _BITS = 2**23
+    _PARTS = (slice(0, 8), slice(8, 16), slice(16, 24), slice(24, 32))
+    """Of a key, which is a hash in hex: each is a place."""
+
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        self._marks = bytearray(self._BITS // 8)
+        for key in keys:
+            self.add(key)
+
+    def add(self, key: str) -> None:
+        for place in self._places(key):
+            self._marks[place >> 3] |= 1 << (place & 7)
+
+    def __contains__(self, key: str) -> bool:
+        return all(self._marks[place >> 3] & 1 << (place & 7) for place in self._places(key))
+
+    def _places(self, key: str) -> list[int]:
+        return [int(key[part], 16) % self._BITS for part in self._PARTS]
 
 
 def _counted(request: LLMRequest, reply: LLMReply) -> LLMReply:

@@ -9,7 +9,7 @@ from functools import cached_property
 from ...core.config import RunConfig
 from ...core.ids import derive_id
 from ...core.records import Agent, Generation, GenerationRequest, LLMReply, LLMRequest
-from ...store import Adapter, PromptRow, Run, Store, Turn
+from ...store import Adapter, Run, Store, Turn
 from .seats import Seat, seat_model, seats
 
 _ASKED_ALIKE = {"base_url", "query", "extra_body", "reasoning_effort"}
@@ -57,7 +57,7 @@ class Reuse:
             return None
         stage, round_number, example, seq = place
         turn = self._store.get(Turn, derive_id(derive_id(self.run_id, stage, round_number, example), seq))
-        asked = PromptRow.of(request.messages).hash, request.sampling.model_dump(), request.seed, request.id
+        asked = request.prompt_hash, request.sampling.model_dump(), request.seed, request.id
         if (
             turn is None
             or turn.agent is not Agent.STUDENT

@@ -2,7 +2,7 @@
 
     draft -> (tournament ->) compare -> critique -> revise -> compare -> (critique | demonstrate | end)
 
-The state holds ids and small numbers; texts live in the store. Every turn is in the
+The state holds ids and small numbers; texts live in the store. Every turn is on its way to the
 store the moment it is said, and holding the dialogue again finds it there (see `graph.rollout.recording`).
 """
 
@@ -16,7 +16,7 @@ from langgraph.runtime import Runtime
 
 from ...agents.critique import advice
 from ...core.records import PreferenceSource, TurnKind
-from ...store import CritiqueRow
+from ...store.writes import adding_new
 from .preferences import teacher_preference
 from .recording import record_critique, record_demonstrations, request_id
 from .selection import most_different_pair, valid_drafts
@@ -116,16 +116,16 @@ async def critique(state: DialogueState, runtime: Runtime[DialogueSession]) -> D
     origin, written = await session.run.critic.criticise(
         session.example.value, target.content, overused=state["overused"], attempt=state["revisions"]
     )
-    turn = await record_critique(session.run.store, session.dialogue, state["next_seq"], origin, written, target)
-    return {"next_seq": state["next_seq"] + 1, "critique": turn.id}
+    row = await record_critique(session.writes, session.dialogue, state["next_seq"], origin, written, target)
+    session.critiques[row.turn_id] = row
+    return {"next_seq": state["next_seq"] + 1, "critique": row.turn_id}
 
 
 async def revise(state: DialogueState, runtime: Runtime[DialogueSession]) -> DialogueState:
     """The student writes its best text again, the critique before its eyes."""
     session = runtime.context
     best, seq = session.turn(state["best"]), state["next_seq"]
-    written = session.run.store.get(CritiqueRow, state["critique"])
-    assert written is not None
+    written = session.critiques[state["critique"]]
     said = advice(written.works, written.missing, written.suggestion)
     agent, sampling = session.run.student, session.run.config.student.sampling
     request = agent.revise(
@@ -147,18 +147,19 @@ async def demonstrate(state: DialogueState, runtime: Runtime[DialogueSession]) -
     shown = await session.run.teacher.demonstrate(
         session.example.value, 1, overused=state["overused"], ordinal=1 + session.dialogue.round
     )
-    turns, next_seq = await record_demonstrations(session.run.store, session.dialogue, state["next_seq"], shown)
+    turns, next_seq = await record_demonstrations(session.writes, session.dialogue, state["next_seq"], shown)
     if not turns:
         reason = "teacher refused" if shown.refused else "teacher wrote no answer"
         return {"next_seq": next_seq, "stop_reason": reason, "final": state["best"]}
     [turn] = turns
     if state["best"] is not None:
         preference = teacher_preference(session.dialogue, turn, session.turn(state["best"]))
-        await session.run.store.off_loop(session.run.store.add_new, preference)
+        await session.writes.keep(adding_new(preference))
     return {"next_seq": next_seq, "stop_reason": "teacher demonstrated", "final": turn.id}
 
 
-def after_draft(
+# Coroutines, though they await nothing: LangGraph would have a thread call any other function.
+async def after_draft(
     state: DialogueState, runtime: Runtime[DialogueSession]
 ) -> Literal["tournament", "compare", "critique", "demonstrate", "__end__"]:
     """Two texts are compared, one is criticised where it may be revised, none leaves it to the teacher."""
@@ -169,14 +170,14 @@ def after_draft(
     return "compare" if state["challenger"] is not None else after_try(state, runtime)
 
 
-def after_tournament(
+async def after_tournament(
     state: DialogueState, runtime: Runtime[DialogueSession]
 ) -> Literal["compare", "critique", "demonstrate", "__end__"]:
     """Best and worst are compared unless they have met."""
     return "compare" if state["challenger"] is not None else after_try(state, runtime)
 
 
-def after_compare(
+async def after_compare(
     state: DialogueState, runtime: Runtime[DialogueSession]
 ) -> Literal["critique", "demonstrate", "__end__"]:
     """An accepted revision ends the dialogue; else there is another try, or the teacher's turn."""
@@ -185,7 +186,7 @@ def after_compare(
     return after_try(state, runtime)
 
 
-def after_revise(
+async def after_revise(
     state: DialogueState, runtime: Runtime[DialogueSession]
 ) -> Literal["compare", "critique", "demonstrate", "__end__"]:
     """A revision that says something new is compared; any other was a try for nothing."""

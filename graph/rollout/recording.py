@@ -2,7 +2,8 @@
 
 A turn's id follows from its dialogue and its place in it. Saying a thing again that the store holds already returns
 what it holds, so a dialogue that was interrupted is held again from its beginning without anyone being asked twice.
-Rows are written off the event loop, which goes on while the store is locked.
+Rows are written off the event loop, which goes on while the store is locked. A dialogue does not wait
+for its turns to be written, but for the replies that it pays for; what was handed in before is written before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ from ...core.ids import content_hash, derive_id
 from ...core.records import Agent, Example, GenerationRequest, Input, PreferenceSource, Stage, TurnKind
 from ...store import BallotRow, CritiqueRow, Dialogue, PromptRow, Store, Turn, VerdictRow
 from ...store.schema import now
+from ...store.writer import Keeper
+from ...store.writes import adding_new, updating
 from ..context.run_context import RunContext
 from .preferences import preference_from
 
@@ -45,7 +48,7 @@ async def open_dialogues(
         )
         for example, prompt in zip(examples, prompts, strict=True)
     ]
-    await context.store.off_loop(context.store.add_new, *prompts, *new)
+    await context.store.keep(adding_new(*prompts, *new))
     stored = {row.id: row for row in context.store.select(Dialogue, id=[row.id for row in new])}
     return [stored[row.id] for row in new]
 
@@ -59,16 +62,14 @@ async def finish_dialogue(
     error: Exception | None = None,
 ) -> None:
     """Record the end of a dialogue."""
-    await store.off_loop(
-        store.update,
-        Dialogue,
-        dialogue.id,
-        status="failed" if error is not None else "finished",
-        stop_reason=stop_reason,
-        error=hidden(f"{type(error).__name__}: {error}") if error is not None else None,
-        final_turn_id=final,
-        finished_at=now(),
-    )
+    ended = {
+        "status": "failed" if error is not None else "finished",
+        "stop_reason": stop_reason,
+        "error": hidden(f"{type(error).__name__}: {error}") if error is not None else None,
+        "final_turn_id": final,
+        "finished_at": now(),
+    }
+    await store.keep(updating(Dialogue, dialogue.id, **ended))
 
 
 def turn_id(dialogue_id: str, seq: int) -> str:
@@ -92,10 +93,12 @@ async def student_turn(
     source: Input,
     parent: str | None = None,
     said: Mapping[str, Turn] | None = None,
+    keeper: Keeper | None = None,
 ) -> Turn:
     """Let the student speak, clean what it says, and note why it is invalid if it is.
 
     `said` holds the dialogue's turns by their ids, where they have been read; else the store is asked for this one.
+    `keeper` takes the turn, where it is not to be waited for.
     """
     identity = turn_id(dialogue.id, seq)
     known = context.store.get(Turn, identity) if said is None else said.get(identity)
@@ -105,7 +108,9 @@ async def student_turn(
     taken = None if context.reuse is None else context.reuse.generation(request, place)
     generation = await context.generate(request) if taken is None else taken
     text = context.task.clean(generation.text)
-    prompt = PromptRow.of(request.messages)
+    # The dialogue's own is there already.
+    new = request.prompt_hash != dialogue.prompt_hash
+    prompt = [PromptRow.of(request.messages, request.prompt_hash)] if new else []
     turn = _turn(
         dialogue,
         seq,
@@ -113,7 +118,7 @@ async def student_turn(
         text,
         parent_turn_id=parent,
         agent=Agent.STUDENT,
-        prompt_hash=prompt.hash,
+        prompt_hash=request.prompt_hash,
         template_hash=template.hash,
         request_key=request.id,
         model=context.config.student.model,
@@ -130,12 +135,12 @@ async def student_turn(
         raw={"text": generation.text, "token_ids": list(generation.token_ids)},
         note=context.task.problem(text, source, cut_off=generation.finish_reason == "length"),
     )
-    await context.store.off_loop(context.store.add_new, prompt, turn)
+    await (context.store if keeper is None else keeper).keep(adding_new(*prompt, turn))
     return turn
 
 
 async def record_demonstrations(
-    store: Store, dialogue: Dialogue, seq: int, shown: Demonstrations
+    keeper: Keeper, dialogue: Dialogue, seq: int, shown: Demonstrations
 ) -> tuple[list[Turn], int]:
     """Record what the teacher wrote, from place `seq` on: its answers, then all that was turned away, with the reason.
 
@@ -148,12 +153,12 @@ async def record_demonstrations(
         _llm_turn(dialogue, place, TurnKind.DEMONSTRATION, origin, text=text, note=problem)
         for place, (origin, text, problem) in enumerate(written, start=seq)
     ]
-    await store.off_loop(store.add_new, *turns)
+    await keeper.keep(adding_new(*turns))
     return turns[: len(shown.texts)], seq + len(turns)
 
 
 async def record_verdict(
-    store: Store,
+    keeper: Keeper,
     dialogue: Dialogue,
     seq: int,
     comparison: Verdict,
@@ -216,7 +221,7 @@ async def record_verdict(
     ]
     preference = None if source is None else preference_from(dialogue, verdict, first, second, source)
     rows = (*turns, verdict, *ballots, *([] if preference is None else [preference]))
-    await store.off_loop(store.add_new, *rows)
+    await keeper.keep(adding_new(*rows))
     return verdict, seq + len(turns)
 
 
@@ -228,9 +233,9 @@ def _score_note(ballot: Ballot) -> str | None:
 
 
 async def record_critique(
-    store: Store, dialogue: Dialogue, seq: int, origin: Origin, critique: Critique, target: Turn
-) -> Turn:
-    """Record a written critique of one turn; the turn's note says what was the matter with the critic's replies."""
+    keeper: Keeper, dialogue: Dialogue, seq: int, origin: Origin, critique: Critique, target: Turn
+) -> CritiqueRow:
+    """Record a written critique of one turn; its turn's note says what was the matter with the critic's replies."""
     again = not isinstance(origin, PlugReply) and origin.request.ordinal % 2
     notes = ["asked again: the first reply held no suggestion"] if again else []
     if not critique.parsed:
@@ -244,8 +249,8 @@ async def record_critique(
         suggestion=critique.suggestion,
         parse_ok=critique.parsed,
     )
-    await store.off_loop(store.add_new, turn, written)
-    return turn
+    await keeper.keep(adding_new(turn, written))
+    return written
 
 
 def _llm_turn(

@@ -1,17 +1,18 @@
-"""Session of one dialogue while it is held: its rows are read once, when it begins, and kept.
+"""Session of one dialogue while it is held: what was said before is read once, and all is kept.
 
-The store stays the record. A turn is kept here once it is in the store, so that holding the dialogue again after an
-interruption finds the same.
+The store stays the record: what is said here is on its way there, in its order, so that holding the dialogue again
+after an interruption finds the same.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from ...agents.tasks.task import PromptTemplate
 from ...agents.verdicts.verdict import Verdict
 from ...core.records import Example, GenerationRequest, PreferenceSource, TurnKind
-from ...store import Dialogue, Turn, VerdictRow
+from ...store import CritiqueRow, Dialogue, Turn, VerdictRow
+from ...store.writer import Unwaited
 from ..context.run_context import RunContext
 from .recording import record_verdict, student_turn
 
@@ -26,12 +27,17 @@ class DialogueSession:
     """The input it is about."""
     turns: dict[str, Turn]
     """What was said so far, by the turns' ids; of a dialogue that is being held, the student's turns at least."""
+    writes: Unwaited
+    """What was said and is being written."""
+    critiques: dict[str, CritiqueRow] = field(default_factory=dict)
+    """What was criticised, by the critiques' turns."""
 
     @classmethod
-    def begin(cls, run: RunContext, dialogue: Dialogue) -> Self:
-        """A dialogue to be held, or to be held on."""
-        said = run.store.select(Turn, dialogue_id=dialogue.id)
-        return cls(run, dialogue, run.example(dialogue.example_id), {turn.id: turn for turn in said})
+    def begin(cls, run: RunContext, dialogue: Dialogue, *, new: bool = False) -> Self:
+        """A dialogue to be held, or to be held on; of a `new` one the store has no turn."""
+        said = [] if new else run.store.select(Turn, dialogue_id=dialogue.id)
+        turns = {turn.id: turn for turn in said}
+        return cls(run, dialogue, run.example(dialogue.example_id), turns, Unwaited(run.store.submit))
 
     def turn(self, identity: str | None) -> Turn:
         """A turn that the student said."""
@@ -58,6 +64,7 @@ class DialogueSession:
             source=self.example.value,
             parent=parent,
             said=self.turns,
+            keeper=self.writes,
         )
         return self.turns.setdefault(turn.id, turn)
 
@@ -68,5 +75,5 @@ class DialogueSession:
     async def record(
         self, seq: int, comparison: Verdict, first: Turn, second: Turn, source: PreferenceSource
     ) -> tuple[VerdictRow, int]:
-        """Store a comparison, with the preference it makes; returns its verdict and the next free place."""
-        return await record_verdict(self.run.store, self.dialogue, seq, comparison, first, second, source=source)
+        """Keep a comparison, with the preference it makes; returns its verdict and the next free place."""
+        return await record_verdict(self.writes, self.dialogue, seq, comparison, first, second, source=source)

@@ -10,6 +10,7 @@ from ...core.errors import ITEM_ERRORS, ConfigError, EndpointError
 from ...core.ids import derive_id
 from ...core.records import Stage
 from ...store import Dialogue, Run, Store, Turn, VerdictRow
+from ...store.writes import adding_new
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.prices import check_priced
@@ -110,7 +111,7 @@ class _Rejudging:
             example_id=source.example_id,
             prompt_hash=source.prompt_hash,
         )
-        await self._store.off_loop(self._store.add_new, begun)
+        await self._store.keep(adding_new(begun))
         dialogue = self._store.get(Dialogue, identity)
         assert dialogue is not None
         if dialogue.status == "finished":

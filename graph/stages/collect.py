@@ -42,7 +42,7 @@ async def collect(context: RunContext, round_number: int) -> None:
         async def one(dialogue: Dialogue) -> None:
             if dialogue.status != "finished":
                 async with training.dialogue(begun.get(dialogue.id)) as held_with:
-                    await hold(context, graph, dialogue, held_with, overused)
+                    await hold(context, graph, dialogue, held_with, overused, new=dialogue.id not in begun)
             bar.advance()
 
         try:
@@ -81,16 +81,23 @@ def versions_begun_with(context: RunContext, round_number: int) -> dict[str, int
 
 
 async def hold(
-    context: RunContext, graph: DialogueGraph, dialogue: Dialogue, version: int, overused: list[str]
+    context: RunContext,
+    graph: DialogueGraph,
+    dialogue: Dialogue,
+    version: int,
+    overused: list[str],
+    *,
+    new: bool = False,
 ) -> None:
-    """Hold one dialogue to its end and record how it ended."""
+    """Hold one dialogue to its end and record how it ended. In a `new` one the student has said nothing yet."""
+    session = DialogueSession.begin(context, dialogue, new=new)
     try:
-        state = await graph.ainvoke(
-            {"adapter_version": version, "overused": overused}, context=DialogueSession.begin(context, dialogue)
-        )
+        state = await graph.ainvoke({"adapter_version": version, "overused": overused}, context=session)
     except ITEM_ERRORS as error:
+        await session.writes.settle()
         await finish_dialogue(context.store, dialogue, error=error)
         return
+    await session.writes.settle()
     revises = context.config.dialogue.max_revisions and context.critic.writes
     tried = "revisions used up" if revises else "compared"
     await finish_dialogue(

@@ -10,6 +10,7 @@ from ...evaluation.summary import JudgedOutput, summarize
 from ...evaluation.text_metrics import length_ratio
 from ...store import Evaluation, EvaluationItem, Turn, failures
 from ...store.schema import now
+from ...store.writes import adding_new
 from ..context.progress import live_note
 from ..context.run_context import RunContext
 from ..context.scoring import Scoring, open_scoring
@@ -93,5 +94,5 @@ async def judge_one(
         scores=await scoring.score(example.value, output.content),
         length_ratio=length_ratio(output.content, input_words(example.value)),
     )
-    await context.store.off_loop(context.store.add_new, item)
+    await context.store.keep(adding_new(item))
     await finish_dialogue(context.store, dialogue, stop_reason="judged", final=output.id)

@@ -104,6 +104,8 @@ class PeriodicTraining:
             self._wake()
 
     def _lag(self, version: int) -> int:
+        if version == self.promoted_version:
+            return 0
         context = self._context
         return lag(version, self.promoted_version, promoted_versions(context.store, context.campaign))
 

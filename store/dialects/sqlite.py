@@ -87,6 +87,8 @@ def writing_engine(url: str) -> Engine:
     """
     path = sqlite_path(url)
     engine = create_engine(URL.create("sqlite", database=str(path)), max_overflow=-1, json_serializer=_strict_json)
+    # Many rows in a statement: between two statements another thread takes its turn.
+    engine.dialect.use_insertmanyvalues_wo_returning = True
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -194,5 +196,8 @@ def _begin_explicitly(engine: Engine) -> None:
         options = connection.get_execution_options()
         writes = options.get("openmic_writes", False)
         if writes:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={options.get('openmic_wait_ms', _BUSY_TIMEOUT_MS)}")
+            wait = options.get("openmic_wait_ms", _BUSY_TIMEOUT_MS)
+            if connection.info.get("openmic_wait_ms") != wait:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={wait}")
+                connection.info["openmic_wait_ms"] = wait
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -25,6 +25,7 @@ from ...core.records import (
     Stage,
     TurnKind,
     VerdictMethod,
+    as_sent,
 )
 from ..schema import TableModel, index_where_set, member_of, now
 
@@ -132,10 +133,10 @@ class PromptRow(TableModel, table=True):
     """In order, each with its `role` and `content`."""
 
     @classmethod
-    def of(cls, messages: Sequence[Message]) -> Self:
-        """The row of these messages; its hash is `LLMRequest.prompt_hash`."""
-        sent = [message.model_dump() for message in messages]
-        return cls(hash=content_hash(sent), messages=sent)
+    def of(cls, messages: Sequence[Message], known_hash: str | None = None) -> Self:
+        """The row of these messages; its hash is the `prompt_hash` of a request, if one is there to say it."""
+        sent = as_sent(messages)
+        return cls(hash=content_hash(sent) if known_hash is None else known_hash, messages=sent)
 
 
 class Dialogue(TableModel, table=True):

@@ -19,6 +19,7 @@ from openmic.core.errors import StoreBusyError, StoreError, StoreFaultError, Sto
 from openmic.core.records import LLMReply, LLMRequest, Message, Sampling
 from openmic.store import Run, Store
 from openmic.store.faults import store_fault
+from openmic.store.writes import adding_new, saving_reply, updating
 
 from ..postgresql import Server
 from .rows import dialogue, example, run, turn
@@ -62,7 +63,7 @@ def test_the_event_loop_goes_on_while_a_lock_is_waited_for_and_nothing_is_lost(s
 
     async def act() -> None:
         ticking = asyncio.create_task(tick())
-        replies = (stored.off_loop(stored.save_reply, "RUN1", REQUEST, REPLY), stored.off_loop(stored.add_new, turn(0)))
+        replies = (stored.keep(saving_reply("RUN1", REQUEST, REPLY)), stored.keep(adding_new(turn(0))))
         await asyncio.gather(*replies)
         ticking.cancel()
 
@@ -90,7 +91,7 @@ def test_a_lock_that_nobody_lets_go_of_ends_the_waiting_with_code_1(stored: Stor
 def test_closing_ends_a_write_that_waits(stored: Store, path: Path) -> None:
     async def act() -> None:
         stored.patience_s = 600
-        waiting = asyncio.ensure_future(stored.off_loop(stored.update, Run, "RUN1", status="failed"))
+        waiting = asyncio.ensure_future(stored.keep(updating(Run, "RUN1", status="failed")))
         await asyncio.sleep(0.3)
         await asyncio.to_thread(stored.close)
         with pytest.raises(StoreBusyError):

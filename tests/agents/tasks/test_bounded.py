@@ -55,6 +55,31 @@ def test_loops_end(monkeypatch: pytest.MonkeyPatch, inner: str) -> None:
         said("{% for i in range(99999) %}{% for j in range(99999) %}" + inner + "{% endfor %}{% endfor %}")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% for i in range(99999) if range(99999)|sum == 0 %}{% endfor %}",
+        "{% macro twice(n) %}{% if n %}{{ twice(n - 1) }}{{ twice(n - 1) }}{% endif %}{% endmacro %}{{ twice(60) }}",
+        "{% set n = n|default(60) - 1 %}{% if n %}{% include 'prompt' %}{% include 'prompt' %}{% endif %}",
+        "{% for i in [0] recursive %}{% if loop.depth < 60 %}{{ loop([0]) }}{{ loop([0]) }}{% endif %}{% endfor %}",
+        "{{ range(99999)|map('string')|select('in', range(99999)|map('string')|list)|list|length }}",
+    ],
+)
+def test_what_goes_round_without_a_loop_ends(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("openmic.agents.tasks.bounded.CPU_SECONDS", 0.2)
+    with pytest.raises(TooMuchError, match=r"longer than 0\.2 s"):
+        said(text)
+
+
+def test_time_is_counted_for_each_rendering_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openmic.agents.tasks.bounded.CPU_SECONDS", 0.1)
+    with pytest.raises(TooMuchError):
+        said("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}")
+    environment = BoundedEnvironment()
+    assert environment.call_filter("upper", "a") == "A"
+    assert said("{% for i in range(3) %}{{ i }}{% endfor %}") == "012"
+
+
 def test_what_a_prompt_does_is_done() -> None:
     text = (
         "{{ name|upper }} {{ 3 * 4 }} {{ 'x'|center(5) }}| {{ [1, 2]|join(', ') }} {{ '%s-%d' % ('a', 3) }} {{ n }} "

@@ -151,7 +151,7 @@ def test_a_critiques_note_says_what_was_the_matter(
 ) -> None:
     stage = prepare()
 
-    async def act(context: RunContext) -> Turn:
+    async def act(context: RunContext) -> CritiqueRow:
         dialogue = await open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])
         target = draft(dialogue, 0, BLAND)
         stage.store.add_new(target)
@@ -160,11 +160,11 @@ def test_a_critiques_note_says_what_was_the_matter(
         exchange = Exchange(request, LLMReply(text="{}", model="m"), stage.task.template("critic", "critique"))
         return await record_critique(stage.store, dialogue, 1, exchange, written, target)
 
-    turn = stage.play(ScriptedPool([]), act)
-    stored = stage.store.get(Turn, turn.id)
+    row = stage.play(ScriptedPool([]), act)
+    stored = stage.store.get(Turn, row.turn_id)
     assert stored is not None
     assert (stored.note, stored.content, stored.seq) == (note, "{}", 1)
-    critique = stage.store.get(CritiqueRow, turn.id)
+    critique = stage.store.get(CritiqueRow, row.turn_id)
     assert critique is not None
     assert (critique.works, critique.missing, critique.suggestion, critique.parse_ok) == (
         written.works,
