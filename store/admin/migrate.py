@@ -28,7 +28,7 @@ from .backup import back_up_beside
 _SCRIPTS = Path(__file__).parents[1] / "migrations"
 # TableModel.metadata knows a table once its module is imported.
 assert {annotations.Annotation.metadata, lineage.Adapter.metadata, tables.Run.metadata} == {TableModel.metadata}
-SEARCHED = ("turn", "example")
+SEARCHED = {"turn": ("content", "run_id"), "example": ("text",)}
 """Tables with full-text search."""
 _SEARCH = {
     "table": re.compile(r"(turn|example)_words(_\w+)?"),

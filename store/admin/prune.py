@@ -133,8 +133,11 @@ def compact(store: Store) -> None:
 
 def _index_again(connection: Connection) -> None:
     # The index knows rows by their numbers, which VACUUM is free to change.
-    for table in SEARCHED:
-        connection.execute(text(f"INSERT INTO {table}_words ({table}_words) VALUES ('rebuild')"))  # noqa: S608 - a constant
+    for table, columns in SEARCHED.items():
+        words, named = ", ".join(f"openmic_words({name})" for name in columns), ", ".join(columns)
+        index, rows = f"{table}_words", f"SELECT rowid, {words} FROM {table}"  # noqa: S608 - constants
+        connection.execute(text(f"INSERT INTO {index} ({index}) VALUES ('delete-all')"))  # noqa: S608 - constants
+        connection.execute(text(f"INSERT INTO {index} (rowid, {named}) {rows}"))
 
 
 def _conditions(run_ids: Sequence[str]) -> list[tuple[Table, ColumnElement[bool]]]:

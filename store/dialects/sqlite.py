@@ -18,6 +18,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from ...core.errors import StoreError, StoreFaultError
+from ..search.words import indexed_words
 from .location import sqlite_path
 
 _MOUNTS = Path("/proc/mounts")
@@ -93,6 +94,7 @@ def writing_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         _take_transactions_over(connection)
+        connection.create_function("openmic_words", 1, indexed_words, deterministic=True)  # what the index is given
         if _write_ahead_log(connection) != "wal":
             raise StoreError(f"the store {str(path)!r} cannot keep a write-ahead log there: keep it on a local disk")
         # NORMAL loses nothing when the process dies, and at most the last commits when the power does; never corrupts.

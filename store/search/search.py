@@ -14,13 +14,11 @@ from sqlmodel import col
 from ...core.errors import NotFoundError
 from ..reading import Reader
 from ..tables.transcript import Dialogue, ExampleRow, Turn
-from .words import Term, Word, example_matches, terms_of, turn_matches, turn_query, words_of
+from .words import READ, Term, Word, example_matches, terms_of, turn_matches, turn_query, words_of
 
 LATEST_TURNS, LATEST_INPUTS = 500, 100
 """How many matches are looked at, the latest of them: a word that every turn holds must not take seconds."""
 
-_READ = 100_000
-"""Characters of a text that are ranked and shown from."""
 _USUAL_LENGTH = 40
 """Words of a text that is neither long nor short."""
 _SHOWN, _BEFORE = 200, 60
@@ -93,7 +91,7 @@ def search(
 
 
 def _turns(reader: Reader, terms: Sequence[Term], run_id: str | None) -> Select[Any]:
-    statement = select(col(Turn.id), func.substr(col(Turn.content), 1, _READ), col(Turn.created_at))
+    statement = select(col(Turn.id), func.substr(col(Turn.content), 1, READ), col(Turn.created_at))
     if reader.dialect == "sqlite":
         if run_id is not None:
             # The plus keeps SQLite from walking through the run instead of the words.
@@ -118,7 +116,7 @@ def _inputs(terms: Sequence[Term], run_id: str | None) -> Select[Any]:
     first = select(col(Turn.id)).where(col(Turn.dialogue_id) == col(Dialogue.id)).correlate(Dialogue)
     turn_id = func.coalesce(col(Dialogue.final_turn_id), first.order_by(col(Turn.seq)).limit(1).scalar_subquery())
     return (
-        select(turn_id, func.substr(found.c.text, 1, _READ), col(Dialogue.started_at))
+        select(turn_id, func.substr(found.c.text, 1, READ), col(Dialogue.started_at))
         .join(found, found.c.dialogue_id == col(Dialogue.id))
         .where(turn_id.is_not(None))
         .order_by(col(Dialogue.started_at).desc())

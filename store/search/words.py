@@ -1,6 +1,8 @@
 """What search takes for a word, and what a query means, the same in Python as in both databases.
 
-A word is letters and digits, compared without case and diacritics. Nothing is stemmed, and no word is too common.
+A word is letters and digits, compared without case and diacritics. Nothing is stemmed, and no word is too common. Where
+there are no spaces between words, as in Chinese, Japanese and Thai, each letter is one, with the marks around it; what
+stands together in a query is a phrase of them, and so is found within a text.
 """
 
 import re
@@ -15,8 +17,22 @@ from sqlalchemy.sql.compiler import SQLCompiler
 Term = tuple[str, ...]
 """A word, or the words of a phrase, folded."""
 
+UNSPACED = (
+    r"\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c"
+    r"\u3041-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uf900-\ufaff\uff66-\uff9f"
+    r"\U00020000-\U0003ffff"
+)
+"""Thai, Lao, Burmese, Khmer, Han, kana, bopomofo and Yi, as ranges of PostgreSQL and Python; frozen in the schema."""
+MARKS = (
+    r"\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u1056-\u1059\u105e-\u1060"
+    r"\u1062-\u1064\u1067-\u106d\u1071-\u1074\u1082-\u108d\u108f\u109a-\u109d\u17b4-\u17d3\u17dd"
+    r"\u3099\u309a"
+)
+"""Vowels and tones around a letter of theirs, which are no letters by themselves."""
+READ = 100_000
+"""Characters of a text that are searched, ranked and shown from."""
 _CHUNK = re.compile(r'"([^"]*)"?|([^\s"]+)')
-_WORD = re.compile(r"(?:[^\W_][\u0300-\u036f]*)+")
+_WORD = re.compile(rf"(?=[^\W_])[{UNSPACED}][{MARKS}]*|(?:(?![{UNSPACED}])[^\W_][\u0300-\u036f]*)+")
 _MARKS = re.compile(r"[\u0300-\u036f]+")
 
 
@@ -31,6 +47,11 @@ class Word(NamedTuple):
 def words_of(text: str) -> list[Word]:
     """The words of a text in their order."""
     return [Word(_fold(match.group()), *match.span()) for match in _WORD.finditer(text)]
+
+
+def indexed_words(text: str) -> str:
+    """What SQLite's index is given of a text: its words, with spaces between them."""
+    return " ".join(word.folded for word in words_of(text[:READ]))
 
 
 def terms_of(query: str) -> list[Term]:
@@ -106,4 +127,9 @@ def _in_postgresql(element: _Matching, compiler: SQLCompiler, **options: object)
 
 
 def _fold(word: str) -> str:
-    return word.lower() if word.isascii() else _MARKS.sub("", unicodedata.normalize("NFD", word)).lower()
+    return word.lower() if word.isascii() else _bare(word).lower()
+
+
+def _bare(word: str) -> str:
+    # Composed again, since a syllable of Korean or a kana with its mark is one letter and not several.
+    return unicodedata.normalize("NFC", _MARKS.sub("", unicodedata.normalize("NFD", word)))

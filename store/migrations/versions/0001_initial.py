@@ -42,11 +42,25 @@ PARTIAL_INDEXES = {
 """Of columns that are mostly null, over the rows in which they are not."""
 CALL_COUNTS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "estimated")
 SEARCHED = (("turn", "content"), ("example", "text"))
+UNSPACED = (
+    r"\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c"
+    r"\u3041-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uf900-\ufaff\uff66-\uff9f"
+    r"\U00020000-\U0003ffff"
+)
+MARKS = (
+    r"\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u1056-\u1059\u105e-\u1060"
+    r"\u1062-\u1064\u1067-\u106d\u1071-\u1074\u1082-\u108d\u108f\u109a-\u109d\u17b4-\u17d3\u17dd"
+    r"\u3099\u309a"
+)
 FOLDED = (
-    # PostgreSQL's parser takes `late.Then` for a host and `and/or` for a path, so it is shown nothing but words.
-    r"regexp_replace(regexp_replace(normalize(left({column}, 100000), NFD), '[\u0300-\u036f]+', '', 'g'), "
+    # PostgreSQL's parser takes `late.Then` for a host and `and/or` for a path, so it is shown nothing but words, and
+    # letters of scripts without spaces one by one.
+    r"regexp_replace(regexp_replace("
+    r"normalize(regexp_replace(normalize(left({column}, 100000), NFD), '[\u0300-\u036f]+', '', 'g'), NFC), "
     r"'[\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00bf\u00d7\u00f7\u2000-\u206f\u20a0-\u20cf\u2100-\u2bff"
-    r"\u2e00-\u2e7f\u3000-\u303f\ufe00-\ufe6f\ufff0-\uffff\U0001f000-\U0001faff]+', ' ', 'g')"
+    r"\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\u302a-\u3030\u3036-\u3037\u303d-\u303f\u30fb\ufe00-\ufe6f"
+    r"\uff00-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\ufff0-\uffff\U0001f000-\U0001faff]+', ' ', 'g'), "
+    rf"'([{UNSPACED}][{MARKS}]*)', ' \1 ', 'g')"
 )
 
 
@@ -470,10 +484,14 @@ def _is_postgresql() -> bool:
 
 def _searchable_in_sqlite(table: str, column: str) -> None:
     columns = f"{column}, run_id" if table == "turn" else column  # within one run the index alone can tell
-    new, old = (", ".join(f"{row}.{name}" for name in ("rowid", *columns.split(", "))) for row in ("new", "old"))
+    new, old = (
+        ", ".join([f"{row}.rowid", *(f"openmic_words({row}.{name})" for name in columns.split(", "))])
+        for row in ("new", "old")
+    )
+    # The index is given words that Python has told apart and folded, so that there is nothing left to do but to count.
     op.execute(
-        f"CREATE VIRTUAL TABLE {table}_words USING fts5({columns}, content='{table}', columnsize=0, "
-        "tokenize='unicode61 remove_diacritics 2')"
+        f"CREATE VIRTUAL TABLE {table}_words USING fts5({columns}, content='', columnsize=0, "
+        "tokenize=\"unicode61 remove_diacritics 0 categories 'L* N* M* Co'\")"
     )
     op.execute(
         f"CREATE TRIGGER {table}_words_added AFTER INSERT ON {table} BEGIN "
@@ -483,7 +501,6 @@ def _searchable_in_sqlite(table: str, column: str) -> None:
         f"CREATE TRIGGER {table}_words_removed AFTER DELETE ON {table} BEGIN "
         f"INSERT INTO {table}_words ({table}_words, rowid, {columns}) VALUES ('delete', {old}); END"
     )
-    op.execute(f"INSERT INTO {table}_words ({table}_words) VALUES ('rebuild')")
 
 
 def _searchable_in_postgresql(table: str, column: str) -> None:

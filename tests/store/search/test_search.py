@@ -74,6 +74,57 @@ def test_what_is_found_and_in_which_order(talk: Store, query: str, found: list[s
     assert ids(search(talk, query)) == found
 
 
+UNSPACED = (
+    "我把第三把雨伞忘在了火车上，今天又下雨了。",
+    "上司が会議で「ガラスの天井」について30分話した。人々は寝た",
+    "แมวของผมกินข้าวเย็นหมดแล้ว แล้วก็นอน",
+    "어제 회의에서 우산을 잃어버렸다",
+    "ខ្ញុំបានបាត់ឆ័ត្រ The 雨伞 was mine, DVD を買う",
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("雨伞", [0, 4]),
+        ("火车", [0]),
+        ("车火", []),
+        ("雨", [0, 4]),
+        ("雨伞 火车", [0]),
+        ("火車", []),
+        ("会議", [1]),
+        ("ガラス", [1]),
+        ("カラス", []),
+        ("カ\u3099ラス", [1]),  # decomposed
+        ("人々", [1]),
+        ("30分", [1]),
+        ("天井」について", [1]),
+        ("แมว", [2]),
+        ("กินข้าว", [2]),
+        ("กัน", []),
+        ("ข้าวเย็น", [2]),
+        ("우산을", [3]),
+        ("우산", []),  # Korean has spaces, and words as others have
+        ("ឆ័ត្រ", [4]),
+        ('"the 雨伞 was"', [4]),
+        ("DVDを", [4]),
+    ],
+)
+def test_words_within_texts_of_scripts_without_spaces(store: Store, query: str, found: list[int]) -> None:
+    store.add(dialogue(), *(turn(seq, content=text) for seq, text in enumerate(UNSPACED)))
+    hits = search(store, query)
+    assert {hit.turn.seq for hit in hits} == set(found)
+    for hit in hits:
+        assert any(matched for _, matched in hit.snippet)
+        assert "".join(piece for piece, _ in hit.snippet).strip("…") in hit.turn.content
+
+
+def test_inputs_of_scripts_without_spaces_are_found_and_pruned_turns_are_not(store: Store) -> None:
+    store.add(example(id="e9", text="昨天我的雨伞又坏了"), dialogue(example_id="e9"), turn(0, content="ok"))
+    assert ids(search(store, "雨伞")) == ["t0"]
+    assert search(store, "雨伞")[0].in_input
+
+
 def test_in_one_run(talk: Store) -> None:
     assert ids(search(talk, "umbrella", run_id="RUN1")) == ["t1", "t0"]
     assert ids(search(talk, "umbrella", run_id="RUN2")) == ["u0", "w0"]

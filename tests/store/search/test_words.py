@@ -1,6 +1,8 @@
+from importlib import import_module
+
 import pytest
 
-from openmic.store.search.words import fts5_query, terms_of, tsquery, words_of
+from openmic.store.search.words import MARKS, READ, UNSPACED, fts5_query, terms_of, tsquery, words_of
 
 
 @pytest.mark.parametrize(
@@ -17,6 +19,11 @@ from openmic.store.search.words import fts5_query, terms_of, tsquery, words_of
         ("'; DROP TABLE turn; --", [("drop",), ("table",), ("turn",)]),
         ('!? "" * _', []),
         ("", []),
+        ("火车", [("火", "车")]),
+        ("カ\u3099ス", [("ガ", "ス")]),
+        ("น้ำ", [("น้", "ำ")]),
+        ("우산", [("우산",)]),
+        ("iPhone手机壳", [("iphone", "手", "机", "壳")]),
     ],
 )
 def test_a_query_is_words_and_phrases_and_nothing_else(query: str, terms: list[tuple[str, ...]]) -> None:
@@ -27,6 +34,12 @@ def test_words_know_their_places() -> None:
     text = "I'm late—à nouveau!"
     assert [text[word.start : word.end] for word in words_of(text)] == ["I", "m", "late", "à", "nouveau"]
     assert [word.folded for word in words_of(text)] == ["i", "m", "late", "a", "nouveau"]
+
+
+def test_the_schema_tells_the_same_letters_apart_as_search_does() -> None:
+    schema = import_module("openmic.store.migrations.versions.0001_initial")
+    assert (schema.UNSPACED, schema.MARKS) == (UNSPACED, MARKS)
+    assert f"{READ})" in schema.FOLDED.replace(", NFD", ")")
 
 
 def test_each_database_is_asked_in_its_own_language() -> None:
