@@ -8,6 +8,7 @@ from rich.table import Table
 
 from ..core.ratings import RatedPairs
 from ..core.text import printable
+from ..evaluation.summary import NOTHING_DECIDED
 from .options import JsonOption, RunArgument, StoreOption, print_json, read_store
 from .report import report_console
 
@@ -64,9 +65,8 @@ def _print(results: "RatingResults", critic: str, confidence: str) -> None:
             table.add_row(
                 f"v{row.version}",
                 *map(str, (row.pairs, row.win, row.tie, row.loss)),
-                f"{row.people.value:.1%}",
-                _ends(row.people),
-                f"{row.judge.value:.1%}",
+                *([f"{row.people.value:.1%}", _ends(row.people)] if row.people_decided else [NOTHING_DECIDED, "-"]),
+                f"{row.judge.value:.1%}" if row.judge_decided else NOTHING_DECIDED,
                 f"{row.difference.value:+.1%} ({low:+.1%} to {high:+.1%})",
             )
         console.print("\n[bold]Win-tie rate against the teacher[/]", table, sep="\n")

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from ..core.text import printable, printable_in
 from ..evaluation.intervals import FEW
-from ..evaluation.summary import score_columns, shown_score, shown_share
+from ..evaluation.summary import score_columns, shown_rate, shown_score, shown_share, undecided
 from ..store import told_failures
 from .funnel import print_funnel
 from .options import store_flag
@@ -259,8 +259,8 @@ def _row(version: dict[str, Any], scorers: dict[str, bool]) -> list[str]:
         str(version["win"]),
         str(version["tie"]),
         str(version["loss"]),
-        f"{version['win_tie_rate']:.1%}",
-        f"{low:.1%} to {high:.1%}",
+        shown_rate(version),
+        "-" if undecided(version) else f"{low:.1%} to {high:.1%}",
         *_means(version, scorers),
         f"{version['length_ratio']:.2f}",
         f"{version['distinct_2']:.2f}",
@@ -274,6 +274,9 @@ def _print_gain(console: Console, status: dict[str, Any]) -> None:
         return
     low, high = gain["ci"]
     verdict = "feedback beats imitation" if low > 0 else "feedback is worse" if high < 0 else "no clear difference"
+    compared = [version for version in status["versions"] if version["version"] in {gain["from"], gain["to"]}]
+    if all("n" in version and undecided(version) for version in compared):
+        verdict = "nothing was decided, every comparison was a tie"
     wanted = max(version["of"] for version in status["versions"])
     some = "" if gain["n"] >= wanted else f" on {gain['n']} of {wanted} inputs"
     console.print(

@@ -37,6 +37,10 @@ class VersionRatings:
     """The judge's win-tie rate on these inputs."""
     difference: Interval
     """The judge's rate less people's, input by input: above 0 the judge flatters the student."""
+    people_decided: bool
+    """Whether people found anything but ties; else their rate says nothing."""
+    judge_decided: bool
+    """Likewise the judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,8 @@ def _version(version: int, rated: Sequence[_Rated], bootstrap: dict[str, Any]) -
         people=bootstrap_mean(people, **bootstrap),
         judge=bootstrap_mean(judge, **bootstrap),
         difference=paired_difference(people, judge, **bootstrap),
+        people_decided=bool(said["win"] or said["loss"]),
+        judge_decided=any(pair.outcome != "tie" for pair, _ in rated),
     )
 
 

@@ -9,6 +9,9 @@ from ..core.records import Outcome
 from .intervals import Interval, bootstrap_mean, paired_difference
 from .text_metrics import distinct_n
 
+NOTHING_DECIDED = "nothing decided"
+"""What stands in place of a win-tie rate where every comparison was a tie."""
+
 
 @dataclass(frozen=True, slots=True)
 class JudgedOutput:
@@ -96,6 +99,20 @@ def shown_score(mean: float | None, *, share: bool) -> str:
     if mean is None:
         return "-"
     return shown_share(mean) if share else f"{mean:.3g}"
+
+
+def undecided(tally: Mapping[str, Any]) -> bool:
+    """Whether every comparison was a tie, so that a win-tie rate of 100 % says nothing.
+
+    Args:
+        tally: `win`, `tie` and `loss`, as `VersionSummary.as_json` has them.
+    """
+    return bool(tally["tie"]) and not tally["win"] and not tally["loss"]
+
+
+def shown_rate(summary: Mapping[str, Any]) -> str:
+    """A version's win-tie rate as people read it, from `VersionSummary.as_json`."""
+    return NOTHING_DECIDED if undecided(summary) else f"{summary['win_tie_rate']:.1%}"
 
 
 def shown_share(share: float) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.records import Split
-from ..evaluation.summary import score_columns
+from ..evaluation.summary import score_columns, undecided
 from ..store import Adapter, DialogueLine, Evaluation, Run, Store, Training, TrainingMetric, overview
 from ..store.liveness import LiveStatus
 from ..store.spending import spending
@@ -86,7 +86,7 @@ def adapters_of(store: Store, run: Run) -> Versions:
             kind=row.adapter.status,
         )
         for row in rows
-        if "win_tie_rate" in row.tested
+        if "win_tie_rate" in row.tested and not undecided(row.tested)
     ]
     title = "Win-tie rate against the teacher on test inputs, by adapter"
     chart = rate_chart(rates, title, "adapter") if rates else None

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..evaluation.summary import shown_score, shown_share
+from ..evaluation.summary import shown_rate, shown_score, shown_share, undecided
 from .texts import LONG, brief, plain, shown
 
 NONE = "\N{EN DASH}"
@@ -37,12 +37,14 @@ def environment() -> Environment:
         "number": number,
         "percent": percent,
         "plain": plain,
+        "rate": shown_rate,
         "score": score,
         "shown": shown,
         "since": since,
         "words": words,
         "yaml": as_yaml,
     }
+    found.tests["undecided"] = undecided
     found.globals |= {"LONG": LONG, "url": url}
     return found
 

@@ -3,6 +3,7 @@
 from rich.text import Text
 from rich.tree import Tree
 
+from ...evaluation.summary import shown_rate
 from ...store import Adapter, Evaluation, Training, Turn
 from ...store.lineage.model import (
     AdapterLineage,
@@ -179,7 +180,7 @@ def _state(adapter: Adapter) -> str:
 
 def _evaluation(row: Evaluation) -> Text:
     rate = row.summary.get("win_tie_rate")
-    result = row.status if rate is None else f"win-tie rate {rate:.1%} of {row.summary.get('n')}"
+    result = row.status if rate is None else f"win-tie rate {shown_rate(row.summary)} of {row.summary.get('n')}"
     return Text(f"evaluation on {row.split}, v{row.adapter_version}: {result}")
 
 

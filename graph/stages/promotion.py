@@ -139,6 +139,8 @@ def decide(
         f"gain on {len(after)} dev inputs {difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}], "
         f"distinct-2 {known:.2f} to {new:.2f}"
     )
+    if all(output.outcome == "tie" for output in (*before, *after)):
+        facts += ", nothing decided since every comparison was a tie"
     if difference.high < -settings.rollback_margin:
         return Decision(False, f"{facts}: worse beyond the margin of {settings.rollback_margin:.2f}")
     if new < settings.diversity_floor * known:

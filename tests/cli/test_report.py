@@ -108,6 +108,17 @@ def test_a_version_that_was_not_evaluated_has_dashes(capsys: pytest.CaptureFixtu
     assert judged.split() == ["v1", "imitation", "4", "10", "26", "35.0%", "20.0%", "to", "50.0%", "1.10", "0.80"]
 
 
+def test_a_judge_that_called_everything_a_tie_decided_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    ties = JUDGED | {"win": 0, "tie": 40, "loss": 0, "win_tie_rate": 1.0, "ci": [1.0, 1.0]}
+    gain = {"from": 0, "to": 1, "value": 0.0, "ci": [0.0, 0.0], "n": 40}
+    both = printed(capsys, versions=[version(0, "none", **ties), version(1, "imitation", **ties)], gain=gain)
+    [row] = [line for line in both if line.startswith("v1")]
+    assert row.split() == ["v1", "imitation", "0", "40", "0", "nothing", "decided", "-", "1.10", "0.80"]
+    assert any(line.endswith(": nothing was decided, every comparison was a tie") for line in both)
+    one = printed(capsys, versions=[version(0, "none", **ties), version(1, "imitation", **JUDGED)], gain=gain)
+    assert any(line.endswith(": no clear difference") for line in one)
+
+
 def test_each_scorer_is_a_column_and_where_it_failed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     scored = {"scores": {"rubric": 0.672, "[reward]": 1.23456}, "shares": ["rubric"], "unscored": {"[reward]": 3}}
     lines = printed(

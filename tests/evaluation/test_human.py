@@ -52,6 +52,13 @@ def test_a_judge_that_flatters_the_student_is_above_people() -> None:
     assert 0 < version.difference.low < 0.5 < version.difference.high
 
 
+def test_where_all_are_ties_nothing_is_decided() -> None:
+    [people] = results(pair("w", "t"), pair("t", "tt")).versions
+    assert (people.people_decided, people.judge_decided) == (False, True)
+    [judge] = results(pair("t", "w"), pair("t", "t")).versions
+    assert (judge.people_decided, judge.judge_decided) == (True, False)
+
+
 def test_versions_are_kept_apart_and_pairs_of_dialogues_have_none() -> None:
     found = results(pair("w", "w", version=3), pair("w", "l", version=1), pair("t", "w", version=None))
     assert [(row.version, row.people.value) for row in found.versions] == [(1, 0.0), (3, 1.0)]

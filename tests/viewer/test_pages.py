@@ -254,6 +254,17 @@ def test_a_dialogue_is_found_by_the_beginning_of_its_id(pages: TestClient, store
     assert "several" in pages.get("/dialogues/judged-2-").text
 
 
+def test_a_judge_that_called_everything_a_tie_decided_nothing(pages: TestClient, store: Store) -> None:
+    assert "66.0%" in pages.get("/runs/RUN1").text
+    for row in store.select(Evaluation, run_id="RUN1"):
+        ties = {"win": 0, "tie": 3, "loss": 0, "win_tie_rate": 1.0, "ci": [1.0, 1.0]}
+        store.update(Evaluation, row.id, summary={**row.summary, **ties})
+    for page in ("/runs/RUN1", "/", "/adapters/RUN1/2"):
+        text = pages.get(page).text
+        assert "nothing decided" in text, page
+        assert "100.0% to 100.0%" not in text, page
+
+
 def test_each_scorer_is_a_column_of_the_versions(pages: TestClient, store: Store) -> None:
     for row in store.select(Evaluation, run_id="RUN1"):
         scores = {"rubric": 0.672, "<b>reward": -1.23456} if row.adapter_version else {"rubric": 0.5}

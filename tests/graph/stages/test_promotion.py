@@ -19,6 +19,14 @@ def test_a_better_adapter_is_promoted_with_the_figures() -> None:
     assert decision.reason == "gain on 20 dev inputs +1.00 [+0.68, +1.00], distinct-2 0.20 to 0.20"
 
 
+def test_where_all_are_ties_it_is_said_that_nothing_was_decided() -> None:
+    assert (
+        "nothing decided since every comparison was a tie"
+        in decide(outputs(["tie"] * 4), outputs(["tie"] * 4), SETTINGS, seed=1).reason
+    )
+    assert "nothing decided" not in decide(outputs(["tie"] * 4), outputs(["tie", "win"]), SETTINGS, seed=1).reason
+
+
 def test_a_fall_within_the_interval_is_no_reason_to_roll_back() -> None:
     before, after = outputs(["win", "loss"] * 10), outputs(["loss", "win", "loss", "loss"] * 5)
     assert decide(before, after, SETTINGS, seed=1).promoted
