@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights postgresql chromium screenshots hosts servers run test test-fast test-cluster test-kills test-servers lint format lock audit licences clean
+.PHONY: help setup weights postgresql chromium screenshots hosts servers run test test-fast test-cluster test-kills test-servers test-vllm lint format lock audit licences clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -81,6 +81,10 @@ servers: $(STAMP)
 
 test-servers: weights servers ## Run campaigns on real servers of models (4 GB the first time; SERVERS names them)
 	OMP_NUM_THREADS=1 SERVERS='$(SERVERS)' $(BIN)/python -m pytest tests/servers
+
+test-vllm: weights ## Run the engine vllm on a real vLLM (3.5 GB the first time)
+	$(BIN)/python -m tests.servers.environments vllm
+	OMP_NUM_THREADS=1 SERVERS=vllm $(BIN)/python -m pytest tests/servers/test_engine_vllm.py
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .

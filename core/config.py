@@ -468,18 +468,10 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _evaluation_can_be_generated(self) -> Self:
-        if self.evaluation.sampling.num_beams == 1 or self.student.engine == "static":
-            return self
-        if self.student.own_engine is not None:
-            return self  # it says itself whether it has beams, once it is imported
-        if self.student.engine != "auto":
-            raise ValueError(
-                f"student.engine={self.student.engine} has no beam search, and evaluation.sampling.num_beams is "
-                f"{self.evaluation.sampling.num_beams}; set that to 1, or student.engine to static"
-            )
+    def _student_does_what_others_ask_of_it(self) -> Self:
+        student = self.student.searching(self.evaluation.sampling.num_beams).taking_rank(self.training.lora.r)
         # Nothing changes once it is read, but it is read only when this is decided.
-        object.__setattr__(self, "student", self.student.model_copy(update={"engine": "static"}))
+        object.__setattr__(self, "student", student)
         return self
 
     @property

@@ -1,6 +1,7 @@
 """The student's part of the configuration: which model it is, which engine generates with it, and its actors."""
 
 from math import ceil
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -9,8 +10,12 @@ from .plugs import Plug
 from .records import StudentSampling
 from .section import Section
 
-ENGINES = ("auto", "static", "continuous", "slots", "endpoint")
+ENGINES = ("auto", "static", "continuous", "slots", "vllm", "endpoint")
 """The engines that ship."""
+WITHOUT_BEAMS = ("continuous", "slots", "vllm", "endpoint")
+"""Those of them that search no beams."""
+LARGEST_LORA_RANK = 512
+"""Of adapters that vLLM takes."""
 
 
 class ContinuousSettings(Section):
@@ -47,6 +52,26 @@ class StudentEndpointSettings(Section):
     max_retries: int = Field(default=20, ge=0)
     """Further attempts after a rate limit, a server error, a time-out or a lost connection. Twenty last longer than a
     server takes to start."""
+
+
+class VLLMSettings(Section):
+    """The server that the engine `vllm` starts. What is not here is set by `arguments`."""
+
+    python: Path | None = None
+    """The interpreter of the environment that vLLM is installed in, such as ~/vllm/bin/python. None: this one."""
+    tensor_parallel_size: int = Field(default=1, ge=1)
+    """GPUs that the model is spread over, in each of the student's actors."""
+    gpu_memory_utilization: float = Field(default=0.5, gt=0, le=1)
+    """Share of a GPU's memory (without one, of the machine's) for weights, keys and values together. The rest is the
+    trainer's, where it works on the same GPU."""
+    max_loras: int = Field(default=4, ge=1)
+    """Adapters whose requests may share a batch. A run has up to four at once; with fewer some wait for their turn."""
+    max_lora_rank: int | None = Field(default=None, ge=1, le=LARGEST_LORA_RANK)
+    """The largest rank of an adapter; at least training.lora.r."""
+    arguments: tuple[str, ...] = ()
+    """Further arguments of `vllm serve`, such as ["--max-model-len", "4096"]; the last one of a name counts."""
+    start_timeout_s: float = Field(default=600.0, gt=0)
+    """Seconds a start may take."""
 
 
 class PoolSettings(Section):
@@ -115,9 +140,10 @@ class StudentSettings(Section):
     """A hub id, a folder, or `smollm2-135m-instruct` (weights from a Python package)."""
     engine: str = "auto"
     """`static` generates batch by batch and can do everything; `continuous` lets requests join and leave at every
-    token, and `slots` does so in fixed shapes, which a GPU replays as CUDA graphs (both for causal students, without
-    beams); `endpoint` asks a server. `auto` is continuous on a CPU and slots on a GPU for architectures
-    that they are tested with, else static. `module:attribute` is one of your own."""
+    token, and `slots` does so in fixed shapes, which a GPU replays as CUDA graphs; `vllm` starts a vLLM server, and
+    `endpoint` asks one that is there (all four for causal students, without beams). `auto` is continuous on a CPU and
+    slots on a GPU for architectures that they are tested with, vllm on a GPU where vLLM is installed, else static.
+    `module:attribute` is one of your own."""
     engine_kwargs: dict[str, Any] = Field(default_factory=dict)
     """What an engine of your own is made with, besides these settings."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
@@ -131,6 +157,7 @@ class StudentSettings(Section):
     """How long a batch of the static engine waits for one more to join it."""
     continuous: ContinuousSettings = ContinuousSettings()
     slots: SlotsSettings = SlotsSettings()
+    vllm: VLLMSettings = VLLMSettings()
     endpoint: StudentEndpointSettings | None = None
     """Where the student is served; for the engine `endpoint`."""
     sampling: StudentSampling = StudentSampling(temperature=1.0, top_p=0.95, max_tokens=48)
@@ -148,13 +175,51 @@ class StudentSettings(Section):
     def _engine_can(self) -> Self:
         if self.engine == "endpoint" and self.endpoint is None:
             raise ValueError("engine=endpoint needs endpoint.base_url, the server that holds the student")
-        if self.engine in {"continuous", "slots", "endpoint"} and self.sampling.num_beams > 1:
+        if self.engine in WITHOUT_BEAMS and self.sampling.num_beams > 1:
             raise ValueError(
                 f"engine={self.engine} has no beam search; set sampling.num_beams to 1, or engine to static"
+            )
+        gpus, spread = self.pool.gpus_per_actor, self.vllm.tensor_parallel_size
+        if 0 < gpus < spread and self.engine in {"auto", "vllm"}:
+            raise ValueError(
+                f"vllm.tensor_parallel_size={spread} takes as many GPUs, and pool.gpus_per_actor is {gpus:g}; set both "
+                "to the same number"
             )
         if self.engine_kwargs and self.own_engine is None:
             raise ValueError(f"engine_kwargs are for an engine of your own, not for {self.engine}; leave them out")
         return self
+
+    def searching(self, num_beams: int) -> "StudentSettings":
+        """These settings, with an engine that searches so many beams for an evaluation.
+
+        Raises:
+            ValueError: the engine that is named does not.
+        """
+        if num_beams == 1 or self.engine == "static" or self.own_engine is not None:
+            return self  # one of one's own says itself whether it has beams, once it is imported
+        if self.engine == "auto":
+            return self.model_copy(update={"engine": "static"})
+        raise ValueError(
+            f"student.engine={self.engine} has no beam search, and evaluation.sampling.num_beams is {num_beams}; set "
+            "that to 1, or student.engine to static"
+        )
+
+    def taking_rank(self, rank: int) -> "StudentSettings":
+        """These settings, with a vLLM that takes adapters of that rank where one may be started.
+
+        Raises:
+            ValueError: vLLM takes none as large, and the engine is that.
+        """
+        if self.engine not in {"auto", "vllm"} or rank <= (self.vllm.max_lora_rank or 0):
+            return self
+        if rank <= LARGEST_LORA_RANK:
+            return self.model_copy(update={"vllm": self.vllm.model_copy(update={"max_lora_rank": rank})})
+        if self.engine == "auto":
+            return self
+        raise ValueError(
+            f"training.lora.r={rank} is more than vLLM takes, which is {LARGEST_LORA_RANK}; lower it, or set "
+            "student.engine to static"
+        )
 
     @property
     def own_engine(self) -> Plug | None:

@@ -74,6 +74,7 @@ async def open_run_context(
                 config.student,
                 threads=config.training.threads,
                 engine=engine_to_send(plugs, config.student),
+                folder=run_folder(store, run).absolute(),
                 tell=progress.print,
             )
             stack.callback(pool.close)

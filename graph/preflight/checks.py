@@ -25,7 +25,7 @@ from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
 from .estimate import Sizing, budget_notes, estimate
 from .forecast import forecast_of
 from .objects import check_demonstrations, check_engine, check_objective, try_plugs
-from .student import check_student
+from .student import check_student, check_student_vllm
 
 WAY = {"model", "base_url", "api_key_env", "timeout_s", "headers", "query", "extra_body", "reasoning_effort"}
 """What an endpoint's answer to a tiny chat depends on."""
@@ -98,6 +98,7 @@ def check(
     foreseen = forecast_of(config, sizing, assumed, source=source)
     notes += budget_notes(config, estimated, foreseen)
     simulated = check_cast(config, plugs, ask=ask)
+    notes += check_student_vllm(config, here=runs_here(cluster), ask=ask)  # the last, as it takes a minute
     return Checked(task, examples, student, simulated, plugs, duplicates, notes, estimated, foreseen)
 
 

@@ -1,5 +1,6 @@
 """Whether the student can do its part: it opens, an adapter fits around it, its texts have room."""
 
+import os
 from collections.abc import Sequence
 
 from ...agents.cast import StudentAgent
@@ -9,9 +10,10 @@ from ...core.errors import ConfigError
 from ...core.records import Example
 from ...training.adapters.storage import folder_of, is_remote, there
 from ...training.adapters.trial import try_student
-from ...training.engines.choose import Choice, choose_engine
+from ...training.engines.choose import Choice, choose_engine, engine_name
+from ...training.engines.vllm.installed import installed_vllm
 from ...training.student.packaged_weights import cache_folder
-from ...training.student.student import LoadedStudent, positions_of
+from ...training.student.student import LoadedStudent
 from ...training.student.tokenization import render_prompt
 
 FITTING_IN_A_ROW = 16
@@ -32,6 +34,33 @@ def check_student_endpoint(config: RunConfig) -> None:
     folder = cache_folder() if is_remote(storage) else folder_of(storage)
     with there(folder.absolute()):
         try_student_endpoint(config.student, config.training.lora, folder.absolute())
+
+
+def check_student_vllm(config: RunConfig, *, here: bool, ask: bool) -> list[str]:
+    """Try the vLLM server that the students' processes will start, where the engine is that.
+
+    Args:
+        config: The configuration.
+        here: Whether they run on this machine.
+        ask: Whether one is started; else it is only seen to be installed.
+
+    Returns:
+        What to know of it, a line each.
+
+    Raises:
+        ConfigError: as `try_vllm`.
+        StudentError: as `try_student`.
+    """
+    if config.student.own_engine is not None or engine_name(config.student) != "vllm":
+        return []
+    if not here:
+        return ["whether vLLM starts is not tried here, as the students run on a cluster"]
+    installed_vllm(config.student.vllm)
+    if ask:
+        from ...training.engines.vllm.trial import try_vllm
+
+        try_vllm(config.student, config.training.lora, config.training.threads or os.cpu_count() or 1)
+    return []
 
 
 def check_student(config: RunConfig, task: Task, examples: Sequence[Example]) -> list[str]:
@@ -102,4 +131,4 @@ def _fit(lengths: _Lengths, texts: Sequence[Example], limit: int, output: int, w
 
 
 def _positions(student: LoadedStudent) -> int | None:
-    return positions_of(student.model) if student.kind == "causal" else None
+    return student.positions if student.kind == "causal" else None

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from pathlib import Path
 from socket import gethostname
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from ...core.student_settings import StudentSettings
 from ..student.student import inspect_student, load_student, resolve_device
 from . import continuous_needs
 from .engine import EngineFactory, StudentEngine, refuse_seq2seq
+from .vllm.installed import vllm_is_installed
 
 KEY = "student.engine"
 _METHODS = ("generate", "load", "unload", "close")
@@ -47,7 +49,8 @@ def choose_engine(settings: StudentSettings) -> Choice:
     """The engine that the settings name, or that `auto` picks for the kind of student and its device.
 
     Without beam search, and for architectures that tests have seen them right with, `auto` is `continuous` on a CPU,
-    where it was measured to be the fastest, and `slots` on a GPU; else `static`.
+    where it was measured to be the fastest, and `slots` on a GPU; where vLLM is installed `vllm` there, for all causal
+    students. Else it is `static`.
 
     Raises:
         ConfigError: the engine that is named cannot generate with this student, or with this transformers.
@@ -63,8 +66,13 @@ def choose_engine(settings: StudentSettings) -> Choice:
         )
     if settings.engine != "auto":
         return Choice(settings.engine)
-    fastest = _OF_DEVICE.get(resolve_device(settings.device).partition(":")[0])
-    if fastest and settings.sampling.num_beams == 1 and inspect_student(settings.model).architecture in SEEN_RIGHT:
+    if settings.sampling.num_beams > 1:
+        return Choice("static")
+    kind, student = resolve_device(settings.device).partition(":")[0], inspect_student(settings.model)
+    if kind == "cuda" and student.kind == "causal" and vllm_is_installed(settings.vllm):
+        return Choice("vllm")
+    fastest = _OF_DEVICE.get(kind)
+    if fastest and student.architecture in SEEN_RIGHT:
         if fastest != "continuous" or not untested:
             return Choice(fastest)
         tested = ", ".join(continuous_needs.TESTED)
@@ -105,16 +113,20 @@ def as_engine_factory(found: Any, settings: StudentSettings) -> EngineFactory:
     return found  # type: ignore[no-any-return]  # whatever it is, it can be called
 
 
-def make_engine(settings: StudentSettings, *, threads: int, engine: EngineFactory | None = None) -> StudentEngine:
-    """Load the student and make its engine. Takes seconds; needs no event loop.
+def make_engine(
+    settings: StudentSettings, *, threads: int, engine: EngineFactory | None = None, folder: Path | None = None
+) -> StudentEngine:
+    """Load the student and make its engine. Takes seconds, with vLLM a minute; needs no event loop.
 
     Args:
         settings: The student, and which engine.
         threads: CPU threads that it may use.
         engine: What makes the engine of one's own that the settings name. None: it is imported.
+        folder: Where a server's log goes. None: among temporary files.
 
     Raises:
-        ConfigError: as `engine_name`; or the engine of one's own cannot be imported or made, or is none.
+        ConfigError: as `engine_name`; or its server does not start; or the engine of one's own cannot be imported or
+            made, or is none.
         StudentError: as `load_student`.
     """
     worker = f"{gethostname()}/pid-{os.getpid()}"
@@ -126,6 +138,11 @@ def make_engine(settings: StudentSettings, *, threads: int, engine: EngineFactor
 
         assert settings.endpoint is not None, "StudentSettings sees to it"
         return EndpointEngine(settings.model, settings.endpoint, settings.chat_template_kwargs)
+    if name == "vllm":
+        from .vllm.engine import VLLMEngine
+        from .vllm.server import VLLMServer
+
+        return VLLMEngine(settings, VLLMServer(settings, threads=threads, folder=folder), worker=worker)
     student = load_student(settings.model, device=settings.device, template_kwargs=settings.chat_template_kwargs)
     if name == "continuous":
         from .continuous import ContinuousEngine

@@ -64,7 +64,7 @@ def scenario(build: BuildEngine, *adapters: AdapterRef) -> Callable[[Callable[[S
             try:
                 for ref in adapters:
                     await engine.load(ref)
-                await asyncio.wait_for(test(engine), 60)
+                await asyncio.wait_for(test(engine), 300)
             finally:
                 await engine.close()
 

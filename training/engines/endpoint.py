@@ -21,7 +21,7 @@ from ...core.endpoints.proxies import connecting
 from ...core.errors import AdapterError, ConfigError, GenerationError
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import StudentEndpointSettings
-from ..adapters.adapters import verify_adapter
+from ..adapters.adapters import MANIFEST, file_sha256, verify_adapter
 from ..student.student import student_elsewhere
 from ..student.tokenization import render_prompt
 from .engine import (
@@ -33,8 +33,12 @@ from .engine import (
     generation_of,
     refuse_base_model,
     refuse_beams,
+    refuse_too_long,
     refuse_unloaded,
 )
+
+_PLAIN = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+"""Nothing but temperature and top_p: a server would else sample as the model's own generation_config says."""
 
 
 class EndpointEngine:
@@ -46,16 +50,32 @@ class EndpointEngine:
     """
 
     def __init__(
-        self, name: str, settings: StudentEndpointSettings, template_kwargs: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        settings: StudentEndpointSettings,
+        template_kwargs: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        worker: str | None = None,
     ) -> None:
+        """Asks nothing yet.
+
+        Args:
+            name: The student, whose tokenizer is read here.
+            settings: Where the server is.
+            template_kwargs: What the student's chat template is given.
+            key: The server's. None: what the environment variable says.
+            worker: What generations name as theirs. None: the server's address.
+        """
         self._student = student_elsewhere(name, template_kwargs)
         if self._student.kind != "causal":
             raise ConfigError(f"student.engine=endpoint serves causal students, which {name!r} is not; take static")
         self._settings = settings
         self._base_model = settings.model or name
+        self._worker = worker or settings.base_url
         options: Any = {
             "base_url": settings.base_url,
-            "api_key": os.environ.get(settings.api_key_env) or "none",
+            "api_key": key or os.environ.get(settings.api_key_env) or "none",
             "timeout": settings.timeout_s,
             "max_retries": settings.max_retries,
         }
@@ -90,6 +110,7 @@ class EndpointEngine:
         if version:
             self._refs[version] = self._refs.pop(version)  # the most recently used one stands last
         prompt, began = render_prompt(self._student, request.messages), time.monotonic()
+        refuse_too_long(self._student, request, len(prompt))
         with self._active.one(version):
             completion = await self._until_closed(self._complete(request, prompt, self._refs.get(version)))
         choice, ends = completion.choices[0], self._student.ends
@@ -109,7 +130,7 @@ class EndpointEngine:
             adapter_version=version,
             queue_ms=0.0,
             latency_ms=(time.monotonic() - began) * 1000,
-            worker=self._settings.base_url,
+            worker=self._worker,
         )
         return replace(generation, text=choice.text.strip(), finish_reason="stop" if ended else "length")
 
@@ -120,8 +141,7 @@ class EndpointEngine:
                 await asyncio.wait([self._unloading[ref.version]])
             if ref.version == BASE_MODEL or ref.version in self._refs:
                 return
-            await asyncio.to_thread(self._load, ref)
-            self._refs[ref.version] = ref
+            self._refs[ref.version] = await self._hand_over(ref)
             self._stats.count_swap(0.0)  # the server goes on meanwhile
             spare = [version for version in self._refs if version not in {*keep, ref.version}]
             for version in spare[: max(0, len(self._refs) - ADAPTERS_KEPT)]:
@@ -153,14 +173,14 @@ class EndpointEngine:
         except openai.APIConnectionError as error:
             raise GenerationError(f"{self._settings.base_url} does not answer: {error}; is it running?") from error
         try:  # a server that was started anew has forgotten its adapters
-            await asyncio.to_thread(self._load, ref)
+            await self._hand_over(ref)
             return await self._ask(request, prompt, ref)
         except (openai.APIError, AdapterError) as error:
             raise self._refusal(request, error) from error
 
     async def _ask(self, request: GenerationRequest, prompt: list[int], ref: AdapterRef | None) -> Any:
         sampling, model = request.sampling, self._base_model
-        extra: dict[str, Any] = {"stop_token_ids": list(self._student.ends)}
+        extra: dict[str, Any] = {"stop_token_ids": list(self._student.ends), **_PLAIN}
         if self._settings.server == "vllm":
             extra["return_token_ids"] = True
             model = model if ref is None else adapter_name(ref)
@@ -206,18 +226,25 @@ class EndpointEngine:
         except openai.APIError:
             return  # it is gone already, or the server is: neither keeps an answer from anybody
 
-    def _load(self, ref: AdapterRef) -> None:
+    async def _hand_over(self, ref: AdapterRef) -> AdapterRef:
+        """Have the server load an adapter; returns it with its hash, by which it is called there."""
+        return await asyncio.to_thread(self._load, ref)
+
+    def _load(self, ref: AdapterRef) -> AdapterRef:
         """Raises AdapterError."""
-        folder, name = verify_adapter(ref), adapter_name(ref)
+        folder = verify_adapter(ref)
+        ref = replace(ref, sha256=ref.sha256 or file_sha256(folder / MANIFEST))
+        name = adapter_name(ref)
         try:
             self._administer("load_lora_adapter", {"lora_name": name, "lora_path": str(folder.absolute())})
         except openai.APIError as error:
             if "already" in str(error) and "loaded" in str(error):  # by another worker
-                return
+                return ref
             raise AdapterError(
                 f"adapter version {ref.version} does not load on {self._settings.base_url}: {error}; the server "
                 f"must be started with run-time LoRA and must see {folder}"
             ) from error
+        return ref
 
     def _administer(self, call: str, body: dict[str, str]) -> None:
         url = self._settings.base_url.rstrip("/")
@@ -228,7 +255,8 @@ class EndpointEngine:
 
 def adapter_name(ref: AdapterRef) -> str:
     """An adapter's name on a server, such as `student-v7-0a1b2c3d`."""
-    return f"student-v{ref.version}-{(ref.sha256 or 'unknown')[:8]}"
+    assert ref.sha256 is not None, "without it two adapters of a version would have one name"
+    return f"student-v{ref.version}-{ref.sha256[:8]}"
 
 
 def _lacks_adapter(error: openai.APIStatusError) -> bool:

@@ -18,14 +18,12 @@ from ...core.errors import AdapterError, ConfigError, GenerationError
 from ...core.records import AdapterRef, GenerationRequest, Message, StudentSampling
 from ...core.student_settings import StudentSettings
 from ...core.training_settings import LoRASettings
-from ..adapters.adapters import commit_adapter
-from ..adapters.lora import adapted
-from ..adapters.trial import try_student
+from ..adapters.idle import idle_adapter
 from .endpoint import EndpointEngine
 
 LOOK_SECONDS = 5.0
-_WORDS = (Message(role="user", content="Say OK."),)
-_ONE_TOKEN = StudentSampling(temperature=0.0, max_tokens=1)
+WORDS = (Message(role="user", content="Say OK."),)
+ONE_TOKEN = StudentSampling(temperature=0.0, max_tokens=1)
 _STARTED = {
     "vllm": "vLLM has to be started with --enable-lora, --max-lora-rank of {r} or more, and the environment variable "
     "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True",
@@ -59,25 +57,12 @@ def try_student_endpoint(settings: StudentSettings, lora: LoRASettings, folder: 
 
     with TemporaryDirectory(prefix=".preflight-", dir=folder) as place:
         Path(place).chmod(0o755)  # the server may run as somebody else
-        run_to_end(partial(ask, _idle_adapter(settings, lora, Path(place))))
-
-
-def _idle_adapter(settings: StudentSettings, lora: LoRASettings, folder: Path) -> AdapterRef:
-    """An adapter of zeros, made around a student without weights."""
-    import torch
-
-    model = adapted(try_student(settings, lora), lora, seed=0)
-    for name, parameter in list(model.named_parameters()):
-        if parameter.requires_grad:
-            place, _, leaf = name.rpartition(".")
-            zeros = torch.zeros(parameter.shape, dtype=torch.float32, device="cpu")
-            setattr(model.get_submodule(place), leaf, torch.nn.Parameter(zeros))
-    return commit_adapter(model, folder, 1, {"parent": 0, "base_model": settings.model})
+        run_to_end(partial(ask, idle_adapter(settings, lora, Path(place))))
 
 
 async def _try_base(engine: EndpointEngine, settings: StudentSettings) -> None:
     try:
-        await engine.generate(GenerationRequest("preflight", _WORDS, _ONE_TOKEN, 0, 0))
+        await engine.generate(GenerationRequest("preflight", WORDS, ONE_TOKEN, 0, 0))
     except GenerationError as error:
         raise ConfigError(_explained(settings, error)) from error
 
@@ -86,7 +71,7 @@ async def _try_adapter(engine: EndpointEngine, settings: StudentSettings, lora: 
     assert settings.endpoint is not None
     try:
         await engine.load(ref)
-        await engine.generate(GenerationRequest("preflight", _WORDS, _ONE_TOKEN, 0, ref.version))
+        await engine.generate(GenerationRequest("preflight", WORDS, ONE_TOKEN, 0, ref.version))
     except (AdapterError, GenerationError) as error:
         cause = error.__cause__
         said = f"HTTP {cause.status_code}: {_words(cause)}" if isinstance(cause, openai.APIStatusError) else str(error)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ...core.errors import AdapterError, ConfigError, GenerationError
 from ...core.records import AdapterRef, Generation, GenerationRequest
-from ..student.student import LoadedStudent, StudentKind, positions_of
+from ..student.student import LoadedStudent, StudentKind
 
 ADAPTERS_KEPT = 3
 """Adapters an engine holds at once; the least recently used one is dropped beyond that."""
@@ -40,6 +40,8 @@ class EngineStats:
     swap_pause_s: float = 0.0
     """Time for which generation stood still to take in an adapter, all swaps together."""
     last_swap_pause_s: float = 0.0
+    restarts: int = 0
+    """How often a server of the engine's own ended and was started again."""
 
     def count_swap(self, pause_s: float) -> None:
         """Note that generation stood still for so long."""
@@ -197,7 +199,7 @@ def refuse_beams(request: GenerationRequest, engine: str) -> None:
 
 def refuse_too_long(student: LoadedStudent, request: GenerationRequest, prompt_tokens: int) -> None:
     """Raise GenerationError for a request that may outgrow the positions the student knows."""
-    positions = positions_of(student.model)
+    positions = student.positions
     wanted = prompt_tokens + (request.sampling.max_tokens if student.kind == "causal" else 0)
     if positions is not None and wanted > positions:
         raise GenerationError(

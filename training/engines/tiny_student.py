@@ -60,16 +60,16 @@ class TinyStudent:
 
 
 @cache
-def tiny_student(folder: Path) -> TinyStudent:
-    """The student, made once in an empty folder."""
+def tiny_student(folder: Path, **changes: Any) -> TinyStudent:
+    """The student, made once in an empty folder; `changes` are values of its `LlamaConfig`."""
     tokenizer = causal_tokenizer()
-    model = llama(tokenizer)
+    model = llama(tokenizer, **changes)
     adapters = [
         commit_adapter(random_adapter(model, "causal", seed=version), folder / "adapters", version, {"parent": 0})
         for version in (1, 2, 3, 4, 5)
     ]
     Path(str(adapters[-1].uri), "adapter_model.safetensors").write_bytes(b"")
-    wider = random_adapter(llama(tokenizer, hidden_size=48), "causal", seed=9)
+    wider = random_adapter(llama(tokenizer, **changes | {"hidden_size": 48}), "causal", seed=9)
     misfit = commit_adapter(wider, folder / "misfit", 9, {"parent": 0})
     model.generation_config.eos_token_id = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(SECOND_END)]
     save(model.double(), tokenizer, folder / "student")

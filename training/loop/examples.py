@@ -9,7 +9,7 @@ from ...core.errors import TrainingError
 from ...core.records import TrainingExample
 from ...core.training_settings import FineTuneSettings
 from ..objectives import MISMATCHED, TARGET, Objective
-from ..student.student import LoadedStudent, positions_of
+from ..student.student import LoadedStudent
 from ..student.tokenization import EncodedPair, encode_pair
 
 
@@ -84,7 +84,7 @@ def _fits(student: LoadedStudent, text: EncodedPair, max_length: int) -> bool:
     places = len(text.prompt) + len(text.completion)
     if student.kind == "seq2seq":
         places = max(len(text.prompt), len(text.completion))
-    return text.length <= max_length and places <= (positions_of(student.model) or max_length)
+    return text.length <= max_length and places <= (student.positions or max_length)
 
 
 def hold_out(

@@ -6,14 +6,20 @@ imports nothing heavy, so that the driver need not.
 """
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import Callable, Collection
+from pathlib import Path
 from uuid import uuid4
 
 from ...core.errors import GenerationError, OverloadError
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import StudentSettings
 from ..engines.engine import EngineFactory, StudentEngine, read_generation
-from .metrics import BATCH_SIZE, SWAP_PAUSE
+from .metrics import BATCH_SIZE, SERVER_RESTARTS, SWAP_PAUSE
+
+_LOOK_S = 0.5
+"""How often it is looked whether there is a warning to tell."""
 
 
 class RestartedError(GenerationError):
@@ -25,19 +31,22 @@ class StudentActor:
 
     def __init__(self, build: Callable[[], StudentEngine], max_in_flight: int) -> None:
         """`build` makes the engine; all it needs is in it, so that Ray can restart the actor."""
+        self._warnings = _Warnings()
         self._engine = build()
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         self._incarnation = uuid4().hex
-        self._batches = self._rows = 0
+        self._batches = self._rows = self._restarts = 0
 
     async def describe(self) -> str:
         """Which incarnation of the process this is; answers once the engine is made."""
         return self._incarnation
 
-    async def wait_for_exit(self) -> None:
-        """Never answers: the call fails when the process ends, which tells its caller at once."""
-        await asyncio.Event().wait()
+    async def next_warning(self) -> str:
+        """What the engine warns of next; it would be lost in this process. The call fails when the process ends."""
+        while not self._warnings.said:  # noqa: ASYNC110 - what warns runs in any thread
+            await asyncio.sleep(_LOOK_S)
+        return self._warnings.said.popleft()
 
     async def generate(self, incarnation: str, request: GenerationRequest) -> Generation:
         """One generation.
@@ -85,14 +94,32 @@ class StudentActor:
         if stats.batches > self._batches:
             BATCH_SIZE.record((stats.batched_rows - self._rows) / (stats.batches - self._batches))
             self._batches, self._rows = stats.batches, stats.batched_rows
+        if stats.restarts > self._restarts:
+            SERVER_RESTARTS.record(stats.restarts - self._restarts)
+            self._restarts = stats.restarts
 
     def _check(self, incarnation: str) -> None:
         if incarnation != self._incarnation:
             raise RestartedError("the student's process was restarted; it has to be given its adapters first")
 
 
-def configured_engine(settings: StudentSettings, threads: int, engine: EngineFactory | None = None) -> StudentEngine:
+class _Warnings(logging.Handler):
+    """Keeps what openmic warns of in this process, whose streams nobody reads."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: deque[str] = deque(maxlen=100)
+        logging.getLogger(__name__.partition(".")[0]).addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one more."""
+        self.said.append(record.getMessage())
+
+
+def configured_engine(
+    settings: StudentSettings, threads: int, engine: EngineFactory | None = None, folder: Path | None = None
+) -> StudentEngine:
     """The engine that the settings name; imports what it needs only here, in the actor's process."""
     from ..engines.choose import make_engine
 
-    return make_engine(settings, threads=threads, engine=engine)
+    return make_engine(settings, threads=threads, engine=engine, folder=folder)

@@ -60,7 +60,10 @@ STALENESS = Metric(
     "How many versions newer than an answer's adapter had been promoted when the answer came.",
     boundaries=(0.5, 1.5, 2.5, 4.5, 8.5),
 )
-METRICS = (QUEUE_DEPTH, BATCH_SIZE, TOKENS, UTILISATION, SWAP_PAUSE, STALENESS)
+SERVER_RESTARTS = Metric(
+    "openmic_server_restarts_total", "counter", "How often a student's own vLLM server died and was started again."
+)
+METRICS = (QUEUE_DEPTH, BATCH_SIZE, TOKENS, UTILISATION, SWAP_PAUSE, STALENESS, SERVER_RESTARTS)
 
 
 @cache

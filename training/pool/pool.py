@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from ...core.errors import GenerationError, OpenmicError, OverloadError
@@ -49,6 +50,7 @@ class StudentPool:
         threads: int | None,
         engine: EngineFactory | None = None,
         build: Callable[[], StudentEngine] | None = None,
+        folder: Path | None = None,
         tick_s: float = 1.0,
         tell: Callable[[str], None] = logger.warning,
     ) -> None:
@@ -60,13 +62,15 @@ class StudentPool:
             engine: What makes the engine of one's own that the settings name, where it was given in Python: Ray pickles
                 it by value where it cannot be imported. None: each actor imports it.
             build: Makes an actor's engine, in the actor's process. None: the engine that the settings name.
+            folder: Where the log of an engine's own server goes, on whichever machine that is. None: among temporary
+                files.
             tick_s: Seconds between two looks at the load.
             tell: Told in a line of what a person should know of.
         """
         self._settings = settings.pool
         alone = self._settings.most == 1
         self._threads = threads or (os.cpu_count() if alone else int(self._settings.cpus_per_actor)) or 1
-        self._build = build or partial(configured_engine, settings, self._threads, engine)
+        self._build = build or partial(configured_engine, settings, self._threads, engine, folder)
         self._tick_s, self._tell = tick_s, tell
         self._batch_limit = settings.max_batch
         self._adapters = AdapterSync(self._on_death)
@@ -194,7 +198,7 @@ class StudentPool:
 
     def _add(self) -> None:
         """Start one more actor."""
-        replica = Replica(self._number, self._build, self._settings)
+        replica = Replica(self._number, self._build, self._settings, self._tell)
         self._replicas.append(replica)
         self._number += 1
         if self._begun:

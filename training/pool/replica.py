@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from enum import StrEnum
-from typing import Any
+from typing import Any, NoReturn
 
 from ...core.errors import GenerationError
 from ...core.records import AdapterRef, Generation, GenerationRequest
@@ -42,8 +42,10 @@ class ReplicaState(StrEnum):
 class Replica:
     """One student actor. Needs a running Ray session."""
 
-    def __init__(self, number: int, build: Callable[[], StudentEngine], settings: PoolSettings) -> None:
-        self._build, self._settings = build, settings
+    def __init__(
+        self, number: int, build: Callable[[], StudentEngine], settings: PoolSettings, tell: Callable[[str], None]
+    ) -> None:
+        self._build, self._settings, self._tell = build, settings, tell
         self._actor: Any = self._new_actor()
         self.number = number
         self.state = ReplicaState.STARTING
@@ -114,8 +116,11 @@ class Replica:
         self.incarnation = await call(self._actor.describe.remote(), GenerationError)
 
     async def wait_for_exit(self) -> None:
-        """Wait until its process has ended or any call to it was lost, and then raise ActorLostError."""
-        ending = asyncio.ensure_future(call(self._actor.wait_for_exit.remote(), GenerationError))
+        """Wait until its process has ended or any call to it was lost, and then raise ActorLostError.
+
+        What it warns of meanwhile is passed on.
+        """
+        ending = asyncio.ensure_future(self._pass_warnings_on())
         losing = asyncio.ensure_future(self._dead.wait())
         try:
             await asyncio.wait({ending, losing}, return_when=asyncio.FIRST_COMPLETED)
@@ -127,6 +132,11 @@ class Replica:
             ending.cancel()
             losing.cancel()
             await asyncio.gather(ending, losing, return_exceptions=True)
+
+    async def _pass_warnings_on(self) -> NoReturn:
+        while True:
+            warning = await call(self._actor.next_warning.remote(), GenerationError)
+            self._tell(f"student {self.number}: {warning}")
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """One generation. Raises ActorLostError, RestartedError, OverloadError and what the engine raised."""

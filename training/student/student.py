@@ -47,12 +47,17 @@ class LoadedStudent:
     """What its chat template is given besides the conversation."""
     ends: tuple[int, ...] = ()
     """The tokens that end a text, the one that it learns to end with first. Left out: what tokenizer and model say."""
+    positions: int | None = None
+    """The most tokens that it tells the places of, prompt included; None where it counts distances alone. Left out:
+    what the model says."""
 
     def __post_init__(self) -> None:
         if not self.ends:
             config = getattr(self.model, "generation_config", None)
             ends = end_tokens(self.tokenizer, config, self.template_kwargs)
             object.__setattr__(self, "ends", ends)
+        if self.positions is None and self.model is not None:
+            object.__setattr__(self, "positions", _positions(self.model.config))
         if self.tokenizer.pad_token_id is None and self.ends:
             self.tokenizer.pad_token_id = self.ends[0]
 
@@ -156,13 +161,14 @@ def student_elsewhere(name: str, template_kwargs: Mapping[str, Any] | None = Non
 
     info, kwargs = inspect_student(name), template_kwargs or {}
     tokenizer = _opened_tokenizer(name)
-    config: Any
+    config = AutoConfig.from_pretrained(source_of(name), trust_remote_code=False)
+    ending: Any
     try:
-        config = GenerationConfig.from_pretrained(source_of(name))
+        ending = GenerationConfig.from_pretrained(source_of(name))
     except OSError:  # an older model says it in its config.json
-        config = AutoConfig.from_pretrained(source_of(name), trust_remote_code=False).get_text_config()
-    ends = end_tokens(tokenizer, config, kwargs)
-    return _ending(LoadedStudent(name, info.kind, None, tokenizer, "elsewhere", kwargs, ends))
+        ending = config.get_text_config()
+    ends = end_tokens(tokenizer, ending, kwargs)
+    return _ending(LoadedStudent(name, info.kind, None, tokenizer, "elsewhere", kwargs, ends, _positions(config)))
 
 
 def _ending(student: LoadedStudent) -> LoadedStudent:
@@ -204,9 +210,8 @@ def sees_whole_text(model: Any) -> bool:
     return set(kinds) == {"full_attention"} if kinds else getattr(config, "sliding_window", None) is None
 
 
-def positions_of(model: Any) -> int | None:
-    """The most tokens that a model tells the places of, prompt included; None where it counts distances alone."""
-    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+def _positions(config: Any) -> int | None:
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def open_tokenizer(source: str) -> Any:

@@ -63,7 +63,7 @@ def test_with_a_transformers_that_continuous_was_not_tested_with(
     [
         ({"engine": "endpoint"}, "needs endpoint.base_url"),
         ({"engine": "continuous", "sampling": {"num_beams": 2}}, "has no beam search"),
-        ({"engine": "vllm"}, "'vllm' is none of auto, static, continuous, slots, endpoint; name your own as"),
+        ({"engine": "sglang"}, "'sglang' is none of auto, static, continuous, slots, vllm, endpoint; name your own as"),
         ({"engine": "my engine:Mine"}, "neither a name that ships nor module:attribute"),
         ({"engine_kwargs": {"mark": "?"}}, "engine_kwargs are for an engine of your own, not for auto"),
     ],

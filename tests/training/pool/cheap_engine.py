@@ -4,6 +4,7 @@ A pool of real ones would spend the tests' time on loading models; what is teste
 """
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable, Collection
@@ -40,6 +41,8 @@ class CheapEngine:
     async def generate(self, request: GenerationRequest) -> Generation:
         if request.id == "poison":
             os.abort()
+        if request.id.startswith("warns"):
+            logging.getLogger("openmic.training").warning("asked for %s", request.id)
         refuse_unloaded(request.adapter, self.loaded)
         # A request may say itself how long it takes.
         took = float(request.messages[0].content) if request.messages else self._seconds

@@ -2,7 +2,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,21 @@ pytestmark = pytest.mark.usefixtures("ray_running")
 
 @asynccontextmanager
 async def pool_of(
-    diary: Path, *, seconds: float = 0.01, restart_s: float = 0.0, **settings: Any
+    diary: Path,
+    *,
+    seconds: float = 0.01,
+    restart_s: float = 0.0,
+    tell: Callable[[str], None] = lambda _: None,
+    **settings: Any,
 ) -> AsyncIterator[StudentPool]:
     """A pool whose students all serve."""
     values = {"actors": 2, "cpus_per_actor": 0.0} | settings
     pool = StudentPool(
-        StudentSettings.model_validate({"pool": values}), threads=1, build=cheap(diary, seconds, restart_s), tick_s=0.05
+        StudentSettings.model_validate({"pool": values}),
+        threads=1,
+        build=cheap(diary, seconds, restart_s),
+        tick_s=0.05,
+        tell=tell,
     )
     try:
         await pool.ready(int(values["actors"]))
@@ -54,6 +63,19 @@ def test_requests_are_spread_over_the_students(diary: Path) -> None:
             assert str(pool.stats()).endswith("adapter v0")
 
     asyncio.run(scenario())
+
+
+def test_what_a_student_s_process_warns_of_is_told_here(diary: Path) -> None:
+    told: list[str] = []
+
+    async def scenario() -> None:
+        async with pool_of(diary, actors=1, tell=told.append) as pool:
+            for request in ("warns once", "warns twice"):
+                await pool.generate(asked(request))
+            await until(lambda: len(told) == 2)
+
+    asyncio.run(scenario())
+    assert told == ["student 0: asked for warns once", "student 0: asked for warns twice"]
 
 
 def test_a_student_killed_in_the_middle_costs_no_answer_and_returns_with_its_adapters(diary: Path) -> None:
@@ -212,7 +234,7 @@ def test_one_id_in_flight_twice_is_answered_once_for_both(diary: Path) -> None:
 
 
 def test_the_pool_grows_while_much_is_waiting_and_shrinks_without_losing_an_answer(diary: Path) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "actors": 1,
         "min_actors": 1,
         "max_actors": 2,

@@ -120,7 +120,12 @@ def test_a_student_that_takes_long_to_catch_up_holds_up_no_other_adapter_and_mis
 
 
 def test_a_pool_that_shrinks_lets_go_of_a_student_that_does_not_come_back_first(diary: Path) -> None:
-    shrinking = {"min_actors": 1, "scale_up_above": 4.0, "scale_down_below": 3.0, "scale_down_after_s": 0.5}
+    shrinking: dict[str, Any] = {
+        "min_actors": 1,
+        "scale_up_above": 4.0,
+        "scale_down_below": 3.0,
+        "scale_down_after_s": 0.5,
+    }
 
     async def scenario() -> None:
         async with pool_of(diary, **shrinking) as pool:

@@ -20,7 +20,7 @@ import torch
 from ....core.errors import ConfigError, GenerationError
 from ....core.records import AdapterRef, Generation, GenerationRequest
 from ....core.student_settings import SlotsSettings
-from ...student.student import LoadedStudent, positions_of, sees_whole_text
+from ...student.student import LoadedStudent, sees_whole_text
 from ...student.tokenization import render_prompt
 from ..adapter_slots import ReadAdapter
 from ..engine import (
@@ -83,7 +83,7 @@ class SlotsEngine:
         # One thread owns the model: OpenMP's thread count belongs to a thread, as does CUDA's device.
         self._thread = ThreadPoolExecutor(1, initializer=_begin_thread, initargs=(threads, student.device))
         self._student, self._worker = student, worker
-        self._columns = min(limits.max_length, positions_of(student.model) or limits.max_length)
+        self._columns = min(limits.max_length, student.positions or limits.max_length)
         self._adapters = StackedAdapters(student)
         made = self._thread.submit(
             _within,

@@ -1,0 +1,150 @@
+"""The engine `vllm` without vLLM: what is said where it is not there, does not start, or cannot be meant."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openmic.core.config import InputSettings, RunConfig
+from openmic.core.errors import ConfigError
+from openmic.core.student_settings import StudentSettings
+from openmic.training.engines.choose import engine_name, make_engine
+from openmic.training.engines.vllm.server import VLLMServer
+
+
+def program(path: Path, version: str, serve: str) -> Path:
+    """An interpreter as far as it is asked: it says vLLM's version, and serves as told."""
+    lines = ["#!/bin/sh", 'case "$1" in', f"-c) echo {version};;", f"-m) {serve};;", "esac"]
+    path.write_text("\n".join(lines) + "\n")
+    path.chmod(0o755)
+    return path
+
+
+def settings(folder: Path, **vllm: Any) -> StudentSettings:
+    values = {"model": str(folder), "engine": "vllm", "device": "cpu", "max_batch": 5, "vllm": vllm}
+    return StudentSettings.model_validate(values)
+
+
+def test_where_it_is_not_installed_one_line_says_how(tiny_causal: Path, tmp_path: Path) -> None:
+    for python, why in (
+        (
+            None,
+            r"vLLM is not installed in the environment of .*; install it into one of its own \(.*pip install vllm\)",
+        ),
+        (sys.executable, "vLLM is not installed in the environment of"),
+        (tmp_path / "nothing", "student.vllm.python: '.*nothing' is no interpreter; name an environment's bin/python"),
+        (tmp_path, "is no interpreter"),
+        (program(tmp_path / "broken", "", "true && exit 3"), "vLLM is not installed"),
+        (program(tmp_path / "old", "0.9.2", "true"), "has vLLM 0.9.2; it takes 0.10.2 or newer"),
+    ):
+        with pytest.raises(ConfigError, match=why) as caught:
+            make_engine(settings(tiny_causal, python=python), threads=1)
+        assert "\n" not in str(caught.value)
+
+
+def test_one_that_does_not_start_is_quoted_and_its_log_is_kept(tiny_causal: Path, tmp_path: Path) -> None:
+    serve = "echo starting; echo 'ValueError: No memory for keys and values' >&2; exit 7"
+    python = program(tmp_path / "python", "0.32.0+cpu", serve)
+    run = tmp_path / "run"
+    with pytest.raises(ConfigError, match=r"vLLM 0\.32\.0\+cpu does not start: ValueError: No memory .*; see .*, or"):
+        make_engine(settings(tiny_causal, python=python), threads=1, folder=run)
+    [log] = run.iterdir()
+    assert log.read_text().splitlines()[-1] == "the process ended with code 7"
+    assert log.stat().st_mode & 0o077 == 0
+
+
+def test_one_that_takes_too_long_is_ended(tiny_causal: Path, tmp_path: Path) -> None:
+    python = program(tmp_path / "python", "0.32.0+cpu", f"echo $$ >{tmp_path}/pid; exec sleep 300")
+    with pytest.raises(ConfigError, match=r"was not up after 3 s: .*; see .*, or raise student\.vllm\.start_timeout_s"):
+        make_engine(settings(tiny_causal, python=python, start_timeout_s=3), threads=1, folder=tmp_path / "run")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def told(folder: Path, python: Path, **values: Any) -> tuple[list[str], dict[str, str]]:
+    """What a server would be started with."""
+    server = VLLMServer(settings(folder, python=python, **values), threads=3)
+    try:
+        return server._command(), server._environment()
+    finally:
+        server.close()
+
+
+def test_it_is_started_as_the_settings_say(tiny_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    gpu, cpu = (program(tmp_path / version, version, "true") for version in ("0.32.0", "0.32.0+cpu"))
+    more: dict[str, Any] = {"tensor_parallel_size": 2, "gpu_memory_utilization": 0.3, "max_lora_rank": 20}
+    command, environment = told(tiny_causal, gpu, **more, arguments=["--max-model-len", "99"])
+    line = " ".join(command)
+    for part in ("--tensor-parallel-size 2", "--gpu-memory-utilization 0.3", "--max-lora-rank 32", "--max-loras 4"):
+        assert part in line
+    assert "--dtype bfloat16" in line
+    assert "--host 127.0.0.1" in line
+    assert "--max-num-seqs 5" in line
+    assert "--lora-modules" not in line
+    assert line.endswith("--max-model-len 99")
+    assert environment["VLLM_API_KEY"] not in line
+    assert len(environment["VLLM_API_KEY"]) > 30
+    assert "PYTHONPATH" not in environment
+    line = " ".join(told(tiny_causal, cpu)[0])
+    assert "--dtype float32" in line
+    assert "--max-loras 5 --" in line  # one more, for what asks for none
+    assert "--lora-modules base-as-adapter=" in line
+    assert told(tiny_causal, cpu)[1]["OMP_NUM_THREADS"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("given", "device", "seen"),
+    [(None, "cuda:1", "1"), ("4,6", "cuda:1", "6"), ("4,6", "auto", "4,6"), ("4,6", "cuda", "4,6"), ("4", "cpu", "")],
+)
+def test_it_sees_the_gpus_that_ray_gave_and_of_those_the_one_that_is_named(
+    given: str | None, device: str, seen: str, tiny_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    python = program(tmp_path / "python", "0.32.0", "true")
+    server = VLLMServer(settings(tiny_causal, python=python).model_copy(update={"device": device}), threads=1)
+    assert server._environment()["CUDA_VISIBLE_DEVICES"] == seen
+
+
+def test_auto_takes_it_on_a_gpu_where_it_is_installed(tiny_causal: Path, tiny_seq2seq: Path, tmp_path: Path) -> None:
+    vllm = {"python": str(program(tmp_path / "python", "0.32.0", "true"))}
+
+    def picked(folder: Path, **more: Any) -> str:
+        return engine_name(StudentSettings.model_validate({"model": str(folder), "device": "cuda", **more}))
+
+    assert picked(tiny_causal, vllm=vllm) == "vllm"
+    assert picked(tiny_causal) != "vllm"
+    assert picked(tiny_causal, vllm=vllm, device="cpu") != "vllm"
+    assert picked(tiny_causal, vllm=vllm, sampling={"num_beams": 2}) == "static"
+    assert picked(tiny_seq2seq, vllm=vllm) == "static"
+
+
+def test_settings_that_cannot_be_meant_are_refused() -> None:
+    for changes, why in (
+        ({"sampling": {"num_beams": 2}}, "engine=vllm has no beam search"),
+        ({"vllm": {"tensor_parallel_size": 4}, "pool": {"gpus_per_actor": 1}}, "takes as many GPUs"),
+        ({"vllm": {"max_lora_rank": 513}}, "less than or equal to 512"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            StudentSettings.model_validate({"engine": "vllm"} | changes)
+
+
+def test_its_adapters_may_be_as_large_as_those_that_are_trained() -> None:
+    def rank(engine: str, r: int, **vllm: Any) -> int | None:
+        student = {"engine": engine, "vllm": vllm}
+        config = RunConfig.model_validate(
+            {"inputs": InputSettings(path=Path("x")), "student": student, "training": {"lora": {"r": r}}}
+        )
+        return config.student.vllm.max_lora_rank
+
+    assert rank("vllm", 24) == rank("auto", 24) == 24
+    assert rank("vllm", 24, max_lora_rank=64) == 64
+    assert rank("vllm", 24, max_lora_rank=8) == 24
+    assert rank("static", 24) is None
+    assert rank("auto", 600) is None
+    with pytest.raises(ValueError, match=r"training\.lora\.r=600 is more than vLLM takes, which is 512; lower it, or"):
+        rank("vllm", 600)

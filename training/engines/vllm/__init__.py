@@ -1,0 +1,1 @@
+"""The engine `vllm`: a server that a student's process starts, feeds, watches and ends."""
