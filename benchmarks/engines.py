@@ -33,10 +33,12 @@ from openmic.agents.tasks.task import load_task
 from openmic.core.config import InputSettings
 from openmic.core.inputs import read_inputs
 from openmic.core.records import GenerationRequest, StudentSampling
-from openmic.core.student_settings import ContinuousSettings
+from openmic.core.student_settings import ContinuousSettings, StudentSettings
 from openmic.training.engines.continuous import ContinuousEngine
 from openmic.training.engines.engine import StudentEngine
 from openmic.training.engines.static import StaticEngine
+from openmic.training.engines.vllm.engine import VLLMEngine
+from openmic.training.engines.vllm.server import VLLMServer
 from openmic.training.student.student import LoadedStudent, load_student, resolve_device
 from openmic.training.student.tokenization import pad_prompts, render_prompt
 
@@ -48,7 +50,7 @@ SHORTEST, LONGEST = 8, 96
 ROUNDS = 2
 """Times everything is measured; engines take turns, so that a slow minute of the machine hits them all."""
 REQUESTS = 96
-PLAIN, CONTINUOUS, OURS, ROOFLINE = "transformers' static", "continuous", "static", "roofline"
+PLAIN, CONTINUOUS, OURS, VLLM, ROOFLINE = "transformers' static", "continuous", "static", "vllm", "roofline"
 
 
 def requests_of(options: Namespace) -> list[GenerationRequest]:
@@ -72,6 +74,22 @@ def endless(student: LoadedStudent) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+class EndlessVLLM(VLLMEngine):
+    """As `endless`, over there."""
+
+    async def _ask(self, *asked: Any) -> Any:
+        self.extra = {**self.extra, "logit_bias": {str(self._student.tokenizer.eos_token_id): -100.0}}
+        return await super()._ask(*asked)
+
+
+def vllm_engine(options: Namespace) -> StudentEngine:
+    """A server of the interpreter that `--vllm` names, which runs once this returns."""
+    vllm = {"python": options.vllm, "gpu_memory_utilization": 0.3}
+    values = {"model": options.model, "device": options.device, "max_batch": MAX_BATCH, "engine": "vllm", "vllm": vllm}
+    settings = StudentSettings.model_validate(values)
+    return EndlessVLLM(settings, VLLMServer(settings, threads=options.threads), worker="benchmark")
 
 
 def plain(student: LoadedStudent, requests: Sequence[GenerationRequest]) -> float:
@@ -141,6 +159,8 @@ def roofline(student: LoadedStudent, seconds: float) -> tuple[float, int]:
 def measure(what: str, options: Namespace) -> float | tuple[float, int]:
     """Seconds of one engine, by its name, or the roofline. In a process of its own: threads of one slow another's."""
     torch.set_num_threads(options.threads)
+    if what == VLLM:
+        return engine_seconds(lambda: vllm_engine(options), requests_of(options))
     student = load_student(options.model, device=options.device)
     if what == ROOFLINE:
         return roofline(student, 0.2 if options.quick else 5.0)
@@ -172,9 +192,10 @@ def main(arguments_: list[str] | None = None) -> None:
     parser.add_argument("--model", default="smollm2-135m-instruct", help="a causal student: hub id or folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, …")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each engine")
+    parser.add_argument("--vllm", help="an interpreter that has vLLM, to measure the engine vllm too")
     options = parser.parse_args(arguments_)
     requests, rounds = requests_of(options), 1 if options.quick else ROUNDS
-    seconds = dict.fromkeys((PLAIN, CONTINUOUS, OURS), 0.0)
+    seconds = dict.fromkeys((PLAIN, CONTINUOUS, OURS, *([VLLM] if options.vllm else [])), 0.0)
     possible, per_token = 0.0, 0
     for _ in range(rounds):
         for name in seconds:

@@ -37,9 +37,6 @@ from .engine import (
     refuse_unloaded,
 )
 
-_PLAIN = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
-"""Nothing but temperature and top_p: a server would else sample as the model's own generation_config says."""
-
 
 class EndpointEngine:
     """A `StudentEngine` in front of a server.
@@ -82,6 +79,8 @@ class EndpointEngine:
         reached = connecting(settings.base_url)
         self._client = openai.AsyncOpenAI(**options, http_client=openai.DefaultAsyncHttpxClient(**reached))
         self._administration = openai.OpenAI(**options, http_client=openai.DefaultHttpxClient(**reached))
+        self.extra: dict[str, Any] = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+        """Asked for besides temperature and top_p: nothing, whatever the model's generation_config recommends."""
         self._refs: dict[int, AdapterRef] = {}
         self._unloading: dict[int, asyncio.Future[Any]] = {}
         self._active = ActiveRequests()
@@ -180,7 +179,7 @@ class EndpointEngine:
 
     async def _ask(self, request: GenerationRequest, prompt: list[int], ref: AdapterRef | None) -> Any:
         sampling, model = request.sampling, self._base_model
-        extra: dict[str, Any] = {"stop_token_ids": list(self._student.ends), **_PLAIN}
+        extra: dict[str, Any] = {"stop_token_ids": list(self._student.ends), **self.extra}
         if self._settings.server == "vllm":
             extra["return_token_ids"] = True
             model = model if ref is None else adapter_name(ref)
