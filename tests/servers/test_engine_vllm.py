@@ -13,7 +13,7 @@ import pytest
 
 from openmic.core.records import AdapterRef, GenerationRequest
 from openmic.core.student_settings import StudentSettings
-from openmic.core.training_settings import LoRASettings
+from openmic.store import Adapter, Dialogue, Store
 from openmic.testing import EngineConformance
 from openmic.training.engines.conformance import TEXTS, BuildEngine, ask, messages, request, scenario
 from openmic.training.engines.engine import StudentEngine
@@ -21,11 +21,11 @@ from openmic.training.engines.static import BatchGenerator
 from openmic.training.engines.tiny_student import TinyStudent, tiny_student
 from openmic.training.engines.vllm.engine import VLLMEngine
 from openmic.training.engines.vllm.server import BASE, VLLMServer
-from openmic.training.engines.vllm.trial import try_vllm
 from openmic.training.pool.pool import StudentPool
 from openmic.training.student.tokenization import render_prompt
 
-from ..waiting import until
+from ..waiting import until, wait_until
+from ..whole_run import whole_run, write_config
 from .conftest import wanted
 from .environments import ENVIRONMENTS
 from .serving import group_is_there
@@ -192,6 +192,7 @@ def test_a_server_that_dies_under_load_is_started_again_and_nothing_is_lost(
     assert "is started again, the 1. time; see" in warning
     assert str(kept.log) in warning
     assert kept.log.stat().st_mode & 0o077 == 0
+    assert kept.key not in kept.log.read_text()
 
 
 def test_an_actor_that_is_killed_leaves_no_server_and_its_next_one_has_the_adapter(
@@ -232,6 +233,23 @@ def groups_of(parent: int) -> list[int]:
     return [int(pid) for pid in found.stdout.split()]
 
 
-def test_preflight_starts_one_asks_it_and_ends_it(wide: TinyStudent) -> None:
-    try_vllm(settings_of(wide), LoRASettings(r=4), threads=1)
-    assert groups_of(os.getpid()) == []
+def test_a_run_tries_it_first_and_ends_with_adapters_that_it_used(
+    kept: Kept, wide: TinyStudent, tmp_path: Path, ray_running: None
+) -> None:
+    kept.end()
+    settings = settings_of(wide)
+    config = write_config(
+        tmp_path,
+        wide.folder,
+        student={"engine": "vllm", "vllm": settings.vllm.model_dump(mode="json"), "sampling": {"max_tokens": 16}},
+        training={"lora": {"r": 4}},
+    )
+    run = whole_run(config, here=True)
+    assert run.code == 0, run.stderr
+    with Store.open_readonly(run.store) as store:
+        assert store.count(Adapter) >= 2
+        assert store.count(Dialogue, status="failed") == 0
+    [folder] = run.home.glob("runs/*")
+    [log] = logs_in(folder)
+    assert "Loaded new LoRA adapter: name 'student-v1-" in log.read_text()
+    wait_until(lambda: not groups_of(os.getpid()), 60)  # of the server that preflight started

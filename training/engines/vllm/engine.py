@@ -46,7 +46,7 @@ class VLLMEngine(EndpointEngine):
         await super().close()
         await asyncio.to_thread(self._server.close)
         if self._starting is not None:
-            await asyncio.wait([self._starting])
+            await asyncio.gather(self._starting, return_exceptions=True)
 
     async def _complete(self, request: GenerationRequest, prompt: list[int], ref: AdapterRef | None) -> Any:
         for _ in range(DEATHS_BORNE):
