@@ -39,7 +39,7 @@ from openmic.training.pool.pool import StudentPool
 
 TARGET = 0.1
 DIALOGUES, EVERY = 20_000, 2_000
-QUICK_DIALOGUES, QUICK_EVERY = 96, 32
+QUICK_DIALOGUES, QUICK_EVERY = 64, 32
 _MB = 1_000_000
 STATUS = """
 import sys, time
@@ -83,10 +83,7 @@ class Looking(Silent):
         row: dict[str, str | int | float] = {
             "dialogues": done,
             "minutes": (time.monotonic() - self._began) / 60,
-            "RSS MB": resident() / _MB,
-            "descriptors": len(os.listdir("/proc/self/fd")),
-            "store MB": self._path.stat().st_size / _MB,
-            "log MB": log.stat().st_size / _MB if (log := Path(f"{self._path}-wal")).exists() else 0,
+            **held(self._path),
         }
         began = time.monotonic()
         process = await asyncio.create_subprocess_exec(
@@ -99,9 +96,16 @@ class Looking(Silent):
         sys.stderr.write(f"{row}\n")
 
 
-def resident() -> int:
-    """Bytes of memory that this process has."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def held(store: Path) -> dict[str, float]:
+    """Memory and open files of this process, and how large the store's file and its log are."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    log = Path(f"{store}-wal")
+    return {
+        "RSS MB": pages * os.sysconf("SC_PAGE_SIZE") / _MB,
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+        "store MB": store.stat().st_size / _MB,
+        "log MB": log.stat().st_size / _MB if log.exists() else 0,
+    }
 
 
 def settings(home: Path, url: str) -> RunConfig:

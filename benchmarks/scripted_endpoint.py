@@ -27,7 +27,11 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
         tops = [{"token": token, "logprob": odd} for token, odd in odds.items()]
         choice["logprobs"] = {"content": [{"token": text, "logprob": odds[text], "top_logprobs": tops}]}
     elif "response_format" in asked:
-        told = {"works": "It is short.", "missing": "A turn.", "suggestion": f"Mention kettle {chance:.6f}, at the end."}
+        told = {
+            "works": "It is short.",
+            "missing": "A turn.",
+            "suggestion": f"Let kettle {chance:.6f} speak.",
+        }
         text = json.dumps(told)
     else:
         text = f"Number {int(1e6 * chance)} of all kettles boils over, and asks the umbrella to apologise."
@@ -66,7 +70,9 @@ async def _serve() -> None:
 def scripted_endpoint() -> Iterator[str]:
     """The endpoint in a process of its own, for the time of the block; gives its address."""
     command = [sys.executable, str(Path(__file__))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(  # noqa: S603 - this very script
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:

@@ -52,7 +52,7 @@ async def imitate(state: CampaignState, runtime: Runtime[RunContext]) -> Campaig
     await runtime.context.pool.ready()  # nothing is trained for students that cannot be started
     version = await fine_tuning.imitate(runtime.context)
     await runtime.context.pool.load_adapter(runtime.context.adapter(version))
-    promotion.record_decision(runtime.context, version, promotion.Decision(True, "where feedback starts from"))
+    await promotion.record_decision(runtime.context, version, promotion.Decision(True, "where feedback starts from"))
     return {}
 
 
@@ -78,14 +78,14 @@ async def evaluate(state: CampaignState, runtime: Runtime[RunContext]) -> Campai
 async def promote(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """The candidate becomes the promoted adapter."""
     assert state["candidate"] is not None
-    promotion.record_decision(runtime.context, state["candidate"], state["decision"])
+    await promotion.record_decision(runtime.context, state["candidate"], state["decision"])
     return {}
 
 
 async def roll_back(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """The candidate is set aside, and the adapter before it stands."""
     assert state["candidate"] is not None
-    promotion.record_decision(runtime.context, state["candidate"], state["decision"])
+    await promotion.record_decision(runtime.context, state["candidate"], state["decision"])
     return {}
 
 

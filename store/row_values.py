@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Table
 from sqlalchemy.orm.attributes import instance_state
 from sqlmodel import SQLModel
 
@@ -13,8 +12,8 @@ from ..core.errors import StoreFaultError
 from .schema import table_of, validated, validated_change
 
 
-def values_by_table(rows: Iterable[SQLModel]) -> list[tuple[Table, list[dict[str, Any]]]]:
-    """The checked values of rows by their tables; within a table in the order given.
+def values_by_model(rows: Iterable[SQLModel]) -> dict[type[SQLModel], list[dict[str, Any]]]:
+    """The checked values of rows by their classes; within a class in the order given.
 
     Raises:
         StoreFaultError: A row is malformed.
@@ -22,7 +21,7 @@ def values_by_table(rows: Iterable[SQLModel]) -> list[tuple[Table, list[dict[str
     values: dict[type[SQLModel], list[dict[str, Any]]] = {}
     for row in rows:
         values.setdefault(type(row), []).append(_values(row))
-    return [(table_of(model), found) for model, found in values.items()]
+    return values
 
 
 def _values(row: SQLModel) -> dict[str, Any]:
@@ -57,9 +56,10 @@ def malformed(model: type[SQLModel], values: Mapping[str, Any], error: Validatio
     return StoreFaultError(f"{_name_of(model, values)} cannot be stored: {faults}")
 
 
-def named(rows: Sequence[SQLModel]) -> str:
+def named(values: Mapping[type[SQLModel], Sequence[Mapping[str, Any]]]) -> str:
     """What to call rows in an error."""
-    return ", ".join(_name_of(type(row), vars(row)) for row in rows[:3]) + (", …" if len(rows) > 3 else "")
+    names = [_name_of(model, row) for model, rows in values.items() for row in rows[:4]]
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def _name_of(model: type[SQLModel], values: Mapping[str, Any]) -> str:

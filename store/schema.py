@@ -93,6 +93,7 @@ def index_where_set(table: str, column: str) -> Index:
     return Index(f"ix_{table}_{column}", column, sqlite_where=there, postgresql_where=there)
 
 
+@cache
 def table_of(model: type[SQLModel]) -> Table:
     """The table behind a class of rows."""
     table = inspect(model).local_table

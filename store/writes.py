@@ -14,14 +14,13 @@ from sqlmodel import SQLModel
 from ..core.errors import NotFoundError
 from ..core.records import LLMReply, LLMRequest
 from .dialects.engine import insert_unless_present, place_of
-from .row_values import changed, finite, named, values_by_table
+from .row_values import changed, finite, named, values_by_model
 from .schema import TableModel, column_of, table_of
 from .tables.training import Adapter, Evaluation, Training
 from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
 
-_TABLES = TableModel.metadata.sorted_tables
-"""Those that others refer to first; sorting them takes longer than adding a row does."""
-_PLACES = {table: place for place, table in enumerate(_TABLES)}
+_PLACES = {table: place for place, table in enumerate(TableModel.metadata.sorted_tables)}
+"""The tables' order, those that others refer to first; sorting them takes longer than adding a row does."""
 _MUTABLE: frozenset[type[SQLModel]] = frozenset({Run, Dialogue, Adapter, Training, Evaluation})
 _KEY = "key_of_{}"
 
@@ -53,9 +52,8 @@ class Write(Protocol):
 class Insertion:
     """Rows to be added, all or none."""
 
-    values: Mapping[int, list[dict[str, Any]]]
-    """Values of rows by the place of their table among all, those that others refer to first."""
-    names: str
+    values: Mapping[type[SQLModel], list[dict[str, Any]]]
+    """Values of rows by their classes."""
     unless_present: bool = True
     """Whether rows whose primary key exists are passed over."""
     last_words: bool = False
@@ -63,7 +61,7 @@ class Insertion:
     @property
     def doing(self) -> str:
         """What it is."""
-        return f"adding {self.names}"
+        return f"adding {named(self.values)}"
 
     @property
     def again(self) -> bool:
@@ -73,10 +71,11 @@ class Insertion:
     def put(self, connection: Connection) -> int:
         """Insert the rows; returns how many were."""
         added = 0
-        for place in sorted(self.values):
-            table = _TABLES[place]
+        for table, values in sorted(
+            ((table_of(model), values) for model, values in self.values.items()), key=lambda item: _PLACES[item[0]]
+        ):
             statement = insert_unless_present(table, connection.dialect.name) if self.unless_present else insert(table)
-            done = connection.execute(statement, self.values[place], execution_options={"preserve_rowcount": True})
+            done = connection.execute(statement, values, execution_options={"preserve_rowcount": True})
             added += done.rowcount
         return added
 
@@ -128,8 +127,7 @@ def adding(*rows: SQLModel, unless_present: bool = False, last_words: bool = Fal
     Raises:
         StoreFaultError: A row is malformed.
     """
-    values = {_PLACES[table]: found for table, found in values_by_table(rows)}
-    return Insertion(values, named(rows), unless_present, last_words)
+    return Insertion(values_by_model(rows), unless_present, last_words)
 
 
 def adding_new(*rows: SQLModel) -> Insertion:
@@ -200,7 +198,7 @@ def together(writes: Sequence[Write]) -> list[Write]:
     What is added in between another way keeps its place behind what came before it.
     """
     merged: list[Write] = []
-    rows: dict[int, list[dict[str, Any]]] | None = None
+    rows: dict[type[SQLModel], list[dict[str, Any]]] | None = None
     for write in writes:
         if not isinstance(write, Insertion) or not write.unless_present:
             merged.append(write)
@@ -208,7 +206,7 @@ def together(writes: Sequence[Write]) -> list[Write]:
             continue
         if rows is None:
             rows = {}
-            merged.append(Insertion(rows, "several rows"))
-        for place, values in write.values.items():
-            rows.setdefault(place, []).extend(values)
+            merged.append(Insertion(rows))
+        for model, values in write.values.items():
+            rows.setdefault(model, []).extend(values)
     return merged

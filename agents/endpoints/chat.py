@@ -3,16 +3,18 @@
 ChatOpenAI has the openai library check every part of a request against each kind of message there is, build typed
 objects of the reply and turn those into dicts again, in another thread. With hundreds of calls in flight that is most
 of what a call costs. Here the body is sent as it was made, and read as it was received; what LangChain and openai do
-beside that (callbacks and tracing, headers, errors) is left to them. Not for streaming, nor for the Responses API.
+beside that (headers, errors; callbacks and tracing where there are any) is left to them. Not for streaming, nor for the
+Responses API.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 import httpx2
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManager, AsyncCallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
+from langchain_core.runnables.config import var_child_runnable_config
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr
 
@@ -28,6 +30,18 @@ class DirectChat(ChatOpenAI):
     def always_send(self, extra: Mapping[str, Any]) -> None:
         """From now on lay this over the body of every request."""
         self._sent_always = dict(extra)
+
+    async def ask(self, messages: list[BaseMessage], **options: Any) -> BaseMessage:
+        """Like `ainvoke`; where nobody listens to LangChain's callbacks, without all that is done for them."""
+        within = (var_child_runnable_config.get() or {}).get("callbacks")
+        if AsyncCallbackManager.configure(within, self.callbacks, verbose=self.verbose).handlers:
+            return await self.ainvoke(messages, **options)
+        result = await self._agenerate(messages, **options)
+        [generation] = result.generations
+        message = generation.message
+        known = (result.llm_output or {}) | (generation.generation_info or {})
+        message.response_metadata = known | message.response_metadata
+        return message
 
     async def _agenerate(
         self,

@@ -179,7 +179,7 @@ class OpenAIClient:
             had, asked = room.tokens, options.of(request, effort)
             sent = room.widen(dict(asked.options))
             try:
-                message = await self._in_time(self._chat.ainvoke(_messages(asked.messages), **sent))
+                message = await self._in_time(self._chat.ask(_messages(asked.messages), **sent))
             except REFUSALS as error:
                 if read_failure(error).kind is not Kind.ITEM:
                     raise

@@ -11,6 +11,7 @@ from ...core.errors import BudgetError
 from ...core.records import LLMRequest, TokenUsage
 from ...store import Run, Store
 from ...store.spending import Price, llm_usage, prices_of_run
+from ...store.writes import updating
 from .prices import seat_key
 
 TOLD_FROM = 0.8
@@ -95,7 +96,7 @@ async def working_time(store: Store, run: Run, minutes: float | None, tell: Tell
     async def go_on_keeping() -> None:
         while True:
             await asyncio.sleep(KEPT_EVERY_S)
-            keep()
+            await store.keep(updating(Run, run.id, seconds=before + time.monotonic() - began))
 
     async def tell_in_time(limit: float) -> None:
         await asyncio.sleep(max(0.0, TOLD_FROM * limit * 60 - before))

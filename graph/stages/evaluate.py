@@ -10,7 +10,7 @@ from ...evaluation.summary import JudgedOutput, summarize
 from ...evaluation.text_metrics import length_ratio
 from ...store import Evaluation, EvaluationItem, Turn, failures
 from ...store.schema import now
-from ...store.writes import adding_new
+from ...store.writes import adding_new, updating
 from ..context.progress import live_note
 from ..context.run_context import RunContext
 from ..context.scoring import Scoring, open_scoring
@@ -34,8 +34,10 @@ async def evaluate(context: RunContext, version: int, split: Split, *, again: bo
     if found is not None and found.status == "finished":
         if not again or context.store.count(EvaluationItem, evaluation_id=evaluation_id) >= len(wanted):
             return judged_outputs(context.store, evaluation_id)
-        context.store.update(Evaluation, evaluation_id, status="running")  # its figures are not whole until it ends
-    context.store.add_new(Evaluation(id=evaluation_id, run_id=context.run.id, adapter_version=version, split=split))
+        # Its figures are not whole until it ends.
+        await context.store.keep(updating(Evaluation, evaluation_id, status="running"))
+    new = Evaluation(id=evaluation_id, run_id=context.run.id, adapter_version=version, split=split)
+    await context.store.keep(adding_new(new))
     await context.pool.load_adapter(context.adapter(version))
     async with open_scoring(context.config.evaluation, context.plugs) as scoring:
         with context.progress.bar(f"evaluate v{version} ({split})", len(wanted), "inputs") as bar:
@@ -54,7 +56,8 @@ async def evaluate(context: RunContext, version: int, split: Split, *, again: bo
         why = told[0] if told else f"there are no references for the {split} inputs"
         raise EndpointError(f"no output of adapter version {version} could be judged: {why}")
     summary = summarize(outputs, context.config.evaluation, context.config.seed)
-    context.store.update(Evaluation, evaluation_id, status="finished", summary=summary.as_json(), finished_at=now())
+    ended = {"status": "finished", "summary": summary.as_json(), "finished_at": now()}
+    await context.store.keep(updating(Evaluation, evaluation_id, **ended))
     return outputs
 
 

@@ -4,6 +4,7 @@ A run makes one adapter at a time, so a training that has no decided adapter is 
 interruption. Nothing here loads an adapter into the student: who serves it does.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from ...store import Adapter, Preference, Training, TrainingItem, TrainingMetric
 from ...store.schema import now
 from ...store.tables.training import TrainingStage
 from ...store.trainable import histogram, staleness_of
+from ...store.writes import adding, adding_new, updating
 from ...training.adapters.adapters import METRICS, made_adapter, metrics_beside
 from ...training.loop.checkpoints import remove_checkpoint
 from ...training.trainer.actor import TrainingJob, TrainingProgress
@@ -40,8 +42,8 @@ async def imitate(context: RunContext) -> int:
         return made[0].version
     begun = _unfinished(context, "imitation", 0)
     if begun is not None:
-        turns = list(consumed_data(context, begun).demonstrations)
-    data = PhaseData("sft", tuple(demonstration_examples(context, turns)))
+        turns = list((await asyncio.to_thread(consumed_data, context, begun)).demonstrations)
+    data = PhaseData("sft", tuple(await asyncio.to_thread(demonstration_examples, context, turns)))
     return await _carry_out(context, begun, "imitation", 0, "sft", context.config.imitation, [data], parent=0)
 
 
@@ -54,12 +56,14 @@ async def fine_tune_on_feedback(
     """
     settings = context.config.training
     begun = _unfinished(context, "round", round_number)
-    data = (
-        consumed_data(context, begun) if begun is not None else new_data(context, source_run or context.run.id, parent)
-    )
+    # Off the event loop, as all long work with the store is: dialogues may go on meanwhile.
+    if begun is not None:
+        data = await asyncio.to_thread(consumed_data, context, begun)
+    else:
+        data = await asyncio.to_thread(new_data, context, source_run or context.run.id, parent)
     if not (data.preferences or learns_from_demonstrations(context.plugs, settings)):
         return None
-    phases = feedback_examples(context, settings.objective, data)
+    phases = await asyncio.to_thread(feedback_examples, context, settings.objective, data)
     if not phases:
         return None
     return await _carry_out(context, begun, "round", round_number, settings.objective, settings, phases, parent=parent)
@@ -87,36 +91,38 @@ async def _carry_out(
 
     The training and its items are stored before it starts, so what it consumes is settled whatever happens to it.
     """
-    training = begun or _begin(context, stage, round_number, objective, settings, phases, parent)
+    if begun is None:
+        new = await asyncio.to_thread(_new_training, context, stage, round_number, objective, settings, phases, parent)
+        await context.store.keep(adding(new[0], *new[1]))
+    training = new[0] if begun is None else begun
     version = training.adapter_version
     if context.store.count(Adapter, run_id=context.run.id, version=version):
         return version
-    job = training_job(context, training, settings, phases)
+    job = await asyncio.to_thread(training_job, context, training, settings, phases)
     ref = made_adapter(context.adapters_root, version, context.run.id, job.key)
     if ref is None:
         ref = await _train(context, training, settings, phases, job)
     elif training.status != "finished":  # the process ended between the commit and its record
-        _record(context, training, settings, phases, metrics_beside(ref), content_key(job))
+        await _record(context, training, settings, phases, metrics_beside(ref), content_key(job))
         remove_checkpoint(context.adapters_root, version)
-    context.store.add(
-        Adapter(
-            id=derive_id(context.run.id, "adapter", version),
-            run_id=context.run.id,
-            version=version,
-            stage=stage,
-            round=round_number,
-            parent_version=training.parent_version,
-            base_model=context.config.student.model,
-            uri=context.store.recorded(str(ref.uri)),
-            sha256=ref.sha256,
-            lora=context.config.training.lora.model_dump(),
-            training_id=training.id,
-        )
+    adapter = Adapter(
+        id=derive_id(context.run.id, "adapter", version),
+        run_id=context.run.id,
+        version=version,
+        stage=stage,
+        round=round_number,
+        parent_version=training.parent_version,
+        base_model=context.config.student.model,
+        uri=context.store.recorded(str(ref.uri)),
+        sha256=ref.sha256,
+        lora=context.config.training.lora.model_dump(),
+        training_id=training.id,
     )
+    await context.store.keep(adding(adapter))
     return version
 
 
-def _begin(
+def _new_training(
     context: RunContext,
     stage: TrainingStage,
     round_number: int,
@@ -124,7 +130,7 @@ def _begin(
     settings: FineTuneSettings,
     phases: Sequence[PhaseData],
     parent: int,
-) -> Training:
+) -> tuple[Training, list[TrainingItem]]:
     run_id = context.run.id
     known = context.store.select(Adapter, run_id=run_id) + context.store.select(Training, run_id=run_id)
     version = 1 + max(row.version if isinstance(row, Adapter) else row.adapter_version for row in known)
@@ -144,8 +150,7 @@ def _begin(
         examples=sum(len(phase.examples) for phase in phases),
         metrics={"staleness": histogram(stalenesses.values())},
     )
-    context.store.add(training, *_items(training, phases))
-    return training
+    return training, _items(training, phases)
 
 
 def _items(training: Training, phases: Sequence[PhaseData]) -> list[TrainingItem]:
@@ -233,18 +238,18 @@ async def _train(
     job: TrainingJob,
 ) -> AdapterRef:
     content = content_key(job)
-    if (taken := take_over(context, training, content)) is not None:
+    if (taken := await take_over(context, training, content)) is not None:
         return taken
     try:
         ref, metrics = await carry_out(context, training, job)
     except OpenmicError:
-        context.store.update(Training, training.id, status="failed", finished_at=now())
+        await context.store.keep(updating(Training, training.id, status="failed", finished_at=now()))
         raise
-    _record(context, training, settings, phases, metrics, content)
+    await _record(context, training, settings, phases, metrics, content)
     return ref
 
 
-def _record(
+async def _record(
     context: RunContext,
     training: Training,
     settings: FineTuneSettings,
@@ -260,19 +265,18 @@ def _record(
             f"{METRICS} beside it is gone or broken"
         )
     else:
-        curve = (
+        curve = [
             TrainingMetric(training_id=training.id, step=step, values=row) for step, row in enumerate(metrics.curve, 1)
-        )
-        context.store.add_new(*curve)
+        ]
+        await context.store.keep(adding_new(*curve))
         facts = metrics.as_json() | _left_out(context, training, settings, phases, metrics.left_out)
-    context.store.update(
-        Training,
-        training.id,
-        status="finished",
-        examples=training.examples - len(metrics.left_out if metrics else ()),
-        metrics={**training.metrics, **facts, CONTENT: content},
-        finished_at=now(),
-    )
+    ended = {
+        "status": "finished",
+        "examples": training.examples - len(metrics.left_out if metrics else ()),
+        "metrics": {**training.metrics, **facts, CONTENT: content},
+        "finished_at": now(),
+    }
+    await context.store.keep(updating(Training, training.id, **ended))
 
 
 def _left_out(

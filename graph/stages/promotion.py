@@ -14,6 +14,7 @@ from ...evaluation.summary import JudgedOutput, gain
 from ...evaluation.text_metrics import distinct_n
 from ...store import Adapter, Dialogue, Training
 from ...store.schema import now
+from ...store.writes import updating
 from ..context.run_context import RunContext
 from .evaluate import evaluate
 from .fine_tune import fine_tune_on_feedback
@@ -34,7 +35,7 @@ async def improve(context: RunContext, round_number: int) -> int:
     """All steps at once; returns the version that stands from now on."""
     candidate = await train_candidate(context, round_number)
     if candidate is not None:
-        record_decision(context, candidate, await judge_candidate(context, candidate))
+        await record_decision(context, candidate, await judge_candidate(context, candidate))
     return context.promoted_version
 
 
@@ -81,7 +82,7 @@ def record_base(context: RunContext) -> None:
     )
 
 
-def record_decision(context: RunContext, version: int, decision: Decision) -> None:
+async def record_decision(context: RunContext, version: int, decision: Decision) -> None:
     """Record what was decided about an adapter, and why; a decision that was recorded stays.
 
     The students keep a promoted adapter loaded.
@@ -91,13 +92,9 @@ def record_decision(context: RunContext, version: int, decision: Decision) -> No
     assert adapter is not None
     if adapter.status != "candidate":
         return
-    context.store.update(
-        Adapter,
-        identity,
-        status="promoted" if decision.promoted else "rolled_back",
-        reason=decision.reason,
-        decided_at=now(),
-    )
+    status = "promoted" if decision.promoted else "rolled_back"
+    change = updating(Adapter, identity, status=status, reason=decision.reason, decided_at=now())
+    await context.store.keep(change)
     if decision.promoted:
         context.pool.promote(version)
     else:

@@ -1,5 +1,6 @@
 """Trainings that are what an earlier run's were: its adapter is taken over, and nothing is trained."""
 
+import asyncio
 from dataclasses import replace
 
 from ...core.errors import AdapterError
@@ -7,6 +8,7 @@ from ...core.ids import derive_id
 from ...core.records import AdapterRef
 from ...store import Adapter, Training, TrainingItem, TrainingMetric
 from ...store.schema import now
+from ...store.writes import adding_new, updating
 from ...training.adapters.adapters import verify_adapter
 from ...training.trainer.actor import TrainingJob
 from ..context.run_context import RunContext
@@ -24,7 +26,7 @@ def content_key(job: TrainingJob) -> str:
     return replace(job, phases=tuple(phases)).key
 
 
-def take_over(context: RunContext, training: Training, content: str) -> AdapterRef | None:
+async def take_over(context: RunContext, training: Training, content: str) -> AdapterRef | None:
     """The adapter of the earlier run's training with the same content, recorded as made; None where there is none.
 
     Its files stay where they are. Where they are gone or were altered it is trained anew.
@@ -39,25 +41,21 @@ def take_over(context: RunContext, training: Training, content: str) -> AdapterR
         return None
     ref = AdapterRef(training.adapter_version, store.located(made[0].uri or ""), made[0].sha256)
     try:
-        verify_adapter(ref)
+        await asyncio.to_thread(verify_adapter, ref)
     except AdapterError as error:
         context.progress.print(f"note: adapter v{ref.version} of run {reuse.run_id} is trained anew: {error}")
         return None
     curve = store.select(TrainingMetric, training_id=source.id, order_by="step")
     left = source.metrics.get("left_out_items", [])
     positions = [item.position for item in store.select(TrainingItem, id=left)] if left else []
-    store.add_new(*(TrainingMetric(training_id=training.id, step=row.step, values=row.values) for row in curve))
-    store.update(
-        Training,
-        training.id,
-        status="finished",
-        examples=source.examples,
-        metrics={
-            **source.metrics,
-            **training.metrics,
-            **({"left_out_items": [derive_id(training.id, position) for position in positions]} if left else {}),
-            "taken_from": reuse.run_id,
-        },
-        finished_at=now(),
-    )
+    rows = [TrainingMetric(training_id=training.id, step=row.step, values=row.values) for row in curve]
+    await store.keep(adding_new(*rows))
+    metrics = {
+        **source.metrics,
+        **training.metrics,
+        **({"left_out_items": [derive_id(training.id, position) for position in positions]} if left else {}),
+        "taken_from": reuse.run_id,
+    }
+    ended = {"status": "finished", "examples": source.examples, "metrics": metrics, "finished_at": now()}
+    await store.keep(updating(Training, training.id, **ended))
     return ref

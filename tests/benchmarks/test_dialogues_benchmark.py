@@ -16,3 +16,15 @@ def test_dialogues_are_set_against_the_bound_of_their_own_paths() -> None:
     # What the driver's processor did is a part of the time that all took: dialogues/s is the inverse of that.
     assert row["CPU share"] == pytest.approx(row["CPU ms/dialogue"] / 1000 * row["dialogues/s"])
     assert row["CPU ms/dialogue"] > 0
+
+
+def test_what_dialogues_leave_behind_is_looked_at_while_they_go_on() -> None:
+    parts = quick("scale_in_time")["parts"]
+    assert [row["dialogues"] for row in parts["looks"]] == [32, 64]
+    for row in parts["looks"]:
+        assert row["RSS MB"] > 50
+        assert row["descriptors"] > 10
+        assert row["store MB"] + row["log MB"] > 0.1
+        assert 0 < row["status s"] < row["command s"]
+    assert parts["turns"] >= 64 * 4
+    assert parts["CPU ms/dialogue"] > 0

@@ -172,8 +172,12 @@ class WatchedPool(ScriptedPool):
     """Tells whoever watches of every generation."""
 
     begun: Callable[[], None]
+    training: asyncio.Event | None = None
+    """Until when the student says nothing in the last dialogue."""
 
     async def generate(self, request: GenerationRequest) -> Generation:
+        if self.training is not None and EXAMPLES[-1].id in request.id:
+            await asyncio.wait_for(self.training.wait(), 20)
         self.begun()
         return await super().generate(request)
 
@@ -181,17 +185,18 @@ class WatchedPool(ScriptedPool):
 class WatchedTrainer:
     """Trains for a while, until a student begins to generate; sees whether one does."""
 
-    def __init__(self, pool: WatchedPool) -> None:
-        self.training = False
+    def __init__(self, pool: WatchedPool, overlapped: bool) -> None:
+        self.training, self.overlapped = False, overlapped
         self.generated: list[bool] = []
         """Whether it was training, for each generation."""
-        self.begun = asyncio.Event()
+        self.begun, self.began = asyncio.Event(), asyncio.Event()
         pool.begun = self._generated
 
     async def train(self, job: Any, _: object) -> tuple[AdapterRef, TrainingMetrics]:
         self.training = True
+        self.began.set()
         with suppress(TimeoutError):  # where it has its turn none may, and in the end none is left
-            await asyncio.wait_for(self.begun.wait(), 0.2)
+            await asyncio.wait_for(self.begun.wait(), 5 if self.overlapped else 0.2)
         self.training = False
         return AdapterRef(job.version, "nowhere", "0"), TrainingMetrics(1, 1, 1, 1.0, 0.5)
 
@@ -212,8 +217,9 @@ def test_students_generate_during_a_training_where_it_is_overlapped_and_only_the
 
     async def act(context: RunContext) -> list[bool]:
         context.train_gate = TrainGate(overlapped=overlapped)
-        trainer = WatchedTrainer(pool)
+        trainer = WatchedTrainer(pool, overlapped)
         context.trainer = cast(Trainer, trainer)
+        pool.training = trainer.began if overlapped else None
         register(context, 1)
         await collecting.collect(context, 1)
         return trainer.generated
