@@ -33,10 +33,10 @@ BEGINS_S, WRITTEN_PER_S = 0.5, 60.0
 """A large model's reply: seconds until it begins, and tokens a second from then on."""
 SIMULATED_S = 0.03
 """A reply of the simulated cast, beside the latency that it is told to have."""
-DRIVER_MS = 2.4
+DRIVER_MS = 1.2
 """Processor time of the driver for one reply; `benchmarks/dialogues.py` measures that of a dialogue."""
-STORE_TURNS_PER_S = 1_200.0
-"""Turns, each committed by itself."""
+STORE_TURNS_PER_S = 3_600.0
+"""Turns, ten in a transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _assumed(config: RunConfig, sizing: Sizing) -> dict[str, Callable[[], Figure
     for seat, settings in sizing.seats.items():
         found[latency_name(seat)] = partial(_latency, sizing, config, seat, settings)
     found["driver.ms_per_reply"] = partial(Figure, DRIVER_MS, "assumed: measured on one core of a virtual machine")
-    found["store.turns_per_s"] = partial(Figure, STORE_TURNS_PER_S, "assumed: measured on one core, each by itself")
+    found["store.turns_per_s"] = partial(Figure, STORE_TURNS_PER_S, "assumed: measured on one core, SQLite")
     return found
 
 

@@ -48,4 +48,6 @@ def test_swaps_under_load_lose_and_mix_up_nothing(tiny_causal: Path) -> None:
 def test_sleeping_students_answer_more_the_more_there_are() -> None:
     result = quick("scale")
     assert set(result["parts"]["requests_per_second"]) == {"1", "2"}
+    assert result["parts"]["processor_ms_per_request"] >= 0
+    assert {name.split()[0] for name in result["parts"]["errors_percent"]} == {"1", "2", "4"}
     assert 0 < result["value"] <= 1
