@@ -107,7 +107,7 @@ def _assumed(config: RunConfig, sizing: Sizing) -> dict[str, Callable[[], Figure
         found[training_name(objective)] = partial(_training_speed, config)
     for seat, settings in sizing.seats.items():
         found[latency_name(seat)] = partial(_latency, sizing, config, seat, settings)
-    found["driver.ms_per_reply"] = partial(Figure, DRIVER_MS, "assumed: measured on one core of a virtual machine")
+    found["driver.ms_per_reply"] = partial(Figure, DRIVER_MS, "assumed: on one core of a virtual machine")
     found["store.turns_per_s"] = partial(Figure, STORE_TURNS_PER_S, "assumed: measured on one core, SQLite")
     return found
 
