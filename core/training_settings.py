@@ -71,6 +71,9 @@ class FineTuneSettings(ObjectiveSettings):
     """What the model computes in. `auto`: bfloat16 where the device has it, else float32."""
     gradient_checkpointing: bool = False
     """Compute activations again instead of keeping them: less memory, more time."""
+    cuda_graphs: bool = True
+    """On a GPU: capture the passes of a causal student once for each size of a batch, and launch them as a whole from
+    then on. Not with float16 or gradient_checkpointing."""
     save_steps: int | None = Field(default=50, ge=1)
     """Optimizer steps between two checkpoints, from which a trainer that was killed goes on. None: it begins anew."""
 

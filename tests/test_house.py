@@ -50,7 +50,8 @@ FLOORS: dict[str, list[set[str]]] = {
         {"pool"},
         {"loop", "engines"},
         {"adapters", "scoring"},
-        {"objectives", "student", "local_ray"},
+        {"objectives"},
+        {"student", "local_ray"},
     ],
     "agents": [
         {"plug_cast"},

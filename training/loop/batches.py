@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..objectives import MISMATCHED, RowLogprobs
+from ..student.device import moved
 from ..student.student import LoadedStudent
-from ..student.tokenization import collate
 from .examples import EncodedExample
-from .logprobs import completion_logprobs
+from .logprobs import measure
 from .precision import Precision
 from .reference import Reference
+from .replay import Replays
 
 BUCKET_BATCHES = 8
 """Examples are shuffled, then sorted by their prompts' lengths within runs of so many batches: little padding."""
@@ -50,6 +51,7 @@ class LogprobScorer:
     share_prompts: bool
     reference: Reference | None
     mean_length: float
+    replays: Replays | None = None
 
     def score(self, items: Sequence[EncodedExample]) -> RowLogprobs:
         """The rows of the items' rankings and targets, grouped by the items' places."""
@@ -68,16 +70,23 @@ class LogprobScorer:
             if (row.rank == MISMATCHED) is mismatched
         ]
         texts = [row.text for _, row in rows]
-        batch = collate(self.student, texts)
-        with self.precision.compute():
-            token = completion_logprobs(self.student, self.model, batch, share_prompts=self.share_prompts)
+        token, mask = measure(
+            self.student,
+            self.model,
+            texts,
+            self.precision,
+            share_prompts=self.share_prompts,
+            replays=self.replays if self.model.training else None,
+        )
+        group, rank = torch.tensor([group for group, _ in rows]), torch.tensor([row.rank for _, row in rows])
         return RowLogprobs(
             token,
-            batch.completion_mask,
-            torch.tensor([group for group, _ in rows], device=token.device),
-            torch.tensor([row.rank for _, row in rows], device=token.device),
+            mask,
+            moved(group, self.student.device),
+            moved(rank, self.student.device),
             self.mean_length,
             None if self.reference is None else self.reference.rows(texts, token),
+            (group, rank),
         )
 
 
@@ -96,6 +105,7 @@ def concat(first: RowLogprobs, second: RowLogprobs) -> RowLogprobs:
         torch.cat([first.rank, second.rank]),
         first.mean_length,
         stacked(*references) if references else None,
+        (torch.cat([first.places[0], second.places[0]]), torch.cat([first.places[1], second.places[1]])),
     )
 
 

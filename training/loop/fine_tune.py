@@ -11,10 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...core.records import TrainingExample, TrainingMetrics
 from ...core.training_settings import FineTuneSettings
 from ..objectives import Objective, load_objective
+from ..student.device import on_gpu
 from ..student.student import LoadedStudent
 from .batches import LogprobScorer, mean_length
 from .checkpoints import Snapshot
@@ -26,6 +28,8 @@ from .portions import Portions
 from .precision import Precision, resolve_precision
 from .process_group import SINGLE, ProcessGroup
 from .reference import Reference, reference_of
+from .replay import Replays
+from .rows import RowBatch, row_logprobs
 
 
 def fine_tune(
@@ -90,7 +94,8 @@ def fine_tune(
             ),
         )
     share_prompts = not settings.gradient_checkpointing
-    scorer = LogprobScorer(student, model, precision, share_prompts, reference, mean_length(training))
+    replays = _replays(student, model, precision, settings)
+    scorer = LogprobScorer(student, model, precision, share_prompts, reference, mean_length(training), replays)
     # A likelihood alone may well be learned under dropout; a comparison of likelihoods may not.
     comparing = loss_of.needs in {"pairs", "rankings"}
     with (
@@ -112,6 +117,19 @@ def fine_tune(
         metrics = loop.run(training, holdout, resume_from)
     kept = {item.id for item in items}
     return replace(metrics, left_out=tuple(example.id for example in examples if example.id not in kept))
+
+
+def _replays(student: LoadedStudent, model: Any, precision: Precision, settings: FineTuneSettings) -> Replays | None:
+    """Where passes are captured: on a GPU, and where none of what they do is decided by a tensor's value."""
+    wanted = settings.cuda_graphs and not settings.gradient_checkpointing and precision.dtype != torch.float16
+    if not wanted or student.kind != "causal" or not on_gpu(student.device):
+        return None
+
+    def compute(parts: Sequence[Tensor]) -> Tensor:
+        with precision.compute(captured=True):
+            return row_logprobs(model, RowBatch(*parts))
+
+    return Replays(compute, [parameter for parameter in model.parameters() if parameter.requires_grad])
 
 
 @contextmanager

@@ -1,13 +1,59 @@
 """The one masked log-probability function that every objective shares."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from ..student.device import on_gpu
 from ..student.student import LoadedStudent, accepted_inputs
-from ..student.tokenization import CompletionBatch
+from ..student.tokenization import CompletionBatch, EncodedPair, collate
+from .precision import Precision
+from .replay import Replays
+from .rows import RowBatch, collate_rows, row_logprobs
+
+
+def measure(
+    student: LoadedStudent,
+    model: Any,
+    texts: Sequence[EncodedPair],
+    precision: Precision,
+    *,
+    share_prompts: bool = True,
+    replays: Replays | None = None,
+) -> tuple[Tensor, Tensor]:
+    """What a model thinks of texts, computed in the way that suits its device.
+
+    Args:
+        student: The model's tokenizer, kind and device.
+        model: The base model or a PEFT model around it.
+        texts: B of them.
+        precision: What to compute in.
+        share_prompts: As for `completion_logprobs`.
+        replays: Passes that were captured, for those that gradients are wanted of.
+
+    Returns:
+        As `completion_logprobs`, and the mask of completion tokens; both [B, C], where C is at least the longest.
+    """
+    if student.kind != "causal" or not share_prompts or not on_gpu(student.device):
+        batch = collate(student, texts)
+        with precision.compute():
+            token = completion_logprobs(student, model, batch, share_prompts=share_prompts)
+        return token, batch.completion_mask
+    return measure_rows(model, collate_rows(student, texts), precision, replays, count=len(texts))
+
+
+def measure_rows(
+    model: Any, rows: RowBatch, precision: Precision, replays: Replays | None, *, count: int
+) -> tuple[Tensor, Tensor]:
+    """As `measure`, of rows that are laid out as a GPU likes them; of these the first `count` are texts."""
+    token = replays(rows.parts) if replays is not None and torch.is_grad_enabled() else None
+    if token is None:
+        with precision.compute():
+            token = row_logprobs(model, rows)
+    return token[:count], rows.completion_mask[:count]
 
 
 def completion_logprobs(

@@ -6,9 +6,9 @@ and went on from a snapshot makes the adapter that it would have made.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from ...core.records import TrainingMetrics
 from ...core.training_settings import FineTuneSettings
 from ..adapters.lora import adapter_weights, set_adapter_weights
 from ..objectives import Objective, RowLogprobs, as_loss
+from ..student.device import on_gpu
 from ..student.memory import ran_out
 from .batches import LogprobScorer, concat, endless_batches
 from .checkpoints import Snapshot
@@ -29,6 +30,21 @@ from .process_group import ProcessGroup
 from .schedule import rate, steps_of
 
 T = TypeVar("T")
+READ_STEPS = 10
+"""Steps between two looks at the loss on a GPU, where looking is waiting for all that was launched."""
+
+
+class _Unread(NamedTuple):
+    """A step whose loss nobody has looked at."""
+
+    step: int
+    tokens: int
+    learning_rate: float
+    parts: "Parts"
+
+
+Parts = list[tuple[float, Mapping[str, float | Tensor]]]
+"""What was found of each part of a batch, and the share of the whole that it is."""
 
 
 class TrainLoop:
@@ -53,7 +69,15 @@ class TrainLoop:
         self._seed, self._group, self._portions = seed, group, portions
         self._on_progress, self._on_snapshot = on_progress, on_snapshot
         self._parameters = [parameter for parameter in scorer.model.parameters() if parameter.requires_grad]
-        self._optimizer = torch.optim.AdamW(self._parameters, lr=settings.learning_rate, weight_decay=0.0)
+        waits = on_gpu(scorer.student.device)
+        self._optimizer = torch.optim.AdamW(
+            self._parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True if waits else None
+        )
+        if scorer.replays is not None:
+            for parameter in self._parameters:
+                parameter.grad = torch.zeros_like(parameter)
+        self._read_every = READ_STEPS if waits else 1
+        self._unread: list[_Unread] = []
         self._stopping: EarlyStopping | None = None
         self._curve: list[dict[str, float]] = []
         self._tokens = 0
@@ -79,17 +103,17 @@ class TrainLoop:
         # The order of batches depends on the seed alone, so a resumed training skips those it has done.
         for step, batch in enumerate(islice(batches, done, steps), start=done + 1):
             self._tokens += sum(item.length for item in batch)
-            row = {"step": step, "phase": 1, **self._update(step, steps, batch), "tokens": self._tokens}
-            self._curve.append(row)
-            if stopping and (step % settings.eval_steps == 0 or step == steps):
-                row["holdout_loss"] = self._evaluate(holdout)
-                stopped = stopping.update(step, row["holdout_loss"]) and step < steps
-            self._on_progress(
-                TrainingProgress(self._name, step, steps, row["loss"], self._tokens, self._portions.lessened)
-            )
+            looks = bool(stopping) and (step % settings.eval_steps == 0 or step == steps)
+            saves = bool(settings.save_steps) and step % (settings.save_steps or 1) == 0 and step < steps
+            self._update(step, steps, batch, read=looks or saves or step == steps)
+            if stopping and looks:
+                held_out = self._curve[-1]["holdout_loss"] = self._evaluate(holdout)
+                stopped = stopping.update(step, held_out) and step < steps
+            loss = self._curve[-1]["loss"] if self._curve else math.nan
+            self._on_progress(TrainingProgress(self._name, step, steps, loss, self._tokens, self._portions.lessened))
             if stopped:
                 break
-            if settings.save_steps and step % settings.save_steps == 0 and step < steps:
+            if saves:
                 self._on_snapshot(self._snapshot())
         if stopping:
             stopping.restore()
@@ -114,20 +138,57 @@ class TrainLoop:
             micro_batch_size=self._portions.lessened,
         )
 
-    def _update(self, step: int, steps: int, batch: Sequence[EncodedExample]) -> dict[str, float]:
-        """One optimizer step; returns the loss before it, the learning rate, and what the objective adds."""
-        metrics = self._loss(batch, backward=True)
-        if not math.isfinite(metrics["loss"]):
-            raise TrainingError(f"the {self._name} loss became {metrics['loss']} at step {step}; lower learning_rate")
+    def _update(self, step: int, steps: int, batch: Sequence[EncodedExample], *, read: bool) -> None:
+        """One optimizer step, and with `read` what was found before it, at the latest."""
         learning_rate = self._settings.learning_rate * rate(step - 1, steps, self._settings.warmup_ratio)
+        self._unread.append(_Unread(step, self._tokens, learning_rate, self._loss(batch, backward=True)))
+        if read or len(self._unread) >= self._read_every:
+            self._read()
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._group.all_reduce(self._parameters)
-        self._scorer.precision.step(self._optimizer, self._parameters, self._settings.max_grad_norm)
-        return {"learning_rate": learning_rate, **metrics}
+        self._scorer.precision.step(
+            self._optimizer,
+            self._parameters,
+            self._settings.max_grad_norm,
+            keep_gradients=self._scorer.replays is not None,
+        )
 
-    def _loss(self, batch: Sequence[EncodedExample], *, backward: bool) -> dict[str, float]:
-        """The batch's loss and metrics; with `backward` the gradients of this process's share of it are added up.
+    def _read(self) -> None:
+        """Look at the losses since the last look: they become rows of the curve."""
+        unread, self._unread = self._unread, []
+        found = self._numbers([each.parts for each in unread])
+        for each, metrics in zip(unread, found, strict=True):
+            if not math.isfinite(metrics["loss"]):
+                raise TrainingError(
+                    f"the {self._name} loss became {metrics['loss']} at step {each.step}; lower learning_rate"
+                )
+            row: dict[str, float] = {"step": each.step, "phase": 1, "learning_rate": each.learning_rate}
+            self._curve.append({**row, **metrics, "tokens": each.tokens})
+
+    def _numbers(self, batches: Sequence[Parts]) -> list[dict[str, float]]:
+        """The loss and metrics of each batch, all processes' shares of it together."""
+        tensors = [
+            value.double()
+            for parts in batches
+            for _, found in parts
+            for value in found.values()
+            if isinstance(value, Tensor)
+        ]
+        # One copy for all: each would wait for the device by itself.
+        values = iter(torch.stack([tensor.reshape(()) for tensor in tensors]).tolist() if tensors else [])
+        sums = []
+        for parts in batches:
+            totals: dict[str, float] = {}
+            for share, measured in parts:
+                for name, value in measured.items():
+                    number = next(values) if isinstance(value, Tensor) else value
+                    totals[name] = totals.get(name, 0.0) + share * number
+            sums.append(totals)
+        return [_added_up(shares) for shares in zip(*self._group.all_gather(sums), strict=True)]
+
+    def _loss(self, batch: Sequence[EncodedExample], *, backward: bool) -> Parts:
+        """What is found of each part; with `backward` the gradients of this process's share are added up.
 
         Where memory runs out, in whichever process, all take smaller parts, from the same random numbers. The sum is
         the same but for rounding, and for which element is dropped where there is dropout.
@@ -137,14 +198,14 @@ class TrainLoop:
         """
         while True:
             random = self._random()
-            if (totals := self._attempt(batch, backward=backward)) is not None:
-                return totals
-            self._optimizer.zero_grad(set_to_none=True)
+            if (found := self._attempt(batch, backward=backward)) is not None:
+                return found
+            self._optimizer.zero_grad(set_to_none=self._scorer.replays is None)
             self._set_random(random)
             self._portions.lessen()
 
-    def _attempt(self, batch: Sequence[EncodedExample], *, backward: bool) -> dict[str, float] | None:
-        """The loss and metrics, taken by parts; None where memory ran out, in whichever process.
+    def _attempt(self, batch: Sequence[EncodedExample], *, backward: bool) -> Parts | None:
+        """What is found of each part; None where memory ran out, in whichever process.
 
         Each part's mean counts by its share of what the objective's mean is over, so that parts of any sizes, in
         whichever process, add up to the loss of the whole batch: an example weighs the same in every part, for SFT a
@@ -155,22 +216,22 @@ class TrainLoop:
         # KTO's estimate is one number of the whole batch, so each part is given every process's mismatched rows.
         beside = None
         if batch[0].has_mismatched:
-            scored = _unless_memory_runs_out(lambda: [self._scorer.score_mismatched(part).to("cpu") for part in parts])
-            measured = self._group.all_gather(scored)
+            scored = _unless_memory_runs_out(lambda: [self._scorer.score_mismatched(part) for part in parts])
+            measured = [scored]
+            if self._group.count > 1:
+                measured = self._group.all_gather(scored and [rows.to("cpu") for rows in scored])
             if None in measured:
                 return None
             beside, *others = [rows.to(self._scorer.student.device) for several in measured for rows in several or ()]
             for rows in others:
                 beside = concat(beside, rows)
-        totals = self._group.all_gather(
-            _unless_memory_runs_out(lambda: self._sum(parts, self._weight(batch), beside, backward=backward))
-        )
-        return None if None in totals else _added_up([each for each in totals if each is not None])
+        found = _unless_memory_runs_out(lambda: self._sum(parts, self._weight(batch), beside, backward=backward))
+        return None if None in self._group.all_gather(None if found is None else len(found)) else found
 
     def _sum(
         self, parts: Sequence[Sequence[EncodedExample]], weight: int, beside: RowLogprobs | None, *, backward: bool
-    ) -> dict[str, float]:
-        totals: dict[str, float] = {}
+    ) -> Parts:
+        measured: Parts = []
         for part in parts:
             rows = self._scorer.score(part)
             found = self._loss_of(concat(rows, beside) if beside else rows, self._settings)
@@ -178,9 +239,8 @@ class TrainLoop:
             share = self._weight(part) / weight
             if backward:
                 self._scorer.precision.backward(loss.value * share)
-            for name, value in {"loss": loss.value.item(), **loss.metrics}.items():
-                totals[name] = totals.get(name, 0.0) + share * value
-        return totals
+            measured.append((share, {"loss": loss.value.detach(), **loss.metrics}))
+        return measured
 
     def _weight(self, items: Sequence[EncodedExample]) -> int:
         return sum(item.ranked_tokens for item in items) if self._loss_of.mean_over == "tokens" else len(items)
@@ -190,9 +250,9 @@ class TrainLoop:
         model = self._scorer.model
         was_training = model.training
         model.eval()
-        loss = self._loss(holdout, backward=False)["loss"]
+        [found] = self._numbers([self._loss(holdout, backward=False)])
         model.train(was_training)
-        return loss
+        return found["loss"]
 
     def _snapshot(self) -> Snapshot:
         facts: dict[str, Any] = {

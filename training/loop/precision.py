@@ -57,18 +57,25 @@ class Precision:
         """Go on from what `state` gave."""
         self._scaler.load_state_dict(state)
 
-    def compute(self) -> AbstractContextManager[Any]:
-        """Where the model's forward passes belong."""
-        return nullcontext() if self.dtype == torch.float32 else torch.autocast(self._device, self.dtype)
+    def compute(self, *, captured: bool = False) -> AbstractContextManager[Any]:
+        """Where the model's forward passes belong; those that are captured as graphs keep no converted weights."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self._device, self.dtype, cache_enabled=not captured)
 
     def backward(self, loss: torch.Tensor) -> None:
         """Add the loss's gradients to those that are there."""
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
-    def step(self, optimizer: torch.optim.Optimizer, parameters: list[Any], max_norm: float) -> None:
-        """Clip the gradients, take the step and clear them. In float16 a step whose gradients overflow is left out."""
+    def step(
+        self, optimizer: torch.optim.Optimizer, parameters: list[Any], max_norm: float, *, keep_gradients: bool = False
+    ) -> None:
+        """Clip the gradients, take the step and clear them. In float16 a step whose gradients overflow is left out.
+
+        With `keep_gradients` they become zeros where they are.
+        """
         self._scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(parameters, max_norm)
         self._scaler.step(optimizer)
         self._scaler.update()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=not keep_gradients)

@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..student.device import moved
 from ..student.memory import ran_out
 from ..student.student import LoadedStudent
-from ..student.tokenization import EncodedPair, collate
+from ..student.tokenization import EncodedPair
 from .examples import EncodedExample
-from .logprobs import completion_logprobs
+from .logprobs import measure
 from .portions import Portions
 from .precision import Precision
 from .process_group import SINGLE, ProcessGroup
@@ -28,10 +29,10 @@ class Reference:
 
     def rows(self, texts: Sequence[EncodedPair], like: Tensor) -> Tensor:
         """[R, C] of the given tensor's shape, format and device: a row for each text, 0 beyond its tokens."""
-        rows = torch.zeros(like.shape)
+        rows = torch.zeros(like.shape, dtype=like.dtype)
         for row, text in zip(rows, texts, strict=True):
             row[: len(text.completion)] = self._logprobs[text]
-        return rows.to(like)
+        return moved(rows, str(like.device))
 
 
 def reference_of(
@@ -87,8 +88,7 @@ def _measure(
         while left:
             together = left[: 2 * portions.size]
             try:
-                with precision.compute():
-                    rows = completion_logprobs(student, model, collate(student, [texts[i] for i in together])).cpu()
+                rows = measure(student, model, [texts[i] for i in together], precision)[0].cpu()
             except (MemoryError, RuntimeError) as error:
                 if not ran_out(error):
                     raise

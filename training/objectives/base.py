@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...core.errors import TrainingError
 from ...core.training_settings import ObjectiveSettings
+from ..student.device import moved
 
 Needs = Literal["demonstrations", "chosen", "pairs", "rankings"]
 """What an objective learns from: the teacher's texts, the preferred texts alone, a chosen and a rejected text, or the
@@ -37,11 +38,18 @@ class RowLogprobs:
     """Mean tokens of a ranked completion over all that is trained on: the same in every batch."""
     reference: Tensor | None = None
     """[R, C] float32: `token` under the starting model, for an objective with `needs_reference`."""
+    on_host: tuple[Tensor, Tensor] | None = None
+    """`group` and `rank` in this process's memory, where they can be looked at without waiting for a GPU."""
 
     def __post_init__(self) -> None:
         assert self.token.shape == self.mask.shape
         assert self.group.shape == self.rank.shape == self.token.shape[:1]
         assert self.reference is None or self.reference.shape == self.token.shape
+
+    @property
+    def places(self) -> tuple[Tensor, Tensor]:
+        """`group` and `rank`, to be looked at: of rows on a GPU the copies that are not."""
+        return (self.group.cpu(), self.rank.cpu()) if self.on_host is None else self.on_host
 
     @property
     def lengths(self) -> Tensor:
@@ -82,13 +90,14 @@ class RowLogprobs:
     @property
     def targets(self) -> "RowLogprobs":
         """What each example teaches by likelihood: its target, or its best text where it has none. In their order."""
-        target = self.rank == TARGET
-        covered = torch.isin(self.group, self.group[target])
-        return self._where(target | ((self.rank == 0) & ~covered))
+        group, rank = self.places
+        target = rank == TARGET
+        covered = torch.isin(group, group[target])
+        return self._where(target | ((rank == 0) & ~covered))
 
     def ranked(self, rank: int) -> "RowLogprobs":
         """The rows of one rank, in the examples' order."""
-        return self._where(self.rank == rank)
+        return self._where(self.places[1] == rank)
 
     def to(self, device: str) -> "RowLogprobs":
         """The same rows on a device."""
@@ -99,11 +108,14 @@ class RowLogprobs:
             group=self.group.to(device),
             rank=self.rank.to(device),
             reference=None if self.reference is None else self.reference.to(device),
+            on_host=self.places,
         )
 
     def _where(self, wanted: Tensor) -> "RowLogprobs":
-        rows = wanted.nonzero().squeeze(1)
-        rows = rows[self.group[rows].argsort(stable=True)]
+        group, rank = self.places
+        chosen = wanted.nonzero().squeeze(1)
+        chosen = chosen[group[chosen].argsort(stable=True)]
+        rows = moved(chosen, str(self.token.device))
         return RowLogprobs(
             self.token[rows],
             self.mask[rows],
@@ -111,6 +123,7 @@ class RowLogprobs:
             self.rank[rows],
             self.mean_length,
             None if self.reference is None else self.reference[rows],
+            (group[chosen], rank[chosen]),
         )
 
 
@@ -118,7 +131,8 @@ class Loss(NamedTuple):
     """A scalar to minimise, and numbers worth looking at: means over the same examples or tokens."""
 
     value: Tensor
-    metrics: dict[str, float]
+    metrics: Mapping[str, float | Tensor]
+    """A tensor has one number, which is read when somebody looks."""
 
 
 class Objective(ABC):
@@ -175,8 +189,11 @@ def as_loss(found: Any, objective: str) -> Loss:
         raise TrainingError(
             f"objective {objective} returned {shape}; it is to return a scalar tensor, or one and a mapping of numbers"
         )
-    numbers = {}
+    numbers: dict[str, float | Tensor] = {}
     for name, number in metrics.items():
+        if isinstance(number, Tensor) and number.numel() == 1:
+            numbers[str(name)] = number.detach()  # reading it would be waiting for the device
+            continue
         try:
             numbers[str(name)] = float(number)
         except (TypeError, ValueError, RuntimeError):  # RuntimeError: of a tensor with more than one number
@@ -186,9 +203,9 @@ def as_loss(found: Any, objective: str) -> Loss:
     return Loss(value, numbers)
 
 
-def margin_metrics(margin: Tensor) -> dict[str, float]:
+def margin_metrics(margin: Tensor) -> dict[str, Tensor]:
     """How often, and by how much, the chosen text leads; `margin` is [G], in units of reward."""
-    return {"reward_accuracy": (margin > 0).float().mean().item(), "reward_margin": margin.mean().item()}
+    return {"reward_accuracy": (margin > 0).float().mean(), "reward_margin": margin.detach().mean()}
 
 
 __all__ = [

@@ -12,6 +12,7 @@ loss does not depend on how it is split. An example without a text of the teache
 
 import torch
 
+from ..student.device import moved
 from .base import Loss, Objective, ObjectiveSettings, RowLogprobs
 
 
@@ -25,26 +26,29 @@ class BringingOrder(Objective):
     def __call__(self, rows: RowLogprobs, settings: ObjectiveSettings) -> Loss:
         """The loss of one batch of rankings and targets."""
         score = rows.total / rows.lengths**settings.length_penalty
-        worse_by = rows.rank.unsqueeze(0) - rows.rank.unsqueeze(1)  # [R, R]: how many ranks column j is below row i
-        ranked = rows.rank >= 0
-        compared = (rows.group.unsqueeze(0) == rows.group.unsqueeze(1)) & (worse_by > 0)
+        group, rank = rows.places
+        worse_by = rank.unsqueeze(0) - rank.unsqueeze(1)  # [R, R]: how many ranks column j is below row i
+        ranked = rank >= 0
+        compared = (group.unsqueeze(0) == group.unsqueeze(1)) & (worse_by > 0)
         compared &= ranked.unsqueeze(0) & ranked.unsqueeze(1)
-        better, worse = compared.nonzero(as_tuple=True)
-        margin = torch.log(2 * worse_by[better, worse].to(score.dtype)) / rows.mean_length
+        pairs = compared.nonzero(as_tuple=True)
+        device = str(score.device)
+        margin = moved(torch.log(2 * worse_by[pairs].to(score.dtype)), device) / rows.mean_length
+        better, worse = (moved(place, device) for place in pairs)
         lead = score[better] - score[worse]
-        examples = max(1, int((rows.rank == 0).sum()))
+        examples = max(1, int((rank == 0).sum()))
         ranking = torch.relu(margin - lead).sum() / examples
         likelihood = -rows.targets.mean.mean()
         metrics = {
             # Of an example's pairs, as each example must count alike however many texts it ranks.
-            "rank_accuracy": _mean_by_example((lead > 0).float(), rows.group[better]),
-            "rank_loss": ranking.item(),
-            "target_nll": likelihood.item(),
+            "rank_accuracy": _mean_by_example((lead > 0).float(), group[pairs[0]]),
+            "rank_loss": ranking.detach(),
+            "target_nll": likelihood.detach(),
         }
         return Loss(settings.rank_weight * ranking + self.nll_weight(settings) * likelihood, metrics)
 
 
-def _mean_by_example(values: torch.Tensor, group: torch.Tensor) -> float:
-    """The mean over examples of the means over their values; both [pairs]."""
+def _mean_by_example(values: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
+    """The mean over examples of the means over their values; both [pairs], and `group` on the CPU."""
     counts = torch.bincount(group)
-    return float((values / counts[group]).sum() / (counts > 0).sum().clamp(min=1))
+    return (values / moved(counts[group], str(values.device))).sum() / max(1, int((counts > 0).sum()))

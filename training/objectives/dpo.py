@@ -34,7 +34,7 @@ class DirectPreferenceOptimisation(Objective):
         eps = settings.label_smoothing
         preference = (-(1 - eps) * logsigmoid(margin) - eps * logsigmoid(-margin)).mean()
         likelihood = -chosen.mean.mean()
-        metrics = {**margin_metrics(margin), "chosen_nll": likelihood.item()}
+        metrics = {**margin_metrics(margin), "chosen_nll": likelihood.detach()}
         return Loss(preference + self.nll_weight(settings) * likelihood, metrics)
 
 

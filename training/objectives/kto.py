@@ -31,7 +31,7 @@ class KahnemanTverskyOptimisation(Objective):
             settings.desirable_weight * (1 - torch.sigmoid(beta * (good - divergence))),
             settings.undesirable_weight * (1 - torch.sigmoid(beta * (divergence - bad))),
         ]
-        metrics = {**margin_metrics(beta * (good - bad)), "kl": divergence.item()}
+        metrics = {**margin_metrics(beta * (good - bad)), "kl": divergence}
         return Loss(torch.cat(losses).mean(), metrics)
 
 

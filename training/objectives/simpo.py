@@ -23,5 +23,5 @@ class SimplePreferenceOptimisation(Objective):
         margin = beta * (chosen.mean - rejected.mean)
         preference = -logsigmoid(margin - beta * settings.gamma_beta_ratio).mean()
         likelihood = -chosen.mean.mean()
-        metrics = {**margin_metrics(margin), "chosen_nll": likelihood.item()}
+        metrics = {**margin_metrics(margin), "chosen_nll": likelihood.detach()}
         return Loss(preference + self.nll_weight(settings) * likelihood, metrics)

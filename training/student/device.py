@@ -1,8 +1,11 @@
 """Where models compute: whether this machine has a device, and what it is made ready with."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def prepare_device() -> None:
@@ -16,6 +19,18 @@ def prepare_device() -> None:
     import torch
 
     torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+def on_gpu(device: str) -> bool:
+    """Whether a device computes beside this process, which waits for it only where it looks at what was computed."""
+    return device.startswith("cuda")
+
+
+def moved(tensor: "Tensor", device: str) -> "Tensor":
+    """A tensor of this process's memory on a device; nobody waits for what is computed there."""
+    if not on_gpu(device):
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def check_device(device: Any, key: str = "device", *, here: bool = True) -> None:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ...core.records import Message
+from .device import moved
 from .student import LoadedStudent
 from .template import render_conversation
 
@@ -116,7 +117,7 @@ def collate(student: LoadedStudent, pairs: Sequence[EncodedPair]) -> CompletionB
     prompts = {prompt: row for row, prompt in enumerate(dict.fromkeys(pair.prompt for pair in pairs))}
     prompt_of = torch.tensor([prompts[pair.prompt] for pair in pairs])
     parts = (*pad_prompts(student, list(prompts)), prompt_of, *pad_right([pair.completion for pair in pairs], pad))
-    return CompletionBatch(*(part.to(student.device) for part in parts))
+    return CompletionBatch(*(moved(part, student.device) for part in parts))
 
 
 def _ids(encoding: Any) -> list[int]:

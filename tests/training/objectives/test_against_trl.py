@@ -76,7 +76,7 @@ def ours(
         rows = concat(rows, scorer.score_mismatched(items))
     loss = objective(rows, settings)
     loss.value.backward()
-    return loss.value.item(), loss.metrics
+    return loss.value.item(), {name: float(value) for name, value in loss.metrics.items()}
 
 
 def assert_same_gradients(mine: Any, theirs: Any) -> None:

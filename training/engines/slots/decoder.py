@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ....core.records import Sampling
+from ...student.device import moved
 from ...student.student import LoadedStudent, accepted_inputs
 from ..seeded_sampling import draw, uniform_numbers
 from .cache import SlotCache
@@ -210,9 +211,7 @@ class SlotDecoder:
     def _moved(self, values: Sequence[Any] | Tensor) -> Tensor:
         """Whole numbers, or what is a tensor already, on the device; nobody waits for what is computed there."""
         tensor = values if isinstance(values, Tensor) else torch.tensor(values, dtype=torch.long)
-        if not self._student.device.startswith("cuda"):
-            return tensor
-        return tensor.pin_memory().to(self._student.device, non_blocking=True)
+        return moved(tensor, self._student.device)
 
 
 def rows_computed(rows: int) -> int:

@@ -20,6 +20,7 @@ import torch
 from ....core.errors import ConfigError, GenerationError
 from ....core.records import AdapterRef, Generation, GenerationRequest
 from ....core.student_settings import SlotsSettings
+from ...student.memory import ran_out
 from ...student.student import LoadedStudent, sees_whole_text
 from ...student.tokenization import render_prompt
 from ..adapter_slots import ReadAdapter
@@ -96,7 +97,15 @@ class SlotsEngine:
                 together=limits.prefill_tokens,
             ),
         )
-        self._decoder: SlotDecoder = made.result()
+        try:
+            self._decoder: SlotDecoder = made.result()
+        except RuntimeError as error:
+            if not ran_out(error):
+                raise
+            raise ConfigError(
+                f"there is no memory for student.max_batch={max_batch} slots of {self._columns} tokens each; "
+                "lower student.max_batch or student.slots.max_length"
+            ) from error
         self._free = list(range(max_batch))
         self._waiting: deque[_Held] = deque()
         self._running: dict[int, _Held] = {}

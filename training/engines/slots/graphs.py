@@ -10,6 +10,8 @@ from collections.abc import Callable, Hashable, Sequence
 import torch
 from torch import Tensor
 
+from ...student.memory import ran_out
+
 logger = logging.getLogger(__name__)
 
 
@@ -60,6 +62,8 @@ class Graphs:
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
                 work()
         except RuntimeError as error:
+            if ran_out(error):
+                raise
             why = str(error).strip().splitlines()[0]
             logger.warning("this student's steps cannot be captured as CUDA graphs, and go on without (%.200s)", why)
             self._capturing = False
