@@ -5,6 +5,9 @@ a stand-in in this process that answers at once: neither it nor its pool is meas
 what the driver does between two replies, in one thread. What it costs stands beside the share: its processor time for a
 dialogue, and how much of the time it was at work. Where that is near 1, the processor is the bound and not the latency.
 
+`--workers 1,2,4` has the dialogues held by so many workers, one count after another, and adds their processor time.
+What bounds them is what all processes of the machine have together: workers, driver, critic and Ray's own.
+
 A dialogue's path is the number of replies it waits for one after the other; both orders of a comparison are asked at
 once and count as one. The bound is the time that the very dialogues of the run would take, begun in their order on 64
 places, if nothing but latency took time.
@@ -17,9 +20,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
+import psutil
 from report import arguments, report
 
 from openmic.agents.tasks.task import load_task
@@ -33,7 +38,9 @@ from openmic.graph.context.train_gate import TrainGate
 from openmic.graph.runs.provenance import run_record
 from openmic.graph.runs.start import record_run
 from openmic.graph.stages.collect import collect
+from openmic.graph.workers.workers import DialogueWorkers
 from openmic.store import Adapter, Dialogue, LLMCall, Run, Store, Turn, VerdictRow
+from openmic.training.local_ray import ray_session
 from openmic.training.pool.pool import StudentPool
 
 TARGET = 0.9
@@ -77,7 +84,7 @@ class StandIn:
         return ""
 
 
-def settings(home: Path, latency_s: float) -> RunConfig:
+def settings(home: Path, latency_s: float, workers: int) -> RunConfig:
     """The defaults, with as many calls at once as the dialogues make."""
     endpoint = {"max_concurrency": 2 * AT_ONCE}
     return RunConfig.model_validate(
@@ -85,14 +92,25 @@ def settings(home: Path, latency_s: float) -> RunConfig:
             "home": home,
             "inputs": {"path": "inputs.txt"},
             "cast": {"teacher": endpoint, "critic": endpoint, "simulated": {"latency_s": latency_s}},
-            "dialogue": {"concurrency": AT_ONCE},
+            "dialogue": {"concurrency": AT_ONCE, "workers": workers},
         }
     )
 
 
-async def measure(home: Path, latency_s: float, count: int) -> tuple[float, float, list[int]]:
-    """Seconds that so many dialogues took, seconds of this process's processor time in them, and the path of each."""
-    config, task = settings(home, latency_s), load_task("humor")
+class Measured(NamedTuple):
+    """What so many dialogues took."""
+
+    seconds: float
+    driver_s: float
+    """Of this process's processor time."""
+    workers_s: float
+    """Of all workers'."""
+    paths: list[int]
+
+
+async def measure(home: Path, latency_s: float, count: int, workers: int) -> Measured:
+    """Hold so many dialogues."""
+    config, task = settings(home, latency_s, workers), load_task("humor")
     texts = [f"The kettle in kitchen number {n} broke again on my way to work." for n in range(count)]
     examples = [Example(content_hash(text), text, Split.TRAIN) for text in texts]
     with Store.open(str(home / "store.db")) as store:
@@ -104,9 +122,20 @@ async def measure(home: Path, latency_s: float, count: int) -> tuple[float, floa
         async with open_run_context(store, row, Silent(), plugs=Plugs()) as context:
             context.pool = cast(StudentPool, StandIn(examples))
             context.train_gate = TrainGate(overlapped=True)
-            began, worked = time.monotonic(), time.process_time()
+            if workers > 1:
+                context.holder = holder = DialogueWorkers(context)
+                await holder.ready()
+            began, worked, others = time.monotonic(), time.process_time(), of_workers_s()
             await collect(context, 1)
-            return time.monotonic() - began, time.process_time() - worked, paths(store, row.id)
+            ended, done, theirs = time.monotonic(), time.process_time(), of_workers_s()
+            return Measured(ended - began, done - worked, theirs - others, paths(store, row.id))
+
+
+def of_workers_s() -> float:
+    """Seconds of processor time of all workers so far."""
+    below: list[psutil.Process] = psutil.Process().children(recursive=True)
+    times = [one.cpu_times() for one in below if one.name().startswith("ray::Dialogue")]
+    return float(sum(time.user + time.system for time in times))
 
 
 def paths(store: Store, run_id: str) -> list[int]:
@@ -135,15 +164,23 @@ def ideal_seconds(lengths: Sequence[int], latency_s: float) -> float:
 
 def main(arguments_: list[str] | None = None) -> None:
     """Measure and print."""
-    options = arguments((__doc__ or "").splitlines()[0]).parse_args(arguments_)
+    parser = arguments((__doc__ or "").splitlines()[0])
+    parser.add_argument("--workers", default="1", help="how many workers, or several counts (1,2,4), at 0.2 s")
+    options = parser.parse_args(arguments_)
+    counts = [int(one) for one in options.workers.split(",")]
+    several = max(counts) > 1
+    trials = [(latency_s, 1) for latency_s in LATENCIES_S[: 1 if options.quick else None]]
     rows: list[dict[str, str | int | float]] = []
-    for latency_s in LATENCIES_S[:1] if options.quick else LATENCIES_S:
-        with tempfile.TemporaryDirectory() as folder:
+    for latency_s, workers in [(LATENCIES_S[0], workers) for workers in counts] if several else trials:
+        ray = ray_session(minimum_cpus=max(counts)) if workers > 1 else nullcontext()
+        with tempfile.TemporaryDirectory() as folder, ray:
             count = AT_ONCE if options.quick else DIALOGUES
-            seconds, cpu_seconds, lengths = asyncio.run(measure(Path(folder), latency_s, count))
+            found = asyncio.run(measure(Path(folder), latency_s, count, workers))
+        seconds, cpu_seconds, lengths = found.seconds, found.driver_s, found.paths
         path, ideal = sum(lengths) / len(lengths), ideal_seconds(lengths, latency_s)
         rows.append(
             {
+                **({"workers": workers, "workers' CPU ms/dialogue": 1000 * found.workers_s / count} if several else {}),
                 "latency s": latency_s,
                 "dialogues": len(lengths),
                 "path": path,

@@ -338,6 +338,17 @@ class DialogueSettings(Section):
     """Whether the teacher demonstrates where the student did not get there."""
     concurrency: int = Field(default=32, ge=1)
     """Dialogues held at once."""
+    workers: int = Field(default=1, ge=1)
+    """Processes that hold a round's dialogues, and share its endpoints' limits. 1: the driver itself holds them all."""
+    cpus_per_worker: float = Field(default=0.5, ge=0)
+    """What Ray sets aside for each of several; one that has much to do takes a whole CPU."""
+
+    @model_validator(mode="after")
+    def _every_worker_has_a_dialogue(self) -> Self:
+        if self.workers > self.concurrency:
+            few = f"concurrency={self.concurrency} dialogues at once; lower the one or raise the other"
+            raise ValueError(f"workers={self.workers} have nothing to do with {few}")
+        return self
 
 
 class PreferenceSettings(Section):

@@ -109,6 +109,10 @@ class MemoryFullError(OpenmicError):
     """There is no memory for what is to be done, even piece by piece. Ends the run, which can be resumed."""
 
 
+class WorkerLostError(OpenmicError):
+    """Every worker that held a dialogue ended meanwhile. Fails one dialogue; a run where no worker is left."""
+
+
 ITEM_ERRORS = (EndpointError, ReplyError, GenerationError)
 """What fails one item, a dialogue or a demonstration, and not the run."""
 

@@ -23,6 +23,7 @@ from .stages import demonstrate as demonstrating
 from .stages import evaluate as evaluating
 from .stages import fine_tune as fine_tuning
 from .stages import promotion
+from .workers.workers import DialogueWorkers
 
 
 class CampaignState(TypedDict, total=False):
@@ -149,6 +150,8 @@ async def run_campaign(context: RunContext) -> None:
         OpenmicError: a stage could do nothing at all; the run can be resumed once the cause is mended.
     """
     context.pool, context.trainer  # noqa: B018 - both load their weights while the teacher demonstrates
+    if context.config.dialogue.workers > 1:
+        context.holder = DialogueWorkers(context)
     if not context.critic.writes and context.config.dialogue.max_revisions:
         context.progress.print("note: the critic writes no critiques, so dialogues have no revisions")
     if context.config.training.train_every is not None:

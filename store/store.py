@@ -6,7 +6,7 @@ when the call returns, and may come from any thread.
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +40,8 @@ from .reading import PAUSE_S
 from .writer import Outcome, Writer
 from .writes import Write, adding, adding_new, saving_reply, together, updating
 
+HandOn = Callable[[Write], "asyncio.Future[None]"]
+"""Hands a write to another process; the future is done once it is committed there."""
 _WAIT_MS = 1_000
 """How long a write is deaf to everything else at a time while it waits for another process that is writing."""
 PATIENCE_S = 15.0
@@ -64,6 +66,7 @@ class Store(ConversationReader):
         self._reserve: Path | None = None
         self._full: StoreFullError | None = None
         self._hold: Hold | None = None
+        self._hand_on: HandOn | None = None
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -105,6 +108,19 @@ class Store(ConversationReader):
             migrate.require_head(engine)
         return cls(engine, url, readonly=True)
 
+    @classmethod
+    def open_handing_on(cls, url: str, hand_on: HandOn) -> Self:
+        """Open an existing store that is read here, and whose writes are handed to the process that may write.
+
+        `add` and `update` are refused; `submit` and `keep` do what `hand_on` does.
+
+        Raises:
+            StoreError: As for `open_readonly`.
+        """
+        store = cls.open_readonly(url)
+        store._hand_on = hand_on
+        return store
+
     @contextmanager
     def sole_writer(self, run_id: str) -> Iterator[None]:
         """Hold a run for this process while it is carried out, so that no other machine takes it up.
@@ -136,7 +152,11 @@ class Store(ConversationReader):
         What is handed in while that thread is busy goes into one transaction, in the order it came in. The event loop
         goes on while another process keeps the store locked, or a server is being started again.
         """
-        return self._writer.submit(write)
+        if self._hand_on is None:
+            return self._writer.submit(write)
+        future = self._hand_on(write)
+        future.add_done_callback(self._note_full)
+        return future
 
     async def keep(self, write: Write) -> None:
         """Hand a write in, and wait until it is committed.
@@ -145,6 +165,11 @@ class Store(ConversationReader):
             StoreError: It was not written.
         """
         await self.submit(write)
+
+    def _note_full(self, future: "asyncio.Future[None]") -> None:
+        """Know of a full disk from the refusal of what was handed on."""
+        if not future.cancelled() and isinstance(error := future.exception(), StoreFullError):
+            self._full = error
 
     @cached_property
     def _writer(self) -> Writer:

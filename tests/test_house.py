@@ -39,7 +39,7 @@ FLOORS: dict[str, list[set[str]]] = {
     "graph": [
         {"runs", "draw", "studio"},
         {"campaign"},
-        {"stages"},
+        {"stages", "workers"},
         {"rollout", "preflight"},
         {"training_data", "report"},
         {"context"},

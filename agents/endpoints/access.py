@@ -1,5 +1,6 @@
 """How an endpoint is reached: its address and key, and what its settings send along with every request."""
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -32,6 +33,12 @@ def endpoint_url(settings: EndpointSettings) -> str:
 def endpoint_key(settings: EndpointSettings) -> str | None:
     """The key from the environment, or None. Space around it, such as a copied line's end, is no part of it."""
     return os.environ.get(settings.api_key_env, "").strip() or None
+
+
+def named_variables(settings: EndpointSettings) -> set[str]:
+    """The environment's variables that the settings name."""
+    sent = (settings.headers, settings.query, settings.extra_body)
+    return {settings.api_key_env, *(name for part in sent for name in _VARIABLE.findall(json.dumps(part)))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,11 @@ class OpenAIClient:
         self._role = ""
 
     @property
+    def url(self) -> str:
+        """The endpoint's address."""
+        return self._url
+
+    @property
     def trouble(self) -> str:
         """What calls are waiting for that have to be made again, in one line; empty where none is."""
         news = self._known.gate.news

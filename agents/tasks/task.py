@@ -125,6 +125,13 @@ class Task:
         check_prompts(self.prompts)
         self.functions.try_on(example_input(self.prompts))
 
+    def __reduce__(self) -> tuple[Callable[..., "Task"], tuple[Any, ...]]:
+        """Another process makes it anew, from its parts and the functions that were given in Python."""
+        cleaning, validity, functions = self.file.cleaning, self.file.validity, self.functions
+        clean = [function.call for function in functions.clean[len(cleaning.functions) :]]
+        gates = [function.call for function in functions.gates[len(validity.functions) :]]
+        return _made_anew, (type(self), dict(self.file), clean, gates)
+
     @classmethod
     def from_file(
         cls, name: str | Path, *, clean: Clean | Sequence[Clean] = (), gates: Gate | Sequence[Gate] = ()
@@ -298,6 +305,10 @@ def _unwrapped(text: str) -> str:
         if not quoted_within:
             text = inner.strip()
     return text
+
+
+def _made_anew(kind: type[Task], parts: dict[str, Any], clean: Sequence[Clean], gates: Sequence[Gate]) -> Task:
+    return kind(**parts, clean=clean, gates=gates)
 
 
 def load_task(name: str) -> Task:

@@ -4,15 +4,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Self
+from typing import Protocol, Self
 
 from ...core.config import BudgetSettings
 from ...core.errors import BudgetError
-from ...core.records import LLMRequest, TokenUsage
+from ...core.records import TokenUsage
 from ...store import Run, Store
 from ...store.spending import Price, llm_usage, prices_of_run
 from ...store.writes import updating
 from .prices import seat_key
+from .seats import Seat
 
 TOLD_FROM = 0.8
 """From this share of a limit on whoever watches is told, once."""
@@ -20,6 +21,19 @@ KEPT_EVERY_S = 30.0
 """How often the time a run has been worked on is stored: a process that is killed loses no more of it."""
 
 Tell = Callable[[str], None]
+
+
+class Allowance(Protocol):
+    """What is asked before every request, and told of every reply: a budget, or what stands for it elsewhere."""
+
+    def check(self) -> None:
+        """Raise BudgetError where nothing more may be asked."""
+
+    def take(self, seat: Seat, usage: TokenUsage) -> None:
+        """Count a reply that was paid for."""
+
+    def when_spent(self, act: Callable[[], None]) -> None:
+        """Have something done when nothing more may be asked."""
 
 
 class Budget:
@@ -42,6 +56,7 @@ class Budget:
         self._limits: dict[str, float] = {name: limit for name, limit in limits.items() if limit is not None}
         self._taken: dict[str, float] = {"tokens": tokens, "usd": usd}
         self._told = set[str]()
+        self._when_spent: list[Callable[[], None]] = []
         self._tell_what_is_left()
 
     @classmethod
@@ -63,12 +78,19 @@ class Budget:
             if (taken := self._taken[name]) >= limit:
                 raise _spent(name, limit, f"{shown_amount(name, taken)} were taken")
 
-    def take(self, request: LLMRequest, usage: TokenUsage) -> None:
-        """Count a reply that was paid for."""
+    def take(self, seat: Seat, usage: TokenUsage) -> None:
+        """Count a reply that was paid for; whoever is to hear of it is told when a limit is reached."""
         self._taken["tokens"] += usage.input + usage.output
-        price = self._prices.get(seat_key((request.role, request.member)))
+        price = self._prices.get(seat_key(seat))
         self._taken["usd"] += (price.dollars(usage) if price is not None else None) or 0.0
         self._tell_what_is_left()
+        if self.spent:
+            for act in self._when_spent:
+                act()
+
+    def when_spent(self, act: Callable[[], None]) -> None:
+        """Have something done whenever a reply is counted and nothing more may be asked."""
+        self._when_spent.append(act)
 
     def _tell_what_is_left(self) -> None:
         for name, limit in self._limits.items():

@@ -34,6 +34,7 @@ async def open_models(
     roles: Sequence[Role] = ROLES,
     tell: Tell = unheard,
     samples: int = 1,
+    simulated_url: str | None = None,
 ) -> AsyncIterator[Mapping[Seat, OpenAIClient]]:
     """Open a client for each endpoint of these roles; the simulated cast's process ends with the block.
 
@@ -46,13 +47,14 @@ async def open_models(
         roles: Whose seats.
         tell: Where lines about endpoints go.
         samples: As `verdict.samples`, for those lines.
+        simulated_url: Where another process has the simulated cast already. None: it is started here.
 
     Raises:
         EndpointSetupError: the simulated cast does not start.
     """
     async with AsyncExitStack() as stack:
-        asked, simulated_url = {s: settings for s, settings in seats(cast, roles).items() if settings.asked}, None
-        if any(settings.simulated for settings in asked.values()):
+        asked = {seat: settings for seat, settings in seats(cast, roles).items() if settings.asked}
+        if simulated_url is None and any(settings.simulated for settings in asked.values()):
             simulator = SimulatorSettings(seed=seed, **cast.simulated.model_dump())
             simulated = stack.enter_context(SimulatedCast(simulator, log=log))
             simulated_url = simulated.base_url

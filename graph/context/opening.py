@@ -1,10 +1,12 @@
 """Opening a run: the one place where what a run works with is put together, and ended with the block."""
 
+import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
+from ...agents.endpoints.client import OpenAIClient
 from ...agents.tasks.task import Task
 from ...core.config import RunConfig
 from ...core.endpoints.secrets import keep_secret
@@ -23,8 +25,8 @@ from .plugs import Plugs
 from .progress import Progress
 from .reply_cache import DRAIN_SECONDS, ReplyCache
 from .reuse import Reuse
-from .run_context import RunContext
-from .seats import ROLES
+from .run_context import Drain, RunContext
+from .seats import ROLES, Seat, seats
 
 
 @asynccontextmanager
@@ -57,8 +59,10 @@ async def open_run_context(
         )
         clients = await stack.enter_async_context(models)
         reuse = Reuse.of(store, run, config)
-        llm = ReplyCache(store, run.id, clients, Budget.of(store, run, config.budget, progress.print), reuse)
-        stack.push_async_callback(_store_what_comes, llm, progress)
+        budget = Budget.of(store, run, config.budget, progress.print)
+        llm = ReplyCache(store, run.id, clients, budget, reuse)
+        drains: list[Drain] = [llm.drain]
+        stack.push_async_callback(_store_what_comes, drains, progress)
         casting = Casting(config, task, llm, plugs)
         stack.push_async_callback(casting.close)
         cast = casting.cast(roles)
@@ -86,7 +90,7 @@ async def open_run_context(
             stack.callback(trainer.close)
             return trainer
 
-        stack.enter_context(_few_collections())
+        stack.enter_context(few_collections())
         yield RunContext(
             config=config,
             run=run,
@@ -101,11 +105,14 @@ async def open_run_context(
             reuse=reuse,
             start_pool=start_pool,
             start_trainer=start_trainer,
+            budget=budget,
+            simulated_url=_simulated_url(config, roles, clients),
+            drains=drains,
         )
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
+def few_collections() -> Iterator[None]:
     """Have what is no longer used looked for among what is new, and less often than Python does.
 
     The objects of all the modules that are loaded live as long as the process. To look through them again and again
@@ -121,12 +128,17 @@ def _few_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-async def _store_what_comes(llm: ReplyCache, progress: Progress) -> None:
+def _simulated_url(config: RunConfig, roles: Sequence[Role], clients: Mapping[Seat, OpenAIClient]) -> str | None:
+    asked = seats(config.cast, roles).items()
+    return next((clients[seat].url for seat, settings in asked if settings.asked and settings.simulated), None)
+
+
+async def _store_what_comes(drains: Sequence[Drain], progress: Progress) -> None:
     """Let replies that are being written come to the store; tell of those that take too long."""
-    late = await llm.drain()
+    late = await asyncio.gather(*(drain() for drain in drains))
     for number, what in (
-        (late.unanswered, f"did not come within {DRAIN_SECONDS:.0f} s"),
-        (late.unstored, "came, and the store did not take them"),
+        (sum(one.unanswered for one in late), f"did not come within {DRAIN_SECONDS:.0f} s"),
+        (sum(one.unstored for one in late), "came, and the store did not take them"),
     ):
         if number:
             progress.print(f"note: {number} replies {what}; going on asks for them again")

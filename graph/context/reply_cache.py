@@ -15,7 +15,7 @@ from ...core.records import LLMReply, LLMRequest
 from ...core.text import rough_tokens
 from ...store import Store
 from ...store.writes import saving_reply
-from .budget import Budget
+from .budget import Allowance
 from .reuse import Reuse
 from .seats import Seat
 
@@ -40,7 +40,7 @@ class ReplyCache:
         store: Store,
         run_id: str,
         clients: Mapping[Seat, OpenAIClient],
-        budget: Budget | None = None,
+        budget: Allowance | None = None,
         reuse: Reuse | None = None,
     ) -> None:
         self._store, self._run_id, self._clients = store, run_id, dict(clients)
@@ -49,6 +49,12 @@ class ReplyCache:
         self._stopping = False
         self._unstored = set[str]()
         self._stored = _Keys(store.reply_keys(run_id))
+        if budget is not None:
+            budget.when_spent(self._send_nothing_more)
+
+    def look_again(self) -> None:
+        """Know of the replies that others have stored since."""
+        self._stored = _Keys(self._store.reply_keys(self._run_id))
 
     async def complete(self, request: LLMRequest) -> LLMReply:
         """The stored reply, or the endpoint's once it is stored. The same request twice at once is asked once.
@@ -109,9 +115,7 @@ class ReplyCache:
             raise
         reply = _counted(request, reply)
         if self._budget is not None:
-            self._budget.take(request, reply.usage)
-            if self._budget.spent:
-                self._send_nothing_more()
+            self._budget.take((request.role, request.member), reply.usage)
         # It was paid for: it is kept here until the store takes it, and given to nobody before.
         self._unstored.add(request.key)
         await self._keep(request, reply)

@@ -1,30 +1,49 @@
 """What all of a run works with: its configuration, inputs, store, agents, student and trainer."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from ...agents.cast import Critic, StudentAgent, Teacher
 from ...agents.tasks.task import Task
 from ...agents.verdicts.jury import Jury
 from ...core.config import RunConfig
 from ...core.records import NO_ADAPTER, AdapterRef, Example, Generation, GenerationRequest, Split
-from ...store import Adapter, Run, Store
+from ...store import Adapter, Dialogue, Run, Store
 from ...store.liveness import run_folder
 from ...training.adapters.storage import join_uri
 from ...training.pool.pool import StudentPool
 from ...training.trainer.trainer import Trainer
+from .budget import Allowance
 from .cast import Cast
 from .plugs import Plugs
 from .progress import Progress
+from .reply_cache import Late
 from .reuse import Reuse
 from .train_gate import TrainGate, room_for_both
+
+Drain = Callable[[], Awaitable[Late]]
+"""Sends nothing more, and waits for what was sent; tells what came to nothing."""
+
+
+class Holder(Protocol):
+    """Whoever holds dialogues in the driver's place."""
+
+    async def hold(self, dialogue: Dialogue, version: int, overused: Sequence[str], *, new: bool) -> None:
+        """Hold one dialogue to its end, as `graph.rollout.holding.hold` does."""
+        ...
+
+    @property
+    def news(self) -> str:
+        """What is amiss with it; empty where all is well."""
+        ...
 
 
 @dataclass(kw_only=True)
 class RunContext:
-    """One run, open and ready to work; `graph.context.opening` makes it. The driver alone writes to the store.
+    """One run, open and ready to work; `graph.context.opening` makes it. The driver writes to the store.
 
     Agents are there for the roles that the run was opened with. The student's actors and the trainer start when they
     are first used.
@@ -49,6 +68,15 @@ class RunContext:
     """Starts the student's actors, and sees to it that they are ended with the run."""
     start_trainer: Callable[[], Trainer]
     """Likewise the trainer."""
+    budget: Allowance
+    simulated_url: str | None = None
+    """Where the simulated cast answers, where there is one."""
+    drains: list[Drain] = field(default_factory=list)
+    """What an end of the run waits for, all at once."""
+    holder: Holder | None = None
+    """Whoever holds the dialogues; None: the driver itself."""
+    ask_student: Callable[[GenerationRequest], Awaitable[Generation]] | None = None
+    """Asks the student where another process has its actors; None: they are asked from here."""
 
     @cached_property
     def pool(self) -> StudentPool:
@@ -143,7 +171,8 @@ class RunContext:
         return self._beside(self.pool.stats().work)
 
     def _beside(self, work: str) -> str:
-        return "; ".join(line for line in (self.trouble(), work) if line)
+        holder = "" if self.holder is None else self.holder.news
+        return "; ".join(line for line in dict.fromkeys((self.trouble(), holder, work)) if line)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """The student's answer; waits while the trainer has its turn.
@@ -151,5 +180,7 @@ class RunContext:
         Raises:
             GenerationError: the student could not answer.
         """
+        if self.ask_student is not None:
+            return await self.ask_student(request)
         async with self.train_gate.generating():
             return await self.pool.generate(request)

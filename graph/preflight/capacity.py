@@ -37,7 +37,12 @@ def actor_demands(config: RunConfig, *, students: bool = True) -> list[ActorDema
     trainer = _set_aside(training.cpus_per_worker, training.gpus_per_worker, training.resources)
     student = _set_aside(pool.cpus_per_actor, pool.gpus_per_actor, pool.resources)
     found = [ActorDemand("trainer", "training", training.workers, trainer)]
-    return [ActorDemand("student", "student.pool", pool.fewest, student), *found] if students else found
+    if not students:
+        return found
+    if config.dialogue.workers > 1:
+        worker = _set_aside(config.dialogue.cpus_per_worker, 0, {})
+        found.append(ActorDemand("dialogue worker", "dialogue", config.dialogue.workers, worker))
+    return [ActorDemand("student", "student.pool", pool.fewest, student), *found]
 
 
 def autoscalable_nodes(plan: Path) -> list[Resources]:

@@ -22,6 +22,7 @@ from ..context.models import simulated_models
 from ..context.plugs import Plugs
 from ..context.prices import check_priced
 from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
+from ..context.shares import check_workers
 from .estimate import Sizing, budget_notes, estimate
 from .forecast import forecast_of
 from .objects import check_demonstrations, check_engine, check_objective, try_plugs
@@ -91,6 +92,7 @@ def check(
     check_engine(config, plugs, ask=ask)
     notes = check_demonstrations(config, examples)
     try_plugs(config, task, examples[0], plugs)
+    check_workers(config, plugs)
     student = inspect_student(config.student.model)
     notes += check_student(config, task, examples)
     sizing = Sizing(config, task, examples)

@@ -7,6 +7,7 @@ Whether a folder is shared is not guessed from how it is mounted: a file is writ
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -42,7 +43,10 @@ def checked_session(
     Raises:
         ConfigError: There is no such cluster, or as for `check_capacity` and `check_shared`.
     """
-    cpus = trainer_cpus(config.training) + (config.student.pool.cpus if students else 0)
+    cpus = trainer_cpus(config.training)
+    if students:
+        several = config.dialogue.workers > 1
+        cpus += config.student.pool.cpus + ceil(several * config.dialogue.workers * config.dialogue.cpus_per_worker)
     with ray_session(minimum_cpus=cpus, address=address):
         nodes = _alive()
         check_capacity(

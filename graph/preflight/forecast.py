@@ -16,6 +16,8 @@ from .work import waits_for_drafts
 
 BYTES_PER_TURN = 1_700.0
 """Of the store, with all that is written beside a turn: `benchmarks/store.py` makes 1.7 GB of a million."""
+HANDED_OVER = 0.4
+"""What share of a dialogue stays with the driver where workers hold it: 9.0 ms of 23.7 in `benchmarks/dialogues.py`."""
 KEPT = 0.4
 """Share of comparisons that become preferences which are trained on."""
 OF_DEMONSTRATIONS = frozenset({"sft"})
@@ -70,6 +72,8 @@ def speeds_of(config: RunConfig, figures: Figures) -> Speeds:
         student_tokens_per_s=figures["student.tokens_per_s"].value,
         trainers=config.training.workers,
         training_tokens_per_s={objective: figures[training_name(objective)].value for objective in objectives},
+        workers=config.dialogue.workers,
+        handed_over=HANDED_OVER,
         driver_s_per_reply=figures["driver.ms_per_reply"].value / 1000,
         store_turns_per_s=figures["store.turns_per_s"].value,
         bytes_per_turn=BYTES_PER_TURN,
@@ -144,6 +148,7 @@ class _Planning:
             generations=generations,
             generated_tokens=generations * self._output,
             trained_tokens=learned,
+            by_workers=True,
             turns=generations + self._verdict_turns(work.compared / rounds) + items * (revisions + falls_back),
         )
 
@@ -215,7 +220,8 @@ def _why(config: RunConfig, bound: str, figures: Figures) -> str:
         "": "nothing",
         "student": f"the student: {_counted(pool.most, 'actor')} of {student:,.4g} tokens/s (student.pool.actors)",
         "trainer": f"the trainer: {_counted(training.workers, 'process', 'processes')} (training.workers)",
-        "driver": f"the driver: {figures['driver.ms_per_reply'].value:g} ms of one processor for each reply",
+        "driver": f"the driver: {figures['driver.ms_per_reply'].value:g} ms of one processor for each reply "
+        "(dialogue.workers)",
         "store": f"the store: {figures['store.turns_per_s'].value:,.4g} turns/s",
         "places": f"replies that wait for one another (dialogue.concurrency={config.dialogue.concurrency})",
     }

@@ -47,6 +47,8 @@ class Speeds:
     """Event loops that hold dialogues."""
     driver_s_per_reply: float = 0.0
     """Processor seconds that one of them spends on a reply of any model, the student's included."""
+    handed_over: float = 0.0
+    """What share of that stays with the driver where several others hold the dialogues."""
     store_turns_per_s: float = inf
     """Turns that the store takes a second, with all that is written beside them."""
     bytes_per_turn: float = 0.0
@@ -87,6 +89,8 @@ class Stage:
     """Tokens that are learned from, by objective, once for each epoch."""
     turns: float = 0.0
     """Turns that are written to the store."""
+    by_workers: bool = False
+    """Whether all event loops take part; else the driver's alone does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +181,8 @@ def _bounds(stage: Stage, speeds: Speeds) -> dict[str, float]:
         tokens / (speeds.trainers * speeds.training_tokens_per_s[objective])
         for objective, tokens in stage.trained_tokens.items()
     )
-    found["driver"] = driving_s / speeds.workers
+    several = stage.by_workers and speeds.workers > 1
+    found["driver"] = driving_s * (max(1 / speeds.workers, speeds.handed_over) if several else 1)
     found["store"] = stage.turns / speeds.store_turns_per_s
     if stage.items:
         waiting_s = sum(

@@ -42,9 +42,8 @@ from ..context.plugs import Plugs
 from ..context.progress import Progress
 from ..context.seats import Seat, seat_model, seats
 from ..context.train_gate import TrainGate
-from ..rollout.dialogue import build_dialogue_graph
+from ..rollout.holding import hold
 from ..rollout.recording import open_dialogue
-from ..stages.collect import hold
 from .provenance import run_record
 from .start import record_run
 
@@ -109,7 +108,7 @@ async def hold_once(
         context.pool, context.train_gate = cast(StudentPool, students), TrainGate(overlapped=True)
         await students.load_adapter(adapter)
         dialogue = await open_dialogue(context, Stage.COLLECT, 1, example)
-        await hold(context, build_dialogue_graph(), dialogue, adapter.version, [])
+        await hold(context, dialogue, adapter.version, [])
         return store.conversation(dialogue.id)
 
 

@@ -4,16 +4,15 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from ...core.concurrency import bounded
-from ...core.errors import ITEM_ERRORS, EndpointError
+from ...core.errors import EndpointError
 from ...core.records import Agent, Example, Split, Stage
 from ...store import Dialogue, Turn, failures, told_failures
 from ...store.trainable import promoted_versions
 from ..context.progress import live_note
 from ..context.run_context import RunContext
-from ..rollout.dialogue import DialogueGraph, build_dialogue_graph
+from ..rollout.holding import hold
 from ..rollout.overused import overused_before
-from ..rollout.recording import finish_dialogue, open_dialogues
-from ..rollout.session import DialogueSession
+from ..rollout.recording import open_dialogues
 from .periodic import PeriodicTraining
 
 
@@ -27,7 +26,6 @@ async def collect(context: RunContext, round_number: int) -> None:
     """
     examples = round_inputs(context, round_number)
     overused = overused_before(context.store, context.run.id, round_number)
-    graph = build_dialogue_graph()
     training = PeriodicTraining(context, round_number)
     # All are opened first, so that `status` knows how many are still to come.
     dialogues = await open_dialogues(context, Stage.COLLECT, round_number, examples)
@@ -42,7 +40,7 @@ async def collect(context: RunContext, round_number: int) -> None:
         async def one(dialogue: Dialogue) -> None:
             if dialogue.status != "finished":
                 async with training.dialogue(begun.get(dialogue.id)) as held_with:
-                    await hold(context, graph, dialogue, held_with, overused, new=dialogue.id not in begun)
+                    await _hold(context, dialogue, held_with, overused, new=dialogue.id not in begun)
             bar.advance()
 
         try:
@@ -80,32 +78,12 @@ def versions_begun_with(context: RunContext, round_number: int) -> dict[str, int
     return {dialogue_id: version for dialogue_id, version in context.store.rows(said) if version is not None}
 
 
-async def hold(
-    context: RunContext,
-    graph: DialogueGraph,
-    dialogue: Dialogue,
-    version: int,
-    overused: list[str],
-    *,
-    new: bool = False,
-) -> None:
-    """Hold one dialogue to its end and record how it ended. In a `new` one the student has said nothing yet."""
-    session = DialogueSession.begin(context, dialogue, new=new)
-    try:
-        state = await graph.ainvoke({"adapter_version": version, "overused": overused}, context=session)
-    except ITEM_ERRORS as error:
-        await session.writes.settle()
-        await finish_dialogue(context.store, dialogue, error=error)
-        return
-    await session.writes.settle()
-    revises = context.config.dialogue.max_revisions and context.critic.writes
-    tried = "revisions used up" if revises else "compared"
-    await finish_dialogue(
-        context.store,
-        dialogue,
-        stop_reason=state.get("stop_reason", tried if state["best"] is not None else "no valid draft"),
-        final=state.get("final", state["best"]),
-    )
+async def _hold(context: RunContext, dialogue: Dialogue, version: int, overused: list[str], *, new: bool) -> None:
+    """Hold a dialogue here, or have one of several workers hold it."""
+    if context.holder is None:
+        await hold(context, dialogue, version, overused, new=new)
+    else:
+        await context.holder.hold(dialogue, version, overused, new=new)
 
 
 def round_inputs(context: RunContext, round_number: int) -> list[Example]:

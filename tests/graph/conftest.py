@@ -16,6 +16,7 @@ from openmic.agents.tasks.task import load_task
 from openmic.core.config import EndpointSettings, RunConfig
 from openmic.core.ids import content_hash
 from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split
+from openmic.graph.context.budget import Budget
 from openmic.graph.context.cast import Casting
 from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.progress import Silent
@@ -161,7 +162,7 @@ class Bench:
         self.objects: dict[str, Any] = {}
         """Python objects that the run is given, by their configuration key."""
         self.task = load_task(config.task)
-        self.run_row = run_row(config, home)
+        self.run_row = run_row(config, home, task_hash=self.task.hash)
         store.add(self.run_row)
         store.add_new(
             *(
@@ -212,6 +213,8 @@ class Bench:
             campaign="RUN1",
             start_pool=lambda: cast(StudentPool, pool),
             start_trainer=lambda: cast(Trainer, None),
+            budget=Budget.of(self.store, run, self.config.budget, print),
+            simulated_url=self.url,
         )
         context.train_gate = TrainGate(overlapped=True)
         return context

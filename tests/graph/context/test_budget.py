@@ -133,10 +133,10 @@ def test_cached_and_thought_tokens_have_prices_of_their_own(store: Store, run: R
     told: list[str] = []
     run.cost["prices"]["teacher.0"]["per_million"] = {"input": 4.0, "cached": 1.0, "output": 10.0, "reasoning": 3.0}
     budget = Budget.of(store, run, BudgetSettings(usd=1.0), told.append)
-    budget.take(request(), TokenUsage(input=100_000, cached=60_000, output=50_000, reasoning=40_000))
+    budget.take(("teacher", 0), TokenUsage(input=100_000, cached=60_000, output=50_000, reasoning=40_000))
     assert not budget.spent  # 0.16 + 0.06 + 0.1 + 0.12
-    budget.take(request(), TokenUsage(input=0, output=0, reasoning=90_000))  # a server's mistake
-    budget.take(request(), TokenUsage(output=56_000))
+    budget.take(("teacher", 0), TokenUsage(input=0, output=0, reasoning=90_000))  # a server's mistake
+    budget.take(("teacher", 0), TokenUsage(output=56_000))
     assert budget.spent
 
 

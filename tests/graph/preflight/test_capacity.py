@@ -26,6 +26,11 @@ def test_what_the_configuration_asks_for() -> None:
     # Of the students only those count that the pool cannot do without.
     assert student == ActorDemand("student", "student.pool", 2, {"CPU": 1.0, "GPU": 0.5, "student": 1.0})
     assert trainer == ActorDemand("trainer", "training", 2, {"CPU": 4.0})
+    several = actors(dialogue={"workers": 3, "cpus_per_worker": 0.25})
+    assert several[2:] == [ActorDemand("dialogue worker", "dialogue", 3, {"CPU": 0.25})]
+    assert actor_demands(config_of(dialogue={"workers": 3}), students=False) == actor_demands(
+        config_of(), students=False
+    )
     assert actor_demands(config_of(), students=False) == [ActorDemand("trainer", "training", 1, {"CPU": 1.0})]
 
 

@@ -68,10 +68,13 @@ def test_items_wait_for_their_replies_one_after_the_other() -> None:
 
 
 def test_driver_and_store_bound_what_nothing_else_does() -> None:
-    stage = Stage(name="a", asked=asking(900), generations=100, turns=5000)
+    stage = Stage(name="a", asked=asking(900), generations=100, turns=5000, by_workers=True)
     speeds = Speeds(endpoints={"critic": replace(CRITIC, latency_s=0.0)}, driver_s_per_reply=0.01)
     assert timed(stage, speeds) == (10, "driver")
     assert timed(stage, replace(speeds, workers=4)) == (2.5, "driver")
+    assert timed(replace(stage, by_workers=False), replace(speeds, workers=4)) == (10, "driver")
+    assert timed(stage, replace(speeds, workers=4, handed_over=0.4)) == (4, "driver")
+    assert timed(stage, replace(speeds, workers=2, handed_over=0.4)) == (5, "driver")
     # more event loops do not write any faster
     assert timed(stage, replace(speeds, workers=4, store_turns_per_s=1000)) == (5, "store")
 

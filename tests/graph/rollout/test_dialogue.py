@@ -19,11 +19,10 @@ from openmic.graph.rollout.dialogue import (
     after_draft,
     after_revise,
     after_try,
-    build_dialogue_graph,
 )
+from openmic.graph.rollout.holding import hold
 from openmic.graph.rollout.recording import open_dialogue
 from openmic.graph.rollout.session import DialogueSession
-from openmic.graph.stages.collect import hold
 from openmic.simulator import rubric_for
 from openmic.store import Conversation, Dialogue, LLMCall, Store, Turn
 
@@ -49,7 +48,7 @@ CRITIC = rubric_for("humor", "sim-critic")
 def hold_one(stage: Bench, pool: ScriptedPool, **state: Any) -> Conversation:
     async def act(context: RunContext) -> str:
         dialogue = await open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])
-        await hold(context, build_dialogue_graph(), dialogue, state.get("version", 1), state.get("overused", []))
+        await hold(context, dialogue, state.get("version", 1), state.get("overused", []))
         return dialogue.id
 
     return stage.store.conversation(stage.play(pool, act))

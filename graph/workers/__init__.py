@@ -1,0 +1,1 @@
+"""Workers: processes that hold dialogues in the driver's place, where `dialogue.workers` asks for several."""
