@@ -180,7 +180,8 @@ class StudentSettings(Section):
                 f"engine={self.engine} has no beam search; set sampling.num_beams to 1, or engine to static"
             )
         gpus, spread = self.pool.gpus_per_actor, self.vllm.tensor_parallel_size
-        if 0 < gpus < spread and self.engine in {"auto", "vllm"}:
+        # One process may have a share of a GPU; several that belong together have one each.
+        if spread > 1 and 0 < gpus < spread and self.engine in {"auto", "vllm"}:
             raise ValueError(
                 f"vllm.tensor_parallel_size={spread} takes as many GPUs, and pool.gpus_per_actor is {gpus:g}; set both "
                 "to the same number"
