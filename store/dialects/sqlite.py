@@ -94,7 +94,7 @@ def writing_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         _take_transactions_over(connection)
-        connection.create_function("openmic_words", 1, indexed_words, deterministic=True)  # what the index is given
+        _know_words(connection)
         if _write_ahead_log(connection) != "wal":
             raise StoreError(f"the store {str(path)!r} cannot keep a write-ahead log there: keep it on a local disk")
         # NORMAL loses nothing when the process dies, and at most the last commits when the power does; never corrupts.
@@ -117,6 +117,7 @@ def reading_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         _take_transactions_over(connection)
+        _know_words(connection)  # else what cannot be written is refused for the want of it
         connection.execute("PRAGMA query_only=ON")
 
     _begin_explicitly(engine)
@@ -177,6 +178,11 @@ def _take_transactions_over(connection: sqlite3.Connection) -> None:
     # sqlite3 by itself begins no transaction before a SELECT or a change of schema, so neither would be in one.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+
+
+def _know_words(connection: sqlite3.Connection) -> None:
+    """Give a connection the function by which the triggers of texts feed their index."""
+    connection.create_function("openmic_words", 1, indexed_words, deterministic=True)
 
 
 def _write_ahead_log(connection: sqlite3.Connection) -> str:

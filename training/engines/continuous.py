@@ -215,7 +215,7 @@ class ContinuousEngine:
                 return await self._output_of(manager, request, prompt, version)
             except _StoppedError as stopped:
                 if self._closed or not await self._go_on_with_less(manager):
-                    raise
+                    raise GenerationError(str(stopped)) from None
                 if smallest and stopped.begun:
                     self._limit.lessen(1, request.id, len(prompt) + request.sampling.max_tokens)
 

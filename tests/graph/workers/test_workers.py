@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+import ray
 
 from openmic.core.errors import BudgetError
 from openmic.core.records import Generation, GenerationRequest, Stage
@@ -64,8 +65,11 @@ def held_by_workers(bench: Bench, pool: ScriptedPool) -> Heard:
 
 
 def workers() -> list[psutil.Process]:
-    below: list[psutil.Process] = psutil.Process().children(recursive=True)
-    return [process for process in below if "ray::DialogueWorker" in " ".join(process.cmdline())]
+    """Those that are there; a test's workers are no children of the process that asked for them."""
+    actors = ray._private.state.actors().values()
+    pids = [actor["Pid"] for actor in actors if actor["ActorClassName"].endswith("DialogueWorker")]
+    found = [psutil.Process(pid) for pid in pids if pid and psutil.pid_exists(pid)]
+    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
 
 
 def facts(store: Store) -> dict[str, Any]:
