@@ -9,6 +9,8 @@ failures (of demonstrations, dialogues or evaluations), 4 the budget is spent, 1
 """
 
 import errno
+import os
+from pathlib import Path
 from typing import Any, ClassVar
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -144,9 +146,19 @@ class BudgetError(OpenmicError):
 
 
 def told_of_disk(error: OSError) -> str | None:
-    """What the system would not write, and how to mend it, in a line; None where nobody but us can."""
+    """What the system would not read or write, and how to mend it, in a line; None where nobody but us can."""
     if error.errno not in _FULL | _FORBIDDEN:
         return None
     place = f"{str(error.filename)!r}" if error.filename is not None else "a file"
-    advice = "make room" if error.errno in _FULL else "make it writable"
-    return f"{place} cannot be written: {error.strerror}; {advice}, or name another place"
+    failed, advice = "written", "make room" if error.errno in _FULL else "make it writable"
+    if error.errno not in _FULL and isinstance(error.filename, str | Path):
+        if not _permits(error.filename, os.F_OK):
+            if not _permits(Path(error.filename).parent, os.X_OK):
+                failed, advice = "reached", "let yourself into the folders above it"
+        elif not _permits(error.filename, os.R_OK):
+            failed, advice = "read", "make it readable"
+    return f"{place} cannot be {failed}: {error.strerror}; {advice}, or name another place"
+
+
+def _permits(path: str | Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)

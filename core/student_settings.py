@@ -149,6 +149,8 @@ class StudentSettings(Section):
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """What the student's chat template is given. By default a model that thinks is told not to (`enable_thinking` and
     `thinking` are false), since a draft has no room for thoughts; {enable_thinking: true} lets it."""
+    pickled_weights: bool = False
+    """Whether weights may be read that are pickled (`pytorch_model.bin`). Code in them is not run even then."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, …"""
     max_batch: int = Field(default=64, ge=1)

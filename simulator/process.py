@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from ..core.errors import EndpointSetupError
+from ..core.errors import EndpointLostError, EndpointSetupError
 from ..core.files.scratch import scratch_folder
 from .settings import SimulatorSettings
 
@@ -28,7 +28,7 @@ class SimulatedCast:
     process does, however that ends. An object can be entered again after it was left, and then has another port.
 
     Raises:
-        EndpointSetupError: On entering: the server did not start.
+        EndpointLostError: On entering: the server did not start.
     """
 
     def __init__(self, settings: SimulatorSettings | None = None, *, log: Path | None = None) -> None:
@@ -75,7 +75,7 @@ class SimulatedCast:
         """Start the server again at the same address; for one whose process has ended.
 
         Raises:
-            EndpointSetupError: It did not start.
+            EndpointLostError: It did not start.
         """
         port = urlsplit(self.base_url).port or 0
         self._stop()
@@ -116,9 +116,9 @@ class SimulatedCast:
             code = process.poll()
             if code is not None:
                 tail = errors.read_text(encoding="utf-8", errors="replace")[-_TAIL:].strip()
-                raise EndpointSetupError(f"The simulated cast ended with code {code} before it was ready: {tail}")
+                raise EndpointLostError(f"the simulated cast ended with code {code} before it was ready: {tail}")
             if time.monotonic() > deadline:
-                raise EndpointSetupError(f"The simulated cast was not ready after {_START_S:g} s; is the machine busy?")
+                raise EndpointLostError(f"the simulated cast was not ready after {_START_S:g} s; is the machine busy?")
             time.sleep(_POLL_S)
         return ready.read_text(encoding="utf-8")
 

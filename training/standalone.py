@@ -62,6 +62,7 @@ def train(
     seed: int = 0,
     device: str = "auto",
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    pickled_weights: bool = False,
     progress: Callable[[TrainingProgress], None] | None = None,
 ) -> TrainedAdapter:
     """Fine-tune an adapter of a student on examples, and write it to a folder.
@@ -79,6 +80,7 @@ def train(
         seed: Fixes the new adapter's weights, the order of the examples, and dropout.
         device: `auto`, `cpu`, `cuda`, …
         chat_template_kwargs: What the student's chat template is given.
+        pickled_weights: Whether its weights may be read where they are pickled, which can hold code.
         progress: Called after every optimizer step.
 
     Raises:
@@ -113,7 +115,7 @@ def train(
     try_writing(output, "output")
     try_objective(loss, numbers, where=f"objective {name}")
     folder = None if start is None else verify_adapter(adapter_ref(start))
-    model = load_model(student, device=device, template_kwargs=chat_template_kwargs)
+    model = load_model(student, device=device, template_kwargs=chat_template_kwargs, pickled=pickled_weights)
     wrapped = adapted(model, shape, seed=seed, start=folder)
     metrics = fine_tune(
         model,
@@ -176,12 +178,14 @@ class Student:
         adapter: str | Path | None = None,
         device: str = "auto",
         chat_template_kwargs: Mapping[str, Any] | None = None,
+        *,
+        pickled_weights: bool = False,
     ) -> None:
         """See `load_student`."""
         from .engines.static import BatchGenerator
         from .student.student import load_student as load_model
 
-        student = load_model(model, device=device, template_kwargs=chat_template_kwargs)
+        student = load_model(model, device=device, template_kwargs=chat_template_kwargs, pickled=pickled_weights)
         self._generator: BatchGenerator | None = BatchGenerator(student, max_batch=64)
         self._version = NO_ADAPTER.version
         if adapter is not None:
@@ -255,6 +259,8 @@ def load_student(
     adapter: str | Path | None = None,
     device: str = "auto",
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    *,
+    pickled_weights: bool = False,
 ) -> Student:
     """Load a student to be called: `student("text")`, `student(["a", "b"], n=4, temperature=0.7)`.
 
@@ -263,13 +269,14 @@ def load_student(
         adapter: The folder of an adapter. None: the bare model.
         device: `auto`, `cpu`, `cuda`, …
         chat_template_kwargs: What its chat template is given. By default a model that thinks is told not to.
+        pickled_weights: Whether its weights may be read where they are pickled, which can hold code.
 
     Raises:
-        StudentError: there is no such student.
+        StudentError: there is no such student, or its weights are pickled.
         ConfigError: there is no such device.
         AdapterError: the adapter is broken, or does not fit.
     """
-    return Student(model, adapter, device, chat_template_kwargs)
+    return Student(model, adapter, device, chat_template_kwargs, pickled_weights=pickled_weights)
 
 
 def adapter_ref(folder: str | Path) -> AdapterRef:

@@ -15,7 +15,7 @@ from ...agents.endpoints.known import Known
 from ...agents.endpoints.options import RequestOptions
 from ...core.concurrency import beside
 from ...core.config import CastSettings
-from ...core.errors import EndpointSetupError
+from ...core.errors import EndpointLostError
 from ...core.records import Role
 from ...simulator import SimulatedCast, SimulatorSettings
 from ...simulator.skills import MODELS
@@ -50,7 +50,7 @@ async def open_models(
         simulated_url: Where another process has the simulated cast already. None: it is started here.
 
     Raises:
-        EndpointSetupError: the simulated cast does not start.
+        EndpointLostError: the simulated cast does not start.
     """
     async with AsyncExitStack() as stack:
         asked = {seat: settings for seat, settings in seats(cast, roles).items() if settings.asked}
@@ -85,7 +85,7 @@ async def _kept_alive(cast: SimulatedCast, tell: Tell) -> AsyncIterator[None]:
             restarting = asyncio.create_task(asyncio.to_thread(cast.restart))
             try:
                 await asyncio.shield(restarting)
-            except EndpointSetupError as error:
+            except EndpointLostError as error:
                 tell(f"the simulated cast ended {how} and cannot be started again: {error}")
                 return
             except asyncio.CancelledError:

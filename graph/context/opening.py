@@ -44,7 +44,7 @@ async def open_run_context(
 
     Raises:
         ConfigError: the task was changed since the run began, or a Python object cannot be had.
-        EndpointSetupError: the simulated cast does not start.
+        EndpointLostError: the simulated cast does not start.
         BudgetError: on leaving, the block was cancelled since the run's minutes are over; or they were before.
     """
     config = RunConfig.model_validate(run.config)

@@ -88,7 +88,7 @@ async def hold_once(
 
     Raises:
         ConfigError: a Python object cannot be had.
-        EndpointSetupError: the simulated cast does not start.
+        EndpointLostError: the simulated cast does not start.
         StudentError: the student cannot be had.
     """
     async with AsyncExitStack() as stack:

@@ -189,6 +189,7 @@ def training_job(
         version=training.adapter_version,
         run=context.run.id,
         chat_template_kwargs=context.config.student.chat_template_kwargs,
+        pickled_weights=context.config.student.pickled_weights,
     )
 
 

@@ -317,7 +317,14 @@ class Run:
         adapter = None if version == 0 else self.adapter(version)
         found = given_plugs({} if task is None else {"task": task}).recall(self.plugs).task(config.task)
         student = config.student
-        return Speaker(load_student(student.model, adapter, student.device, student.chat_template_kwargs), found)
+        speaker = load_student(
+            student.model,
+            adapter,
+            student.device,
+            student.chat_template_kwargs,
+            pickled_weights=student.pickled_weights,
+        )
+        return Speaker(speaker, found)
 
     def explain(self, name: int | str, *, limit: int | None = None) -> Explanation:
         """Where a text or an adapter comes from and what became of it. Print it, or look into it.

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from openmic.core.errors import ConfigError, EndpointSetupError
+from openmic.core.errors import ConfigError, EndpointLostError, EndpointSetupError
 from openmic.simulator import SimulatedCast, SimulatorSettings, server
 
 from .conftest import Serve, ask, demonstrate_body
@@ -59,8 +59,9 @@ def test_another_process_gives_the_same_reply(serve: Serve, monkeypatch: pytest.
 
 @pytest.mark.slow
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
-    with pytest.raises(EndpointSetupError, match="request log"), SimulatedCast(log=tmp_path / "no" / "folder" / "log"):
-        pass
+    with pytest.raises(EndpointLostError, match="request log") as ended:
+        SimulatedCast(log=tmp_path / "no" / "folder" / "log").__enter__()
+    assert ended.value.exit_code == 1  # the configuration is not at fault
 
 
 def test_the_server_ends_with_its_parent() -> None:

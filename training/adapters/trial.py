@@ -39,7 +39,7 @@ def try_student(settings: StudentSettings, lora: LoRASettings, *, adapts_output:
 
     Raises:
         StudentError: there is no such student, its chat template refuses every conversation, it has no end of sequence,
-            or its weights are not whole.
+            or its weights are pickled or not whole.
         ConfigError: `training.lora` asks for what cannot be put around it.
     """
     student = student_elsewhere(settings.model, settings.chat_template_kwargs)
@@ -48,7 +48,7 @@ def try_student(settings: StudentSettings, lora: LoRASettings, *, adapts_output:
     student = replace(student, model=_empty_model(student), device="meta")
     folder = _folder_of(settings.model)
     if folder is not None:
-        check_weights(settings.model, folder, student.model)
+        check_weights(settings.model, folder, student.model, pickled=settings.pickled_weights)
     trained = _try_adapter(student, lora)
     head = student.model.get_output_embeddings()
     output = next((name for name, module in student.model.named_modules() if module is head), None)

@@ -143,7 +143,12 @@ def make_engine(
         from .vllm.server import VLLMServer
 
         return VLLMEngine(settings, VLLMServer(settings, threads=threads, folder=folder), worker=worker)
-    student = load_student(settings.model, device=settings.device, template_kwargs=settings.chat_template_kwargs)
+    student = load_student(
+        settings.model,
+        device=settings.device,
+        template_kwargs=settings.chat_template_kwargs,
+        pickled=settings.pickled_weights,
+    )
     if name == "continuous":
         from .continuous import ContinuousEngine
 

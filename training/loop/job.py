@@ -52,6 +52,8 @@ class TrainingJob:
     """The id of the run it is for, which the adapter's manifest names."""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """What the student's chat template is given."""
+    pickled_weights: bool = False
+    """Whether the student's weights may be pickled."""
 
     @property
     def key(self) -> str:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 from ...core.errors import StudentError
@@ -16,6 +17,7 @@ from .device import check_device, prepare_device
 from .ends import end_tokens
 from .hub import prepare_hub
 from .packaged_weights import PACKAGED, check_packaged, packaged_folder
+from .weights import refuse_pickled
 
 StudentKind = Literal["causal", "seq2seq"]
 
@@ -99,6 +101,7 @@ def load_student(
     *,
     device: str = "auto",
     template_kwargs: Mapping[str, Any] | None = None,
+    pickled: bool = False,
     announce: Callable[[str], None] = lambda _: None,
 ) -> LoadedStudent:
     """Load the base model and its tokenizer, in float32 on a CPU and in bfloat16 on a GPU.
@@ -107,10 +110,11 @@ def load_student(
         name: A packaged name, a folder or a hub id.
         device: As for `resolve_device`.
         template_kwargs: What its chat template is given besides the conversation.
+        pickled: Whether its weights may be pickled, which can hold code; else they are read from safetensors alone.
         announce: Told of packaged weights that have to be converted first.
 
     Raises:
-        StudentError: as `inspect_student`, or the weights do not load, or nothing ends its texts.
+        StudentError: as `inspect_student`, or the weights are pickled or do not load, or nothing ends its texts.
         ConfigError: this machine has no such device.
     """
     import torch
@@ -126,9 +130,17 @@ def load_student(
     where = resolve_device(device)
     dtype = torch.bfloat16 if where.startswith("cuda") else torch.float32
     loader = AutoModelForCausalLM if info.kind == "causal" else AutoModelForSeq2SeqLM
+    if not pickled:
+        refuse_pickled(name, Path(source))
+    safe = None if pickled else True
     try:
         tokenizer = open_tokenizer(source)
-        model: Any = loader.from_pretrained(source, dtype=dtype, trust_remote_code=False)
+        model: Any = loader.from_pretrained(source, dtype=dtype, trust_remote_code=False, use_safetensors=safe)
+    except UnpicklingError as error:
+        raise StudentError(
+            f"the weights of student.model {name!r} hold more than numbers, and code that comes with a model is never "
+            "run: save the model again, which writes safetensors"
+        ) from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise StudentError(f"the weights of student.model {name!r} do not load: {error}") from error
     return _ending(LoadedStudent(name, info.kind, model.to(where).eval(), tokenizer, where, template_kwargs or {}))

@@ -15,17 +15,34 @@ SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"
 Shapes = dict[str, tuple[int, ...]]
 
 
-def check_weights(name: str, folder: Path, model: Any) -> None:
+def refuse_pickled(name: str, folder: Path) -> None:
+    """Raise StudentError where a folder's weights are pickled, which may hold code, and not in safetensors."""
+    safe, pickled = (
+        any((folder / file).is_file() for file in (kind, f"{kind}.index.json")) for kind in (SAFE, PICKLED)
+    )
+    if pickled and not safe:
+        raise StudentError(
+            f"the weights of student.model {name!r} are pickled ({PICKLED}), a format that can hold code: save the "
+            "model again, which writes safetensors, or set student.pickled_weights (in Python pickled_weights=True) if "
+            "you trust whoever made them"
+        )
+
+
+def check_weights(name: str, folder: Path, model: Any, *, pickled: bool = False) -> None:
     """Look whether the files in a folder hold all weights of a model.
 
     Args:
         name: What `student.model` says, for errors.
         folder: A model's folder, as transformers saves it.
         model: The model that they are for; its tensors may be on the device `meta`.
+        pickled: Whether they may be pickled.
 
     Raises:
-        StudentError: a file is missing, cut off or unreadable, or tensors are missing or of another shape.
+        StudentError: they are pickled, a file is missing, cut off or unreadable, or tensors are missing or of another
+            shape.
     """
+    if not pickled:
+        refuse_pickled(name, folder)
     for kind in (SAFE, PICKLED):
         index = folder / f"{kind}.index.json"
         if (folder / kind).is_file():

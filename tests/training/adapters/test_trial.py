@@ -1,14 +1,17 @@
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import openmic
 from openmic.core.errors import ConfigError, OpenmicError, StudentError
 from openmic.core.student_settings import StudentSettings
 from openmic.core.training_settings import LoRASettings
 from openmic.training.adapters.trial import try_student
+from openmic.training.student.student import load_student
 
 from ... import tiny
 from ..student import templates
@@ -156,6 +159,38 @@ def test_pickled_weights_that_were_cut_off(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     torch.save(weights, folder / "pytorch_model.bin")
-    assert tried(folder).ends
+    assert tried(folder, pickled_weights=True).ends
     _cut(folder / "pytorch_model.bin", 0.9)
-    assert "pytorch_model.bin is cut off" in refusal(folder)
+    assert "pytorch_model.bin is cut off" in refusal(folder, pickled_weights=True)
+
+
+class Opens:
+    """What runs code as soon as it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self._path,)
+
+
+def test_pickled_weights_are_refused_unless_they_are_named_and_their_code_never_runs(
+    folder: Path, tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    weights: dict[str, Any] = load_file(folder / "model.safetensors")
+    torch.save(weights, folder / "pytorch_model.bin")
+    assert tried(folder).ends  # there is safetensors too, which is what is read
+    (folder / "model.safetensors").unlink()
+    told = "pickled (pytorch_model.bin), a format that can hold code"
+    assert told in refusal(folder)
+    for load in (load_student, openmic.load_student):
+        with pytest.raises(StudentError, match=re.escape(told)):
+            load(str(folder), device="cpu")
+    assert load_student(str(folder), device="cpu", pickled=True).ends
+    torch.save({**weights, "extra": Opens(tmp_path / "ran")}, folder / "pytorch_model.bin")
+    with pytest.raises(StudentError, match="hold more than numbers, and code that comes with a model is never run"):
+        load_student(str(folder), device="cpu", pickled=True)
+    assert not (tmp_path / "ran").exists()
