@@ -107,6 +107,10 @@ class GenerationError(OpenmicError):
     """The student could not generate. Fails one dialogue, never a run."""
 
 
+class RayLostError(OpenmicError):
+    """What Ray cannot be without, on this machine or a cluster's head, is gone. The run goes on when it is resumed."""
+
+
 class MemoryFullError(OpenmicError):
     """There is no memory for what is to be done, even piece by piece. Ends the run, which can be resumed."""
 

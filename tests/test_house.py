@@ -52,6 +52,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"adapters", "scoring"},
         {"objectives"},
         {"student", "local_ray"},
+        {"objectives", "student", "local_ray", "ray_watch"},
     ],
     "agents": [
         {"plug_cast"},

@@ -19,6 +19,7 @@ from ...core.errors import (
     ConfigError,
     InterruptedRunError,
     OpenmicError,
+    RayLostError,
     StoreFaultError,
     told_of_disk,
 )
@@ -27,6 +28,7 @@ from ...store import Run, Store
 from ...store.liveness import run_folder, run_lock
 from ...store.schema import now
 from ...store.tables.transcript import RunStatus
+from ...training.ray_watch import while_ray_lives
 
 LOOKED_AT_S = 0.5
 """How long whoever looks whether a run is being carried out may hold its lock, and more."""
@@ -61,7 +63,7 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
         except (KeyboardInterrupt, asyncio.CancelledError):
             _record_end(store, run_id, "interrupted")
             raise _interrupted(run_id) from None
-        except (BudgetError, StoreFaultError) as error:
+        except (BudgetError, RayLostError, StoreFaultError) as error:
             _record_end(store, run_id, "interrupted", str(error))
             if store.ending:  # it was waiting for the store when it was asked to end
                 raise _interrupted(run_id) from None
@@ -133,7 +135,7 @@ def held(run: Run, store: Store) -> Iterator[None]:
 async def _interruptible(store: Store, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """SIGTERM and SIGHUP are interrupts like Ctrl-C: what is in flight is stored. Meanwhile stdout is left alone."""
     if threading.current_thread() is not threading.main_thread():
-        return await work()  # signals and stdout are the main thread's
+        return await while_ray_lives(work)  # signals and stdout are the main thread's
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
     store.ending = False
@@ -153,7 +155,7 @@ async def _interruptible(store: Store, work: Callable[[], Coroutine[Any, Any, T]
         signal.signal(number, end)
     try:
         with redirect_stdout(sys.stderr):  # stdout is for data, and Ray tells there of every process that died
-            return await work()
+            return await while_ray_lives(work)
     finally:
         for number, handler in before.items():
             if handler is not None:

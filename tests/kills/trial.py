@@ -101,7 +101,7 @@ def carry_out(trial: Trial, folder: Path, student: Path, expected: WholeRun) -> 
             run = command.ended(folder)
         if trial.killed and trial.victim == "driver":
             _, alive = psutil.wait_procs(below, timeout=max(0.0, OUTLIVES_S - (time.monotonic() - died)))
-            trial.wrong += [f"{_line(one)[:60]} outlived its driver by {OUTLIVES_S:.0f} s" for one in alive]
+            trial.wrong += [f"{line_of(one)[:60]} outlived its driver by {OUTLIVES_S:.0f} s" for one in alive]
     finally:
         for one in (*below, *([psutil.Process(command.process.pid)] if command.process.poll() is None else [])):
             with suppress(psutil.NoSuchProcess):
@@ -133,11 +133,12 @@ def _kill(trial: Trial, process: "subprocess.Popen[bytes]") -> list[psutil.Proce
 
 def _is(process: psutil.Process, victim: Victim) -> bool:
     with suppress(psutil.NoSuchProcess):
-        return TITLES[victim] in _line(process)
+        return TITLES[victim] in line_of(process)
     return False
 
 
-def _line(process: psutil.Process) -> str:
+def line_of(process: psutil.Process) -> str:
+    """Its command line."""
     try:
         return " ".join(" ".join(process.cmdline()).split())  # a process that names itself pads its line
     except psutil.NoSuchProcess:
