@@ -79,12 +79,15 @@ class Rendezvous:
 
     def __init__(self, count: int) -> None:
         self._host = _address_of_this_node()
-        self._store = _store(self._host, 0, count, is_master=True)
+        # Left to itself torch listens on all of the machine's addresses; on one machine this one is loopback.
+        listener = socket.create_server((self._host, 0))
+        self._port = int(listener.getsockname()[1])
+        self._store = _store(self._host, self._port, count, is_master=True, master_listen_fd=listener.detach())
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port, which the others connect to."""
-        return self._host, int(self._store.port)
+        return self._host, self._port
 
 
 @contextmanager
@@ -117,9 +120,9 @@ def _peers() -> Iterator[None]:
         raise PeerLostError(f"a process that trains with this one is gone: {error}") from error
 
 
-def _store(host: str, port: int, count: int, *, is_master: bool) -> Any:
+def _store(host: str, port: int, count: int, *, is_master: bool, **listening: int) -> Any:
     kind: Any = distributed.TCPStore  # type: ignore[attr-defined]  # torch documents it, and does not list it
-    return kind(host, port, count, is_master=is_master, wait_for_workers=False)
+    return kind(host, port, count, is_master=is_master, wait_for_workers=False, **listening)
 
 
 def _address_of_this_node() -> str:

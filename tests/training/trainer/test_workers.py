@@ -125,3 +125,15 @@ def test_shares_are_neighbours_and_make_up_the_whole() -> None:
 
 def test_the_cpus_of_all_workers() -> None:
     assert trainer_cpus(TrainingSettings(workers=3, cpus_per_worker=1.5)) == 5
+
+
+def test_on_one_machine_nobody_outside_can_reach_the_workers(pair: Trainer) -> None:
+    import psutil
+    import ray
+
+    def listening(worker: Any) -> set[str]:
+        worker.open_rendezvous()
+        found = psutil.Process().net_connections("inet")
+        return {one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN}
+
+    assert ray.get(pair._workers[0].__ray_call__.remote(listening)) <= {"127.0.0.1", "::1"}
