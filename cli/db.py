@@ -15,6 +15,7 @@ from ..core.records import AdapterRef
 from ..core.text import printable
 from ..store import Adapter, Run, Store, Training, normalize_url, shown_url
 from ..store.liveness import run_folder
+from ..store.places import is_relative
 from .options import JsonOption, StoreOption, home_expanded, print_json, read_store
 from .transcripts.lines import one_line
 
@@ -115,24 +116,39 @@ def migrate(
 
 
 @app.command()
-def backup(file: FileArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
+def backup(
+    file: FileArgument,
+    adapters: Annotated[
+        bool, typer.Option("--adapters", help="SQLite: copy the adapters along, beside FILE, where it looks for them.")
+    ] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Copy the store as it is at this moment, even while a run writes to it.
 
-    Of SQLite the copy is a store; of PostgreSQL it is a dump for pg_restore, made by pg_dump.
+    Of SQLite the copy is a store; of PostgreSQL it is a dump for pg_restore, made by pg_dump. Adapters are in the runs'
+    folders, and not in the store.
 
     \b
     Examples:
       openmic db backup monday.db
+      openmic db backup monday/openmic.db --adapters
       openmic db backup monday.dump --store postgresql://openmic@db/openmic
     """
+    from ..store.admin.adapters import copy_adapters
     from ..store.admin.backup import back_up
+    from ..store.dialects.location import is_postgresql
 
-    back_up(store_address(store), file)
+    url = normalize_url(store_address(store))
+    if adapters and is_postgresql(url):
+        raise ConfigError("the adapters of a PostgreSQL store are named by absolute paths: copy their folders yourself")
+    back_up(url, file)
+    copied = copy_adapters(url, file) if adapters else None
     size = file.stat().st_size
     if as_json:
-        print_json({"backup": str(file), "bytes": size})
+        print_json({"backup": str(file), "bytes": size, "adapters": copied})
     else:
-        typer.echo(f"{file}: {size / 1e6:,.1f} MB")
+        typer.echo(f"{file}: {size / 1e6:,.1f} MB" + ("" if copied is None else f" and {copied} adapters"))
 
 
 @app.command()
@@ -166,6 +182,9 @@ def _adapter_faults(reader: Store) -> Iterator[tuple[str, str]]:
     """What is wrong with adapters' files: missing, altered, or where they cannot be read."""
     from ..training.adapters.adapters import verify_adapter
 
+    if (elsewhere := _left_behind(reader)) is not None:
+        yield elsewhere
+        return
     seen: set[tuple[str, str | None]] = set()
     trainings = {row.id: row for row in reader.select(Training)}
     for adapter in reader.select(Adapter, order_by="version"):
@@ -178,6 +197,18 @@ def _adapter_faults(reader: Store) -> Iterator[tuple[str, str]]:
             made_by = trainings.get(adapter.training_id or "")  # another run, where this one works on its transcripts
             maker = adapter.run_id if made_by is None else made_by.metrics.get("taken_from", made_by.run_id)
             yield f"adapter {adapter.id}", f"{error}; `openmic train --again {maker}` makes it anew"
+
+
+def _left_behind(reader: Store) -> tuple[str, str] | None:
+    """What is said of a file that was copied without the runs' folders; None where any of them is there."""
+    places = {row.uri for row in reader.select(Adapter) if row.uri and is_relative(row.uri)}
+    if not places or any(Path(reader.located(place)).parent.exists() for place in places):
+        return None
+    return (
+        f"{len(places)} adapters",
+        "lie beside another file, and not beside this one: is it a copy of a store alone? `openmic db backup FILE "
+        "--adapters` copies them too",
+    )
 
 
 @app.command()

@@ -32,3 +32,8 @@ def recorded(url: str, path: str | Path) -> str:
 def _folder(url: str) -> Path | None:
     url = normalize_url(url)
     return None if is_postgresql(url) else sqlite_path(url).parent
+
+
+def is_relative(place: str) -> bool:
+    """Whether what a store has under a place is found beside its file, wherever that is."""
+    return "://" not in place and not Path(place).is_absolute()

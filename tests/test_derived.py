@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import openmic
+from openmic.core.config import RunConfig
 from openmic.store import Adapter, Dialogue, LLMCall, Preference, Run, Store, Training, TrainingItem, Turn, VerdictRow
 
 from .whole_run import WholeRun, openmic_here, whole_run, write_config
@@ -128,6 +130,34 @@ def test_judging_again_stops_at_its_own_budget_and_goes_on_with_more(source: Who
         assert store.count(Dialogue, run_id=run.id, status="failed") == 0
 
 
+def with_faults(source: WholeRun, run: str, **rates: float) -> None:
+    """Have the simulated cast of a run have these faults from now on."""
+    with Store.open(source.store) as store:
+        row = store.resolve_run(run)
+        config = RunConfig.model_validate(row.config)
+        cast = config.cast.model_copy(update={"simulated": config.cast.simulated.model_copy(update={"faults": rates})})
+        store.update(Run, run, config=config.model_copy(update={"cast": cast}).model_dump(mode="json"))
+
+
+def test_comparisons_that_failed_are_judged_again_on_request(source: WholeRun, rejudged: dict[str, Any]) -> None:
+    faults = "cast.simulated={flip_rate: 1.0, faults: {filtered: 0.2}}"
+    done = openmic_here("rejudge", source.status["run"], "--set", faults, "--json", cwd=source.folder)
+    assert done.returncode == 3, done.stderr
+    run = json.loads(done.stdout)["run"]
+    with Store.open_readonly(source.store) as store:
+        assert store.count(Dialogue, run_id=run, status="failed") > 0
+    with_faults(source, run)
+    assert openmic_here("resume", run, cwd=source.folder).returncode == 3  # nobody asked for more
+    assert openmic_here("resume", run, "--retry-failed", cwd=source.folder).returncode == 0
+
+    def verdicts(run_id: str) -> set[tuple[str, str, str | None]]:
+        return {(row.first_turn_id, row.second_turn_id, row.outcome) for row in store.select(VerdictRow, run_id=run_id)}
+
+    with Store.open_readonly(source.store) as store:
+        assert store.count(Dialogue, run_id=run, status="failed") == 0
+        assert verdicts(run) == verdicts(rejudged["run"])
+
+
 def test_a_student_can_be_trained_on_the_new_critic_s_preferences(source: WholeRun, rejudged: dict[str, Any]) -> None:
     status = command(source, "train", rejudged["run"], "--objective", "dpo")
     with Store.open_readonly(source.store) as store:
@@ -148,6 +178,12 @@ def test_a_student_can_be_trained_on_the_new_critic_s_preferences(source: WholeR
 
 def test_what_was_trained_can_be_evaluated_afterwards(source: WholeRun, trained: dict[str, Any]) -> None:
     assert all("n" not in version for version in trained["versions"])
+    with_faults(source, trained["run"], filtered=0.2)
+    failed = openmic_here("evaluate", trained["run"], "--json", cwd=source.folder)
+    assert failed.returncode == 3, failed.stderr
+    with_faults(source, trained["run"])
+    held = openmic_here("resume", trained["run"], "--retry-failed", cwd=source.folder)
+    assert (held.returncode, "failed items were held again; 0 items are failed now" in held.stderr) == (0, True)
     judged = command(source, "evaluate", trained["run"])
     assert [version["n"] for version in judged["versions"]] == [3, 3, 3]
     assert judged["gain"]["from"] == 1
@@ -184,6 +220,15 @@ def test_a_moved_home_is_whole_and_what_is_lost_of_it_is_made_anew(source: Whole
     assert command(source, "status", run, *there)["adapter_path"] == str(place / "v000002")
     assert openmic_here("db", "verify", *there, cwd=tmp_path).returncode == 0
 
+    alone, whole = tmp_path / "alone" / "openmic.db", tmp_path / "whole" / "openmic.db"
+    assert openmic_here("db", "backup", str(alone), *there, cwd=tmp_path).returncode == 0
+    told = openmic_here("db", "verify", "--store", str(alone), cwd=tmp_path)
+    assert told.returncode == 1
+    assert "`openmic db backup FILE --adapters` copies them too" in told.stdout
+    copied = openmic_here("db", "backup", str(whole), "--adapters", *there, cwd=tmp_path)
+    assert copied.returncode == 0, copied.stderr
+    assert openmic_here("db", "verify", "--store", str(whole), cwd=tmp_path).returncode == 0
+
     shutil.rmtree(place / "v000001")
     (place / "v000002" / "adapter_model.safetensors").write_bytes(b"altered")
     verified = openmic_here("db", "verify", *there, cwd=tmp_path)
@@ -192,13 +237,16 @@ def test_a_moved_home_is_whole_and_what_is_lost_of_it_is_made_anew(source: Whole
     first = openmic_here("train", "--again", run, "v2", *there, cwd=tmp_path)
     assert first.returncode == 1
     assert "adapter v2 begins from v1, and" in first.stderr
-    made = command(source, "train", "--again", run, *there)["made"]
+    made = command(source, "train", "--again", run, "v1", *there)["made"]
+    moved = openmic.open_run(run, there[1])
+    made += moved.train_again(progress=False)
+    assert moved.train_again(2, progress=False) == []
     assert [(one["version"], one["same_bytes"]) for one in made] == [(1, True), (2, True)]
     assert made[0]["adapter_path"] == str(place / "v000001")
     assert (place / "v000002" / "adapter_model.safetensors").read_bytes() == b"altered"
     assert openmic_here("db", "verify", *there, cwd=tmp_path).returncode == 0
-    whole = openmic_here("train", "--again", run, "v2", *there, cwd=tmp_path)
-    assert (whole.returncode, whole.stdout) == (0, f"adapter v2 of run {run} is whole: nothing was made\n")
+    again = openmic_here("train", "--again", run, "v2", *there, cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (0, f"adapter v2 of run {run} is whole: nothing was made\n")
     refused = openmic_here("train", "--again", run, "v7", *there, cwd=tmp_path)
     assert refused.returncode == 2
     assert f"run {run} made no adapter v7; it made [1, 2]" in refused.stderr

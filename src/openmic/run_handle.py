@@ -424,6 +424,30 @@ class Run:
             )
         return Run(row, self.store)
 
+    def train_again(self, version: int | None = None, *, progress: Any = True, **objects: Any) -> Table:
+        """Make adapters anew whose files were lost or altered; those that are whole are left alone, nobody is asked.
+
+        Args:
+            version: Which. None: all that need it.
+            progress: As for `openmic.run`.
+            objects: As for `resume`.
+
+        Returns:
+            Those that were made: `version`, `adapter_path`, and `same_bytes`, whether every byte is as it was.
+
+        Raises:
+            ConfigError: this run made no such adapter.
+            AdapterError: what it began from is itself lost or altered.
+        """
+        from .api import shown
+        from .given import given_plugs
+        from .graph.runs.again import train_again
+
+        with Store.open(self.store) as opened:
+            run = opened.resolve_run(self.id)
+            made = train_again(opened, run, version, shown(progress), plugs=given_plugs(objects))
+        return Table([{"version": one.version, "adapter_path": one.place, "same_bytes": one.same} for one in made])
+
     def evaluate(
         self, versions: Sequence[int] | None = None, *, progress: Any = True, check: bool = True, **objects: Any
     ) -> "Run":
