@@ -150,7 +150,7 @@ class BudgetError(OpenmicError):
 
 
 def told_of_disk(error: OSError) -> str | None:
-    """What the system would not read or write, and how to mend it, in a line; None where nobody but us can."""
+    """What the system would not read or write, and how to mend it. None where nobody but us can."""
     if error.errno not in _FULL | _FORBIDDEN:
         return None
     place = f"{str(error.filename)!r}" if error.filename is not None else "a file"

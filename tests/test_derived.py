@@ -240,7 +240,7 @@ def test_a_moved_home_is_whole_and_what_is_lost_of_it_is_made_anew(source: Whole
     made = command(source, "train", "--again", run, "v1", *there)["made"]
     moved = openmic.open_run(run, there[1])
     made += moved.train_again(progress=False)
-    assert moved.train_again(2, progress=False) == []
+    assert list(moved.train_again(2, progress=False)) == []
     assert [(one["version"], one["same_bytes"]) for one in made] == [(1, True), (2, True)]
     assert made[0]["adapter_path"] == str(place / "v000001")
     assert (place / "v000002" / "adapter_model.safetensors").read_bytes() == b"altered"

@@ -51,8 +51,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"loop", "engines"},
         {"adapters", "scoring"},
         {"objectives"},
-        {"student", "local_ray"},
-        {"objectives", "student", "local_ray", "ray_watch"},
+        {"student", "local_ray", "ray_watch"},
     ],
     "agents": [
         {"plug_cast"},

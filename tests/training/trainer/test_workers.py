@@ -134,6 +134,6 @@ def test_on_one_machine_nobody_outside_can_reach_the_workers(pair: Trainer) -> N
     def listening(worker: Any) -> set[str]:
         worker.open_rendezvous()
         found = psutil.Process().net_connections("inet")
-        return {one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN}
+        return {one.laddr.ip.removeprefix("::ffff:") for one in found if one.status == psutil.CONN_LISTEN}
 
     assert ray.get(pair._workers[0].__ray_call__.remote(listening)) <= {"127.0.0.1", "::1"}
