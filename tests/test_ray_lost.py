@@ -9,7 +9,7 @@ import pytest
 
 from openmic.store import Dialogue, Store, Turn
 
-from .kills.trial import SMALL, TITLES, Command, line_of
+from .kills.trial import OUTLIVES_S, SMALL, TITLES, Command, line_of
 from .whole_run import PATIENCE_S, WholeRun, openmic_here, resume_command, write_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -44,7 +44,7 @@ def test_a_run_that_loses_rays_head_or_scheduler_ends_and_goes_on(
             killed, below = lose(command, part, when)
             run = command.ended(tmp_path)
             assert time.monotonic() - killed < ENDS_S
-            gone, alive = psutil.wait_procs(below, timeout=30)
+            gone, alive = psutil.wait_procs(below, timeout=OUTLIVES_S)
             assert not alive, alive
             assert gone
         finally:
