@@ -51,10 +51,11 @@ class VLLMEngine(EndpointEngine):
     async def _complete(self, request: GenerationRequest, prompt: list[int], ref: AdapterRef | None) -> Any:
         for _ in range(DEATHS_BORNE):
             await self._running()
+            restarts = self._stats.restarts
             try:
                 return await super()._complete(request, prompt, ref)
             except GenerationError as error:
-                if not await self._died(error):
+                if not await self._died(error, restarts):
                     raise
         raise GenerationError(
             f"request {request.id!r} was sent {DEATHS_BORNE} times and each time the student's vLLM server died: "
@@ -64,21 +65,27 @@ class VLLMEngine(EndpointEngine):
     async def _hand_over(self, ref: AdapterRef) -> AdapterRef:
         for _ in range(DEATHS_BORNE):
             await self._running()
+            restarts = self._stats.restarts
             try:
                 return await super()._hand_over(ref)
             except AdapterError as error:
-                if not await self._died(error):
+                if not await self._died(error, restarts):
                     raise
         raise AdapterError(
             f"adapter version {ref.version} was given to the student's vLLM server {DEATHS_BORNE} times and each time "
             f"it died: {self._server.last_words()}; see {self._server.log}"
         )
 
-    async def _died(self, error: Exception) -> bool:
-        """Whether it was the server's death that made a call fail. Its parts die one after the other."""
+    async def _died(self, error: Exception, restarts: int) -> bool:
+        """Whether it was the server's death that made a call fail. Its parts die one after the other.
+
+        `restarts` is how many there were when the call was made: another call may have seen the death first.
+        """
         cause = error.__cause__
         lost = isinstance(cause, (openai.APIConnectionError, openai.InternalServerError))
-        return lost and not self._closed and await asyncio.to_thread(self._server.ends_within, DYING_S)
+        if not lost or self._closed:
+            return False
+        return self._stats.restarts > restarts or await asyncio.to_thread(self._server.ends_within, DYING_S)
 
     async def _running(self) -> None:
         """Wait for the server where it is being started again, which the first to miss it does."""
