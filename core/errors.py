@@ -155,10 +155,12 @@ def told_of_disk(error: OSError) -> str | None:
         return None
     place = f"{str(error.filename)!r}" if error.filename is not None else "a file"
     failed, advice = "written", "make room" if error.errno in _FULL else "make it writable"
-    if error.errno not in _FULL and isinstance(error.filename, str | Path):
-        if not _permits(error.filename, os.F_OK):
-            if not _permits(Path(error.filename).parent, os.X_OK):
-                failed, advice = "reached", "let yourself into the folders above it"
+    if error.errno in {errno.EACCES, errno.EPERM} and isinstance(error.filename, str | Path):
+        above = [folder for folder in Path(error.filename).absolute().parents if _permits(folder, os.F_OK)]
+        if not all(_permits(folder, os.X_OK) for folder in above):
+            failed, advice = "reached", "let yourself into the folders above it"
+        elif not _permits(error.filename, os.F_OK):
+            pass  # there is none yet: it was to be made
         elif not _permits(error.filename, os.R_OK):
             failed, advice = "read", "make it readable"
     return f"{place} cannot be {failed}: {error.strerror}; {advice}, or name another place"
