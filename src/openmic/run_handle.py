@@ -1,12 +1,14 @@
 """What `openmic.run` and `openmic.open_run` return: a run, to be looked at, gone on with and learned from."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .core.config import RunConfig
 from .core.errors import ConfigError, NotFoundError, OpenmicError
 from .core.records import TurnKind
+from .speaker import Speaker
 from .store import Adapter, Conversation, Store, Turn
 from .store import Run as RunRow
 from .store.liveness import live_status
@@ -105,46 +107,6 @@ class Dialogue:
 
     def _texts(self, kind: TurnKind) -> list[str]:
         return [turn.content for turn in self.conversation.turns if turn.kind is kind]
-
-
-class Speaker:
-    """A run's student: answers inputs, with the task's prompt before it and its cleaning behind it."""
-
-    def __init__(self, student: Any, task: Any) -> None:
-        from .agents.cast import StudentAgent
-
-        self._student, self._task, self._agent = student, task, StudentAgent(task, 0)
-
-    def __call__(self, inputs: Any, *, n: int | None = None, **sampling: Any) -> Any:
-        """Generate an output for an input, or a list for a list; with `n`, each is n samples.
-
-        Args:
-            inputs: A text, a mapping of fields, or a list of either.
-            n: How many samples of each. None: one, not in a list.
-            sampling: `temperature`, `top_p`, `max_tokens`, `seed`.
-
-        Raises:
-            ConfigError: an input is neither a text nor texts by name, or cannot be answered so.
-            GenerationError: an input is too long for the student, or it is closed.
-        """
-        from .given import checked_input
-
-        several = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
-        asked = [checked_input(one, f"input {place}") for place, one in enumerate(several)]
-        answers = self._student([self._agent.prompt(one) for one in asked], n=n, **sampling)
-        clean = self._task.clean
-        cleaned = [clean(said) if isinstance(said, str) else [clean(text) for text in said] for said in answers]
-        return cleaned if isinstance(inputs, list | tuple) else cleaned[0]
-
-    def close(self) -> None:
-        """Free the student's memory."""
-        self._student.close()
-
-    def __enter__(self) -> "Speaker":
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self.close()
 
 
 class Run:
@@ -303,7 +265,7 @@ class Run:
         uri: str = located(self.store, found[0].uri)
         return uri
 
-    def student(self, version: int | str = "promoted", *, task: Any = None) -> "Speaker":
+    def student(self, version: int | str = "promoted", *, task: Any = None) -> Speaker:
         """The student with an adapter version, prompted as in the run.
 
         Args:
@@ -376,10 +338,10 @@ class Run:
 
         named = {f"budget.{key}": limit for key, limit in budget.items()} if isinstance(budget, Mapping) else budget
         try:
-            with Store.open(self.store) as opened:
+            with self._writing() as (store, row):
                 resume_any(
-                    opened,
-                    self.id,
+                    store,
+                    row.id,
                     shown(progress),
                     plugs=given_plugs(objects),
                     cluster=cluster,
@@ -411,10 +373,10 @@ class Run:
         section, seen = (None, {}) if objective is None else named("training.objective", objective)
         by_name = section is None or isinstance(section, str)
         laid = [] if by_name else laid_in_place("training.objective", section, self.config)
-        with Store.open(self.store) as opened:
-            row = start_training(
-                opened,
-                opened.resolve_run(self.id),
+        with self._writing() as (store, row):
+            made = start_training(
+                store,
+                row,
                 objective=section if by_name else None,
                 overrides=[*laid_over(overrides), *laid],
                 start=None,
@@ -422,7 +384,7 @@ class Run:
                 progress=shown(progress),
                 plugs=given_plugs({**objects, **seen}),
             )
-        return Run(row, self.store)
+        return Run(made, self.store)
 
     def train_again(self, version: int | None = None, *, progress: Any = True, **objects: Any) -> Table:
         """Make adapters anew whose files were lost or altered; those that are whole are left alone, nobody is asked.
@@ -443,9 +405,8 @@ class Run:
         from .given import given_plugs
         from .graph.runs.again import train_again
 
-        with Store.open(self.store) as opened:
-            run = opened.resolve_run(self.id)
-            made = train_again(opened, run, version, shown(progress), plugs=given_plugs(objects))
+        with self._writing() as (store, row):
+            made = train_again(store, row, version, shown(progress), plugs=given_plugs(objects))
         return Table([{"version": one.version, "adapter_path": one.place, "same_bytes": one.same} for one in made])
 
     def evaluate(
@@ -456,9 +417,8 @@ class Run:
         from .given import given_plugs
         from .graph.runs.evaluate import evaluate_run
 
-        with Store.open(self.store) as opened:
-            run = opened.resolve_run(self.id)
-            evaluate_run(opened, run, versions, shown(progress), plugs=given_plugs(objects), ask=check)
+        with self._writing() as (store, row):
+            evaluate_run(store, row, versions, shown(progress), plugs=given_plugs(objects), ask=check)
         return self
 
     def rejudge(
@@ -477,17 +437,17 @@ class Run:
 
         section, seen = (None, {}) if critic is None else named("cast.critic", critic)
         laid = [] if section is None else laid_over({"cast.critic": section})
-        with Store.open(self.store) as opened:
-            row = start_rejudging(
-                opened,
-                opened.resolve_run(self.id),
+        with self._writing() as (store, row):
+            made = start_rejudging(
+                store,
+                row,
                 overrides=laid + laid_over(overrides),
                 arguments=[],
                 progress=shown(progress),
                 plugs=given_plugs({**objects, **seen}),
                 ask=check,
             )
-        return Run(row, self.store)
+        return Run(made, self.store)
 
     def __iter__(self) -> Iterator[Dialogue]:
         """Its finished critique-and-revise dialogues, in the order they were begun."""
@@ -499,6 +459,11 @@ class Run:
 
     def _open(self) -> Any:
         return Store.open_readonly(self.store)
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[Store, RunRow]]:
+        with Store.open(self.store) as store:
+            yield store, store.resolve_run(self.id)
 
 
 def tell_how_to_go_on(error: OpenmicError, run: Run) -> None:
