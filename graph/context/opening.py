@@ -4,7 +4,8 @@ import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Unpack
 
 from ...agents.endpoints.client import OpenAIClient
 from ...agents.tasks.task import Task
@@ -17,7 +18,7 @@ from ...store.liveness import run_folder
 from ...training.pool.pool import StudentPool
 from ...training.student.packaged_weights import PACKAGED, packaged_folder
 from ...training.trainer.trainer import Trainer
-from .budget import Budget, working_time
+from .budget import Allowance, Budget, working_time
 from .cast import Casting
 from .engine import engine_to_send
 from .models import open_models
@@ -25,7 +26,7 @@ from .plugs import Plugs
 from .progress import Progress
 from .reply_cache import DRAIN_SECONDS, ReplyCache
 from .reuse import Reuse
-from .run_context import Drain, RunContext
+from .run_context import Drain, OwnParts, RunContext
 from .seats import ROLES, Seat, seats
 
 
@@ -48,29 +49,16 @@ async def open_run_context(
         BudgetError: on leaving, the block was cancelled since the run's minutes are over; or they were before.
     """
     config = RunConfig.model_validate(run.config)
-    if config.student.endpoint is not None:  # what its engine says of a failure comes from another process
-        keep_secret(os.environ.get(config.student.endpoint.api_key_env, "").strip())
-    task, campaign = task_of(run, config, plugs), store.campaign_of(run)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(working_time(store, run, config.budget.minutes, progress.print))
-        log = run_folder(store, run) / "simulated-cast.jsonl"
         models = open_models(
-            config.cast, config.seed, log, roles=roles, tell=progress.print, samples=config.verdict.samples
+            config.cast,
+            config.seed,
+            run_folder(store, run) / "simulated-cast.jsonl",
+            roles=roles,
+            tell=progress.print,
+            samples=config.verdict.samples,
         )
-        clients = await stack.enter_async_context(models)
-        reuse = Reuse.of(store, run, config)
-        budget = Budget.of(store, run, config.budget, progress.print)
-        llm = ReplyCache(store, run.id, clients, budget, reuse)
-        drains: list[Drain] = [llm.drain]
-        stack.push_async_callback(_store_what_comes, drains, progress)
-        casting = Casting(config, task, llm, plugs)
-        stack.push_async_callback(casting.close)
-        cast = casting.cast(roles)
-        changes = plugs.changes(run.plugs)
-        for change in changes:
-            progress.print(f"note: {change}")
-        if changes:  # what is made from here on is made by them
-            store.update(Run, run.id, plugs=plugs.renewed(run.plugs))
 
         def start_pool() -> StudentPool:
             prepare_weights(config, progress)
@@ -90,6 +78,58 @@ async def open_run_context(
             stack.callback(trainer.close)
             return trainer
 
+        budget = Budget.of(store, run, config.budget, progress.print)
+        context = await stack.enter_async_context(
+            assembled(
+                store, run, plugs, models, budget, progress, roles, start_pool=start_pool, start_trainer=start_trainer
+            )
+        )
+        stack.push_async_callback(_store_what_comes, context.drains, progress)
+        changes = plugs.changes(run.plugs)
+        for change in changes:
+            progress.print(f"note: {change}")
+        if changes:  # what is made from here on is made by them
+            store.update(Run, run.id, plugs=plugs.renewed(run.plugs))
+        yield context
+
+
+@asynccontextmanager
+async def assembled(
+    store: Store,
+    run: Run,
+    plugs: Plugs,
+    models: AbstractAsyncContextManager[Mapping[Seat, OpenAIClient]],
+    allowance: Allowance,
+    progress: Progress,
+    roles: Sequence[Role],
+    **own: Unpack[OwnParts],
+) -> AsyncIterator[RunContext]:
+    """What the driver and its workers alike make of a run, for the time of the block.
+
+    Args:
+        store: Open for writing, or for handing on.
+        run: The run.
+        plugs: Its Python objects.
+        models: Opens the clients of those who are asked.
+        allowance: What may be spent.
+        progress: Where to show what happens.
+        roles: Whom the run asks.
+        own: What the driver has in another way than a worker.
+
+    Raises:
+        ConfigError: the task was changed since the run began, or a Python object cannot be had.
+        EndpointLostError: as `models`.
+    """
+    config = RunConfig.model_validate(run.config)
+    if config.student.endpoint is not None:  # what its engine says of a failure comes from another process
+        keep_secret(os.environ.get(config.student.endpoint.api_key_env, "").strip())
+    task, campaign = task_of(run, config, plugs), store.campaign_of(run)
+    async with AsyncExitStack() as stack:
+        clients = await stack.enter_async_context(models)
+        reuse = Reuse.of(store, run, config)
+        llm = ReplyCache(store, run.id, clients, allowance, reuse)
+        casting = Casting(config, task, llm, plugs)
+        stack.push_async_callback(casting.close)
         stack.enter_context(few_collections())
         yield RunContext(
             config=config,
@@ -98,16 +138,15 @@ async def open_run_context(
             examples=examples_of(store, campaign.id),
             store=store,
             plugs=plugs,
-            cast=cast,
+            cast=casting.cast(roles),
             progress=progress,
-            trouble=llm.trouble,
+            llm=llm,
             campaign=campaign.id,
             reuse=reuse,
-            start_pool=start_pool,
-            start_trainer=start_trainer,
-            budget=budget,
+            budget=allowance,
             simulated_url=_simulated_url(config, roles, clients),
-            drains=drains,
+            drains=[llm.drain],
+            **own,
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Required, TypedDict
 
 from ...agents.cast import Critic, StudentAgent, Teacher
 from ...agents.tasks.task import Task
@@ -20,7 +20,7 @@ from .budget import Allowance
 from .cast import Cast
 from .plugs import Plugs
 from .progress import Progress
-from .reply_cache import Late
+from .reply_cache import Late, ReplyCache
 from .reuse import Reuse
 from .train_gate import TrainGate, room_for_both
 
@@ -41,6 +41,17 @@ class Holder(Protocol):
         ...
 
 
+AskStudent = Callable[[GenerationRequest], Awaitable[Generation]]
+
+
+class OwnParts(TypedDict, total=False):
+    """What of a context the driver has in another way than a worker."""
+
+    start_pool: Required[Callable[[], StudentPool]]
+    start_trainer: Required[Callable[[], Trainer]]
+    ask_student: AskStudent
+
+
 @dataclass(kw_only=True)
 class RunContext:
     """One run, open and ready to work; `graph.context.opening` makes it. The driver writes to the store.
@@ -58,8 +69,8 @@ class RunContext:
     plugs: Plugs
     cast: Cast
     progress: Progress
-    trouble: Callable[[], str]
-    """What calls to endpoints are waiting for that have to be made again; empty where all is well."""
+    llm: ReplyCache
+    """Asks the large models."""
     campaign: str
     """The id of the run whose dialogues and demonstrations there are: this one, or the campaign it goes back to."""
     reuse: Reuse | None = None
@@ -75,7 +86,7 @@ class RunContext:
     """What an end of the run waits for, all at once."""
     holder: Holder | None = None
     """Whoever holds the dialogues; None: the driver itself."""
-    ask_student: Callable[[GenerationRequest], Awaitable[Generation]] | None = None
+    ask_student: AskStudent | None = None
     """Asks the student where another process has its actors; None: they are asked from here."""
 
     @cached_property
@@ -161,6 +172,10 @@ class RunContext:
         """The adapter version that stands: the latest that was promoted, as the store has it."""
         promoted = self.store.select(Adapter, run_id=self.run.id, status="promoted")
         return max((row.version for row in promoted), default=0)
+
+    def trouble(self) -> str:
+        """What calls to endpoints are waiting for that have to be made again; empty where all is well."""
+        return self.llm.trouble()
 
     def news(self) -> str:
         """What stands beside a bar of dialogues: trouble with endpoints first, then what the student's actors do."""

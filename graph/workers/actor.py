@@ -67,7 +67,7 @@ class DialogueWorker:
             task.cancel()
         if self._opened is None:
             return Late(0, 0)
-        late = await self._opened.llm.drain()
+        late = await self._opened.context.llm.drain()
         await self._outbox.settled(_SETTLE_S)
         self._looking.cancel()
         await self._stack.aclose()
@@ -79,7 +79,7 @@ class DialogueWorker:
         error: Exception | None = None
         try:
             if order.again or order.round_number != self._round:
-                opened.llm.look_again()
+                opened.context.llm.look_again()
                 self._round = order.round_number
             await hold_one(opened.context, order)
         except Exception as failure:
@@ -92,6 +92,6 @@ class DialogueWorker:
         told = ""
         while True:
             await asyncio.sleep(LOOK_S)
-            if (line := self._opened.llm.trouble()) != told:
+            if (line := self._opened.context.llm.trouble()) != told:
                 told = line
                 self._outbox.put(Trouble(line))

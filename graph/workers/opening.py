@@ -1,4 +1,4 @@
-"""What a worker works with: as `graph.context.opening` for the driver, without what there is but one of."""
+"""What a worker works with: what `graph.context.opening` assembles, without what there is but one of."""
 
 import os
 from collections.abc import AsyncIterator
@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from ...core.config import RunConfig
-from ...core.endpoints.secrets import keep_secret
 from ...store import Dialogue, Run, Store
 from ...store.dialects.location import is_postgresql
 from ...store.liveness import run_folder
-from ..context.cast import Casting
 from ..context.models import open_models
-from ..context.opening import examples_of, few_collections, task_of
+from ..context.opening import assembled
 from ..context.plugs import Plugs
-from ..context.reply_cache import ReplyCache
-from ..context.reuse import Reuse
 from ..context.run_context import RunContext
 from ..context.shares import ASKED_BY_WORKERS, share_of
 from ..rollout.holding import hold
@@ -29,7 +25,6 @@ class Opened:
     """A worker that is ready."""
 
     context: RunContext
-    llm: ReplyCache
     allowance: ToldAllowance
 
 
@@ -50,15 +45,10 @@ async def open_worker(setup: Setup, outbox: Outbox) -> AsyncIterator[Opened]:
         run = store.get(Run, setup.run_id)
         assert run is not None
         config = RunConfig.model_validate(run.config)
-        if config.student.endpoint is not None:  # as in the driver: what its engine says of a failure comes here, too
-            keep_secret(os.environ.get(config.student.endpoint.api_key_env, "").strip())
         given: dict[str, Any] = dict(setup.given)
-        plugs = Plugs(given).recall(run.plugs)
-        task, campaign = task_of(run, config, plugs), store.campaign_of(run)
-        progress = ToldProgress(outbox)
-        cast = share_of(config.cast, setup.place, config.dialogue.workers)
+        progress, allowance = ToldProgress(outbox), ToldAllowance(outbox, setup.spent)
         models = open_models(
-            cast,
+            share_of(config.cast, setup.place, config.dialogue.workers),
             config.seed,
             run_folder(store, run),
             roles=ASKED_BY_WORKERS,
@@ -66,33 +56,21 @@ async def open_worker(setup: Setup, outbox: Outbox) -> AsyncIterator[Opened]:
             samples=config.verdict.samples,
             simulated_url=setup.simulated_url,
         )
-        clients = await stack.enter_async_context(models)
-        reuse, allowance = Reuse.of(store, run, config), ToldAllowance(outbox, setup.spent)
-        llm = ReplyCache(store, run.id, clients, allowance, reuse)
-        casting = Casting(config, task, llm, plugs)
-        stack.push_async_callback(casting.close)
-        stack.enter_context(few_collections())
-        yield Opened(
-            RunContext(
-                config=config,
-                run=run,
-                task=task,
-                examples=examples_of(store, campaign.id),
-                store=store,
-                plugs=plugs,
-                cast=casting.cast(ASKED_BY_WORKERS),
-                progress=progress,
-                trouble=llm.trouble,
-                campaign=campaign.id,
-                reuse=reuse,
+        context = await stack.enter_async_context(
+            assembled(
+                store,
+                run,
+                Plugs(given).recall(run.plugs),
+                models,
+                allowance,
+                progress,
+                ASKED_BY_WORKERS,
                 start_pool=_the_drivers,
                 start_trainer=_the_drivers,
-                budget=allowance,
                 ask_student=outbox.generate,
-            ),
-            llm,
-            allowance,
+            )
         )
+        yield Opened(context, allowance)
 
 
 async def hold_one(context: RunContext, order: Hold) -> None:

@@ -209,7 +209,7 @@ class Bench:
             plugs=plugs,
             cast=Casting(self.config, self.task, llm, plugs).cast(),
             progress=Silent(),
-            trouble=lambda: "",
+            llm=llm,
             campaign="RUN1",
             start_pool=lambda: cast(StudentPool, pool),
             start_trainer=lambda: cast(Trainer, None),
