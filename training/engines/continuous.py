@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from math import ceil
@@ -24,7 +24,7 @@ from transformers import ContinuousBatchingConfig, GenerationConfig
 from transformers.generation.continuous_batching.continuous_api import BackgroundThreadStatus
 
 from ...core.errors import AdapterError, GenerationError
-from ...core.records import AdapterRef, Generation, GenerationRequest
+from ...core.records import Generation, GenerationRequest
 from ...core.student_settings import ContinuousSettings
 from ..student.memory import ran_out
 from ..student.student import LoadedStudent
@@ -35,15 +35,14 @@ from .batch_limit import BatchLimit
 from .engine import (
     BASE_MODEL,
     CLOSED,
-    ActiveRequests,
     EngineStats,
     generation_of,
-    refuse_base_model,
     refuse_beams,
     refuse_seq2seq,
     refuse_too_long,
     refuse_unloaded,
 )
+from .local_engine import LocalEngine
 from .prefix_sharing import SCHEDULER, request_key
 from .seeded_sampling import uniform_numbers
 from .token_routing import RequestParams, RowSampler, Spans, TokenRouter
@@ -65,7 +64,7 @@ class _StoppedError(GenerationError):
         """Whether the request was being answered."""
 
 
-class ContinuousEngine:
+class ContinuousEngine(LocalEngine[AdapterSlots]):
     """A `StudentEngine`; it begins to run, in a thread of its own, when it is made.
 
     Raises:
@@ -88,16 +87,14 @@ class ContinuousEngine:
         self._limits = limits
         self._threads = threads
         self._worker = worker
-        self._slots = AdapterSlots(student)
-        self._router = TokenRouter(self._slots)
+        super().__init__(AdapterSlots(student))
+        self._router = TokenRouter(self._adapters)
         self._numbers = itertools.count()
         self._loads = itertools.count(1)
         self._load_of = {BASE_MODEL: 0}
-        self._active = ActiveRequests()
         self._replies: set[asyncio.Future[Any]] = set()
-        self._swapping = asyncio.Lock()
+        self._taking_over = asyncio.Lock()
         self._stats = EngineStats()
-        self._unloading: set[int] = set()
         self._closed = False
         self._attention = student.model.config._attn_implementation
         self._limit = BatchLimit(max_batch)
@@ -131,11 +128,6 @@ class ContinuousEngine:
         return manager
 
     @property
-    def loaded(self) -> tuple[int, ...]:
-        """The versions that can be asked for."""
-        return tuple(version for version in self._slots.loaded if version not in self._unloading)
-
-    @property
     def stats(self) -> EngineStats:
         """A copy of the counters."""
         under_way = self._active.count
@@ -151,7 +143,7 @@ class ContinuousEngine:
         refuse_beams(request, "continuous")
         prompt = render_prompt(self._student, request.messages)
         self._refuse_too_long(request, len(prompt))
-        self._slots.touch(version)
+        self._adapters.touch(version)
         with self._active.one(version):
             output = await self._output(request, prompt, version)
         self._stats.answered += 1
@@ -169,33 +161,6 @@ class ContinuousEngine:
             worker=self._worker,
             batch_limit=self._limit.lessened,
         )
-
-    async def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
-        """Verify an adapter beside what is generated, and copy its weights into a slot between two steps."""
-        async with self._swapping:
-            adapter = await asyncio.to_thread(self._slots.missing, ref)
-            if adapter is None:
-                return
-            # Refused from here on, and not only once they are gone: a request that came in while the weights are
-            # copied would otherwise be answered from a slot that another adapter has taken over.
-            self._unloading.update(self._slots.evictable(self._active.versions.union(keep)))
-            try:
-                await asyncio.to_thread(self._put, ref.version, adapter)
-            finally:
-                self._unloading.clear()
-
-    async def unload(self, version: int) -> None:
-        """Let go of a version once what is in progress with it is answered."""
-        refuse_base_model(version)
-        async with self._swapping:
-            if version not in self.loaded:
-                return
-            self._unloading.add(version)
-            try:
-                await self._active.drained(version)
-                await asyncio.to_thread(self._remove)
-            finally:
-                self._unloading.clear()
 
     async def close(self) -> None:
         """End at once; whoever waits hears of it."""
@@ -221,7 +186,7 @@ class ContinuousEngine:
 
     async def _go_on_with_less(self, failed: Any) -> bool:
         """Whether memory ran out in a manager. One that does less at a time has then taken its place."""
-        async with self._swapping:
+        async with self._taking_over:
             if failed is not self._manager:
                 return True
             await asyncio.to_thread(failed.join, time.perf_counter(), LAST_WORDS_S)  # it says why as it ends
@@ -283,20 +248,26 @@ class ContinuousEngine:
                 f"is {self._limits.cache_tokens}"
             )
 
-    def _put(self, version: int, adapter: ReadAdapter) -> None:
-        """Load an adapter in place of those to be unloaded. Raises AdapterError and leaves all of them loaded."""
+    async def _put(self, version: int, adapter: ReadAdapter, leaving: Sequence[int]) -> None:
+        async with self._taking_over:
+            await asyncio.to_thread(self._swap_in, version, adapter, leaving)
+
+    async def _drop(self, version: int) -> None:
+        async with self._taking_over:
+            await asyncio.to_thread(self._remove, version)
+
+    def _swap_in(self, version: int, adapter: ReadAdapter, leaving: Sequence[int]) -> None:
         with self._paused():
             try:
                 self._refuse_adapted_output(version, adapter)
                 self._load_of[version] = next(self._loads)  # before the version can be asked for
-                self._slots.load(version, adapter, self._unloading)
+                self._adapters.load(version, adapter, leaving)
             finally:
                 self._router.hook()
 
-    def _remove(self) -> None:
+    def _remove(self, version: int) -> None:
         with self._paused():
-            for version in self._unloading:
-                self._slots.remove(version)
+            self._adapters.remove(version)
             self._router.hook()
 
     def _refuse_adapted_output(self, version: int, adapter: ReadAdapter) -> None:

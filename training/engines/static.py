@@ -26,7 +26,6 @@ from .batch_limit import BatchLimit
 from .beam_search import Search, find_beams, groups_of, search_of
 from .engine import (
     CLOSED,
-    ActiveRequests,
     EngineStats,
     cut_at_end,
     generation_of,
@@ -34,6 +33,7 @@ from .engine import (
     refuse_too_long,
     refuse_unloaded,
 )
+from .local_engine import LocalEngine
 from .prompt_cache import pad_behind_beginning, shared_prefill
 from .seeded_sampling import PerRowLength, SeededSampler
 
@@ -55,43 +55,35 @@ class BatchGenerator:
 
     def __init__(self, student: LoadedStudent, *, max_batch: int, worker: str = "local") -> None:
         self._student = student
-        self._slots = AdapterSlots(student)
+        self.adapters = AdapterSlots(student)
+        """Those that are loaded."""
         self._limit = BatchLimit(max_batch)
         self._worker = worker
 
     @property
     def loaded(self) -> tuple[int, ...]:
         """The versions that can be asked for."""
-        return self._slots.loaded
+        return self.adapters.loaded
 
-    def verified(self, ref: AdapterRef) -> ReadAdapter | None:
-        """An adapter verified and read, None for one that is loaded; may be called beside a generation.
-
-        Raises:
-            AdapterError: the files are not what was committed.
-        """
-        return self._slots.missing(ref)
-
-    def load(self, ref: AdapterRef, *, keep: Collection[int] = (), adapter: ReadAdapter | None = None) -> None:
+    def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
         """Load an adapter; everything stays as it was on failure.
 
         Args:
             ref: The adapter.
             keep: Versions that must not be dropped for it.
-            adapter: What `verified` returned, where it was called before; else the files are read now.
 
         Raises:
             AdapterError: the files are not what was committed, or do not fit the student.
         """
-        adapter = adapter or self._slots.missing(ref)
-        if adapter is not None and ref.version not in self.loaded:
-            self._slots.load(ref.version, adapter, self._slots.evictable(keep))
+        adapter = self.adapters.missing(ref)
+        if adapter is not None:
+            self.adapters.load(ref.version, adapter, self.adapters.evictable(keep))
 
     def unload(self, version: int) -> None:
         """Unload a version. Raises AdapterError for the base model."""
         refuse_base_model(version)
         if version in self.loaded:
-            self._slots.remove(version)
+            self.adapters.remove(version)
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Answer all requests, in their order; batches are made per adapter version and by prompt length.
@@ -204,7 +196,7 @@ class BatchGenerator:
         self._use(version)
         ids, mask = self._padded([search.prompt for search in searches])
         with torch.inference_mode():
-            found = find_beams(self._student, self._slots.model, ids, mask, searches)
+            found = find_beams(self._student, self.adapters.model, ids, mask, searches)
         ends, limit = self._student.ends, searches[0].max_tokens
         return [[cut_at_end(beam, ends, limit) for beam in beams] for beams in found]
 
@@ -232,7 +224,7 @@ class BatchGenerator:
         ids, mask = ids.to(self._student.device), mask.to(self._student.device)
         width, rows = ids.shape[1], list(range(len(requests)))
         texts: list[list[int]] = [[] for _ in rows]
-        cache = shared_prefill(self._slots.model, ids, mask, beginning)
+        cache = shared_prefill(self.adapters.model, ids, mask, beginning)
         while rows:
             active = [requests[row] for row in rows]
             longest = max(request.sampling.max_tokens for request in active)
@@ -279,7 +271,7 @@ class BatchGenerator:
             pad_token_id=tokenizer.pad_token_id,
             decoder_start_token_id=getattr(self._student.model.config, "decoder_start_token_id", None),
         )
-        return self._slots.model.generate(
+        return self.adapters.model.generate(
             input_ids=ids,
             attention_mask=mask,
             past_key_values=cache,
@@ -289,8 +281,8 @@ class BatchGenerator:
         )
 
     def _use(self, version: int) -> None:
-        self._slots.select(version)
-        self._slots.touch(version)
+        self.adapters.select(version)
+        self.adapters.touch(version)
 
 
 @dataclass(slots=True)
@@ -300,7 +292,7 @@ class _Waiting:
     queued_at: float
 
 
-class StaticEngine:
+class StaticEngine(LocalEngine[AdapterSlots]):
     """A `StudentEngine`; it gathers what is asked at about the same time into batches."""
 
     def __init__(
@@ -309,6 +301,7 @@ class StaticEngine:
         # One thread owns the model: OpenMP's thread count belongs to a thread, and Ray starts us with it set to 1.
         self._thread = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,))
         self._generator = BatchGenerator(student, max_batch=max_batch, worker=worker)
+        super().__init__(self._generator.adapters)
         self._max_batch = max_batch
         self._wait = wait_ms / 1000
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
@@ -316,14 +309,7 @@ class StaticEngine:
         self._generator_free = asyncio.Lock()
         self._loop: asyncio.Task[NoReturn] | None = None
         self._closed = False
-        self._active = ActiveRequests()
-        self._unloading: set[int] = set()
         self._stats = EngineStats()
-
-    @property
-    def loaded(self) -> tuple[int, ...]:
-        """The versions that can be asked for."""
-        return tuple(version for version in self._generator.loaded if version not in self._unloading)
 
     @property
     def stats(self) -> EngineStats:
@@ -342,29 +328,6 @@ class StaticEngine:
             await self._queue.put(_Waiting(request, reply, time.monotonic()))
             return await reply
 
-    async def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
-        """Verify an adapter beside the batch that is running, and load it before the next."""
-        adapter = await asyncio.to_thread(self._generator.verified, ref)
-        if adapter is None:
-            return
-        async with self._generator_free:
-            began = time.monotonic()
-            # A request that still waits for its batch needs its adapter as much as one that is being answered.
-            keep = self._active.versions.union(keep)
-            await self._on_thread(self._generator.load, ref, keep=keep, adapter=adapter)
-            self._stats.count_swap(time.monotonic() - began)
-
-    async def unload(self, version: int) -> None:
-        """Unload a version once what was asked of it is answered."""
-        refuse_base_model(version)
-        self._unloading.add(version)
-        try:
-            await self._active.drained(version)
-            async with self._generator_free:
-                await self._on_thread(self._generator.unload, version)
-        finally:
-            self._unloading.discard(version)
-
     async def close(self) -> None:
         """End after the batch that is running; whoever waits hears of it."""
         self._closed = True
@@ -378,6 +341,16 @@ class StaticEngine:
             if not waiting.reply.done():
                 waiting.reply.set_exception(GenerationError(CLOSED))
         await asyncio.to_thread(self._thread.shutdown)
+
+    async def _put(self, version: int, adapter: ReadAdapter, leaving: Sequence[int]) -> None:
+        async with self._generator_free:
+            began = time.monotonic()
+            await self._on_thread(self._adapters.load, version, adapter, leaving)
+            self._stats.count_swap(time.monotonic() - began)
+
+    async def _drop(self, version: int) -> None:
+        async with self._generator_free:
+            await self._on_thread(self._adapters.remove, version)
 
     async def _serve(self) -> NoReturn:
         while True:

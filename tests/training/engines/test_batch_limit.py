@@ -1,11 +1,13 @@
 """An engine whose memory runs out goes on with fewer texts at a time, and says the same."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from openmic.core.errors import GenerationError, MemoryFullError
-from openmic.core.records import GenerationRequest
+from openmic.core.records import AdapterRef, GenerationRequest
 from openmic.core.student_settings import ContinuousSettings
 from openmic.training.engines.conformance import ask, scenario
 from openmic.training.engines.continuous import ContinuousEngine
@@ -105,6 +107,26 @@ def test_the_continuous_engine_starts_again_with_less(student: BuildStudent) -> 
     assert [each.token_ids for each in answers[1]] == [each.token_ids for each in answers[0]]
     assert [each.token_ids for each in answers[2]] == [each.token_ids for each in answers[0]]
     assert answers[1][0].batch_limit == 2
+
+
+def test_memory_that_runs_out_while_a_version_is_let_go_of_stops_neither(
+    student: BuildStudent, adapters: list[AdapterRef]
+) -> None:
+    one = student("llama")
+
+    async def test(engine: StudentEngine) -> None:
+        await engine.load(adapters[0])
+        with memory_for(one.model, 40, dimension=1) as seen:
+            asked = [replace(each, adapter=1) for each in REQUESTS]
+            answering = asyncio.gather(*(engine.generate(each) for each in asked))
+            await asyncio.sleep(0)
+            async with asyncio.timeout(60):
+                await engine.unload(1)
+                assert len(await answering) == len(asked)
+        assert any(wide > 40 for wide in seen)
+        assert engine.loaded == (0,)
+
+    scenario(lambda: continuous(one))(test)
 
 
 def test_the_continuous_engine_without_memory_for_any_says_so(student: BuildStudent) -> None:

@@ -8,6 +8,7 @@ import pytest
 from openmic.core.errors import GenerationError
 from openmic.core.records import AdapterRef, Generation, GenerationRequest
 from openmic.testing import EngineConformance
+from openmic.training.engines.adapter_slots import AdapterSlots
 from openmic.training.engines.conformance import BuildEngine, ask, scenario
 from openmic.training.engines.engine import StudentEngine
 from openmic.training.engines.static import BatchGenerator, StaticEngine
@@ -127,25 +128,25 @@ def test_an_adapter_waits_for_the_batch_that_is_running_and_is_verified_beside_i
     order: list[str] = []
     begun, checked = threading.Event(), threading.Event()
 
-    def watch(name: str, around: Callable[[], None] = lambda: None) -> None:
-        real = getattr(BatchGenerator, name)
+    def watch(of: type, name: str, around: Callable[[], None] = lambda: None) -> None:
+        real = getattr(of, name)
 
-        def watched(self: BatchGenerator, *args: Any, **options: Any) -> Any:
+        def watched(self: Any, *args: Any, **options: Any) -> Any:
             order.append(name)
             around()
             answer = real(self, *args, **options)
             order.append(f"{name} done")
             return answer
 
-        monkeypatch.setattr(BatchGenerator, name, watched)
+        monkeypatch.setattr(of, name, watched)
 
     def generate_until_checked() -> None:
         begun.set()
         assert checked.wait(20)
 
-    watch("generate", generate_until_checked)
-    watch("verified", checked.set)
-    watch("load")
+    watch(BatchGenerator, "generate", generate_until_checked)
+    watch(AdapterSlots, "missing", checked.set)
+    watch(AdapterSlots, "load")
 
     async def test(engine: StudentEngine) -> None:
         running = asyncio.create_task(engine.generate(request(max_tokens=60)))
@@ -155,6 +156,6 @@ def test_an_adapter_waits_for_the_batch_that_is_running_and_is_verified_beside_i
         assert ((await running).adapter_version, later.adapter_version) == (0, 1)
 
     run(test, engine_of(student, max_batch=4, wait_ms=0.0))
-    assert order[:2] == ["generate", "verified"]
+    assert order[:2] == ["generate", "missing"]
     assert order.index("generate done") < order.index("load") < order.index("load done")
     assert order[-2:] == ["generate", "generate done"]

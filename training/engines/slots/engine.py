@@ -9,7 +9,7 @@ For causal students whose layers see the whole text, without beam search. On a G
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import torch
 
 from ....core.errors import ConfigError, GenerationError
-from ....core.records import AdapterRef, Generation, GenerationRequest
+from ....core.records import Generation, GenerationRequest
 from ....core.student_settings import SlotsSettings
 from ...student.memory import ran_out
 from ...student.student import LoadedStudent, sees_whole_text
@@ -26,16 +26,15 @@ from ...student.tokenization import render_prompt
 from ..adapter_slots import ReadAdapter
 from ..engine import (
     CLOSED,
-    ActiveRequests,
     EngineStats,
     cut_at_end,
     generation_of,
-    refuse_base_model,
     refuse_beams,
     refuse_seq2seq,
     refuse_too_long,
     refuse_unloaded,
 )
+from ..local_engine import LocalEngine
 from .decoder import STRIDE, Beginning, SlotDecoder, rows_computed
 from .lora import StackedAdapters
 
@@ -65,7 +64,7 @@ class _Held:
         return len(self.prompt) + len(self.said)
 
 
-class SlotsEngine:
+class SlotsEngine(LocalEngine[StackedAdapters]):
     """A `StudentEngine`.
 
     Raises:
@@ -85,7 +84,7 @@ class SlotsEngine:
         self._thread = ThreadPoolExecutor(1, initializer=_begin_thread, initargs=(threads, student.device))
         self._student, self._worker = student, worker
         self._columns = min(limits.max_length, student.positions or limits.max_length)
-        self._adapters = StackedAdapters(student)
+        super().__init__(StackedAdapters(student))
         made = self._thread.submit(
             _within,
             partial(
@@ -111,17 +110,9 @@ class SlotsEngine:
         self._running: dict[int, _Held] = {}
         self._wake = asyncio.Event()
         self._between_steps = asyncio.Lock()
-        self._swapping = asyncio.Lock()
         self._loop: asyncio.Task[NoReturn] | None = None
         self._closed = False
-        self._active = ActiveRequests()
-        self._unloading: set[int] = set()
         self._stats = EngineStats()
-
-    @property
-    def loaded(self) -> tuple[int, ...]:
-        """The versions that can be asked for."""
-        return tuple(version for version in self._adapters.loaded if version not in self._unloading)
 
     @property
     def stats(self) -> EngineStats:
@@ -146,34 +137,6 @@ class SlotsEngine:
             self._wake.set()
             return await reply
 
-    async def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
-        """Verify an adapter beside what is generated, and copy its weights into place between two steps."""
-        async with self._swapping:
-            adapter = await asyncio.to_thread(self._adapters.missing, ref)
-            if adapter is None:
-                return
-            async with self._between_steps:
-                began = time.monotonic()
-                self._unloading.update(self._adapters.evictable(self._active.versions.union(keep)))
-                try:
-                    await self._on_thread(partial(self._put, ref.version, adapter, list(self._unloading)))
-                finally:
-                    self._unloading.clear()
-                self._stats.count_swap(time.monotonic() - began)
-
-    async def unload(self, version: int) -> None:
-        """Let go of a version once what is in progress with it is answered."""
-        refuse_base_model(version)
-        async with self._swapping:
-            if version not in self.loaded:
-                return
-            self._unloading.add(version)
-            try:
-                await self._active.drained(version)
-                self._adapters.remove(version)
-            finally:
-                self._unloading.clear()
-
     async def close(self) -> None:
         """End after the steps that are under way; whoever waits hears of it."""
         if self._closed:
@@ -187,6 +150,16 @@ class SlotsEngine:
                 held.reply.set_exception(GenerationError(CLOSED))
         await asyncio.to_thread(self._thread.shutdown)
         self._adapters.detach()
+
+    async def _put(self, version: int, adapter: ReadAdapter, leaving: Sequence[int]) -> None:
+        async with self._between_steps:
+            began = time.monotonic()
+            if await self._on_thread(partial(self._adapters.load, version, adapter, leaving)):
+                self._decoder.graphs.clear()
+            self._stats.count_swap(time.monotonic() - began)
+
+    async def _drop(self, version: int) -> None:
+        self._adapters.remove(version)
 
     async def _serve(self) -> NoReturn:
         while True:
@@ -300,10 +273,6 @@ class SlotsEngine:
             ]
         )
         return self._decoder.go_on(rows, longest, steps)
-
-    def _put(self, version: int, adapter: ReadAdapter, unloading: list[int]) -> None:
-        if self._adapters.load(version, adapter, unloading):
-            self._decoder.graphs.clear()
 
 
 def _begin_thread(threads: int, device: str) -> None:
