@@ -15,73 +15,29 @@ places, if nothing but latency took time.
 
 import asyncio
 import heapq
-import random
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import psutil
+from made_run import AT_ONCE, kettles, made_run, stand_in
 from report import arguments, report
 
-from openmic.agents.tasks.task import load_task
 from openmic.core.config import RunConfig
-from openmic.core.ids import content_hash, new_id
-from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split, Stage, TurnKind
-from openmic.graph.context.opening import open_run_context
-from openmic.graph.context.plugs import Plugs
+from openmic.core.records import Stage, TurnKind
 from openmic.graph.context.progress import Silent
-from openmic.graph.context.train_gate import TrainGate
-from openmic.graph.runs.provenance import run_record
-from openmic.graph.runs.start import record_run
 from openmic.graph.stages.collect import collect
 from openmic.graph.workers.workers import DialogueWorkers
-from openmic.store import Adapter, Dialogue, LLMCall, Run, Store, Turn, VerdictRow
+from openmic.store import Dialogue, LLMCall, Store, Turn, VerdictRow
 from openmic.training.local_ray import ray_session
-from openmic.training.pool.pool import StudentPool
 
 TARGET = 0.9
 LATENCIES_S = (0.2, 1.0)
-AT_ONCE = 64
 DIALOGUES = 10 * AT_ONCE
-ENDINGS = (
-    "which nobody had asked for",
-    "and the umbrella took it personally",
-    "as if it were paid by the hour",
-    "so we held a small funeral with soup",
-    "and my neighbour wrote a song about it",
-    "because Mondays need something to do",
-    "which is more than my brother does",
-    "and it has asked for a lawyer since",
-)
-
-
-class StandIn:
-    """In a pool's place: answers at once, with an ending of its own behind the input."""
-
-    def __init__(self, examples: Sequence[Example]) -> None:
-        self._texts = {example.id: example.text for example in examples}
-
-    async def generate(self, request: GenerationRequest) -> Generation:
-        """The input, put another way."""
-        said = self._texts[request.id.split(":")[2]].rstrip(".")
-        ending = random.Random(request.seed).choice(ENDINGS)  # noqa: S311 - no secret
-        if any(message.role == "assistant" for message in request.messages):
-            said = f"Again {said[0].lower()}{said[1:]}"  # a revision, which none of the drafts says
-        return Generation(request.id, f"{said}, {ending}.", (0,), 1, 0, "stop", 0.0, 0.0, "stand-in")
-
-    async def load_adapter(self, ref: AdapterRef) -> None:
-        """There is none."""
-
-    def promote(self, version: int) -> None:
-        """There is none."""
-
-    def stats(self) -> str:
-        """Nothing."""
-        return ""
 
 
 def settings(home: Path, latency_s: float, workers: int) -> RunConfig:
@@ -110,25 +66,15 @@ class Measured(NamedTuple):
 
 async def measure(home: Path, latency_s: float, count: int, workers: int) -> Measured:
     """Hold so many dialogues."""
-    config, task = settings(home, latency_s, workers), load_task("humor")
-    texts = [f"The kettle in kitchen number {n} broke again on my way to work." for n in range(count)]
-    examples = [Example(content_hash(text), text, Split.TRAIN) for text in texts]
-    with Store.open(str(home / "store.db")) as store:
-        run = run_record(new_id(), config, task, simulated=True, plugs={}, home=home, arguments=[])
-        record_run(store, run, task, examples)
-        base = Adapter(id="base", run_id=run.id, version=0, stage="base", round=0, base_model="none", status="promoted")
-        store.add(base)
-        row = cast(Run, store.get(Run, run.id))
-        async with open_run_context(store, row, Silent(), plugs=Plugs()) as context:
-            context.pool = cast(StudentPool, StandIn(examples))
-            context.train_gate = TrainGate(overlapped=True)
-            if workers > 1:
-                context.holder = holder = DialogueWorkers(context)
-                await holder.ready()
-            began, worked, others = time.monotonic(), time.process_time(), of_workers_s()
-            await collect(context, 1)
-            ended, done, theirs = time.monotonic(), time.process_time(), of_workers_s()
-            return Measured(ended - began, done - worked, theirs - others, paths(store, row.id))
+    async with made_run(settings(home, latency_s, workers), kettles(count), Silent()) as context:
+        stand_in(context)
+        if workers > 1:
+            context.holder = holder = DialogueWorkers(context)
+            await holder.ready()
+        began, worked, others = time.monotonic(), time.process_time(), of_workers_s()
+        await collect(context, 1)
+        ended, done, theirs = time.monotonic(), time.process_time(), of_workers_s()
+        return Measured(ended - began, done - worked, theirs - others, paths(context.store, context.run.id))
 
 
 def of_workers_s() -> float:

@@ -18,21 +18,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from made_run import made_run
 from report import Cell, arguments, report
 
-from openmic.agents.tasks.task import load_task
 from openmic.core.concurrency import bounded
 from openmic.core.config import InputSettings, RunConfig
-from openmic.core.ids import new_id
 from openmic.core.inputs import read_inputs
 from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split
-from openmic.graph.context.opening import open_run_context
-from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.progress import Silent
-from openmic.graph.runs.provenance import run_record
-from openmic.graph.runs.start import record_run
 from openmic.graph.stages.collect import collect
-from openmic.store import Adapter, Run, Store
 from openmic.training.engines.choose import engine_name, make_engine
 from openmic.training.local_ray import ray_session
 from openmic.training.pool.pool import StudentPool
@@ -117,20 +111,13 @@ def settings(options: Any, home: Path) -> RunConfig:
 
 async def dialogues(config: RunConfig, examples: list[Example]) -> tuple[float, Recorder]:
     """Tokens per second of dialogues about these inputs, and what they asked."""
-    task = load_task(config.task)
-    with Store.open(str(config.home / "store.db")) as store:
-        run = run_record(new_id(), config, task, simulated=True, plugs={}, home=config.home, arguments=[])
-        record_run(store, run, task, examples)
-        base = Adapter(id="base", run_id=run.id, version=0, stage="base", round=0, base_model="none", status="promoted")
-        store.add(base)
-        row = cast(Run, store.get(Run, run.id))
-        async with open_run_context(store, row, Silent(), plugs=Plugs()) as context:
-            await context.pool.generate(context.student.draft(WARM_UP, "Soup.", config.student.sampling, 0))
-            recorder = Recorder(context.pool)
-            context.pool = cast(StudentPool, recorder)
-            began = time.perf_counter()
-            await collect(context, 1)
-            return recorder.tokens / (time.perf_counter() - began), recorder
+    async with made_run(config, examples, Silent()) as context:
+        await context.pool.generate(context.student.draft(WARM_UP, "Soup.", config.student.sampling, 0))
+        recorder = Recorder(context.pool)
+        context.pool = cast(StudentPool, recorder)
+        began = time.perf_counter()
+        await collect(context, 1)
+        return recorder.tokens / (time.perf_counter() - began), recorder
 
 
 def scripts_of(asked: Sequence[GenerationRequest]) -> list[Script]:

@@ -17,25 +17,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
-from dialogues import AT_ONCE, StandIn
+from made_run import AT_ONCE, kettles, made_run, stand_in
 from report import arguments, report
 from scripted_endpoint import scripted_endpoint
 
-from openmic.agents.tasks.task import load_task
 from openmic.core.config import RunConfig
-from openmic.core.ids import content_hash, new_id
-from openmic.core.records import Example, Split, Stage
-from openmic.graph.context.opening import open_run_context
-from openmic.graph.context.plugs import Plugs
+from openmic.core.records import Stage
 from openmic.graph.context.progress import Bar, Silent
-from openmic.graph.context.train_gate import TrainGate
-from openmic.graph.runs.provenance import run_record
-from openmic.graph.runs.start import record_run
 from openmic.graph.stages.collect import collect
-from openmic.store import Adapter, Dialogue, LLMCall, Run, Store, Turn
-from openmic.training.pool.pool import StudentPool
+from openmic.store import Dialogue, LLMCall, Turn
 
 TARGET = 0.1
 DIALOGUES, EVERY = 20_000, 2_000
@@ -123,26 +114,17 @@ def settings(home: Path, url: str) -> RunConfig:
 
 async def measure(home: Path, url: str, count: int, every: int) -> tuple[Looking, float, int]:
     """What was seen, the processor's seconds a dialogue took the driver, and the turns there are."""
-    config, task = settings(home, url), load_task("humor")
-    texts = [f"The kettle in kitchen number {n} broke again on my way to work." for n in range(count)]
-    examples = [Example(content_hash(text), text, Split.TRAIN) for text in texts]
-    with Store.open(str(home / "store.db")) as store:
-        run = run_record(new_id(), config, task, simulated=False, plugs={}, home=home, arguments=[])
-        record_run(store, run, task, examples)
-        base = Adapter(id="base", run_id=run.id, version=0, stage="base", round=0, base_model="none", status="promoted")
-        store.add(base)
-        looking = Looking(home / "store.db", every)
-        row = cast(Run, store.get(Run, run.id))
-        async with open_run_context(store, row, looking, plugs=Plugs(), roles=("teacher", "critic")) as context:
-            context.pool = cast(StudentPool, StandIn(examples))
-            context.train_gate = TrainGate(overlapped=True)
-            worked = time.process_time()
-            await collect(context, 1)
-            worked = time.process_time() - worked
-            await asyncio.gather(*looking.looks)
-        assert store.count(Dialogue, run_id=run.id, stage=Stage.COLLECT, status="finished") == count
-        assert store.count(LLMCall, run_id=run.id) >= 2 * count
-        return looking, worked / count, store.count(Turn, run_id=run.id)
+    looking = Looking(home / "store.db", every)
+    async with made_run(settings(home, url), kettles(count), looking, ("teacher", "critic")) as context:
+        stand_in(context)
+        worked = time.process_time()
+        await collect(context, 1)
+        worked = time.process_time() - worked
+        await asyncio.gather(*looking.looks)
+        store, run_id = context.store, context.run.id
+        assert store.count(Dialogue, run_id=run_id, stage=Stage.COLLECT, status="finished") == count
+        assert store.count(LLMCall, run_id=run_id) >= 2 * count
+        return looking, worked / count, store.count(Turn, run_id=run_id)
 
 
 def main(arguments_: list[str] | None = None) -> None:
