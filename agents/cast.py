@@ -6,7 +6,7 @@ They keep no state and store nothing; what they return says everything about whe
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 from ..core.config import AS_THE_TASK_SAYS, SamplingOverrides
 from ..core.ids import derive_seed
@@ -136,10 +136,17 @@ class EndpointCritiques(LLMAgent):
     role: Role = "critic"
 
     def __init__(
-        self, task: Task, llm: LLM, model: str, seed: int, *, sampling: SamplingOverrides = AS_THE_TASK_SAYS
+        self,
+        task: Task,
+        llm: LLM,
+        model: str,
+        seed: int,
+        *,
+        sampling: SamplingOverrides = AS_THE_TASK_SAYS,
+        purpose: Literal["critique", "hint"] = "critique",
     ) -> None:
         super().__init__(task, llm, seed)
-        self.model = model
+        self.model, self.purpose = model, purpose
         self.sampling = sampling.over(task.file.sampling.critique)
 
     async def criticise(
@@ -167,7 +174,7 @@ class EndpointCritiques(LLMAgent):
         return again if whole or again[1].worth > written.worth else (exchange, written)
 
     async def _critique(self, asking: Asking, values: dict[str, object]) -> tuple[Exchange, Critique]:
-        exchange = await self.ask(self.model, "critique", asking, **values)
+        exchange = await self.ask(self.model, self.purpose, asking, **values)
         reply = exchange.reply
         return exchange, parse_critique("" if reply.declined or self.task.refused(reply.text) else reply.text)
 

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 
 from ..core.text import ending
 
+OVERUSED = "overused ending"
+"""Why a text is turned away that ends as too many do, in the words that the store and the reports use."""
+
 
 def overused_endings(texts: Iterable[str], *, share: float = 0.02, at_least: int = 3, most: int = 30) -> list[str]:
     """The endings of more than `share` of the texts (and of at least `at_least`), the most frequent first."""

@@ -25,7 +25,7 @@ VerdictMethod = Literal["logprobs", "sampled", "text", "cloze", "score", "functi
 that was named, from how likely each text is in a template, from the scores of a scorer, or from what a Python critic
 said."""
 
-PreferenceSource = Literal["candidates", "revision", "teacher_pair", "teacher"]
+PreferenceSource = Literal["candidates", "revision", "teacher_pair", "teacher", "gate"]
 """Where a preference comes from: two drafts, a revision over its draft, two demonstrations of the teacher, or the
 teacher's text over the student's."""
 
@@ -314,6 +314,8 @@ class TrainingExample:
     """A text of the teacher's for the same input: what a likelihood term beside a ranking learns."""
     margin: float = 0.0
     """How sure the critic was, |p - 1/2| * 2, in [0, 1]; 0 for a demonstration."""
+    unfinished: tuple[int, ...] = ()
+    """Places of the completions that were cut off at the most tokens: where they stop, no text ends."""
 
     @property
     def chosen(self) -> str:

@@ -80,15 +80,22 @@ def reason(rubric: Rubric, remarks: Remarks, comparison: Comparison, label: str)
 
 
 def critique(
-    rubric: Rubric, remarks: Remarks, source: str, draft: str, heard: Sequence[str], *parts: str | int
+    rubric: Rubric,
+    remarks: Remarks,
+    source: str,
+    draft: str,
+    heard: Sequence[str],
+    *parts: str | int,
+    hint: bool = False,
 ) -> Critique:
-    """What works in a draft, what it misses most, and how it might go instead."""
+    """What works in a draft, what it misses most, and how it might go, unless a `hint` will do."""
     found = rubric.assess(source, draft, heard)
     best = max(found.parts, key=lambda name: found.parts[name] - rubric.thresholds[name] / 10)
+    missing = _missing(rubric, remarks, found, source, draft)
     return Critique(
         works=choose(remarks.works[best], "works", *parts) if found.parts[best] > 0.5 else _LITTLE_WORKS,
-        missing=_missing(rubric, remarks, found, source, draft),
-        suggestion=remarks.suggest(source, *parts),
+        missing=missing,
+        suggestion=missing if hint else remarks.suggest(source, *parts),
     )
 
 

@@ -2,7 +2,7 @@
 
 The tags are looked for in all user messages together, and where one occurs more than once the last one counts. What
 they hold is unescaped (&lt; &gt; &amp;) and is data. Everything else a prompt says is ignored, but for how many texts
-it asks for and whether it wants a reason before the label.
+it asks for, whether it wants a reason before the label, and whether a critique is to be a hint.
 """
 
 import re
@@ -17,6 +17,7 @@ from .skills import SKILLS
 Kind = Literal["demonstrate", "compare", "critique", "score"]
 
 _EXACTLY = re.compile(r"\bexactly\s+(\d{1,3})\b", re.IGNORECASE)
+_HINT = re.compile(r"\bas a hint\b")
 _REASON_FIRST = re.compile(r"\bAnswer: ?1\b")
 _TEXT_TAGS = ("first", "second", "draft", "text", "heard")
 _TAGGED = re.compile(rf"<({'|'.join([*(skill.tag for skill in SKILLS), *_TEXT_TAGS])})>.*?</\1>", re.DOTALL)
@@ -39,6 +40,8 @@ class Prompt:
     """How many texts are asked for, at least 1."""
     reason_first: bool
     """Whether a comparison is to be answered with a reason and then `Answer: 1` or `Answer: 2`."""
+    hint: bool = False
+    """Whether a critique is to say what is missing, and not how the text could go."""
 
     @property
     def kind(self) -> Kind | None:
@@ -66,6 +69,7 @@ def read_prompt(user_messages: Sequence[str]) -> Prompt:
         heard=read_heard(text),
         count=max(1, int(number.group(1))) if number else 1,
         reason_first=_REASON_FIRST.search(asked) is not None,
+        hint=_HINT.search(asked) is not None,
     )
 
 

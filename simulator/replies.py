@@ -76,7 +76,7 @@ def _critique(request: ChatRequest, prompt: Prompt, key: str, index: int, settin
     assert prompt.source is not None
     assert prompt.draft is not None
     rubric, remarks = rubric_of(prompt.skill, request.model), prompt.skill.remarks
-    written = critique(rubric, remarks, prompt.source, prompt.draft, prompt.heard, key, index)
+    written = critique(rubric, remarks, prompt.source, prompt.draft, prompt.heard, key, index, hint=prompt.hint)
     if not request.wants_json:
         return written.as_text()
     if befalls("broken_json", settings, key, index):

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, distinct, fu
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from ..core.config import PreferenceSettings
+from ..core.dialogue_settings import PreferenceSettings
 from ..core.records import Agent, Stage, TurnKind
 from ..core.training_settings import STALENESS_TOLERANT, staleness_limit
 from .reading import Reader, chunks

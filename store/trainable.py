@@ -7,7 +7,7 @@ older one; versions that were rolled back were never promoted and do not count. 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, Integer, case, func, null, select
+from sqlalchemy import ColumnElement, Integer, case, func, null, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -17,8 +17,11 @@ from .tables.transcript import Preference, Turn
 
 
 def of_similar_length(bounds: tuple[float, float]) -> ColumnElement[bool]:
-    """Whether a preference passes the length filter, `preferences.length_ratio`; in SQL."""
-    return col(Preference.length_ratio).between(*bounds)
+    """Whether a preference passes the length filter, `preferences.length_ratio`; in SQL.
+
+    The filter is there for the critics' liking for long texts. What a gate decided it does not touch: loops are long.
+    """
+    return or_(col(Preference.length_ratio).between(*bounds), col(Preference.source) == "gate")
 
 
 def untrained(run_id: str) -> ColumnElement[bool]:

@@ -29,11 +29,11 @@ _NEEDED = {
     ("student", "draft"): ("input",),
     ("student", "revise"): ("suggestion",),
     ("teacher", "demonstrate"): ("input", "count"),
-    ("critic", "critique"): ("input", "draft"),
+    **{("critic", form): ("input", "draft") for form in ("critique", "hint")},
     **{(role, style): ("input", "first", "second") for role in ("critic", "judge") for style in ("compare", "reason")},
     **{(role, "cloze"): ("input", "text") for role in ("critic", "judge")},
 }
-_WITH_OVERUSED = frozenset({("teacher", "demonstrate"), ("critic", "critique")}) | {
+_WITH_OVERUSED = frozenset({("teacher", "demonstrate"), ("critic", "critique"), ("critic", "hint")}) | {
     (role, style) for role in ("critic", "judge") for style in ("compare", "reason")
 }
 """The prompts that are told which endings have been heard too often."""

@@ -60,6 +60,8 @@ class CriticPrompts(JudgePrompts):
 
     critique: str | None = None
     """Without it an endpoint's critic writes no critiques, and dialogues can have no revisions."""
+    hint: str | None = None
+    """As `critique`, for `dialogue.critique=hint`: what is missing, and no word of how the text could go instead."""
 
 
 class Cleaning(_Part):

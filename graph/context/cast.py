@@ -144,8 +144,14 @@ class Casting:
     def _writer(self, settings: CriticSettings) -> CritiqueWriter | None:
         seat: Seat = ("critic", 0)
         if settings.plug is None:
-            name = seat_model(seat, settings)
-            return EndpointCritiques(self._task, self._llm, name, self._config.seed, sampling=settings.sampling)
+            return EndpointCritiques(
+                self._task,
+                self._llm,
+                seat_model(seat, settings),
+                self._config.seed,
+                sampling=settings.sampling,
+                purpose=self._config.dialogue.critique,
+            )
         found = self._object(seat, settings)
         return PlugCritiques(found, settings.plug.use) if callable(getattr(found, "criticise", None)) else None
 

@@ -120,7 +120,7 @@ def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES
         style = config.verdict.style
         task.template(role, "demonstrate" if role == "teacher" else style if style == "cloze" else PURPOSES[style])
         if (role, place) == ("critic", 0) and config.dialogue.max_revisions:
-            task.template(role, "critique")
+            task.template(role, config.dialogue.critique)
     found, known = [], dict[str, bool]()
     for seat, settings in asked.items():
         # Of seats that ask one model in one way the first stands for all.

@@ -241,7 +241,7 @@ class Sizing:
             ("at_most", self._longest("critic"), most),
         ]
         for kind, text, reply in kinds:
-            prompt = self._prompt("critic", "critique", draft=_text_of(text)) + schema
+            prompt = self._prompt("critic", self._config.dialogue.critique, draft=_text_of(text)) + schema
             self._ask(kind, "collect", ("critic", 0), self.work.criticised, prompt, reply, most)
 
     def _ask(

@@ -56,7 +56,10 @@ async def draft(state: DialogueState, runtime: Runtime[DialogueSession]) -> Dial
     ids = [request_id(session.dialogue, seq) for seq in range(settings.candidates)]
     requests = agent.candidates(ids, session.example.value, sampling, state["adapter_version"])
     drafts = await asyncio.gather(
-        *(session.say(seq, TurnKind.DRAFT, request, template) for seq, request in enumerate(requests))
+        *(
+            session.say(seq, TurnKind.DRAFT, request, template, overused=state["overused"])
+            for seq, request in enumerate(requests)
+        )
     )
     valid = valid_drafts(drafts)
     following: DialogueState = {"next_seq": settings.candidates, "revisions": 0, "contenders": []}
@@ -131,7 +134,8 @@ async def revise(state: DialogueState, runtime: Runtime[DialogueSession]) -> Dia
     request = agent.revise(
         request_id(session.dialogue, seq), session.example.value, best.content, said, sampling, state["adapter_version"]
     )
-    revision = await session.say(seq, TurnKind.REVISION, request, agent.template("revise"), parent=best.id)
+    template = agent.template("revise")
+    revision = await session.say(seq, TurnKind.REVISION, request, template, parent=best.id, overused=state["overused"])
     usable = revision.note is None and revision.content_hash != best.content_hash
     return {
         "next_seq": seq + 1,
@@ -152,7 +156,9 @@ async def demonstrate(state: DialogueState, runtime: Runtime[DialogueSession]) -
         reason = "teacher refused" if shown.refused else "teacher wrote no answer"
         return {"next_seq": next_seq, "stop_reason": reason, "final": state["best"]}
     [turn] = turns
-    if state["best"] is not None:
+    if state["best"] is None:
+        await session.keep_gate_preferences(turn)
+    else:
         preference = teacher_preference(session.dialogue, turn, session.turn(state["best"]))
         await session.writes.keep(adding_new(preference))
     return {"next_seq": next_seq, "stop_reason": "teacher demonstrated", "final": turn.id}

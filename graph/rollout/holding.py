@@ -27,6 +27,8 @@ async def hold(
         await session.writes.settle()
         await finish_dialogue(context.store, dialogue, error=error)
         return
+    if state["best"] is not None:
+        await session.keep_gate_preferences(session.turn(state["best"]))
     await session.writes.settle()
     revises = context.config.dialogue.max_revisions and context.critic.writes
     tried = "revisions used up" if revises else "compared"

@@ -1,5 +1,7 @@
 """Which verdicts become preferences to train on."""
 
+from collections.abc import Sequence
+
 from ...core.ids import derive_id
 from ...core.records import PreferenceSource
 from ...evaluation.text_metrics import length_ratio
@@ -22,6 +24,12 @@ def preference_from(
 def teacher_preference(dialogue: Dialogue, demonstration: Turn, draft: Turn) -> Preference:
     """The teacher's text over the student's, where the student did not get there. No verdict stands behind it."""
     return _preference(dialogue, demonstration, draft, "teacher", 0.0, None)
+
+
+def gate_preferences(dialogue: Dialogue, valid: Turn, drafts: Sequence[Turn]) -> list[Preference]:
+    """A valid text over the drafts that were turned away: of each gate the first. No verdict stands behind them."""
+    first = {draft.note: draft for draft in reversed(drafts) if draft.note is not None}
+    return [_preference(dialogue, valid, draft, "gate", 0.0, None) for draft in reversed(first.values())]
 
 
 def _preference(

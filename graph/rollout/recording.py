@@ -12,12 +12,14 @@ from typing import Any
 from ...agents.cast import Demonstrations
 from ...agents.critique import Critique
 from ...agents.llm import Origin, PlugReply, words_of
+from ...agents.overused import OVERUSED
 from ...agents.tasks.task import PromptTemplate
 from ...agents.verdicts.cloze import text_score
 from ...agents.verdicts.verdict import Ballot, Verdict
 from ...core.endpoints.secrets import hidden
 from ...core.ids import content_hash, derive_id
 from ...core.records import Agent, Example, GenerationRequest, Input, PreferenceSource, Stage, TurnKind
+from ...core.text import ending
 from ...store import BallotRow, CritiqueRow, Dialogue, PromptRow, Store, Turn, VerdictRow
 from ...store.schema import now
 from ...store.writer import Keeper
@@ -94,11 +96,12 @@ async def student_turn(
     parent: str | None = None,
     said: Mapping[str, Turn] | None = None,
     keeper: Keeper | None = None,
+    unwanted: Sequence[str] = (),
 ) -> Turn:
     """Let the student speak, clean what it says, and note why it is invalid if it is.
 
     `said` holds the dialogue's turns by their ids, where they have been read; else the store is asked for this one.
-    `keeper` takes the turn, where it is not to be waited for.
+    `keeper` takes the turn, where it is not to be waited for. A text with an `unwanted` ending is invalid too.
     """
     identity = turn_id(dialogue.id, seq)
     known = context.store.get(Turn, identity) if said is None else said.get(identity)
@@ -108,6 +111,9 @@ async def student_turn(
     taken = None if context.reuse is None else context.reuse.generation(request, place)
     generation = await context.generate(request) if taken is None else taken
     text = context.task.clean(generation.text)
+    problem = context.task.problem(text, source, cut_off=generation.finish_reason == "length")
+    if problem is None and ending(text) in unwanted:
+        problem = OVERUSED
     # The dialogue's own is there already.
     new = request.prompt_hash != dialogue.prompt_hash
     prompt = [PromptRow.of(request.messages, request.prompt_hash)] if new else []
@@ -133,7 +139,7 @@ async def student_turn(
         latency_ms=generation.latency_ms,
         worker=generation.worker,
         raw={"text": generation.text, "token_ids": list(generation.token_ids)},
-        note=context.task.problem(text, source, cut_off=generation.finish_reason == "length"),
+        note=problem,
     )
     await (context.store if keeper is None else keeper).keep(adding_new(*prompt, turn))
     return turn

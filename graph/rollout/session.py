@@ -13,7 +13,9 @@ from ...agents.verdicts.verdict import Verdict
 from ...core.records import Example, GenerationRequest, PreferenceSource, TurnKind
 from ...store import CritiqueRow, Dialogue, Turn, VerdictRow
 from ...store.writer import Unwaited
+from ...store.writes import adding_new
 from ..context.run_context import RunContext
+from .preferences import gate_preferences
 from .recording import record_verdict, student_turn
 
 
@@ -52,8 +54,13 @@ class DialogueSession:
         template: PromptTemplate,
         *,
         parent: str | None = None,
+        overused: Sequence[str] = (),
     ) -> Turn:
-        """Let the student speak, unless it has said this already."""
+        """Let the student speak, unless it has said this already.
+
+        A text that ends in one of `overused` is turned away where `dialogue.overused_endings` says so.
+        """
+        turned_away = self.run.config.dialogue.overused_endings == "turned_away"
         turn = await student_turn(
             self.run,
             self.dialogue,
@@ -65,8 +72,17 @@ class DialogueSession:
             parent=parent,
             said=self.turns,
             keeper=self.writes,
+            unwanted=overused if turned_away else (),
         )
         return self.turns.setdefault(turn.id, turn)
+
+    async def keep_gate_preferences(self, valid: Turn) -> None:
+        """Keep what the gates have decided: this text over the drafts that were turned away."""
+        drafts = sorted(
+            (turn for turn in self.turns.values() if turn.kind is TurnKind.DRAFT), key=lambda turn: turn.seq
+        )
+        if preferences := gate_preferences(self.dialogue, valid, drafts):
+            await self.writes.keep(adding_new(*preferences))
 
     async def ask(self, first: Turn, second: Turn, overused: Sequence[str]) -> Verdict:
         """The critic's comparison of two turns."""

@@ -6,7 +6,7 @@ interruption. Nothing here loads an adapter into the student: who serves it does
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...core.errors import OpenmicError
@@ -25,6 +25,7 @@ from ..context.objective import learns_from_demonstrations, training_phase
 from ..context.run_context import RunContext
 from ..training_data.assemble import (
     PhaseData,
+    SourcedExample,
     consumed_data,
     demonstration_examples,
     feedback_examples,
@@ -167,7 +168,8 @@ def _items(training: Training, phases: Sequence[PhaseData]) -> list[TrainingItem
             turn_id=turn,
             preference_id=preference,
         )
-        for position, (turn, preference) in enumerate(sources)
+        # A revision may be learned in two examples, and is consumed once.
+        for position, (turn, preference) in enumerate(dict.fromkeys(sources))
     ]
 
 
@@ -291,8 +293,9 @@ def _left_out(
     if not names:
         return {}
     left = set(names)
-    examples = [each for phase in phases for each in phase.examples if each.example.id in left]
-    sources = {source for each in examples for source in (*each.preference_ids, each.turn_id)}
+    examples = [each for phase in phases for each in phase.examples]
+    learned = _sources(each for each in examples if each.example.id not in left)
+    sources = _sources(each for each in examples if each.example.id in left) - learned
     items = context.store.select(TrainingItem, training_id=training.id, order_by="position")
     section = "imitation" if training.stage == "imitation" else "training"
     why = f"too long for {section}.max_length={settings.max_length} or for the student"
@@ -302,3 +305,8 @@ def _left_out(
     )
     left_out = [item.id for item in items if (item.preference_id or item.turn_id) in sources]
     return {"left_out_items": left_out, "left_out_why": why}
+
+
+def _sources(examples: Iterable[SourcedExample]) -> set[str | None]:
+    """Ids of the rows that examples were made of."""
+    return {source for each in examples for source in (*each.preference_ids, each.turn_id)}

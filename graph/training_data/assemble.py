@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from ...core.config import RunConfig
-from ...core.records import PreferenceSource, Split, Stage, TrainingExample, TurnKind
-from ...store import Dialogue, ExampleRow, Preference, Training, TrainingItem, Turn
+from ...core.records import Message, PreferenceSource, Split, Stage, TrainingExample, TurnKind
+from ...store import Dialogue, ExampleRow, Preference, PromptRow, Training, TrainingItem, Turn
 from ...store.trainable import of_similar_length, staleness, untrained
 from ...training.objectives import Objective, phases
 from ..context.objective import max_staleness, objective_of
@@ -140,8 +140,13 @@ def _examples(
 ) -> list[SourcedExample]:
     if objective.needs == "demonstrations":
         return demonstration_examples(context, demonstrations)
-    chains = rankings(preferences)
-    texts = _texts(context, [turn for chain in chains for turn in chain.turns])
+    revised = _revised(context, preferences)
+    at_once = {"input": preferences, "both": preferences}.get(
+        context.config.preferences.revisions_answer, [row for row in preferences if row.id not in revised]
+    )
+    chains = rankings(at_once)
+    named = {turn for row in preferences for turn in (row.chosen_turn_id, row.rejected_turn_id)}
+    turns = {turn.id: turn for turn in context.store.select(Turn, id=list(named))}
     inputs = {row.id: row.value for row in context.store.select(ExampleRow, id=[p.example_id for p in preferences])}
     targets = _targets(context, demonstrations) if objective.uses_target else {}
     made = []
@@ -150,15 +155,55 @@ def _examples(
         prompt, target = context.student.prompt(inputs[example_id]), targets.get(example_id)
         if objective.needs == "pairs":
             for row in chain.preferences:
-                pair = texts[row.chosen_turn_id], texts[row.rejected_turn_id]
-                made.append(SourcedExample(TrainingExample(row.id, prompt, pair, target, row.margin), (row.id,)))
+                pair = [turns[row.chosen_turn_id], turns[row.rejected_turn_id]]
+                made.append(_example((row,), prompt, pair, target))
             continue
-        ranked = tuple(texts[turn] for turn in chain.turns)
-        completions = ranked[:1] if objective.needs == "chosen" else ranked
-        margin = min(row.margin for row in chain.preferences)
-        ids = tuple(row.id for row in chain.preferences)
-        made.append(SourcedExample(TrainingExample(ids[0], prompt, completions, target, margin), ids))
+        ranked = [turns[turn] for turn in chain.turns]
+        made.append(_example(chain.preferences, prompt, ranked[:1] if objective.needs == "chosen" else ranked, target))
+    for row in preferences:
+        if row.id in revised:
+            pair = [turns[row.chosen_turn_id], turns[row.rejected_turn_id]]
+            ranked = pair[:1] if objective.needs == "chosen" else pair
+            made.append(_example((row,), revised[row.id], ranked, None, name=f"{row.id} revised"))
     return made
+
+
+def _revised(context: RunContext, preferences: Sequence[Preference]) -> dict[str, tuple[Message, ...]]:
+    """What the student was asked when it wrote a revision that was accepted, by the preference.
+
+    Empty where revisions are learned as answers to the input alone.
+    """
+    if context.config.preferences.revisions_answer == "input":
+        return {}
+    chosen = {row.chosen_turn_id: row.id for row in preferences if row.source == "revision"}
+    turns = context.store.select(Turn, id=list(chosen), kind=TurnKind.REVISION)
+    prompts = {row.hash: row for row in context.store.select(PromptRow, hash=[turn.prompt_hash for turn in turns])}
+    return {
+        chosen[turn.id]: tuple(Message.model_validate(message) for message in prompts[turn.prompt_hash].messages)
+        for turn in turns
+        if turn.prompt_hash is not None
+    }
+
+
+def _example(
+    preferences: Sequence[Preference],
+    prompt: tuple[Message, ...],
+    ranked: Sequence[Turn],
+    target: str | None,
+    *,
+    name: str | None = None,
+) -> SourcedExample:
+    """What some preferences teach: turns in answer to a prompt, the best first. `name` is the example's own id."""
+    ids = tuple(row.id for row in preferences)
+    example = TrainingExample(
+        ids[0] if name is None else name,
+        prompt,
+        tuple(turn.content for turn in ranked),
+        target,
+        min(row.margin for row in preferences),
+        tuple(place for place, turn in enumerate(ranked) if turn.finish_reason == "length"),
+    )
+    return SourcedExample(example, ids)
 
 
 def _targets(context: RunContext, demonstrations: Sequence[Turn]) -> dict[str, str]:
@@ -175,7 +220,3 @@ def _inputs_of(context: RunContext, turns: Sequence[Turn]) -> dict[str, ExampleR
     dialogues = context.store.select(Dialogue, id=list({turn.dialogue_id for turn in turns}))
     examples = {row.id: row for row in context.store.select(ExampleRow, id=[d.example_id for d in dialogues])}
     return {dialogue.id: examples[dialogue.example_id] for dialogue in dialogues}
-
-
-def _texts(context: RunContext, turns: Sequence[str]) -> dict[str, str]:
-    return {turn.id: turn.content for turn in context.store.select(Turn, id=list(set(turns)))}

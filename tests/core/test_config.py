@@ -11,10 +11,10 @@ from openmic.core.config import (
     CriticSettings,
     EndpointSettings,
     InputSettings,
-    PreferenceSettings,
     RunConfig,
     TeacherSettings,
 )
+from openmic.core.dialogue_settings import PreferenceSettings
 from openmic.core.section import Section
 
 SMALLEST: dict[str, Any] = {"inputs": {"path": "inputs.txt"}}

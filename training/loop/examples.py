@@ -68,7 +68,10 @@ def encode_examples(
         texts = list(enumerate(_completions(example, objective)))
         if targets and example.target is not None and example.target != example.chosen:
             texts.append((TARGET, example.target))
-        rows = tuple(EncodedCompletion(rank, encode_pair(student, example.messages, text)) for rank, text in texts)
+        rows = tuple(
+            EncodedCompletion(rank, encode_pair(student, example.messages, text, ended=rank not in example.unfinished))
+            for rank, text in texts
+        )
         if all(_fits(student, row.text, settings.max_length) for row in rows):
             items.append(EncodedExample(rows, example.id))
     if not items:

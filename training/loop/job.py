@@ -125,4 +125,4 @@ def _words(value: object, within: frozenset[int] = frozenset()) -> str:
 
 def _contents(example: TrainingExample) -> list[object]:
     messages = [message.model_dump(mode="json") for message in example.messages]
-    return [example.id, messages, list(example.completions), example.target, example.margin]
+    return [example.id, messages, list(example.completions), example.target, example.margin, list(example.unfinished)]

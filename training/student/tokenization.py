@@ -27,7 +27,7 @@ from .template import render_conversation
 
 @dataclass(frozen=True, slots=True)
 class EncodedPair:
-    """A prompt and one completion as token ids; the completion ends with the end-of-sequence token."""
+    """A prompt and one completion as token ids; of a text that was not cut off, with the end-of-sequence token."""
 
     prompt: tuple[int, ...]
     completion: tuple[int, ...]
@@ -71,19 +71,26 @@ def render_prompt(student: LoadedStudent, messages: Sequence[Message]) -> list[i
     return _ids(tokenizer(text if student.kind == "seq2seq" else text + "\n"))
 
 
-def encode_completion(student: LoadedStudent, text: str) -> list[int]:
-    """The token ids of what the student shall say, ending with one token that ends a text."""
+def encode_completion(student: LoadedStudent, text: str, *, ended: bool = True) -> list[int]:
+    """The token ids of what the student shall say, ending with one token that ends a text.
+
+    A text that was cut off is not `ended`, and gets no such token: nobody said that a text ends there.
+    """
     ids = _ids(
         student.tokenizer(text_target=text)
         if student.kind == "seq2seq"
         else student.tokenizer(text, add_special_tokens=False)
     )
-    return ids if ids and ids[-1] in student.ends else [*ids, student.ends[0]]
+    said = ids[:-1] if ids and ids[-1] in student.ends else ids
+    return said if said and not ended else [*said, ids[-1] if len(said) < len(ids) else student.ends[0]]
 
 
-def encode_pair(student: LoadedStudent, messages: Sequence[Message], completion: str) -> EncodedPair:
-    """Prompt and completion of one example."""
-    return EncodedPair(tuple(render_prompt(student, messages)), tuple(encode_completion(student, completion)))
+def encode_pair(
+    student: LoadedStudent, messages: Sequence[Message], completion: str, *, ended: bool = True
+) -> EncodedPair:
+    """Prompt and completion of one example; `ended` as for `encode_completion`."""
+    said = encode_completion(student, completion, ended=ended)
+    return EncodedPair(tuple(render_prompt(student, messages)), tuple(said))
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:

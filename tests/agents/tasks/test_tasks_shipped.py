@@ -35,7 +35,7 @@ def test_a_task_is_called_what_its_file_is_called(shipped: Task) -> None:
 def test_there_is_a_prompt_for_every_role_and_verdict_style(shipped: Task) -> None:
     styles = {f"{role}.{style}" for role in ("critic", "judge") for style in ("compare", "reason", "cloze")}
     assert styles <= {template.name for template in shipped.templates()}
-    assert len(shipped.templates()) == 14
+    assert len(shipped.templates()) == 15
 
 
 def test_every_text_in_a_prompt_to_a_large_model_stands_in_a_tag(shipped: Task) -> None:

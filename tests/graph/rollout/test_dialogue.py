@@ -126,14 +126,15 @@ def test_a_better_revision_is_accepted_and_preferred(prepare: Prepare) -> None:
     assert final_text(found) == GOOD
     assert found.turns[2].note == "copy of the input"
     by_source = {row.source: row for row in found.preferences}
-    assert set(by_source) == {"candidates", "revision"}
+    assert set(by_source) == {"candidates", "revision", "gate"}
     texts = {turn.id: turn.content for turn in found.turns}
     for row, chosen, rejected in (
         (by_source["candidates"], BLAND, LOST),
         (by_source["revision"], GOOD, BLAND),
+        (by_source["gate"], GOOD, COPY),
     ):
         assert (texts[row.chosen_turn_id], texts[row.rejected_turn_id]) == (chosen, rejected)
-        assert 0 < row.margin <= 1
+        assert 0 < row.margin <= 1 or row.source == "gate"
 
 
 def test_the_critique_is_about_the_better_draft_and_its_suggestion_reaches_the_student(prepare: Prepare) -> None:
@@ -171,7 +172,9 @@ def test_without_a_valid_draft_the_teacher_demonstrates_at_once(prepare: Prepare
     assert [turn.note for turn in found.turns[:3]] == ["copy of the input", "too short", "empty"]
     assert found.dialogue.stop_reason == "teacher demonstrated"
     assert final_text(found) == found.turns[3].content
-    assert found.preferences == []
+    shown, *drafts = found.turns[3], *found.turns[:3]
+    assert [(row.source, row.chosen_turn_id) for row in found.preferences] == [("gate", shown.id)] * 3
+    assert {row.rejected_turn_id for row in found.preferences} == {draft.id for draft in drafts}
 
 
 @pytest.mark.parametrize("revision", [BLAND, COPY, ""])
@@ -325,6 +328,38 @@ def test_endings_heard_too_often_reach_the_critic(prepare: Prepare, store: Store
     assert critic
     prompts = store.prompts(call.prompt_hash for call in critic)
     assert all("jealous of the kitchen" in prompts[call.prompt_hash][1]["content"] for call in critic)
+
+
+def test_of_the_drafts_that_one_gate_turned_away_the_first_is_rejected(prepare: Prepare) -> None:
+    stage = prepare(dialogue={"candidates": 4, "max_revisions": 0, "teacher_fallback": False})
+    found = hold_one(stage, ScriptedPool([COPY, BLAND, COPY + "!", "Oh."]))
+    said = {turn.id: turn.content for turn in found.turns}
+    assert [(said[row.chosen_turn_id], said[row.rejected_turn_id]) for row in found.preferences] == [
+        (BLAND, COPY),
+        (BLAND, "Oh."),
+    ]
+    assert {(row.source, row.verdict_id, row.margin) for row in found.preferences} == {("gate", None, 0.0)}
+
+
+@pytest.mark.parametrize("turned_away", [False, True])
+def test_endings_heard_too_often_can_be_turned_away_as_by_a_gate(prepare: Prepare, *, turned_away: bool) -> None:
+    way = "turned_away" if turned_away else "told"
+    stage = prepare(dialogue={"candidates": 3, "max_revisions": 0, "overused_endings": way})
+    overused = ["of the kitchen"]
+    found = hold_one(stage, ScriptedPool([GOOD, BLAND, LOST]), overused=overused)
+    notes = {turn.content: turn.note for turn in found.turns if turn.agent == "student"}
+    assert notes == {GOOD: "overused ending" if turned_away else None, BLAND: None, LOST: None}
+    assert [row.source for row in found.preferences if row.source == "gate"] == ["gate"] * turned_away
+
+
+@pytest.mark.parametrize("form", ["critique", "hint"])
+def test_a_hint_says_what_is_missing_and_no_word_of_how_the_text_could_go(prepare: Prepare, form: str) -> None:
+    pool = ScriptedPool([BLAND, LOST, COPY], [GOOD])
+    [critique] = hold_one(prepare(dialogue={"candidates": 3, "critique": form}), pool).critiques
+    told = pool.requests[-1].messages[-1].content
+    assert critique.suggestion in told
+    assert (critique.suggestion == critique.missing) is (form == "hint")
+    assert ("kettle" in told) is (form == "critique")
 
 
 # Python objects in place of models

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from openmic.core.ids import content_hash
-from openmic.core.records import Agent, Stage, TurnKind
+from openmic.core.records import Agent, Message, Stage, TurnKind
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.training_data.assemble import (
     PhaseData,
@@ -16,12 +16,15 @@ from openmic.graph.training_data.assemble import (
     new_data,
     wants_teacher_pairs,
 )
-from openmic.store import Dialogue, Preference, Store, Training, TrainingItem, Turn
+from openmic.store import Dialogue, Preference, PromptRow, Store, Training, TrainingItem, Turn
 from openmic.store.tables.transcript import DialogueStatus
 
 from ..conftest import Bench, Prepare, ScriptedPool, example_of
 
 INPUT = example_of("The kettle in our kitchen broke again this morning.")
+
+ASKED = PromptRow.of([Message(role="user", content="The critic says: funnier.")])
+"""What the student was asked when it wrote the revision."""
 
 
 def add_dialogue(store: Store, identity: str, stage: Stage, texts: dict[str, TurnKind], status: DialogueStatus) -> None:
@@ -38,6 +41,8 @@ def add_dialogue(store: Store, identity: str, stage: Stage, texts: dict[str, Tur
                 content=f"text {text}",
                 content_hash=content_hash(text),
                 model="m",
+                finish_reason="length" if text == "x" else "stop",
+                prompt_hash=ASKED.hash if text == "r" else None,
             )
             for seq, (text, kind) in enumerate(texts.items())
         ),
@@ -66,16 +71,22 @@ def stage(prepare: Prepare, store: Store) -> Bench:
 
 
 def filled(prepare: Prepare, store: Store, **sections: Any) -> Bench:
-    """A run with two demonstrations that were compared, and a dialogue with two drafts, a revision and a fallback."""
+    """A run with two demonstrations that were compared, and a dialogue with two drafts, a revision and a fallback.
+
+    A third draft, x, was cut off and turned away by a gate.
+    """
     stage = prepare([INPUT], **sections)
+    store.add(ASKED)
     demonstration = TurnKind.DEMONSTRATION
     add_dialogue(store, "shown", Stage.DEMONSTRATE, {"t1": demonstration, "t2": demonstration}, "finished")
-    session = {"a": TurnKind.DRAFT, "b": TurnKind.DRAFT, "r": TurnKind.REVISION, "t3": demonstration}
+    draft, revision = TurnKind.DRAFT, TurnKind.REVISION
+    session = {"a": draft, "b": draft, "r": revision, "t3": demonstration, "x": draft}
     add_dialogue(store, "session", Stage.COLLECT, session, "finished")
     prefer(store, "a", "b")
     prefer(store, "r", "a", source="revision", margin=0.3)
     prefer(store, "t3", "a", source="teacher", margin=0.0)
     prefer(store, "t2", "t1", "shown", source="teacher_pair")
+    prefer(store, "a", "x", source="gate", margin=0.0, length_ratio=0.1)
     return stage
 
 
@@ -119,6 +130,7 @@ def test_by_default_candidates_and_revisions_are_learned_from(stage: Bench) -> N
         ({"revisions": False}, ["a>b"]),
         ({"teacher_over_student": True}, ["a>b", "r>a", "t3>a"]),
         ({"teacher_pairs": True}, ["a>b", "r>a", "t2>t1"]),
+        ({"valid_over_invalid": True}, ["a>b", "r>a", "a>x"]),
     ],
 )
 def test_each_kind_of_preference_can_be_switched(
@@ -129,17 +141,17 @@ def test_each_kind_of_preference_can_be_switched(
 
 def test_pairs_outside_the_length_filter_are_left_out(prepare: Prepare, store: Store) -> None:
     stage = filled(prepare, store, preferences={"length_ratio": [0.8, 1.2]})
-    add_dialogue(store, "long", Stage.EVALUATE, {"x": TurnKind.DRAFT, "y": TurnKind.DRAFT}, "finished")
-    prefer(store, "x", "y", "long", length_ratio=1.3)
+    add_dialogue(store, "long", Stage.EVALUATE, {"v": TurnKind.DRAFT, "y": TurnKind.DRAFT}, "finished")
+    prefer(store, "v", "y", "long", length_ratio=1.3)
     assert ids(material_of(stage)) == ["a>b", "r>a"]
 
 
 def test_a_dialogue_that_goes_on_is_not_learned_from_yet(stage: Bench, store: Store) -> None:
-    add_dialogue(store, "open", Stage.EVALUATE, {"x": TurnKind.DRAFT, "y": TurnKind.DRAFT}, "pending")
-    prefer(store, "x", "y", "open")
+    add_dialogue(store, "open", Stage.EVALUATE, {"v": TurnKind.DRAFT, "y": TurnKind.DRAFT}, "pending")
+    prefer(store, "v", "y", "open")
     assert ids(material_of(stage)) == ["a>b", "r>a"]
     store.update(Dialogue, "open", status="finished")
-    assert ids(material_of(stage)) == ["a>b", "r>a", "x>y"]
+    assert ids(material_of(stage)) == ["a>b", "r>a", "v>y"]
 
 
 def test_what_was_learned_from_is_not_learned_from_again_and_is_found_as_it_was(stage: Bench, store: Store) -> None:
@@ -179,3 +191,33 @@ def test_the_teachers_pairs_come_before_the_students(prepare: Prepare, store: St
         "brio": [(("t2", "t1"), "text t1")],
         "dpo": [(("a", "b"), None), (("r", "a"), None)],
     }
+
+
+@pytest.mark.parametrize(
+    ("answers", "dpo", "brio", "sd"),
+    [
+        ("input", ["ab", "ra"], ["rab"], ["r"]),
+        ("critique", ["ab", "ra"], ["ab", "ra"], ["a", "r"]),
+        ("both", ["ab", "ra", "ra"], ["rab", "ra"], ["r", "r"]),
+    ],
+)
+def test_a_revision_is_learned_as_an_answer_to_the_input_or_to_the_critique_of_its_draft(
+    prepare: Prepare, store: Store, answers: str, dpo: list[str], brio: list[str], sd: list[str]
+) -> None:
+    stage = filled(prepare, store, preferences={"revisions_answer": answers})
+    expected = {"dpo": dpo, "brio": brio, "sd": sd}
+    for objective, texts in expected.items():
+        [phase] = ask(stage, lambda c, name=objective: feedback_examples(c, name, new_data(c, "RUN1", 1)))
+        examples = [one.example for one in phase.examples]
+        assert ["".join(text.removeprefix("text ") for text in one.completions) for one in examples] == texts
+        asked = [one.messages[-1].content for one in examples]
+        revising = ASKED.messages[-1]["content"]
+        assert (asked[-1] == revising) is (answers != "input")
+        assert [content == revising for content in asked[:-1]] == [False] * (len(texts) - 1)
+        assert len({one.id for one in examples}) == len(examples)
+
+
+def test_a_text_that_was_cut_off_is_learned_without_an_end(prepare: Prepare, store: Store) -> None:
+    stage = filled(prepare, store, preferences={"valid_over_invalid": True})
+    [phase] = ask(stage, lambda c: feedback_examples(c, "dpo", new_data(c, "RUN1", 1)))
+    assert [one.example.unfinished for one in phase.examples] == [(), (), (1,)]

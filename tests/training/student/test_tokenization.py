@@ -83,6 +83,14 @@ def test_a_completion_ends_with_one_end_of_sequence(student: BuildStudent, name:
     assert one.tokenizer.decode(ids[:-1]) == text
 
 
+@LLAMA_AND_T5
+def test_a_text_that_was_cut_off_has_no_end_of_sequence(student: BuildStudent, name: str) -> None:
+    one = student(name)
+    whole = encode_completion(one, "A joke that goes on")
+    assert encode_completion(one, "A joke that goes on", ended=False) == whole[:-1]
+    assert encode_completion(one, "", ended=False) == [one.tokenizer.eos_token_id]  # a row needs a token
+
+
 def test_a_pair_knows_its_length(student: BuildStudent) -> None:
     llama = student("llama")
     pair = encode_pair(llama, messages(), "A joke.")
