@@ -13,7 +13,8 @@ from typing import Any
 from ..core.config import EvaluationSettings
 from ..core.ratings import RatedPair, Rating
 from ..core.records import Outcome
-from .intervals import FEW, Interval, bootstrap_mean, bootstrap_ratio, paired_difference
+from .arms.summary import credit
+from .intervals import FEW, Interval, bootstrap_mean, bootstrap_ratio, paired_difference, plain
 from .raters import Comparison, RaterAgreement, rater_agreement
 
 _Rated = tuple[RatedPair, list[Rating]]
@@ -100,7 +101,7 @@ class RatingResults:
 
     def as_json(self) -> dict[str, Any]:
         """The fields, intervals as `value` and `ci`."""
-        found: dict[str, Any] = _plain(asdict(self))
+        found: dict[str, Any] = plain(asdict(self))
         return found
 
 
@@ -129,8 +130,8 @@ def rating_results(pairs: Sequence[RatedPair], settings: EvaluationSettings, see
 
 def _version(version: int, rated: Sequence[_Rated], bootstrap: dict[str, Any]) -> VersionRatings:
     said = Counter(rating.outcome for _, ratings in rated for rating in ratings)
-    people = [sum(_credit(rating.outcome) for rating in ratings) / len(ratings) for _, ratings in rated]
-    judge = [_credit(pair.outcome) for pair, _ in rated]
+    people = [sum(credit(rating.outcome) for rating in ratings) / len(ratings) for _, ratings in rated]
+    judge = [credit(pair.outcome) for pair, _ in rated]
     return VersionRatings(
         version=version,
         pairs=len(rated),
@@ -215,15 +216,3 @@ def _decided(ratings: Iterable[Rating]) -> list[Rating]:
 def _longer(pair: RatedPair, outcome: Outcome | None) -> bool:
     """Whether an outcome that is no tie is for the longer text."""
     return (pair.first_length > pair.second_length) == (outcome == "win")
-
-
-def _credit(outcome: Outcome | None) -> float:
-    return 0.0 if outcome == "loss" else 1.0
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Interval):
-        return {"value": value.value, "ci": [value.low, value.high]}
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, list) else value

@@ -6,7 +6,7 @@ how few the inputs are.
 
 from collections.abc import Sequence
 from statistics import NormalDist
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,3 +136,12 @@ def percentiles(values: NDArray[np.float64], confidence: float) -> tuple[float, 
     tail = (1 - confidence) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: intervals, however deep, as `value` and `ci`."""
+    if isinstance(value, Interval):
+        return {"value": value.value, "ci": [value.low, value.high]}
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list) else value

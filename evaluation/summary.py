@@ -6,6 +6,7 @@ from typing import Any
 
 from ..core.config import EvaluationSettings
 from ..core.records import Outcome
+from .arms.summary import credit
 from .intervals import Interval, bootstrap_mean, paired_difference
 from .text_metrics import distinct_n
 
@@ -30,7 +31,7 @@ class JudgedOutput:
     @property
     def credit(self) -> float:
         """1 for a win or a tie, else 0: what the win-tie rate averages."""
-        return 0.0 if self.outcome == "loss" else 1.0
+        return credit(self.outcome)
 
 
 @dataclass(frozen=True, slots=True)

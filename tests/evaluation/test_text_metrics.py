@@ -1,8 +1,19 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
-from openmic.evaluation.text_metrics import distinct_n, length_ratio, ngram_edit_distance, ngrams
+from openmic.core.text import words
+from openmic.evaluation.text_metrics import (
+    Known,
+    distinct_n,
+    length_ratio,
+    ngram_edit_distance,
+    ngrams,
+    reused_endings,
+    self_bleu,
+    unique_endings,
+)
 
 from ..properties import steady
 
@@ -88,3 +99,53 @@ def test_a_distance_is_a_distance(first: str, second: str) -> None:
 @given(st.lists(SENTENCE, max_size=5))
 def test_saying_everything_twice_is_half_as_distinct(texts: list[str]) -> None:
     assert distinct_n(texts * 2) == pytest.approx(distinct_n(texts) / 2)
+
+
+TEXTS = [
+    "The bus was late, and it apologised in writing.",
+    "The bus was late, and it apologised to the stop.",
+    "My umbrella has left me for somebody who lives where it rains.",
+    "Late.",
+    "The the the the bus bus bus bus.",
+    "公交车走了，没有等我。",
+    "公交车走了，也没有等你。",
+]
+
+
+def test_self_bleu_is_nltks() -> None:
+    said = [words(text) for text in TEXTS]
+    smooth = SmoothingFunction().method1
+    expected = [
+        sentence_bleu(said[:place] + said[place + 1 :], own, smoothing_function=smooth)
+        for place, own in enumerate(said)
+    ]
+    assert self_bleu(TEXTS, seed=1) == pytest.approx(sum(expected) / len(expected))
+
+
+def test_self_bleu_tells_texts_that_repeat_each_other_from_others() -> None:
+    assert self_bleu(["We all laughed at the very same joke."] * 5, seed=1) == pytest.approx(1)
+    assert self_bleu(["", "", "A joke."], seed=1) == pytest.approx(2 / 3)
+    assert self_bleu(["", "A joke."], seed=1) == 0
+    assert self_bleu(["Alone."], seed=1) is None
+
+
+def test_self_bleu_of_many_and_of_endless_texts_takes_a_sample_of_them() -> None:
+    many = [f"The bus number {number} was late again today." for number in range(3000)]
+    assert self_bleu(many, seed=1) == self_bleu(many, seed=1)
+    assert 0.4 < (self_bleu(many, seed=1) or 0) < 1
+    assert self_bleu([f"{number} " + "laugh " * 20_000 for number in range(20)], seed=1) == pytest.approx(1, abs=0.02)
+
+
+def test_endings_that_others_have_are_reused() -> None:
+    texts = ["It hired a lawyer.", "She hired a lawyer!", "Nobody laughed at it.", "", ""]
+    assert reused_endings(texts) == 0.8
+    assert unique_endings(texts) == 0.6
+    assert reused_endings([]) == unique_endings([]) == 0
+
+
+def test_known_texts_are_recognised_whole_and_in_part() -> None:
+    known = Known(["The bus was late again.", "No."])
+    assert known.holds("the BUS was late again")
+    assert not known.holds("The bus was late")
+    assert known.overlap("The bus was late, as ever.") == pytest.approx(1 / 3)
+    assert (known.overlap("no"), known.overlap("nope"), known.overlap("")) == (1, 0, 0)

@@ -84,7 +84,9 @@ def test_a_template_is_known_by_what_it_says(task: Task, tmp_path: Path) -> None
 
 def test_a_style_that_the_task_has_no_prompt_for_is_named(tmp_path: Path) -> None:
     task = load_task(str(write_task(tmp_path, name="mine", critic={"reason": None})))
-    with pytest.raises(TaskError, match=r"task mine has no prompt critic\.reason, only cloze, compare, critique, hint, sys"):
+    with pytest.raises(
+        TaskError, match=r"task mine has no prompt critic\.reason, only cloze, compare, critique, hint, sys"
+    ):
         task.render("critic", "reason", input="x", first="y", second="z", overused=[])
     with pytest.raises(TaskError, match=r"task mine has no prompt clown\.joke, only none of that role"):
         task.template("clown", "joke")
