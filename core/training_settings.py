@@ -50,6 +50,10 @@ class ObjectiveSettings(Section):
 class FineTuneSettings(ObjectiveSettings):
     """One fine-tuning."""
 
+    margin_weights: bool = False
+    """Whether a preference counts (dpo, simpo, kto, brio) by how sure the critic was of it, relative to the mean of
+    what is trained on; one without a verdict counts 1."""
+
     epochs: float = Field(default=2.0, gt=0)
     learning_rate: float = Field(default=5e-4, gt=0)
     batch_size: int = Field(default=16, ge=1)

@@ -87,7 +87,13 @@ class LogprobScorer:
             self.mean_length,
             None if self.reference is None else self.reference.rows(texts, token),
             (group, rank),
+            self._weights(items, group),
         )
+
+    def _weights(self, items: Sequence[EncodedExample], group: Tensor) -> Tensor | None:
+        if any(item.weight is None for item in items):
+            return None
+        return moved(torch.tensor([item.weight for item in items])[group], self.student.device)
 
 
 def concat(first: RowLogprobs, second: RowLogprobs) -> RowLogprobs:
@@ -106,6 +112,7 @@ def concat(first: RowLogprobs, second: RowLogprobs) -> RowLogprobs:
         first.mean_length,
         stacked(*references) if references else None,
         (torch.cat([first.places[0], second.places[0]]), torch.cat([first.places[1], second.places[1]])),
+        None if first.weight is None or second.weight is None else torch.cat([first.weight, second.weight]),
     )
 
 

@@ -1,7 +1,7 @@
 """Examples as rows of token ids: what an objective needs of each, what is too long, what is held out."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -27,6 +27,8 @@ class EncodedExample:
 
     rows: tuple[EncodedCompletion, ...]
     id: str = ""
+    weight: float | None = None
+    """How much it counts beside the others, 1 on average; None where all count alike."""
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -79,7 +81,14 @@ def encode_examples(
             f"nothing to train on: {len(examples)} examples, none within max_length={settings.max_length}; "
             "hold more dialogues, widen preferences.length_ratio or raise max_length"
         )
-    return items
+    return _weighed(items, {example.id: example.margin for example in examples}) if settings.margin_weights else items
+
+
+def _weighed(items: Sequence[EncodedExample], margins: Mapping[str, float]) -> list[EncodedExample]:
+    """Each item, its weight the critic's margin over the mean of all; 1 where no critic stands behind it."""
+    judged = [margins[item.id] for item in items if margins[item.id]]
+    mean = sum(judged) / len(judged) if judged else 1.0
+    return [replace(item, weight=margins[item.id] / mean if margins[item.id] else 1.0) for item in items]
 
 
 def _fits(student: LoadedStudent, text: EncodedPair, max_length: int) -> bool:

@@ -40,6 +40,8 @@ class RowLogprobs:
     """[R, C] float32: `token` under the starting model, for an objective with `needs_reference`."""
     on_host: tuple[Tensor, Tensor] | None = None
     """`group` and `rank` in this process's memory, where they can be looked at without waiting for a GPU."""
+    weight: Tensor | None = None
+    """[R] float32: how much a row's example counts beside the others, 1 on average; None where all count alike."""
 
     def __post_init__(self) -> None:
         assert self.token.shape == self.mask.shape
@@ -77,6 +79,10 @@ class RowLogprobs:
             raise TrainingError("log_ratio needs a reference; set needs_reference = True in the objective's class")
         return self.token - self.reference
 
+    def weighed(self, values: Tensor) -> Tensor:
+        """Values of these rows, [R], each times its row's weight."""
+        return values if self.weight is None else values * self.weight
+
     @property
     def chosen(self) -> "RowLogprobs":
         """The best text of each example, in the examples' order."""
@@ -109,6 +115,7 @@ class RowLogprobs:
             rank=self.rank.to(device),
             reference=None if self.reference is None else self.reference.to(device),
             on_host=self.places,
+            weight=None if self.weight is None else self.weight.to(device),
         )
 
     def _where(self, wanted: Tensor) -> "RowLogprobs":
@@ -124,6 +131,7 @@ class RowLogprobs:
             self.mean_length,
             None if self.reference is None else self.reference[rows],
             (group[chosen], rank[chosen]),
+            None if self.weight is None else self.weight[rows],
         )
 
 

@@ -37,7 +37,7 @@ class BringingOrder(Objective):
         better, worse = (moved(place, device) for place in pairs)
         lead = score[better] - score[worse]
         examples = max(1, int((rank == 0).sum()))
-        ranking = torch.relu(margin - lead).sum() / examples
+        ranking = _weighed(torch.relu(margin - lead), rows, better).sum() / examples
         likelihood = -rows.targets.mean.mean()
         metrics = {
             # Of an example's pairs, as each example must count alike however many texts it ranks.
@@ -46,6 +46,11 @@ class BringingOrder(Objective):
             "target_nll": likelihood.detach(),
         }
         return Loss(settings.rank_weight * ranking + self.nll_weight(settings) * likelihood, metrics)
+
+
+def _weighed(values: torch.Tensor, rows: RowLogprobs, better: torch.Tensor) -> torch.Tensor:
+    """Values of pairs, [pairs], each times the weight of its example, which its better row has."""
+    return values if rows.weight is None else values * rows.weight[better]
 
 
 def _mean_by_example(values: torch.Tensor, group: torch.Tensor) -> torch.Tensor:

@@ -32,7 +32,7 @@ class DirectPreferenceOptimisation(Objective):
         gained, lost = (_reward(part, shared, settings.ld_alpha) for part in (chosen, rejected))
         margin = self.beta(settings) * (gained - lost)
         eps = settings.label_smoothing
-        preference = (-(1 - eps) * logsigmoid(margin) - eps * logsigmoid(-margin)).mean()
+        preference = chosen.weighed(-(1 - eps) * logsigmoid(margin) - eps * logsigmoid(-margin)).mean()
         likelihood = -chosen.mean.mean()
         metrics = {**margin_metrics(margin), "chosen_nll": likelihood.detach()}
         return Loss(preference + self.nll_weight(settings) * likelihood, metrics)

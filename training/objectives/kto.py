@@ -28,8 +28,8 @@ class KahnemanTverskyOptimisation(Objective):
         beta, divergence = self.beta(settings), _divergence(rows.ranked(MISMATCHED))
         good, bad = (part.log_ratio.sum(dim=1) for part in (rows.chosen, rows.rejected))
         losses = [
-            settings.desirable_weight * (1 - torch.sigmoid(beta * (good - divergence))),
-            settings.undesirable_weight * (1 - torch.sigmoid(beta * (divergence - bad))),
+            rows.chosen.weighed(settings.desirable_weight * (1 - torch.sigmoid(beta * (good - divergence)))),
+            rows.rejected.weighed(settings.undesirable_weight * (1 - torch.sigmoid(beta * (divergence - bad)))),
         ]
         metrics = {**margin_metrics(beta * (good - bad)), "kl": divergence}
         return Loss(torch.cat(losses).mean(), metrics)

@@ -21,7 +21,7 @@ class SimplePreferenceOptimisation(Objective):
         chosen, rejected = rows.chosen, rows.rejected
         beta = self.beta(settings)
         margin = beta * (chosen.mean - rejected.mean)
-        preference = -logsigmoid(margin - beta * settings.gamma_beta_ratio).mean()
+        preference = -chosen.weighed(logsigmoid(margin - beta * settings.gamma_beta_ratio)).mean()
         likelihood = -chosen.mean.mean()
         metrics = {**margin_metrics(margin), "chosen_nll": likelihood.detach()}
         return Loss(preference + self.nll_weight(settings) * likelihood, metrics)

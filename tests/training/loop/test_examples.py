@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -128,3 +129,13 @@ def test_one_prompt_alone_has_nothing_mismatched(llama: LoadedStudent) -> None:
     items = items_of(llama, "kto", *(preference(i, f"Good {i}.", "Bad.", prompt="Soup.") for i in range(3)))
     assert with_mismatched(items) == items
     assert not any(item.has_mismatched for item in items)
+
+
+def test_a_preference_may_count_by_the_critics_margin(llama: LoadedStudent) -> None:
+    sure, unsure, nobody = (
+        replace(preference(place, "Ha.", "Hm."), margin=margin) for place, margin in enumerate((0.9, 0.3, 0.0))
+    )
+    items = items_of(llama, "dpo", sure, unsure, nobody, margin_weights=True)
+    assert [item.weight for item in items] == pytest.approx([1.5, 0.5, 1.0])
+    assert [item.weight for item in items_of(llama, "dpo", sure, unsure)] == [None, None]
+    assert [item.weight for item in items_of(llama, "dpo", nobody, margin_weights=True)] == [1.0]

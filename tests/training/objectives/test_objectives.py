@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -263,6 +264,31 @@ def test_preferences_tell_how_often_and_by_how_much_the_chosen_text_leads() -> N
     assert metrics["reward_accuracy"] == 0.5
     assert metrics["reward_margin"] == pytest.approx(0.5 * (2.0 - 1.0) / 2)
     assert metrics["chosen_nll"] == pytest.approx((1.0 + 3.0) / 2)
+
+
+@pytest.mark.parametrize("name", ["dpo", "simpo", "kto", "brio"])
+def test_an_example_counts_by_its_weight(name: str) -> None:
+    settings = ObjectiveSettings(nll_weight=0.0)
+    given, weights = rows(PAIRS, 5, reference=True), torch.tensor([2.0, 0.5, 0.0, 1.5], dtype=torch.float64)
+    each = torch.stack([OBJECTIVES[name](rows_of(given, given.group == group), settings).value for group in range(4)])
+    weighed = OBJECTIVES[name](replace(given, weight=weights[given.group]), settings)
+    # Each example alone has the mean length of all, so the weighted mean of their losses is the loss.
+    assert weighed.value.item() == pytest.approx((each * weights).mean().item())
+    alike = OBJECTIVES[name](replace(given, weight=torch.ones(8)), settings)
+    assert alike.value.item() == pytest.approx(OBJECTIVES[name](given, settings).value.item())
+
+
+def rows_of(given: RowLogprobs, wanted: torch.Tensor) -> RowLogprobs:
+    """Some of the rows, by themselves."""
+    assert given.reference is not None
+    return RowLogprobs(
+        given.token[wanted],
+        given.mask[wanted],
+        given.group[wanted] - given.group[wanted].min(),
+        given.rank[wanted],
+        given.mean_length,
+        given.reference[wanted],
+    )
 
 
 def test_the_configuration_says_of_each_objective_what_it_does() -> None:
