@@ -32,6 +32,7 @@ from openmic.store import (
     Turn,
     VerdictRow,
 )
+from openmic.store.tally import as_text, counted
 
 TURNS_OF_A_DIALOGUE = 5
 DIALOGUES_OF_A_RUN = 20_000
@@ -116,21 +117,20 @@ def _dialogue(run_id: str, number: int, round_number: int, example: tuple[str, s
     outcome: Outcome = "win" if p > 0.55 else "loss" if p < 0.45 else "tie"
     of_run: dict[str, Any] = {"run_id": run_id, "dialogue_id": dialogue, "created_at": moment}
     asked = _prompt(example[1])
-    rows: Rows = [
-        Dialogue(
-            id=dialogue,
-            run_id=run_id,
-            stage=Stage.COLLECT,
-            round=round_number,
-            example_id=example[0],
-            prompt_hash=asked.hash,
-            status="finished",
-            stop_reason=("accepted", "no difference", "turns used up")[number % 3],
-            final_turn_id=ids[0],
-            started_at=moment,
-            finished_at=moment,
-        )
-    ]
+    held = Dialogue(
+        id=dialogue,
+        run_id=run_id,
+        stage=Stage.COLLECT,
+        round=round_number,
+        example_id=example[0],
+        prompt_hash=asked.hash,
+        status="finished",
+        stop_reason=("accepted", "no difference", "turns used up")[number % 3],
+        final_turn_id=ids[0],
+        started_at=moment,
+        finished_at=moment,
+    )
+    rows: Rows = [held]
     for seq, (agent, kind) in enumerate(_SAID):
         said = texts.text()
         if agent is Agent.STUDENT:
@@ -178,6 +178,7 @@ def _dialogue(run_id: str, number: int, round_number: int, example: tuple[str, s
         training = derive_id(run_id, "training", round_number)
         item: dict[str, Any] = {"id": derive_id(dialogue, "item"), "run_id": run_id, "position": number}
         rows += [preference, TrainingItem(**item, training_id=training, preference_id=preference.id)]
+    held.tally = as_text(counted((row for row in rows if isinstance(row, Turn)), [verdict], []))
     return rows
 
 

@@ -1,32 +1,49 @@
 """What came of what was said: how many drafts, comparisons and revisions it took to get the preferences there are.
 
-Everything is counted in the database, in a handful of grouped queries; however long the run is, no rows are loaded but
-those of its trainings.
+However long the run is, no rows are loaded but those of its trainings: what was said was counted as each dialogue
+finished (`tally`), and the rest is counted in the database, in a handful of grouped queries.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, distinct, func, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, or_, select
 from sqlmodel import col
 
 from ..core.dialogue_settings import PreferenceSettings
-from ..core.records import Agent, Stage, TurnKind
+from ..core.records import Stage, TurnKind
 from ..core.training_settings import STALENESS_TOLERANT, staleness_limit
 from .reading import Reader, chunks
-from .tables.training import Training, TrainingItem, left_out_items
-from .tables.transcript import Dialogue, Preference, Run, Turn, VerdictRow
+from .tables.training import Adapter, Training, TrainingItem, left_out_items
+from .tables.transcript import Dialogue, Preference, Run, VerdictRow
+from .tally import (
+    ACCEPTED,
+    COMPARED,
+    DEMONSTRATION,
+    DRAFT,
+    REVISION,
+    TURN,
+    UNCHANGED,
+    VALID,
+    Tallied,
+    by_name,
+    summed,
+    tallies,
+)
 from .trainable import of_similar_length, staleness, untrained
 
 
-def funnel(store: Reader, run: Run, round_number: int | None = None) -> dict[str, Any]:
+def funnel(
+    store: Reader, run: Run, round_number: int | None = None, *, every: Sequence[Tallied] | None = None
+) -> dict[str, Any]:
     """The yield of every gate and filter of a run's dialogues, or of those of one round.
 
     Args:
         store: Where the run is.
         run: Which.
         round_number: None for all rounds.
+        every: Its dialogues in numbers, where they are there already.
 
     Returns:
         Counts, fit for JSON. `demonstrations`, the teacher's texts, references and those of dialogues among them:
@@ -40,13 +57,16 @@ def funnel(store: Reader, run: Run, round_number: int | None = None) -> dict[str
         that `preferences` keeps from training) and `trained_on`, which counts what this run has trained on, even where
         another run made it.
     """
-    gates = _gates(store, run, round_number)
-    drafts, dialogues = _drafts(store, run, round_number, gates[TurnKind.DRAFT])
+    every = tallies(store, run.id) if every is None else every
+    of_round = [one for one in every if round_number in {None, one.round}]
+    collected = [one for one in of_round if one.stage is Stage.COLLECT]
+    counts = summed(collected)
+    shown = summed(of_round) if round_number is None else counts
     return {
-        "demonstrations": _demonstrations(store, run, round_number),
-        "drafts": drafts,
-        "dialogues": dialogues,
-        "revisions": _revisions(store, run, round_number, gates[TurnKind.REVISION]),
+        "demonstrations": _sifted(shown, DEMONSTRATION) | {"valid": shown[DEMONSTRATION]},
+        "drafts": _sifted(counts, DRAFT) | {"duplicates": counts[DRAFT] - counts[VALID], "valid": counts[VALID]},
+        "dialogues": _dialogues(collected),
+        "revisions": _sifted(counts, REVISION) | {"unchanged": counts[UNCHANGED], "accepted": counts[ACCEPTED]},
         "comparisons": _comparisons(store, run, round_number),
         "preferences": _preferences(store, run, round_number),
     }
@@ -63,20 +83,17 @@ def verdict_facts(store: Reader, run: Run) -> dict[str, Any]:
         (`verdict.min_label_mass`).
     """
     first, second = _for_one_place()
-    statement = select(
-        func.count(),
-        _count(first),
-        _count(second),
-        func.coalesce(func.sum(func.abs(col(VerdictRow.p_first) - 0.5) * 2), 0.0),
-    ).where(col(VerdictRow.run_id) == run.id, col(VerdictRow.agent) == "critic")
-    [(count, to_first, to_second, margin)] = store.rows(statement)
-    asked = (
-        select(col(VerdictRow.agent), func.count(), _count(col(VerdictRow.answered).is_(False)))
+    agent = col(VerdictRow.agent)
+    margin = func.coalesce(func.sum(func.abs(col(VerdictRow.p_first) - 0.5) * 2), 0.0)
+    statement = (
+        select(agent, func.count(), _count(col(VerdictRow.answered).is_(False)), _count(first), _count(second), margin)
         .where(col(VerdictRow.run_id) == run.id)
-        .group_by(col(VerdictRow.agent))
-        .order_by(col(VerdictRow.agent))
+        .group_by(agent)
+        .order_by(agent)
     )
-    unanswered = {agent: number / all_ for agent, all_, number in store.rows(asked)}
+    found = {name: facts for name, *facts in store.rows(statement)}
+    unanswered = {name: number / all_ for name, (all_, number, *_) in found.items()}
+    count, _, to_first, to_second, margins = found.get("critic", (0, 0, 0, 0, 0.0))
     if not count:
         return {"count": 0, "unanswered": unanswered}
     return {
@@ -84,112 +101,29 @@ def verdict_facts(store: Reader, run: Run) -> dict[str, Any]:
         "unanswered": unanswered,
         "consistency": 1 - (to_first + to_second) / count,
         "position_bias": {"first": to_first / count, "second": to_second / count},
-        "margin": margin / count,
+        "margin": margins / count,
     }
 
 
-def _gates(store: Reader, run: Run, round_number: int | None) -> dict[TurnKind, dict[str | None, int]]:
-    """How many drafts and revisions each gate rejected; those that passed are under None."""
-    kind, note = col(Turn.kind), col(Turn.note)
-    statement = (
-        select(kind, note, func.count())
-        .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
-        .where(*_said(run, round_number), kind.in_([TurnKind.DRAFT, TurnKind.REVISION]))
-        .group_by(kind, note)
-        .order_by(func.count().desc(), note)
-    )
-    found: dict[TurnKind, dict[str | None, int]] = {TurnKind.DRAFT: {}, TurnKind.REVISION: {}}
-    for said, gate, number in store.rows(statement):
-        found[said][gate] = number
+def _sifted(counts: Counter[str], of: str) -> dict[str, Any]:
+    """How many texts were made, and how many each gate rejected, the one that rejected most first."""
+    rejected = by_name(counts, f"{of}/")
+    told = dict(sorted(rejected.items(), key=lambda gate: -gate[1]))
+    return {"made": counts[of] + sum(rejected.values()), "rejected": told}
+
+
+def _dialogues(collected: Sequence[Tallied]) -> dict[str, int]:
+    found = {"drafted": 0, "no_valid_draft": 0, "one_valid_draft": 0, "no_similar_length": 0}
+    for one in collected:
+        if one.status != "finished" or not one.counts.get(f"{TURN}{TurnKind.DRAFT}"):
+            continue
+        found["drafted"] += one.number
+        valid = one.counts.get(VALID, 0)
+        if valid < 2:
+            found["one_valid_draft" if valid else "no_valid_draft"] += one.number
+        elif not one.counts.get(COMPARED):
+            found["no_similar_length"] += one.number
     return found
-
-
-def _demonstrations(store: Reader, run: Run, round_number: int | None) -> dict[str, Any]:
-    """What the teacher wrote, and why some of it was turned away."""
-    note = col(Turn.note)
-    statement = (
-        select(note, func.count())
-        .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
-        .where(col(Turn.run_id) == run.id, col(Turn.agent) == Agent.TEACHER, col(Turn.kind) == TurnKind.DEMONSTRATION)
-        .group_by(note)
-        .order_by(func.count().desc(), note)
-    )
-    if round_number is not None:
-        statement = statement.where(col(Dialogue.round) == round_number, col(Dialogue.stage) == Stage.COLLECT)
-    reasons: dict[str | None, int] = dict(store.rows(statement))
-    return {"made": sum(reasons.values()), "rejected": _rejected(reasons), "valid": reasons.get(None, 0)}
-
-
-def _drafts(
-    store: Reader, run: Run, round_number: int | None, gates: dict[str | None, int]
-) -> tuple[dict[str, Any], dict[str, int]]:
-    passed = case((col(Turn.note).is_(None), col(Turn.content_hash)))
-    of_dialogue = (
-        select(
-            col(Turn.dialogue_id).label("dialogue_id"),
-            col(Dialogue.status).label("status"),
-            func.count(passed).label("passed"),
-            func.count(distinct(passed)).label("valid"),
-        )
-        .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
-        .where(*_said(run, round_number), col(Turn.kind) == TurnKind.DRAFT)
-        .group_by(col(Turn.dialogue_id), col(Dialogue.status))
-        .subquery()
-    )
-    second = aliased(Turn)
-    compared = (
-        select(col(VerdictRow.id))
-        .join(second, col(VerdictRow.second_turn_id) == col(second.id))
-        .where(
-            col(VerdictRow.dialogue_id) == of_dialogue.c.dialogue_id,
-            col(VerdictRow.agent) == "critic",
-            col(second.kind) == TurnKind.DRAFT,
-        )
-        .correlate(of_dialogue)
-        .exists()
-    )
-    over, valid = of_dialogue.c.status == "finished", of_dialogue.c.valid
-    counts = select(
-        _total(of_dialogue.c.passed - valid),
-        _total(valid),
-        _count(over),
-        _count(and_(over, valid == 0)),
-        _count(and_(over, valid == 1)),
-        _count(and_(over, valid > 1, ~compared)),
-    )
-    [(duplicates, left, drafted, none, one, unlike)] = store.rows(counts)
-    return (
-        {"made": sum(gates.values()), "rejected": _rejected(gates), "duplicates": duplicates, "valid": left},
-        {"drafted": drafted, "no_valid_draft": none, "one_valid_draft": one, "no_similar_length": unlike},
-    )
-
-
-def _revisions(store: Reader, run: Run, round_number: int | None, gates: dict[str | None, int]) -> dict[str, Any]:
-    parent = aliased(Turn)
-    revision = *_said(run, round_number), col(Turn.kind) == TurnKind.REVISION
-    unchanged = (
-        select(func.count())
-        .select_from(Turn)
-        .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
-        .join(parent, col(Turn.parent_turn_id) == col(parent.id))
-        .where(*revision, col(Turn.note).is_(None), col(Turn.content_hash) == col(parent.content_hash))
-    )
-    won = or_(
-        and_(col(VerdictRow.outcome) == "win", col(VerdictRow.first_turn_id) == col(Turn.id)),
-        and_(col(VerdictRow.outcome) == "loss", col(VerdictRow.second_turn_id) == col(Turn.id)),
-    )
-    accepted = (
-        select(func.count(distinct(col(Turn.id))))
-        .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
-        .join(VerdictRow, and_(col(VerdictRow.dialogue_id) == col(Turn.dialogue_id), won))
-        .where(*revision, col(VerdictRow.agent) == "critic")
-    )
-    return {
-        "made": sum(gates.values()),
-        "rejected": _rejected(gates),
-        "unchanged": store.rows(unchanged)[0][0],
-        "accepted": store.rows(accepted)[0][0],
-    }
 
 
 def _comparisons(store: Reader, run: Run, round_number: int | None) -> dict[str, dict[str, int]]:
@@ -232,7 +166,8 @@ def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str,
     nothing = {"made": 0, "outside_length": 0, "too_stale": 0, "too_long": 0, "switched_off": 0, "trained_on": 0}
     for name, number, too_long in store.rows(made.group_by(source)):
         found[name] = {**nothing, "made": number, "outside_length": too_long}
-    if max_staleness is not None:
+    promoted = store.count(Adapter, run_id=run.id, status="promoted")  # the first of them is never ahead of a writer
+    if max_staleness is not None and promoted - 1 > max_staleness:
         stale = select(source, func.count()).where(
             col(Preference.run_id) == run.id,
             untrained(run.id),
@@ -273,16 +208,6 @@ def _for_one_place() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return and_(disagree, forward > 0.5, reverse < 0.5), and_(disagree, forward < 0.5, reverse > 0.5)
 
 
-def _said(run: Run, round_number: int | None) -> list[ColumnElement[bool]]:
-    """What the student said in the run's collected dialogues."""
-    conditions = [
-        col(Turn.run_id) == run.id,
-        col(Turn.agent) == Agent.STUDENT,
-        col(Dialogue.stage) == Stage.COLLECT,
-    ]
-    return conditions if round_number is None else [*conditions, col(Dialogue.round) == round_number]
-
-
 def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return _total(case((condition, 1), else_=0))
 
@@ -290,7 +215,3 @@ def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
 def _total(number: ColumnElement[int]) -> ColumnElement[int]:
     # PostgreSQL sums integers up to one of any length, which is no int in Python.
     return cast(func.coalesce(func.sum(number), 0), BigInteger)
-
-
-def _rejected(gates: dict[str | None, int]) -> dict[str, int]:
-    return {gate: number for gate, number in gates.items() if gate is not None}

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -12,7 +12,8 @@ from ..core.records import Stage, TurnKind
 from .funnel import funnel, verdict_facts
 from .reading import Reader
 from .spending import llm_usage, sampled_labels
-from .tables.transcript import Dialogue, Preference, Run, Turn
+from .tables.transcript import Dialogue, Run
+from .tally import TURN, Tallied, by_name, summed, tallies
 
 STATUSES = ("finished", "failed", "pending")
 _TOLD = 3
@@ -30,19 +31,18 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
         `revisions`, the number of dialogues with at least one, `funnel` and `verdicts` (see the module `funnel`).
         Statuses are always all there; other groups only where there is something to count.
     """
-    collected = col(Dialogue.run_id) == run.id, col(Dialogue.stage).in_([Stage.COLLECT, Stage.REJUDGE])
-    kinds = _tally(store, col(Turn.kind), col(Turn.run_id) == run.id)
-    revised = select(func.count(func.distinct(Turn.dialogue_id))).where(
-        col(Turn.run_id) == run.id, col(Turn.kind) == TurnKind.REVISION
-    )
-    stages = stage_counts(store, run)
-    held = [counts for stage, counts in stages.items() if stage in {Stage.COLLECT, Stage.REJUDGE}]
+    every = tallies(store, run.id)
+    counts, stages = summed(every), _by_stage((one.stage, one.status, one.number) for one in every)
+    kinds = by_name(counts, TURN)
+    held = [one for one in every if one.stage in {Stage.COLLECT, Stage.REJUDGE}]
+    failed = sum(found["failed"] for found in stages.values())
+    found = funnel(store, run, every=every)
     return {
-        "dialogues": {status: sum(counts[status] for counts in held) for status in STATUSES},
+        "dialogues": {status: sum(one.number for one in held if one.status == status) for status in STATUSES},
         "stages": stages,
-        "failed": sum(counts["failed"] for counts in stages.values()),
-        "failures": failures(store, run),
-        "stop_reasons": _tally(store, col(Dialogue.stop_reason), col(Dialogue.stop_reason).is_not(None), *collected),
+        "failed": failed,
+        "failures": failures(store, run) if failed else [],
+        "stop_reasons": _stop_reasons(held),
         "turns": sum(kinds.values()),
         "turn_kinds": kinds,
         "llm": {
@@ -58,10 +58,10 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
             }
             for role, used in llm_usage(store, run).items()
         },
-        "sampled_labels": sampled_labels(store, run.id),
-        "preferences": _tally(store, col(Preference.source), col(Preference.run_id) == run.id),
-        "revisions": store.rows(revised)[0][0],
-        "funnel": funnel(store, run),
+        "sampled_labels": sampled_labels(every),
+        "preferences": {source: made["made"] for source, made in found["preferences"].items() if made["made"]},
+        "revisions": sum(one.number for one in every if one.counts.get(f"{TURN}{TurnKind.REVISION}")),
+        "funnel": found,
         "verdicts": verdict_facts(store, run),
     }
 
@@ -98,12 +98,19 @@ def stage_counts(store: Reader, run: Run) -> dict[str, dict[str, int]]:
     """
     stage, status = col(Dialogue.stage), col(Dialogue.status)
     counted = select(stage, status, func.count()).where(col(Dialogue.run_id) == run.id).group_by(stage, status)
+    return _by_stage(store.rows(counted))
+
+
+def _by_stage(counted: Iterable[tuple[Stage, str, int]]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
-    for name, state, number in store.rows(counted):
-        found.setdefault(str(name), dict.fromkeys(STATUSES, 0))[state] = number
+    for name, state, number in counted:
+        found.setdefault(str(name), dict.fromkeys(STATUSES, 0))[state] += number
     return {known.value: found[known.value] for known in Stage if known.value in found}
 
 
-def _tally(store: Reader, column: Any, *conditions: Any) -> dict[str, int]:
-    statement = select(column, func.count()).where(*conditions).group_by(column).order_by(column)
-    return {str(value): number for value, number in store.rows(statement)}
+def _stop_reasons(tallied: Iterable[Tallied]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for one in tallied:
+        if one.stop_reason is not None:
+            found[one.stop_reason] += one.number
+    return dict(sorted(found.items()))

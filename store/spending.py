@@ -10,7 +10,8 @@ from sqlmodel import col
 from ..core.records import Agent, TokenUsage
 from .reading import Reader
 from .schema import column_of
-from .tables.transcript import BallotRow, LLMCall, Run, Turn, VerdictRow
+from .tables.transcript import LLMCall, Run, Turn
+from .tally import EXTRA, SAMPLED, Tallied, by_name, summed
 
 MILLION = 1_000_000
 _PARTS = ("input", "cached", "output", "reasoning", "estimated")
@@ -134,24 +135,17 @@ def _together(parts: Sequence[Usage]) -> Usage:
     )
 
 
-def sampled_labels(reader: Reader, run_id: str) -> dict[str, dict[str, int]]:
+def sampled_labels(tallied: Sequence[Tallied]) -> dict[str, dict[str, int]]:
     """What it took that labels were sampled: log-probabilities were missing, or too little of them was of 1 and 2.
 
     Returns:
         By agent: `comparisons` in which labels were sampled, and `extra_calls`, those beyond one in each order.
     """
-    ballot, verdict = BallotRow, VerdictRow
-    orders = (
-        select(col(verdict.agent).label("agent"), col(verdict.id).label("verdict"), func.count().label("labels"))
-        .join(ballot, col(ballot.verdict_id) == col(verdict.id))
-        .where(col(verdict.run_id) == run_id, col(ballot.method) == "sampled")
-        .group_by(col(verdict.agent), col(verdict.id), col(ballot.member), col(ballot.forward))
-        .subquery()
-    )
-    agent = orders.c.agent
-    counts = func.count(func.distinct(orders.c.verdict)), _total(orders.c.labels - 1)
-    found = reader.rows(select(agent, *counts).group_by(agent).order_by(agent))
-    return {name: {"comparisons": compared, "extra_calls": extra} for name, compared, extra in found}
+    counts = summed(tallied)
+    return {
+        agent: {"comparisons": compared, "extra_calls": counts[EXTRA + agent]}
+        for agent, compared in by_name(counts, SAMPLED).items()
+    }
 
 
 def _total(number: ColumnElement[int]) -> ColumnElement[int]:

@@ -18,6 +18,7 @@ from .row_values import changed, finite, named, values_by_model
 from .schema import TableModel, column_of, table_of
 from .tables.training import Adapter, Evaluation, Training
 from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
+from .tally import tally_of
 
 _PLACES = {table: place for place, table in enumerate(TableModel.metadata.sorted_tables)}
 """The tables' order, those that others refer to first; sorting them takes longer than adding a row does."""
@@ -82,7 +83,7 @@ class Insertion:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Columns of one row to be set."""
+    """Columns of one row to be set. With its end a dialogue gets its tally."""
 
     model: type[SQLModel]
     key: Mapping[str, Any]
@@ -103,7 +104,10 @@ class Change:
             NotFoundError: There is no such row.
         """
         key = {_KEY.format(name): part for name, part in self.key.items()}
-        if connection.execute(_update(self.model), key | dict(self.values)).rowcount == 0:
+        values = dict(self.values)
+        if self.model is Dialogue and "status" in values:
+            values["tally"] = tally_of(connection, self.key["id"]) if values["status"] == "finished" else None
+        if connection.execute(_update(self.model), key | values).rowcount == 0:
             raise NotFoundError(f"there is no {self._name} in the store {place_of(connection.engine)!r}")
         return 1
 

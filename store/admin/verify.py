@@ -27,6 +27,7 @@ from ..tables.transcript import (
     Turn,
     VerdictRow,
 )
+from ..tally import as_text, count_anew
 
 _PAGE = 2_000
 
@@ -45,10 +46,11 @@ def verify(reader: Reader) -> Iterator[Fault]:
     """Every fault of a store, in the order of the checks.
 
     Hashes: of each turn's content, of each input, prompt, prompt template and LLM request, and that a turn answers the
-    prompt of its request. References: that each leads to a row (PostgreSQL enforces it, SQLite is asked), that a turn,
-    its dialogue and its run belong together, that a dialogue ends with a turn of its own, that a preference agrees with
-    its verdict, a training's items with the training, and an adapter with the training that made it. On SQLite also the
-    file itself, and nothing else where that is damaged.
+    prompt of its request. Tallies: that a finished dialogue holds what was counted. References: that each leads to a
+    row (PostgreSQL enforces it, SQLite is asked), that a turn, its dialogue and its run belong together, that a
+    dialogue ends with a turn of its own, that a preference agrees with its verdict, a training's items with the
+    training, and an adapter with the training that made it. On SQLite also the file itself, and nothing else where
+    that is damaged.
     """
     if reader.dialect == "sqlite":
         damage = list(_file(reader))
@@ -64,6 +66,7 @@ def verify(reader: Reader) -> Iterator[Fault]:
     yield from _hashes(reader, PromptRow, "prompt", lambda prompt: (prompt.hash, content_hash(prompt.messages)))
     yield from _requests(reader)
     yield from _asked(reader)
+    yield from _tallies(reader)
     for check, statement, what in _lineage():
         for row, other in reader.rows(statement):
             yield Fault(check, row, what.format(other))
@@ -156,6 +159,17 @@ def _asked(reader: Reader) -> Iterator[Fault]:
     while rows := reader.rows(turns.where(col(Turn.id) > last).order_by(col(Turn.id)).limit(_PAGE)):
         yield from (Fault("asked", f"turn {turn}", "does not answer the prompt of its request") for (turn,) in rows)
         last = rows[-1][0]
+
+
+def _tallies(reader: Reader) -> Iterator[Fault]:
+    """Finished dialogues that are said to hold something else than they do."""
+    for rows in _pages(reader, Dialogue):
+        tallied = {row.id: row.tally for row in rows if row.tally is not None}
+        for name, counts in count_anew(reader.rows, tallied).items():
+            if as_text(counts) != tallied[name]:
+                yield Fault(
+                    "tally", f"dialogue {name}", "holds other turns or verdicts than were counted as it finished"
+                )
 
 
 def _lineage() -> Iterator[tuple[str, Select[str, str], str]]:

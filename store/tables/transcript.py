@@ -166,6 +166,8 @@ class Dialogue(TableModel, table=True):
     error: str | None = None
     final_turn_id: str | None = None
     """The turn whose text the dialogue arrived at."""
+    tally: str | None = None
+    """What was said in it, counted as it finished (see `store.tally`), in JSON; null where it is counted when asked."""
     started_at: AwareDatetime = Field(default_factory=now)
     finished_at: AwareDatetime | None = None
 

@@ -3,6 +3,7 @@ from dataclasses import asdict
 from openmic.core.records import Agent, LLMReply, LLMRequest, Message, Role, Sampling, TokenUsage
 from openmic.store import Store
 from openmic.store.spending import Price, Spending, Usage, llm_usage, sampled_labels, spending
+from openmic.store.tally import tallies
 
 from .rows import ballot, dialogue, run, turn, verdict
 
@@ -68,9 +69,9 @@ def test_other_runs_do_not_count(store: Store) -> None:
 
 def test_what_it_took_that_labels_were_sampled(store: Store) -> None:
     store.add(dialogue(), *(turn(seq) for seq in range(9)), verdict(method="sampled"))
-    assert sampled_labels(store, "RUN1") == {}
+    assert sampled_labels(tallies(store, "RUN1")) == {}
     orders = [True] * 3 + [False] * 4
     store.add(
         *(ballot(turn_id=f"t{seq}", forward=forward, method="sampled") for seq, forward in enumerate(orders, start=2))
     )
-    assert sampled_labels(store, "RUN1") == {"critic": {"comparisons": 1, "extra_calls": 5}}
+    assert sampled_labels(tallies(store, "RUN1")) == {"critic": {"comparisons": 1, "extra_calls": 5}}

@@ -129,6 +129,7 @@ def upgrade() -> None:
         sa.Column("stop_reason", sa.String(), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
         sa.Column("final_turn_id", sa.String(), nullable=True),
+        sa.Column("tally", sa.String(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["example_id"], ["example.id"], name=op.f("fk_dialogue_example_id_example")),
