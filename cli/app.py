@@ -5,34 +5,20 @@ import io
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from .. import __version__
 from ..core.concurrency import ENDING_SIGNALS
 from ..core.endpoints.secrets import hidden
 from ..core.errors import InterruptedRunError, OpenmicError, told_of_disk
 from ..core.text import printable
-from .chat import chat
-from .config import app as config_app
-from .db import app as db_app
-from .evaluate import evaluate
-from .graph import app as graph_app
-from .ratings import ratings
-from .rejudge import rejudge
-from .run import resume, run
-from .simulate import FAULTS, simulate
-from .status import status
-from .task import app as task_app
-from .train import train
-from .transcripts import app as transcripts_app
-from .view import view
 
 _LIKE = {
     "…": "...",
@@ -53,8 +39,66 @@ EPILOG = (
 )
 
 
+COMMANDS = {
+    "run": "Teach a student: the whole loop, from inputs to a report.",
+    "resume": "Go on with a run that was interrupted or failed.",
+    "status": "Show where a run stands and what its adapters achieved.",
+    "transcripts": "List, read, search, explain and export what was said.",
+    "view": "Look at runs in a web browser, while they go on too.",
+    "ratings": "Compare people's blind ratings with critic and judge.",
+    "train": "Train from a run's stored transcripts alone.",
+    "evaluate": "Judge a run's adapters on its test inputs.",
+    "rejudge": "Have another critic judge a run's stored comparisons again.",
+    "chat": "Have the student answer, with the adapter it has learned.",
+    "config": "Show the resolved configuration, or its JSON schema.",
+    "db": "Look after the store: where it is, backups, checks.",
+    "task": "List the tasks that ship, print a task file, or check one.",
+    "graph": "Draw the state machines.",
+    "simulate": "Serve a simulated teacher, critic and judge over HTTP.",
+}
+"""What there is, in the order of the help, each in the module of its name: a function of that name, or an `app`."""
+_ELSEWHERE = {"resume": "run"}
+"""Commands that stand in another's module."""
+
+
 class _Commands(TyperGroup):
-    """The commands; an interrupt that none of them has taken up itself ends as one that had nothing to store."""
+    """The commands, each imported when it is first asked for: help and completion answer at once.
+
+    An interrupt that none of them has taken up itself ends as one that had nothing to store.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        """Know all commands by their names and what they do."""
+        told = {name: TyperCommand(name, help=what) for name, what in COMMANDS.items()}
+        super().__init__(**settings | {"commands": told})
+        self._loaded = dict[str, Any]()
+        self._listing = False
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command with all its options; None where there is none of that name."""
+        if self._listing or cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        if cmd_name not in self._loaded:
+            self._loaded[cmd_name] = _load(cmd_name)
+        return self._loaded[cmd_name]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write into the help what each command does."""
+        with self._names_alone():
+            super().format_commands(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """What begins so."""
+        with self._names_alone():
+            return super().shell_complete(ctx, incomplete)
+
+    @contextmanager
+    def _names_alone(self) -> Iterator[None]:
+        self._listing = True
+        try:
+            yield
+        finally:
+            self._listing = False
 
     def invoke(self, ctx: Any) -> Any:
         """Carry a command out."""
@@ -75,25 +119,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(run)
-app.command()(resume)
-app.command()(status)
-app.add_typer(transcripts_app, name="transcripts")
-app.command()(view)
-app.command()(ratings)
-app.command()(train)
-app.command()(evaluate)
-app.command()(rejudge)
-app.command()(chat)
-app.add_typer(config_app, name="config")
-app.add_typer(db_app, name="db")
-app.add_typer(task_app, name="task")
-app.add_typer(graph_app, name="graph")
-app.command(epilog=FAULTS)(simulate)
+
+
+def _load(name: str) -> Any:
+    module = import_module(f".{_ELSEWHERE.get(name, name)}", __package__)
+    found = getattr(module, "app", None)
+    if found is None:
+        found = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+        found.command(name, epilog=getattr(module, "EPILOG", None))(getattr(module, name))
+    command = get_command(found)
+    command.name = name
+    return command
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from .. import __version__
+
         typer.echo(f"openmic {__version__}")
         raise typer.Exit
 
@@ -145,6 +187,9 @@ def main() -> None:
     try:
         app()
     except OpenmicError as error:
+        from rich.console import Console
+        from rich.markup import escape
+
         Console(stderr=True, soft_wrap=True).print(
             f"[bold red]error:[/] {escape(printable(hidden(str(error))))}", highlight=False
         )

@@ -11,7 +11,7 @@ from ..core.errors import ConfigError
 from ..simulator.settings import SimulatorSettings
 from .options import home_expanded
 
-FAULTS = "\n\n".join(
+EPILOG = "\n\n".join(
     f"\b\n{heading}\n" + "\n".join(f"  {kind:<16} {what}" for kind, what in kinds.items())
     for heading, kinds in (
         ("Faults of an attempt, twice in a row at most for the same request:", PASSING),

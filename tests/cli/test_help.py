@@ -1,12 +1,16 @@
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
+from typer import Context
 from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from openmic import __version__
+from openmic.cli.app import COMMANDS as TOLD
 from openmic.cli.app import EPILOG, app
 from openmic.cli.options import FINISHED_WITH_FAILURES
 from openmic.core import errors
@@ -16,7 +20,9 @@ RUNNER = CliRunner()
 
 
 def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for name, command in group.commands.items():
+    context = Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         if isinstance(command, TyperGroup):
             yield from commands(command, (*path, name))
         else:
@@ -78,3 +84,28 @@ def test_completion_can_be_installed() -> None:
 
 def test_the_version_is_that_of_the_package() -> None:
     assert RUNNER.invoke(app, ["--version"]).stdout == f"openmic {__version__}\n"
+
+
+def test_the_help_tells_what_each_command_does_in_one_line() -> None:
+    shown = RUNNER.invoke(app, ["--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"}).stdout
+    assert {path[0] for path in COMMANDS} == set(TOLD)
+    for name, told in TOLD.items():
+        assert re.search(rf"^  {name} +{re.escape(told)}$", shown, re.MULTILINE), "in eighty columns"
+
+
+def test_an_unknown_command_is_an_error_that_names_what_is_like_it() -> None:
+    refused = RUNNER.invoke(app, ["transcript"])
+    assert refused.exit_code == 2
+    assert "transcripts" in refused.output
+
+
+def test_help_and_completion_import_no_command() -> None:
+    """What they import is what they take; seconds depend on the machine."""
+    asked = (
+        "import sys; from openmic.cli.app import app; from typer.main import get_command; from typer import Context;"
+        "group = get_command(app); context = Context(group); "
+        "group.get_help(context); print([item.value for item in group.shell_complete(context, 'ra')]); "
+        "print([name for name in ('sqlalchemy', 'pydantic', 'jinja2', 'torch', 'ray') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines() == ["['ratings']", "[]"]
