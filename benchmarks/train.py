@@ -29,7 +29,7 @@ from report import arguments, report
 from openmic.agents.cast import StudentAgent
 from openmic.agents.tasks.task import load_task
 from openmic.core.records import NO_ADAPTER, StudentSampling, TrainingExample
-from openmic.core.student_settings import StudentSettings
+from openmic.core.student_settings import StudentSettings, StudentWeights
 from openmic.core.training_settings import FineTuneSettings, LoRASettings, TrainingSettings
 
 TARGET = 1.0
@@ -213,7 +213,7 @@ async def feedback_to_answer(options: Any) -> dict[str, float]:
         await pool.generate(agent().draft("before", "Soup.", sampling, 0))
         with tempfile.TemporaryDirectory() as folder:
             job = TrainingJob(
-                student=options.model,
+                student=StudentWeights(model=options.model),
                 device="cpu",
                 phases=(TrainingPhase("dpo", tuple(examples)),),
                 settings=settings_of(options),

@@ -48,7 +48,12 @@ def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
         "asked_for": {key: asked for key, (asked, there) in limits.items() if asked is not None and asked > there},
         "cast": {role: _who(config, (role, 0)) for role in ROLES},
         "jury": [_who(config, ("critic", place)) for place in range(1, 1 + len(config.cast.jury))],
-        "student": {"model": checked.student.name, "kind": checked.student.kind, "note": checked.student.note},
+        "student": {
+            "model": checked.student.name,
+            "revision": checked.student.revision,
+            "kind": checked.student.kind,
+            "note": checked.student.note,
+        },
         "notes": [*checked.notes, *cast_notes(cast_record(config.cast, simulated=checked.simulated))],
         "rounds": config.rounds,
         "objective": config.training.objective,

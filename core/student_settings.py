@@ -133,11 +133,38 @@ class PoolSettings(Section):
         return ceil(self.most * self.cpus_per_actor)
 
 
-class StudentSettings(Section):
-    """The small model."""
+class StudentWeights(Section):
+    """Which weights the student has, and in what form: the same where it generates and where it is trained."""
 
     model: str = "smollm2-135m-instruct"
     """A hub id, a folder, or `smollm2-135m-instruct` (weights from a Python package)."""
+    revision: str | None = Field(default=None, min_length=1)
+    """Of a hub id: a branch, a tag or a commit. None: its main branch. A run stays with the commit that it begins with
+    and records it."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """What the weights are kept in. `auto`: bfloat16 on a GPU, else float32."""
+    quantization: Literal["4bit"] | None = None
+    """`4bit` keeps the linear layers in 4 bits (NF4) and trains adapters around them, which is QLoRA. Needs the extra
+    `quantization`."""
+    trust_remote_code: bool = False
+    """Whether code that comes with the model is run. Nobody is ever asked."""
+    pickled_weights: bool = False
+    """Whether weights may be read that are pickled (`pytorch_model.bin`). Code in them is not run even then."""
+
+    @property
+    def weights(self) -> "StudentWeights":
+        """These keys alone."""
+        return StudentWeights.model_validate({name: getattr(self, name) for name in StudentWeights.model_fields})
+
+    @property
+    def full_name(self) -> str:
+        """The model's name, and its revision behind an @ where it has one."""
+        return self.model if self.revision is None else f"{self.model}@{self.revision}"
+
+
+class StudentSettings(StudentWeights):
+    """The small model."""
+
     engine: str = "auto"
     """`static` generates batch by batch and can do everything; `continuous` lets requests join and leave at every
     token, and `slots` does so in fixed shapes, which a GPU replays as CUDA graphs; `vllm` starts a vLLM server, and
@@ -149,8 +176,6 @@ class StudentSettings(Section):
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """What the student's chat template is given. By default a model that thinks is told not to (`enable_thinking` and
     `thinking` are false), since a draft has no room for thoughts; {enable_thinking: true} lets it."""
-    pickled_weights: bool = False
-    """Whether weights may be read that are pickled (`pytorch_model.bin`). Code in them is not run even then."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, …"""
     max_batch: int = Field(default=64, ge=1)

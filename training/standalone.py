@@ -25,6 +25,7 @@ from ..core.records import (
 )
 from ..core.row_files import rows_given
 from ..core.section import Section, from_home
+from ..core.student_settings import StudentWeights
 from ..core.training_settings import FineTuneSettings, LoRASettings
 from .example_forms import as_examples, as_messages
 from .loop.job import TrainingProgress
@@ -35,6 +36,9 @@ if TYPE_CHECKING:  # torch takes seconds to import
 Prompts = list[Any] | tuple[Any, ...]
 """Several of them, each a text or a whole conversation; a list is not taken for one of its parts, as a `Sequence` would
 be."""
+
+StudentLike = str | Path | StudentWeights | Mapping[str, Any]
+"""What names a student."""
 
 S = TypeVar("S", bound=Section)
 VERSION = 1
@@ -55,14 +59,13 @@ def train(
     *,
     output: str | Path,
     objective: "str | Objective | type[Objective]" = "sft",
-    student: str = "smollm2-135m-instruct",
+    student: StudentLike = "smollm2-135m-instruct",
     start: str | Path | None = None,
     settings: FineTuneSettings | Mapping[str, Any] | None = None,
     lora: LoRASettings | Mapping[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
     chat_template_kwargs: Mapping[str, Any] | None = None,
-    pickled_weights: bool = False,
     progress: Callable[[TrainingProgress], None] | None = None,
 ) -> TrainedAdapter:
     """Fine-tune an adapter of a student on examples, and write it to a folder.
@@ -73,14 +76,14 @@ def train(
             keys, as `Run.preferences`, a `Dataset` or a DataFrame has them; or ready records.
         output: The folder under which the adapter is written; there must be none in it yet.
         objective: A name that ships, `module:attribute`, or an `Objective`.
-        student: A hub id, a folder, or the name of packaged weights.
+        student: A hub id, a folder, or the name of packaged weights; or a mapping of `model`, `revision`, `dtype`,
+            `quantization` and the like, as under `student`.
         start: An adapter's folder to go on from, which is also the reference of an objective that has one.
         settings: `epochs`, `learning_rate`, `batch_size` and the like, as under `training`. Default: as for imitation.
         lora: `r`, `alpha` and the like of a new adapter, as under `training.lora`.
         seed: Fixes the new adapter's weights, the order of the examples, and dropout.
         device: `auto`, `cpu`, `cuda`, …
         chat_template_kwargs: What the student's chat template is given.
-        pickled_weights: Whether its weights may be read where they are pickled, which can hold code.
         progress: Called after every optimizer step.
 
     Raises:
@@ -115,7 +118,8 @@ def train(
     try_writing(output, "output")
     try_objective(loss, numbers, where=f"objective {name}")
     folder = None if start is None else verify_adapter(adapter_ref(start))
-    model = load_model(student, device=device, template_kwargs=chat_template_kwargs, pickled=pickled_weights)
+    weights = _weights(student)
+    model = load_model(weights, device=device, template_kwargs=chat_template_kwargs)
     wrapped = adapted(model, shape, seed=seed, start=folder)
     metrics = fine_tune(
         model,
@@ -127,9 +131,16 @@ def train(
         seed=seed,
         on_progress=progress or (lambda _: None),
     )
-    facts = {"base_model": student, "parent": None if start is None else str(start), "objective": name}
+    facts = {"base_model": weights.full_name, "parent": None if start is None else str(start), "objective": name}
     ref = commit_adapter(wrapped, output, VERSION, facts)
     return TrainedAdapter(Path(str(ref.uri)), metrics)
+
+
+def _weights(student: StudentLike) -> StudentWeights:
+    """The weights that are meant by a name, a mapping or settings."""
+    from .student.student import as_weights
+
+    return _settings(StudentWeights, student, "student") if isinstance(student, Mapping) else as_weights(student)
 
 
 def _settings(kind: type[S], given: S | Mapping[str, Any] | None, where: str) -> S:
@@ -174,18 +185,16 @@ class Student:
 
     def __init__(
         self,
-        model: str,
+        model: StudentLike,
         adapter: str | Path | None = None,
         device: str = "auto",
         chat_template_kwargs: Mapping[str, Any] | None = None,
-        *,
-        pickled_weights: bool = False,
     ) -> None:
         """See `load_student`."""
         from .engines.static import BatchGenerator
         from .student.student import load_student as load_model
 
-        student = load_model(model, device=device, template_kwargs=chat_template_kwargs, pickled=pickled_weights)
+        student = load_model(_weights(model), device=device, template_kwargs=chat_template_kwargs)
         self._generator: BatchGenerator | None = BatchGenerator(student, max_batch=64)
         self._version = NO_ADAPTER.version
         if adapter is not None:
@@ -255,28 +264,26 @@ class Student:
 
 
 def load_student(
-    model: str,
+    model: StudentLike,
     adapter: str | Path | None = None,
     device: str = "auto",
     chat_template_kwargs: Mapping[str, Any] | None = None,
-    *,
-    pickled_weights: bool = False,
 ) -> Student:
     """Load a student to be called: `student("text")`, `student(["a", "b"], n=4, temperature=0.7)`.
 
     Args:
-        model: A hub id, a folder, or the name of packaged weights.
+        model: A hub id, a folder, or the name of packaged weights; or a mapping of `model`, `revision`, `dtype`,
+            `quantization` and the like, as under `student`.
         adapter: The folder of an adapter. None: the bare model.
         device: `auto`, `cpu`, `cuda`, …
         chat_template_kwargs: What its chat template is given. By default a model that thinks is told not to.
-        pickled_weights: Whether its weights may be read where they are pickled, which can hold code.
 
     Raises:
         StudentError: there is no such student, or its weights are pickled.
         ConfigError: there is no such device.
         AdapterError: the adapter is broken, or does not fit.
     """
-    return Student(model, adapter, device, chat_template_kwargs, pickled_weights=pickled_weights)
+    return Student(model, adapter, device, chat_template_kwargs)
 
 
 def adapter_ref(folder: str | Path) -> AdapterRef:

@@ -14,7 +14,17 @@ from .seats import Seat, seat_model, seats
 
 _ASKED_ALIKE = {"base_url", "query", "extra_body", "reasoning_effort"}
 """What of an endpoint's settings a reply depends on, and its request does not say."""
-_MADE_ALIKE = {"model", "engine", "engine_kwargs", "endpoint", "chat_template_kwargs"}
+_MADE_ALIKE = {
+    "model",
+    "revision",
+    "dtype",
+    "quantization",
+    "trust_remote_code",
+    "engine",
+    "engine_kwargs",
+    "endpoint",
+    "chat_template_kwargs",
+}
 """What of the student's settings its texts depend on, and its requests do not say."""
 _OF_THE_CAST = {"latency_s", "rate_limit_rate"}
 """What of the simulated cast's settings changes no reply."""

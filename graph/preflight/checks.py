@@ -93,7 +93,7 @@ def check(
     notes = check_demonstrations(config, examples)
     try_plugs(config, task, examples[0], plugs)
     check_workers(config, plugs)
-    student = inspect_student(config.student.model)
+    student = inspect_student(config.student)
     notes += check_student(config, task, examples)
     sizing = Sizing(config, task, examples)
     estimated = estimate(config, sizing)

@@ -148,7 +148,7 @@ def _alike(config: RunConfig, before: RunConfig, speeds: MeasuredSpeeds, run_id:
     found: dict[str, Figure] = {}
     source = f"measured in run {run_id}"
     same_device = before.student.device == config.student.device
-    if before.student.model == config.student.model and same_device:
+    if _weigh(before) == _weigh(config) and same_device:
         for objective, tokens_per_s in speeds.training_tokens_per_s.items():
             found[training_name(objective)] = Figure(tokens_per_s / before.training.workers, source)
         if before.student.engine == config.student.engine and (student := speeds.student) is not None:
@@ -162,6 +162,12 @@ def _alike(config: RunConfig, before: RunConfig, speeds: MeasuredSpeeds, run_id:
         if seconds is not None and seat in sat and _who(config, seat, settings) == _who(before, seat, sat[seat]):
             found[latency_name(seat)] = Figure(seconds, source)
     return found
+
+
+def _weigh(config: RunConfig) -> tuple[object, ...]:
+    """What of the student's weights decides how fast it is."""
+    student = config.student
+    return student.model, student.dtype, student.quantization
 
 
 def _who(config: RunConfig, seat: Seat, settings: SeatSettings) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ from ...agents.tasks.task import Task
 from ...core.config import RunConfig
 from ...core.errors import ConfigError
 from ...core.records import Example
+from ...core.student_settings import StudentSettings
 from ...training.adapters.storage import folder_of, is_remote, there
 from ...training.adapters.trial import try_student
 from ...training.engines.choose import Choice, choose_engine, engine_name
@@ -84,6 +85,7 @@ def check_student(config: RunConfig, task: Task, examples: Sequence[Example]) ->
     if engine == "slots":
         limits["student.slots.max_length"] = config.student.slots.max_length
     notes = [note] if note else []
+    notes += _server_has_its_own(config.student)
     for key in ("student.sampling", "evaluation.sampling"):
         section = config.student if key.startswith("student") else config.evaluation
         output = section.sampling.max_tokens
@@ -93,6 +95,16 @@ def check_student(config: RunConfig, task: Task, examples: Sequence[Example]) ->
     for key, length in (("imitation", config.imitation.max_length), ("training", config.training.max_length)):
         notes += _fit(lengths, texts, length, 1, "an output", f"{key}.max_length={length}")
     return list(dict.fromkeys(notes))
+
+
+def _server_has_its_own(student: StudentSettings) -> list[str]:
+    """A line for keys about weights that a server elsewhere knows nothing of."""
+    changed = [key for key in ("dtype", "quantization") if getattr(student, key) not in {None, "auto"}]
+    if student.engine != "endpoint" or not changed:
+        return []
+    assert student.endpoint is not None, "StudentSettings sees to it"
+    keys = " and ".join(f"student.{key}" for key in changed)
+    return [f"{keys} is for the training alone: {student.endpoint.base_url} keeps its weights as it was started with"]
 
 
 class _Lengths:

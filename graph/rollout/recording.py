@@ -128,7 +128,7 @@ async def student_turn(
         template_hash=template.hash,
         request_key=request.id,
         model=context.config.student.model,
-        model_resolved=context.config.student.model,
+        model_resolved=context.config.student.full_name,
         adapter_version=generation.adapter_version,
         sampling=request.sampling.model_dump(),
         seed=request.seed,

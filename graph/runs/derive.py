@@ -40,7 +40,12 @@ def derived_config(kind: RunKind, source: Run, overrides: Sequence[str]) -> RunC
             raise ConfigError(
                 f"--set {override}: `openmic {kind}` works on what is stored, so only {', '.join(allowed)} can be set"
             )
-    return override_config(RunConfig.model_validate(source.config), overrides)
+    before = RunConfig.model_validate(source.config)
+    config = override_config(before, overrides)
+    # The commit that was recorded is of the model that was.
+    if config.student.model != before.student.model and config.student.revision == before.student.revision:
+        config = override_config(config, ["student.revision=null"])
+    return config
 
 
 def recalled(source: Run, config: RunConfig, plugs: Plugs | None) -> Plugs:

@@ -17,6 +17,7 @@ from ...core.ids import content_hash
 from ...core.section import from_home
 from ...store import PromptTemplateRow, Run, without_passwords
 from ...store.tables.transcript import RunKind
+from ...training.student.student import StudentInfo
 from ..context.prices import prices_of
 from ..context.seats import cast_record
 
@@ -88,6 +89,17 @@ def run_record(
         config_file={} if config_file is None else file_record(config_file),
         reuses=reuses,
     )
+
+
+def pinned(config: RunConfig, student: StudentInfo) -> RunConfig:
+    """The configuration with the commit that its student's hub id means now, which a run stays with.
+
+    A folder has none, and nor has what the hub gave no commit with.
+    """
+    if student.revision is None or student.revision == config.student.revision:
+        return config
+    kept = config.student.model_copy(update={"revision": student.revision})
+    return config.model_copy(update={"student": kept})
 
 
 def file_record(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ..preflight.cluster import checked_session
 from ..stages.retry import retry_failed
 from .execution import execute
 from .objects import check_objects
-from .provenance import run_record, template_rows
+from .provenance import pinned, run_record, template_rows
 
 
 def start_run(
@@ -34,6 +34,8 @@ def start_run(
 ) -> Run:
     """Record a new run under `run_id` and carry it out; returns it finished.
 
+    The run stays with the commit of its student's hub id that the checks found.
+
     `checked` is what `preflight.check` returned for the same configuration, `cluster` the address of the Ray cluster to
     use, as for `ray_session`.
 
@@ -42,6 +44,7 @@ def start_run(
         InterruptedRunError: Ctrl-C; everything done is stored.
         OpenmicError: the run failed; it can be resumed once the cause is mended.
     """
+    config = pinned(config, checked.student)
     home = (config.home / "runs" / run_id).absolute()
     with checked_session(config, config.store_url, home, address=cluster), Store.open(config.store_url) as store:
         private_folder(home)

@@ -113,7 +113,7 @@ async def _carry_out(
         stage=stage,
         round=round_number,
         parent_version=training.parent_version,
-        base_model=context.config.student.model,
+        base_model=context.config.student.full_name,
         uri=context.store.recorded(str(ref.uri)),
         sha256=ref.sha256,
         lora=context.config.training.lora.model_dump(),
@@ -178,7 +178,7 @@ def training_job(
 ) -> TrainingJob:
     """What the trainer is asked to do, all of it from the store."""
     return TrainingJob(
-        student=context.config.student.model,
+        student=context.config.student.weights,
         device=context.config.student.device,
         phases=tuple(
             training_phase(context, phase.objective, [each.example for each in phase.examples]) for phase in phases
@@ -191,7 +191,6 @@ def training_job(
         version=training.adapter_version,
         run=context.run.id,
         chat_template_kwargs=context.config.student.chat_template_kwargs,
-        pickled_weights=context.config.student.pickled_weights,
     )
 
 

@@ -75,7 +75,7 @@ def record_base(context: RunContext) -> None:
             version=0,
             stage="base",
             round=0,
-            base_model=context.config.student.model,
+            base_model=context.config.student.full_name,
             status="promoted",
             reason="the student as it came",
         )

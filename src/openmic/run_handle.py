@@ -279,13 +279,7 @@ class Run:
         adapter = None if version == 0 else self.adapter(version)
         found = given_plugs({} if task is None else {"task": task}).recall(self.plugs).task(config.task)
         student = config.student
-        speaker = load_student(
-            student.model,
-            adapter,
-            student.device,
-            student.chat_template_kwargs,
-            pickled_weights=student.pickled_weights,
-        )
+        speaker = load_student(student.weights, adapter, student.device, student.chat_template_kwargs)
         return Speaker(speaker, found)
 
     def explain(self, name: int | str, *, limit: int | None = None) -> Explanation:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from openmic.core.records import NO_ADAPTER, AdapterRef, TrainingMetrics
+from openmic.core.student_settings import StudentWeights
 from openmic.core.training_settings import FineTuneSettings, LoRASettings
 from openmic.training.adapters.adapters import verify_adapter
 from openmic.training.loop.job import TrainingJob, TrainingPhase
@@ -30,7 +31,7 @@ def job_of(student: Path, root: Path, objective: str = "sft", **changes: Any) ->
     fields = {name: changes.pop(name) for name in list(changes) if name in TrainingJob.__dataclass_fields__}
     numbers = {"epochs": 4, "batch_size": 2, "learning_rate": 1e-3, "save_steps": 2} | changes
     usual: dict[str, Any] = {
-        "student": str(student),
+        "student": StudentWeights(model=str(student)),
         "device": "cpu",
         "phases": PHASES[objective],
         "settings": FineTuneSettings(**numbers),

@@ -29,4 +29,4 @@ def idle_adapter(settings: StudentSettings, lora: LoRASettings, folder: Path) ->
             place, _, leaf = name.rpartition(".")
             zeros = torch.zeros(parameter.shape, dtype=torch.float32, device="cpu")
             setattr(model.get_submodule(place), leaf, torch.nn.Parameter(zeros))
-    return commit_adapter(model, folder, 1, {"parent": 0, "base_model": settings.model})
+    return commit_adapter(model, folder, 1, {"parent": 0, "base_model": settings.full_name})

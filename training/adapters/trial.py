@@ -11,10 +11,11 @@ from typing import Any
 
 from ...core.errors import ConfigError, StudentError
 from ...core.records import Message
-from ...core.student_settings import StudentSettings
+from ...core.student_settings import StudentSettings, StudentWeights
 from ...core.training_settings import LoRASettings
 from ..student.packaged_weights import PACKAGED
-from ..student.student import LoadedStudent, quieten_transformers, source_of, student_elsewhere
+from ..student.quantization import check_quantization
+from ..student.student import LoadedStudent, opening, quieten_transformers, source_of, student_elsewhere
 from ..student.tokenization import render_prompt
 from ..student.weights import check_weights
 from .lora import adapted, linear_names
@@ -42,11 +43,12 @@ def try_student(settings: StudentSettings, lora: LoRASettings, *, adapts_output:
             or its weights are pickled or not whole.
         ConfigError: `training.lora` asks for what cannot be put around it.
     """
-    student = student_elsewhere(settings.model, settings.chat_template_kwargs)
+    check_quantization(settings)
+    student = student_elsewhere(settings, settings.chat_template_kwargs)
     for messages in _TRIED:
         render_prompt(student, messages)
-    student = replace(student, model=_empty_model(student), device="meta")
-    folder = _folder_of(settings.model)
+    student = replace(student, model=_empty_model(student, settings), device="meta")
+    folder = _folder_of(settings)
     if folder is not None:
         check_weights(settings.model, folder, student.model, pickled=settings.pickled_weights)
     trained = _try_adapter(student, lora)
@@ -60,7 +62,7 @@ def try_student(settings: StudentSettings, lora: LoRASettings, *, adapts_output:
     return student
 
 
-def _empty_model(student: LoadedStudent) -> Any:
+def _empty_model(student: LoadedStudent, weights: StudentWeights) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
@@ -68,15 +70,17 @@ def _empty_model(student: LoadedStudent) -> Any:
     make: Any = AutoModelForCausalLM if student.kind == "causal" else AutoModelForSeq2SeqLM  # it is untyped there
     try:
         with torch.device("meta"):
-            return make.from_config(AutoConfig.from_pretrained(source_of(student.name), trust_remote_code=False))
+            config = AutoConfig.from_pretrained(source_of(student.name), **opening(weights))
+            return make.from_config(config, trust_remote_code=weights.trust_remote_code)
     except Exception as error:  # a config.json may say anything, and every architecture reads it for itself
         raise StudentError(
             f"student.model {student.name!r} cannot be made from its config.json ({type(error).__name__}: {error})"
         ) from error
 
 
-def _folder_of(name: str) -> Path | None:
+def _folder_of(weights: StudentWeights) -> Path | None:
     """Where a student's files are: a folder, converted weights, or all that was downloaded of a hub's; else None."""
+    name = weights.model
     source = source_of(name)
     if name in PACKAGED or Path(source).is_dir():
         return Path(source)
@@ -84,7 +88,7 @@ def _folder_of(name: str) -> Path | None:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(name, local_files_only=True))
+        folder = Path(snapshot_download(name, revision=weights.revision, local_files_only=True))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError):
         return None
     # What is not there will be downloaded, by whoever loads it.

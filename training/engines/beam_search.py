@@ -15,7 +15,7 @@ from transformers import GenerationConfig, TopPLogitsWarper
 
 from ...core.errors import GenerationError
 from ...core.records import GenerationRequest
-from ..student.student import LoadedStudent
+from ..student.student import LoadedStudent, accepted_inputs
 from .prompt_cache import shared_prefill
 
 
@@ -93,7 +93,7 @@ def find_beams(
         found = model.generate(
             input_ids=ids,
             attention_mask=mask,
-            past_key_values=cache,
+            **accepted_inputs(model, {"past_key_values": cache, "cache": cache}),
             generation_config=_config(student, model, search),
             logits_processor=_nucleus(student, search),
         )

@@ -57,28 +57,39 @@ def choose_engine(settings: StudentSettings) -> Choice:
         StudentError: there is no such student.
     """
     if settings.engine in _OF_DEVICE.values():
-        refuse_seq2seq(settings.model, inspect_student(settings.model).kind, settings.engine)
+        refuse_seq2seq(settings.model, inspect_student(settings).kind, settings.engine)
+    if settings.engine == "continuous":
+        architecture = inspect_student(settings).architecture
+        if found := continuous_needs.breaks(architecture):
+            raise ConfigError(
+                f"student.engine=continuous does not go with {architecture} in transformers {found}; install another "
+                "version, or set student.engine to static"
+            )
     untested = continuous_needs.untested()
     if settings.engine == "continuous" and untested and (lacking := continuous_needs.lacking()):
         raise ConfigError(
             f"student.engine=continuous needs {lacking[0]}, which transformers {untested} does not have; install "
             f"{' or '.join(continuous_needs.TESTED)}, with which it was tested, or set student.engine to static"
         )
-    if settings.engine != "auto":
-        return Choice(settings.engine)
+    return Choice(settings.engine) if settings.engine != "auto" else _fastest(settings, untested)
+
+
+def _fastest(settings: StudentSettings, untested: str) -> Choice:
+    """What `auto` takes; `untested` is as in `continuous_needs`."""
     if settings.sampling.num_beams > 1:
         return Choice("static")
-    kind, student = resolve_device(settings.device).partition(":")[0], inspect_student(settings.model)
+    kind, student = resolve_device(settings.device).partition(":")[0], inspect_student(settings)
     if kind == "cuda" and student.kind == "causal" and vllm_is_installed(settings.vllm):
         return Choice("vllm")
-    fastest = _OF_DEVICE.get(kind)
-    if fastest and student.architecture in SEEN_RIGHT:
-        if fastest != "continuous" or not untested:
-            return Choice(fastest)
-        tested = ", ".join(continuous_needs.TESTED)
-        note = f"student.engine=auto is static, since continuous was tested with transformers {tested}, not {untested}"
-        return Choice("static", note)
-    return Choice("static")
+    fastest = _OF_DEVICE.get(kind, "static")
+    if student.architecture not in SEEN_RIGHT or student.own_code:
+        return Choice("static")
+    why = ""
+    if fastest == "continuous" and (found := continuous_needs.breaks(student.architecture)):
+        why = f"continuous does not go with {student.architecture} in transformers {found}"
+    elif fastest == "continuous" and untested:
+        why = f"continuous was tested with transformers {', '.join(continuous_needs.TESTED)}, not {untested}"
+    return Choice("static", f"student.engine=auto is static, since {why}") if why else Choice(fastest)
 
 
 def engine_name(settings: StudentSettings) -> str:
@@ -137,18 +148,13 @@ def make_engine(
         from .endpoint import EndpointEngine
 
         assert settings.endpoint is not None, "StudentSettings sees to it"
-        return EndpointEngine(settings.model, settings.endpoint, settings.chat_template_kwargs)
+        return EndpointEngine(settings, settings.endpoint, settings.chat_template_kwargs)
     if name == "vllm":
         from .vllm.engine import VLLMEngine
         from .vllm.server import VLLMServer
 
         return VLLMEngine(settings, VLLMServer(settings, threads=threads, folder=folder), worker=worker)
-    student = load_student(
-        settings.model,
-        device=settings.device,
-        template_kwargs=settings.chat_template_kwargs,
-        pickled=settings.pickled_weights,
-    )
+    student = load_student(settings, device=settings.device, template_kwargs=settings.chat_template_kwargs)
     if name == "continuous":
         from .continuous import ContinuousEngine
 

@@ -8,8 +8,10 @@ from functools import reduce
 from importlib import import_module
 from importlib.metadata import version
 
-TESTED = ("5.23",)
+TESTED = ("5.23", "5.24")
 """Versions of transformers whose `continuous` has passed the conformance suite."""
+_NOT_WITH = {"5.24": frozenset({"GPTNeoXForCausalLM", "OPTForCausalLM"})}
+"""Architectures that in a version do not hand their cache what transformers' continuous batching says of a step."""
 _BATCHING = "transformers.generation.continuous_batching"
 NEEDED = {
     "transformers": ("ContinuousBatchingConfig", "AttentionInterface.register", "LogitsProcessorList"),
@@ -45,7 +47,17 @@ NEEDED = {
 def untested() -> str:
     """The version of transformers that is installed, where `continuous` was not tested with it; else nothing."""
     found = version("transformers")
-    return "" if any(found == one or found.startswith(f"{one}.") for one in TESTED) else found
+    return "" if any(_is(found, one) for one in TESTED) else found
+
+
+def breaks(architecture: str) -> str:
+    """The version of transformers that is installed, where an architecture does not go with it; else nothing."""
+    found = version("transformers")
+    return next((found for one, names in _NOT_WITH.items() if _is(found, one) and architecture in names), "")
+
+
+def _is(found: str, release: str) -> bool:
+    return found == release or found.startswith(f"{release}.")
 
 
 def lacking() -> list[str]:

@@ -20,7 +20,7 @@ import openai
 from ...core.endpoints.proxies import connecting
 from ...core.errors import AdapterError, ConfigError, GenerationError
 from ...core.records import AdapterRef, Generation, GenerationRequest
-from ...core.student_settings import StudentEndpointSettings
+from ...core.student_settings import StudentEndpointSettings, StudentWeights
 from ..adapters.adapters import MANIFEST, file_sha256, verify_adapter
 from ..student.student import student_elsewhere
 from ..student.tokenization import render_prompt
@@ -48,7 +48,7 @@ class EndpointEngine:
 
     def __init__(
         self,
-        name: str,
+        student: str | StudentWeights,
         settings: StudentEndpointSettings,
         template_kwargs: Mapping[str, Any] | None = None,
         *,
@@ -58,13 +58,14 @@ class EndpointEngine:
         """Asks nothing yet.
 
         Args:
-            name: The student, whose tokenizer is read here.
+            student: Whose tokenizer is read here.
             settings: Where the server is.
             template_kwargs: What the student's chat template is given.
             key: The server's. None: what the environment variable says.
             worker: What generations name as theirs. None: the server's address.
         """
-        self._student = student_elsewhere(name, template_kwargs)
+        self._student = student_elsewhere(student, template_kwargs)
+        name = self._student.name
         if self._student.kind != "causal":
             raise ConfigError(f"student.engine=endpoint serves causal students, which {name!r} is not; take static")
         self._settings = settings

@@ -48,7 +48,7 @@ def try_student_endpoint(settings: StudentSettings, lora: LoRASettings, folder: 
     once = settings.endpoint.model_copy(update={"max_retries": 1})
 
     async def ask(ref: AdapterRef) -> None:
-        engine = EndpointEngine(settings.model, once, settings.chat_template_kwargs)
+        engine = EndpointEngine(settings, once, settings.chat_template_kwargs)
         try:
             await _try_base(engine, settings)
             await _try_adapter(engine, settings, lora, ref)

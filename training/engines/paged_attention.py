@@ -5,10 +5,10 @@ requests under a mask: work that grows with the square of the batch. Here reques
 nearly always) are a padded batch, and those that read their prompt go one by one. What is computed is the same.
 """
 
+import threading
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -42,7 +42,8 @@ class _Step:
     made_from: object
     """By which a step is known again."""
     read_index: Tensor
-    """Cache places to read: W * K of the writers, padded with places of their own, then those of the readers."""
+    """Cache places to read, W * K of the writers, padded with places of their own, then those of the readers. From
+    transformers 5.24 on it is places in what was read of the cache already."""
     writers: Tensor
     """[W] int64: the tokens of requests that add one token."""
     own: Tensor
@@ -50,7 +51,13 @@ class _Step:
     readers: tuple[_Reader, ...]
 
 
-_steps: "WeakKeyDictionary[PagedAttentionCache, _Step]" = WeakKeyDictionary()
+class _Latest(threading.local):
+    """The step that this thread computes; every engine has a thread of its own."""
+
+    step: _Step | None = None
+
+
+_latest = _Latest()
 
 
 def suits(model: Any) -> bool:
@@ -67,7 +74,7 @@ def paged_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    cache: PagedAttentionCache,
+    cache: PagedAttentionCache | None = None,
     scaling: float | None = None,
     **step: Any,
 ) -> tuple[Tensor, None]:
@@ -76,10 +83,12 @@ def paged_attention(
     Args:
         module: The attention layer.
         query: [1, H, T, D], the tokens of all requests in one row.
-        key: [1, G, T, D], to be added to the cache; each of G heads serves H / G of the query's.
+        key: [1, G, T, D], to be added to the cache; each of G heads serves H / G of the query's. Without a cache
+            [1, G, K, D], all that its requests see, one request after the other.
         value: As `key`.
         attention_mask: None: who sees what follows from the lengths of the requests.
-        cache: Keys and values of all requests.
+        cache: Keys and values of all requests. None: from transformers 5.24 on the model itself has it take in the new
+            ones and give back what is to be seen.
         scaling: Of the scores. None: 1 / sqrt(D).
         step: What transformers says of the step: the requests' lengths, and their places in the cache.
 
@@ -89,11 +98,13 @@ def paged_attention(
     assert attention_mask is None, "transformers makes masks for implementations it knows alone"
     assert step.get("position_bias") is None, "no causal model with continuous batching has one"
     # The plan is the same for all layers of a step, and transformers gives each layer the very same index tensor.
-    plan = _steps.get(cache)
+    plan = _latest.step
     if plan is None or plan.made_from is not step["read_index"]:
-        plan = _steps[cache] = _plan(step)
-    # The cache takes in the new keys and gives back those at the places that are asked for.
-    keys, values = cache.update(key, value, module.layer_idx, step | {"read_index": [plan.read_index]})
+        plan = _latest.step = _plan(step)
+    if cache is None:
+        keys, values = key[:, :, plan.read_index], value[:, :, plan.read_index]
+    else:  # it takes in the new keys and gives back those at the places that are asked for
+        keys, values = cache.update(key, value, module.layer_idx, step | {"read_index": [plan.read_index]})
     tokens = query[0].transpose(0, 1)
     output = torch.empty_like(tokens)
     # Requests that add one token are by far the most, and go through one call; each that reads a prompt has its own,
@@ -128,10 +139,13 @@ def _add_one(tokens: Tensor, keys: Tensor, values: Tensor, own: Tensor, scaling:
 
 
 def _plan(step: dict[str, Any]) -> _Step:
-    places = step["read_index"][0]
-    if not len(places):  # nobody has anything in the cache yet: what is read is what is written
-        places = step["write_index"][0]
-    first_key = step["cu_seq_lens_k"][FULL_ATTENTION]
+    first_key, places = step["cu_seq_lens_k"], step["read_index"][0]
+    if isinstance(first_key, Tensor):  # this layer's, since the cache has given back its keys, in the requests' order
+        places = torch.arange(int(first_key[-1]), device=places.device)
+    else:
+        first_key = first_key[FULL_ATTENTION]
+        if not len(places):  # nobody has anything in the cache yet: what is read is what is written
+            places = step["write_index"][0]
     device, begins, lengths = places.device, first_key[:-1], first_key.diff()
     token_at, key_at = step["cu_seq_lens_q"].tolist(), first_key.tolist()
     counts = [end - begin for begin, end in pairwise(token_at)]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from ..student.student import accepted_inputs
+from ..student.student import accepted_inputs, with_cache
 from ..student.tokenization import pad_left
 
 
@@ -60,4 +60,4 @@ def shared_prefill(model: Any, ids: Tensor, mask: Tensor, beginning: int = 0) ->
 
 def _read(model: Any, ids: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> None:
     inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "logits_to_keep": 1}
-    model(**accepted_inputs(model, inputs), past_key_values=cache, use_cache=True)
+    model(**accepted_inputs(model, with_cache(inputs, cache)))

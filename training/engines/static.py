@@ -19,7 +19,7 @@ from transformers import DynamicCache, GenerationConfig
 from ...core.errors import GenerationError, OpenmicError
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ..student.memory import ran_out
-from ..student.student import LoadedStudent, sees_whole_text
+from ..student.student import LoadedStudent, accepted_inputs, cache_of, sees_whole_text
 from ..student.tokenization import pad_prompts, render_prompt
 from .adapter_slots import AdapterSlots, ReadAdapter
 from .batch_limit import BatchLimit
@@ -231,7 +231,7 @@ class BatchGenerator:
             stride = min(STRIDE, longest - (ids.shape[1] - width))
             output = self._generate(ids, mask, active, width, stride, cache)
             mask = torch.cat([mask, mask.new_ones(len(rows), output.sequences.shape[1] - ids.shape[1])], dim=1)
-            ids, cache = output.sequences, output.past_key_values
+            ids, cache = output.sequences, cache_of(output)
             going_on = []
             for place, row in enumerate(rows):
                 limit = requests[row].sampling.max_tokens
@@ -274,7 +274,7 @@ class BatchGenerator:
         return self.adapters.model.generate(
             input_ids=ids,
             attention_mask=mask,
-            past_key_values=cache,
+            **accepted_inputs(self.adapters.model, {"past_key_values": cache, "cache": cache}),
             generation_config=config,
             logits_processor=[SeededSampler(samplings, [request.seed for request in requests], start_width)],
             stopping_criteria=[PerRowLength([sampling.max_tokens for sampling in samplings], start_width)],

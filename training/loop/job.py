@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ...core.errors import TrainingError
 from ...core.ids import content_hash
 from ...core.records import AdapterRef, TrainingExample
+from ...core.student_settings import StudentWeights
 from ...core.training_settings import FineTuneSettings, LoRASettings
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+", re.IGNORECASE)
@@ -32,7 +33,7 @@ class TrainingPhase(NamedTuple):
 class TrainingJob:
     """All that a fine-tuning depends on."""
 
-    student: str
+    student: StudentWeights
     device: str
     phases: tuple[TrainingPhase, ...]
     """Carried out in order on the same adapter, each from where the one before ended. One without examples is passed
@@ -52,15 +53,13 @@ class TrainingJob:
     """The id of the run it is for, which the adapter's manifest names."""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """What the student's chat template is given."""
-    pickled_weights: bool = False
-    """Whether the student's weights may be pickled."""
 
     @property
     def key(self) -> str:
         """SHA-256, in hex, of everything that decides what the training makes; where things lie does not."""
         return content_hash(
             {
-                "student": self.student,
+                "student": self.student.model_dump(exclude={"pickled_weights"}),
                 "device": self.device,
                 "chat_template_kwargs": dict(self.chat_template_kwargs),
                 "phases": [_phase_contents(phase) for phase in self.phases],

@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from ..student.device import on_gpu
-from ..student.student import LoadedStudent, accepted_inputs
+from ..student.student import LoadedStudent, accepted_inputs, with_cache
 from ..student.tokenization import CompletionBatch, EncodedPair, collate
 from .precision import Precision
 from .replay import Replays
@@ -111,7 +111,7 @@ def _causal_logits_sharing_prompts(model: Any, batch: CompletionBatch) -> Tensor
             "position_ids": _positions(batch.prompt_mask)[:, :-1],
             "logits_to_keep": 1,
         }
-        model(**accepted_inputs(model, prefix), past_key_values=cache, use_cache=True)
+        model(**accepted_inputs(model, with_cache(prefix, cache)))
         cache.batch_select_indices(batch.prompt_of)
     prompt_ids, prompt_mask = batch.prompt_ids[batch.prompt_of], batch.prompt_mask[batch.prompt_of]
     mask = torch.cat([prompt_mask, batch.completion_mask[:, :-1]], dim=1)
@@ -120,7 +120,7 @@ def _causal_logits_sharing_prompts(model: Any, batch: CompletionBatch) -> Tensor
         "attention_mask": mask,
         "position_ids": _positions(mask)[:, width:],
     }
-    logits: Tensor = model(**accepted_inputs(model, rest), past_key_values=cache, use_cache=True).logits
+    logits: Tensor = model(**accepted_inputs(model, with_cache(rest, cache))).logits
     return logits
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import Cache
 
 from ..student.device import moved
-from ..student.student import LoadedStudent
+from ..student.student import LoadedStudent, accepted_inputs, with_cache
 from ..student.tokenization import EncodedPair
 
 ROWS, COLUMNS, SAID = 4, 64, 32
@@ -68,7 +68,7 @@ def row_logprobs(model: Any, batch: RowBatch) -> Tensor:
     # The vocabulary is by far the widest layer, and most of a row is prompt.
     handle = model.get_output_embeddings().register_forward_pre_hook(completions_alone)
     try:
-        logits: Tensor = model(input_ids=batch.ids, past_key_values=_Nothing(), use_cache=True).logits
+        logits: Tensor = model(**accepted_inputs(model, with_cache({"input_ids": batch.ids}, _Nothing()))).logits
     finally:
         handle.remove()
     assert logits.shape[:2] == (count, width)

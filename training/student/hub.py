@@ -35,6 +35,16 @@ def prepare_hub(name: str) -> str:
     return trouble
 
 
+def commit_of(name: str, revision: str | None) -> str | None:
+    """The commit of a hub's model whose config.json was opened last by that revision; None where none was."""
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    found = try_to_load_from_cache(
+        name, "config.json", cache_dir=constants.HF_HUB_CACHE, revision=revision or constants.DEFAULT_REVISION
+    )
+    return Path(found).parent.name if isinstance(found, str) else None
+
+
 def _trouble(address: str) -> str:
     asked, trouble = _asked.get(address, (float("-inf"), ""))
     if time.monotonic() - asked > REMEMBERED_S:

@@ -9,15 +9,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
 
 from ...core.errors import StudentError
 from ...core.section import from_home
+from ...core.student_settings import StudentWeights
 from .device import check_device, prepare_device
 from .ends import end_tokens
-from .hub import prepare_hub
+from .hub import commit_of, prepare_hub
 from .packaged_weights import PACKAGED, check_packaged, packaged_folder
+from .quantization import check_quantization, quantized
 from .weights import refuse_pickled
+
+if TYPE_CHECKING:  # it takes seconds to import
+    import torch
 
 StudentKind = Literal["causal", "seq2seq"]
 
@@ -34,6 +41,10 @@ class StudentInfo:
     architecture: str
     note: str = ""
     """What a reader of its results should know about the weights, such as a lossy conversion."""
+    revision: str | None = None
+    """The commit of a hub's model, where it can be known."""
+    own_code: bool = False
+    """Whether it is computed by code that comes with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +75,39 @@ class LoadedStudent:
             self.tokenizer.pad_token_id = self.ends[0]
 
 
-def inspect_student(name: str) -> StudentInfo:
-    """Say what kind of model `name` (a packaged name, a folder or a hub id) is, without loading its weights.
+def as_weights(student: str | Path | StudentWeights) -> StudentWeights:
+    """What says which weights are meant; of a name, the model of that name.
 
     Raises:
-        StudentError: there is no such model, or its architecture generates no text.
+        StudentError: it is no name.
     """
-    if not isinstance(name, str | Path):
-        raise StudentError(f"student.model: {name!r:.80} is no name; give a folder, a hub id or packaged weights")
-    name = from_home(name)
+    if isinstance(student, StudentWeights):
+        return student
+    if not isinstance(student, str | Path):
+        raise StudentError(f"student.model: {student!r:.80} is no name; give a folder, a hub id or packaged weights")
+    try:
+        return StudentWeights(model=from_home(student))
+    except ValidationError as error:
+        raise StudentError(f"student.model: {student!r:.80}: {error.errors()[0]['msg']}") from None
+
+
+def inspect_student(student: str | Path | StudentWeights) -> StudentInfo:
+    """Say what kind of model a student is, without loading its weights.
+
+    Args:
+        student: A packaged name, a folder or a hub id, or the weights that are meant.
+
+    Raises:
+        StudentError: there is no such model, or its architecture generates no text, or code that comes with it would
+            have to be run and is not trusted, or fails.
+    """
+    weights = as_weights(student)
+    name = weights.model
+    if weights.revision is not None and (name in PACKAGED or Path(name).is_dir()):
+        raise StudentError(
+            f"student.revision={weights.revision!r} is for hub ids, and student.model {name!r} is "
+            f"{'a packaged name' if name in PACKAGED else 'a folder'}; leave it out"
+        )
     if name in PACKAGED:
         check_packaged(name)
         return StudentInfo(name, "causal", "LlamaForCausalLM", PACKAGED[name].note)
@@ -85,85 +120,122 @@ def inspect_student(name: str) -> StudentInfo:
     quieten_transformers()
     trouble = prepare_hub(name)
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        reason = trouble or str(error).strip().splitlines()[0]
+        config = AutoConfig.from_pretrained(name, **opening(weights))
+    except Exception as error:
+        if not isinstance(error, OSError | ValueError) and not weights.trust_remote_code:
+            raise
+        reason = trouble or f"{str(error).strip() or type(error).__name__}".splitlines()[0]
+        if "custom code" in reason and not weights.trust_remote_code:
+            reason += " Set student.trust_remote_code if you trust whoever made it"
+        elif weights.revision is not None:
+            reason = f"revision {weights.revision}: {reason}"
         raise StudentError(
             f"student.model {name!r} cannot be opened ({reason}); give a folder with a config.json, a hub id, "
             f"or one of {sorted(PACKAGED)}"
         ) from error
-    kind, architecture = _kind_of(name, config)
-    return StudentInfo(name, kind, architecture)
+    own = _own_code(config) if weights.trust_remote_code else None
+    kind, architecture = own or _kind_of(name, config)
+    commit = None if Path(name).is_dir() else commit_of(name, weights.revision)
+    return StudentInfo(name, kind, architecture, revision=commit, own_code=own is not None)
+
+
+def opening(weights: StudentWeights) -> dict[str, Any]:
+    """What transformers opens each part of a student with, besides its name."""
+    revision = {} if weights.revision is None else {"revision": weights.revision}
+    return {"trust_remote_code": weights.trust_remote_code, **revision}
 
 
 def load_student(
-    name: str,
+    student: str | Path | StudentWeights,
     *,
     device: str = "auto",
     template_kwargs: Mapping[str, Any] | None = None,
-    pickled: bool = False,
     announce: Callable[[str], None] = lambda _: None,
 ) -> LoadedStudent:
-    """Load the base model and its tokenizer, in float32 on a CPU and in bfloat16 on a GPU.
+    """Load the base model and its tokenizer.
 
     Args:
-        name: A packaged name, a folder or a hub id.
+        student: As for `inspect_student`.
         device: As for `resolve_device`.
         template_kwargs: What its chat template is given besides the conversation.
-        pickled: Whether its weights may be pickled, which can hold code; else they are read from safetensors alone.
         announce: Told of packaged weights that have to be converted first.
 
     Raises:
         StudentError: as `inspect_student`, or the weights are pickled or do not load, or nothing ends its texts.
-        ConfigError: this machine has no such device.
+        ConfigError: this machine has no such device, or cannot keep weights in so few bits.
     """
-    import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    name = from_home(name)
-    info = inspect_student(name)
+    weights = as_weights(student)
+    name = weights.model
+    info = inspect_student(weights)
     check_device(device)
+    check_quantization(weights)
     prepare_device()
     quieten_transformers()
     source = str(packaged_folder(name, announce)) if name in PACKAGED else name
     where = resolve_device(device)
-    dtype = torch.bfloat16 if where.startswith("cuda") else torch.float32
+    dtype = resolve_dtype(weights, where)
     loader = AutoModelForCausalLM if info.kind == "causal" else AutoModelForSeq2SeqLM
-    if not pickled:
+    if not weights.pickled_weights:
         refuse_pickled(name, Path(source))
-    safe = None if pickled else True
+    options = {**opening(weights), **quantized(weights, dtype, where)}
+    safe = None if weights.pickled_weights else True
     try:
-        tokenizer = open_tokenizer(source)
-        model: Any = loader.from_pretrained(source, dtype=dtype, trust_remote_code=False, use_safetensors=safe)
+        tokenizer = open_tokenizer(source, weights)
+        model: Any = loader.from_pretrained(source, dtype=dtype, use_safetensors=safe, **options)
     except UnpicklingError as error:
         raise StudentError(
-            f"the weights of student.model {name!r} hold more than numbers, and code that comes with a model is never "
-            "run: save the model again, which writes safetensors"
+            f"the weights of student.model {name!r} hold more than numbers, and code in weights is never run: save the "
+            "model again, which writes safetensors"
         ) from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise StudentError(f"the weights of student.model {name!r} do not load: {error}") from error
-    return _ending(LoadedStudent(name, info.kind, model.to(where).eval(), tokenizer, where, template_kwargs or {}))
+    except Exception as error:
+        if not info.own_code:
+            raise
+        raise StudentError(
+            f"the code that comes with student.model {name!r} does not load it: {type(error).__name__}: {error}"
+        ) from error
+    if weights.quantization is None:  # else it is there already
+        model = model.to(where)
+    return _ending(LoadedStudent(name, info.kind, model.eval(), tokenizer, where, template_kwargs or {}))
 
 
-def load_tokenizer(name: str) -> Any:
+def resolve_dtype(weights: StudentWeights, device: str) -> "torch.dtype":
+    """The format that weights are kept in on a device: the one that is named, else bfloat16 on a GPU."""
+    import torch
+
+    name = weights.dtype
+    if name == "auto":
+        name = "bfloat16" if device.startswith("cuda") else "float32"
+    found: torch.dtype = getattr(torch, name)
+    return found
+
+
+def load_tokenizer(student: str | Path | StudentWeights) -> Any:
     """The tokenizer alone.
 
     Raises:
         StudentError: as `inspect_student`, or the tokenizer does not load.
     """
-    inspect_student(name)
-    return _opened_tokenizer(name)
+    inspect_student(student)
+    return _opened_tokenizer(as_weights(student))
 
 
-def _opened_tokenizer(name: str) -> Any:
+def _opened_tokenizer(weights: StudentWeights) -> Any:
     try:
-        return open_tokenizer(source_of(name))
-    except (OSError, ValueError) as error:
-        raise StudentError(f"the tokenizer of student.model {name!r} does not load: {error}") from error
+        return open_tokenizer(source_of(weights.model), weights)
+    except Exception as error:
+        if not isinstance(error, OSError | ValueError) and not weights.trust_remote_code:
+            raise
+        raise StudentError(f"the tokenizer of student.model {weights.model!r} does not load: {error}") from error
 
 
-def student_elsewhere(name: str, template_kwargs: Mapping[str, Any] | None = None) -> LoadedStudent:
+def student_elsewhere(
+    student: str | Path | StudentWeights, template_kwargs: Mapping[str, Any] | None = None
+) -> LoadedStudent:
     """A student that is served elsewhere: its tokenizer and what ends its texts, and no model.
 
     Raises:
@@ -171,12 +243,12 @@ def student_elsewhere(name: str, template_kwargs: Mapping[str, Any] | None = Non
     """
     from transformers import AutoConfig, GenerationConfig
 
-    info, kwargs = inspect_student(name), template_kwargs or {}
-    tokenizer = _opened_tokenizer(name)
-    config = AutoConfig.from_pretrained(source_of(name), trust_remote_code=False)
+    info, kwargs, weights = inspect_student(student), template_kwargs or {}, as_weights(student)
+    name, tokenizer = weights.model, _opened_tokenizer(weights)
+    config = AutoConfig.from_pretrained(source_of(name), **opening(weights))
     ending: Any
     try:
-        ending = GenerationConfig.from_pretrained(source_of(name))
+        ending = GenerationConfig.from_pretrained(source_of(name), revision=weights.revision or "main")
     except OSError:  # an older model says it in its config.json
         ending = config.get_text_config()
     ends = end_tokens(tokenizer, ending, kwargs)
@@ -215,6 +287,19 @@ def accepted_inputs(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in inputs.items() if name in parameters}
 
 
+def with_cache(inputs: Mapping[str, Any], cache: Any) -> dict[str, Any]:
+    """Inputs with a cache of keys and values under both of its names, of which `accepted_inputs` leaves one.
+
+    transformers 5.24 renamed `past_key_values` to `cache`.
+    """
+    return {**inputs, "past_key_values": cache, "cache": cache, "use_cache": True}
+
+
+def cache_of(output: Any) -> Any:
+    """The cache in a model's output, by whichever of its names."""
+    return output.cache if "cache" in output else output.past_key_values
+
+
 def sees_whole_text(model: Any) -> bool:
     """Whether each layer attends to all that came before, and none to a window of it."""
     config = model.config.get_text_config()
@@ -226,14 +311,21 @@ def _positions(config: Any) -> int | None:
     return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
-def open_tokenizer(source: str) -> Any:
+def open_tokenizer(source: str, weights: StudentWeights) -> Any:
     """The tokenizer of a folder or a hub id, with a token to pad with. Raises OSError or ValueError."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(source, **opening(weights))
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _own_code(config: Any) -> tuple[StudentKind, str] | None:
+    """The kind and class of a model that comes with its code; None for one that does not."""
+    given: Mapping[str, Any] = getattr(config, "auto_map", None) or {}
+    kinds: dict[str, StudentKind] = {"AutoModelForCausalLM": "causal", "AutoModelForSeq2SeqLM": "seq2seq"}
+    return next(((kind, str(given[key]).rpartition(".")[2]) for key, kind in kinds.items() if key in given), None)
 
 
 def _kind_of(name: str, config: Any) -> tuple[StudentKind, str]:

@@ -23,8 +23,8 @@ def refuse_pickled(name: str, folder: Path) -> None:
     if pickled and not safe:
         raise StudentError(
             f"the weights of student.model {name!r} are pickled ({PICKLED}), a format that can hold code: save the "
-            "model again, which writes safetensors, or set student.pickled_weights (in Python pickled_weights=True) if "
-            "you trust whoever made them"
+            "model again, which writes safetensors, or set student.pickled_weights (in Python student={'model': …, "
+            "'pickled_weights': True}) if you trust whoever made them"
         )
 
 

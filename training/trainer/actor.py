@@ -86,9 +86,9 @@ class TrainerWorker:
                     if not ran_out(error):
                         raise
                     raise TrainingError(
-                        f"memory ran out beside the examples, over the weights of {job.student!r}, their adapter or "
-                        "the optimizer: take a smaller student.model, a lower training.lora.r, or a machine with more "
-                        f"memory ({error})"
+                        f"memory ran out beside the examples, over the weights of {job.student.model!r}, their "
+                        "adapter or the optimizer: take a smaller student.model, a lower training.lora.r, or a machine "
+                        f"with more memory ({error})"
                     ) from None
 
     def _train(
@@ -110,9 +110,7 @@ class TrainerWorker:
         if found is not None and (known := metrics_beside(found)) is not None:
             return (found, known) if group.first else None
         # Loaded anew each time: a second is nothing beside a training, and no state of the last one can leak in.
-        student = load_student(
-            job.student, device=job.device, template_kwargs=job.chat_template_kwargs, pickled=job.pickled_weights
-        )
+        student = load_student(job.student, device=job.device, template_kwargs=job.chat_template_kwargs)
         start = verify_adapter(job.parent) if job.parent.version else None
         model = adapted(student, job.lora, seed=job.seed, start=start)
         resumed = group.broadcast(checkpoints.load() if group.first else None)
@@ -159,7 +157,7 @@ class TrainerWorker:
             facts = {
                 "run": job.run,
                 "training": job.key,
-                "base_model": job.student,
+                "base_model": job.student.full_name,
                 "parent": job.parent.version,
                 "objective": "-".join(phase.objective for _, phase in phases),
             }

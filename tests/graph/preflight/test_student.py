@@ -79,7 +79,7 @@ def test_who_is_given_another_engine_than_could_be_expected_is_told_why(
     monkeypatch.setattr(continuous_needs, "version", lambda _: "6.0.1")
     student = {"device": "cpu"}
     assert notes(model, SHORT, student=student) == [
-        "student.engine=auto is static, since continuous was tested with transformers 5.23, not 6.0.1"
+        "student.engine=auto is static, since continuous was tested with transformers 5.23, 5.24, not 6.0.1"
     ]
     assert notes(model, SHORT, student=student | {"engine": "static"}) == []
 

@@ -8,7 +8,7 @@ import pytest
 
 import openmic
 from openmic.core.errors import ConfigError, OpenmicError, StudentError
-from openmic.core.student_settings import StudentSettings
+from openmic.core.student_settings import StudentSettings, StudentWeights
 from openmic.core.training_settings import LoRASettings
 from openmic.training.adapters.trial import try_student
 from openmic.training.student.student import load_student
@@ -189,8 +189,8 @@ def test_pickled_weights_are_refused_unless_they_are_named_and_their_code_never_
     for load in (load_student, openmic.load_student):
         with pytest.raises(StudentError, match=re.escape(told)):
             load(str(folder), device="cpu")
-    assert load_student(str(folder), device="cpu", pickled=True).ends
+    assert load_student(StudentWeights(model=str(folder), pickled_weights=True), device="cpu").ends
     torch.save({**weights, "extra": Opens(tmp_path / "ran")}, folder / "pytorch_model.bin")
-    with pytest.raises(StudentError, match="hold more than numbers, and code that comes with a model is never run"):
-        load_student(str(folder), device="cpu", pickled=True)
+    with pytest.raises(StudentError, match="hold more than numbers, and code in weights is never run"):
+        openmic.load_student({"model": str(folder), "pickled_weights": True}, device="cpu")
     assert not (tmp_path / "ran").exists()

@@ -44,6 +44,22 @@ def test_what_continuous_needs_of_transformers_is_all_there() -> None:
     assert not continuous_needs.untested(), "run the conformance suite with this transformers, then add it to TESTED"
 
 
+def test_an_architecture_that_does_not_go_with_a_transformers(
+    tiny_causal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuous_needs, "version", lambda _: "5.24.1")
+    settings = {"model": str(tiny_causal), "device": "cpu"}
+    assert choose_engine(StudentSettings.model_validate(settings)) == ("continuous", "")
+    monkeypatch.setitem(continuous_needs._NOT_WITH, "5.24", frozenset({"LlamaForCausalLM"}))
+    name, note = choose_engine(StudentSettings.model_validate(settings))
+    assert (name, note) == (
+        "static",
+        "student.engine=auto is static, since continuous does not go with LlamaForCausalLM in transformers 5.24.1",
+    )
+    with pytest.raises(ConfigError, match=r"continuous does not go with LlamaForCausalLM in transformers 5\.24\.1"):
+        named(tiny_causal, engine="continuous", device="cpu")
+
+
 def test_with_a_transformers_that_continuous_was_not_tested_with(
     tiny_causal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,7 +67,7 @@ def test_with_a_transformers_that_continuous_was_not_tested_with(
     settings = StudentSettings.model_validate({"model": str(tiny_causal), "device": "cpu"})
     name, note = choose_engine(settings)
     assert (name, note.count("\n")) == ("static", 0)
-    assert "tested with transformers 5.23, not 5.230.0" in note
+    assert "tested with transformers 5.23, 5.24, not 5.230.0" in note
     assert named(tiny_causal, engine="continuous", device="cpu") == "continuous", "what it needs is there"
     monkeypatch.setitem(continuous_needs.NEEDED, "transformers.utils", ("no_such_hook",))
     with pytest.raises(ConfigError, match=r"needs transformers.utils.no_such_hook, .*5.230.0 does not have; install"):

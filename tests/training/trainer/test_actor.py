@@ -7,6 +7,7 @@ import pytest
 
 from openmic.core.errors import TrainingError
 from openmic.core.records import NO_ADAPTER, AdapterRef, TrainingMetrics
+from openmic.core.student_settings import StudentWeights
 from openmic.core.training_settings import FineTuneSettings, LoRASettings
 from openmic.training.adapters.adapters import MANIFEST, verify_adapter
 from openmic.training.trainer.actor import TrainerWorker, TrainingJob, TrainingPhase, TrainingProgress
@@ -18,7 +19,7 @@ from ..jobs import weights_of
 @pytest.fixture
 def job(tiny_causal: Path, tmp_path: Path) -> TrainingJob:
     return TrainingJob(
-        student=str(tiny_causal),
+        student=StudentWeights(model=str(tiny_causal)),
         device="cpu",
         phases=(TrainingPhase("sft", tuple(demonstration(i, f"A joke about number {i}.") for i in range(4))),),
         settings=FineTuneSettings(epochs=2, batch_size=2, learning_rate=1e-2),
@@ -54,7 +55,7 @@ def test_a_training_ends_with_its_last_step_and_a_manifest_that_tells_where_it_c
     manifest = json.loads((verify_adapter(ref) / MANIFEST).read_text())
     assert {key: manifest[key] for key in ("version", "base_model", "parent", "objective")} == {
         "version": 1,
-        "base_model": job.student,
+        "base_model": job.student.model,
         "parent": 0,
         "objective": "sft",
     }

@@ -11,6 +11,7 @@ import pytest
 
 from openmic.core.errors import AdapterError, StudentError, TrainingError
 from openmic.core.records import NO_ADAPTER, AdapterRef, TrainingExample
+from openmic.core.student_settings import StudentWeights
 from openmic.core.training_settings import FineTuneSettings, LoRASettings, TrainingSettings
 from openmic.training.adapters.adapters import committed_adapter, verify_adapter
 from openmic.training.loop.job import TrainingJob, TrainingPhase, TrainingProgress
@@ -71,7 +72,7 @@ def job(
     **changes: Any,
 ) -> TrainingJob:
     usual: dict[str, Any] = {
-        "student": str(folder),
+        "student": StudentWeights(model=str(folder)),
         "device": "cpu",
         "phases": (TrainingPhase(objective, tuple(examples)),),
         "settings": FineTuneSettings(epochs=2, batch_size=2, learning_rate=1e-2),

@@ -12,6 +12,7 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import CacheLayerMixin
 
 from ....core.errors import ConfigError
+from ...student.student import accepted_inputs, with_cache
 
 
 class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]  # transformers leaves it untyped
@@ -75,7 +76,7 @@ class SlotCache(Cache):
         """
         probe = DynamicCache(config=model.config)
         token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
-        model(input_ids=token, past_key_values=probe, use_cache=True)
+        model(**accepted_inputs(model, with_cache({"input_ids": token}, probe)))
         found = [(getattr(layer, "keys", None), getattr(layer, "values", None)) for layer in probe.layers]
         shapes = {None if part is None else tuple(part.shape) for pair in found for part in pair}
         if len(shapes) != 1 or None in shapes:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ....core.records import Sampling
 from ...student.device import moved
-from ...student.student import LoadedStudent, accepted_inputs
+from ...student.student import LoadedStudent, accepted_inputs, with_cache
 from ..seeded_sampling import draw, uniform_numbers
 from .cache import SlotCache
 from .graphs import Graphs
@@ -158,7 +158,7 @@ class SlotDecoder:
             "position_ids": column.unsqueeze(1),
             "attention_mask": mask[:, None, None],
         }
-        logits = model(**accepted_inputs(model, inputs), past_key_values=self._cache, use_cache=True).logits[:, -1]
+        logits = model(**accepted_inputs(model, with_cache(inputs, self._cache))).logits[:, -1]
         uniform = self._uniform[:count].gather(1, said.unsqueeze(1))
         chosen = draw(logits, uniform, self._temperature[:count], self._top_p[:count]).squeeze(1)
         self._recent[:, :count].index_copy_(0, self._tick, chosen.unsqueeze(0))
@@ -191,7 +191,7 @@ class SlotDecoder:
         positions = self._columns[: prompts.ids.shape[1]].unsqueeze(0).expand_as(prompts.ids)
         # No mask: what pads a prompt stands behind it, where no token of it looks.
         inputs = {"input_ids": prompts.ids, "position_ids": positions, "logits_to_keep": 1}
-        model(**accepted_inputs(model, inputs), past_key_values=self._cache, use_cache=True)
+        model(**accepted_inputs(model, with_cache(inputs, self._cache)))
 
     def _passes(self, beginnings: Sequence[Beginning]) -> Iterable[tuple[int, int, list[Beginning]]]:
         """Rows, columns and requests of each pass that reads prompts."""

@@ -35,7 +35,7 @@ class VLLMEngine(EndpointEngine):
         reached = StudentEndpointSettings(
             base_url=server.base_url, model=server.base_model, timeout_s=_ANSWER_S, max_retries=2
         )
-        super().__init__(settings.model, reached, settings.chat_template_kwargs, key=server.key, worker=worker)
+        super().__init__(settings, reached, settings.chat_template_kwargs, key=server.key, worker=worker)
         self._server = server
         self._starting: asyncio.Task[None] | None = None
         if not server.running:

@@ -17,7 +17,7 @@ import openai
 from ....core.errors import ConfigError
 from ....core.files.private import private_file, private_folder
 from ....core.files.scratch import scratch_folder
-from ....core.student_settings import LARGEST_LORA_RANK, StudentSettings
+from ....core.student_settings import LARGEST_LORA_RANK, StudentSettings, StudentWeights
 from ....core.training_settings import LoRASettings
 from ...adapters.idle import idle_adapter
 from ...student.student import source_of
@@ -43,7 +43,7 @@ class VLLMServer:
     All of its processes end with this one, however that ends. It can be started again, at the same address.
 
     Raises:
-        ConfigError: there is no vLLM.
+        ConfigError: there is no vLLM, or it cannot keep weights in so few bits.
     """
 
     def __init__(self, settings: StudentSettings, *, threads: int, folder: Path | None = None) -> None:
@@ -55,6 +55,11 @@ class VLLMServer:
             folder: Where its log goes, made if need be. None: the folder for temporary files.
         """
         self._vllm = installed_vllm(settings.vllm)
+        if settings.quantization is not None and self._vllm.for_cpus:
+            raise ConfigError(
+                f"student.quantization={settings.quantization}: vLLM {self._vllm.version} was built for CPUs, where it "
+                "has no weights in 4 bits; leave student.quantization out, or set student.engine to static"
+            )
         self._settings, self._threads = settings, threads
         self._port = _free_port()
         self.key = secrets.token_urlsafe()
@@ -135,7 +140,7 @@ class VLLMServer:
             "served-model-name": BASE,
             "host": "127.0.0.1",
             "port": self._port,
-            "dtype": "float32" if self._vllm.for_cpus else "bfloat16",
+            "dtype": _dtype(self._settings, for_cpus=self._vllm.for_cpus),
             "max-num-seqs": self._settings.max_batch,
             "max-loras": vllm.max_loras,
             "max-lora-rank": rank,
@@ -146,6 +151,13 @@ class VLLMServer:
         if self._vllm.for_cpus:
             options |= {"max-loras": vllm.max_loras + 1, "lora-modules": f"{_IDLE}={self._idle_folder()}"}
             flags.append("--enforce-eager")  # compiling takes longer than it saves
+        weights = self._settings
+        if weights.revision is not None:
+            options |= {f"{kind}revision": weights.revision for kind in ("", "tokenizer-", "code-")}
+        if weights.trust_remote_code:
+            flags.append("--trust-remote-code")
+        if weights.quantization is not None:
+            options["quantization"] = "bitsandbytes"
         named = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         return [*self._vllm.command, source_of(self._settings.model), *flags, *named, *vllm.arguments]
 
@@ -198,6 +210,13 @@ class VLLMServer:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)  # where the guard itself was killed
         process.wait()
+
+
+def _dtype(weights: StudentWeights, *, for_cpus: bool) -> str:
+    """`resolve_dtype`, in vLLM's words."""
+    if weights.dtype != "auto":
+        return weights.dtype
+    return "float32" if for_cpus else "bfloat16"
 
 
 def _free_port() -> int:
