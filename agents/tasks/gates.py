@@ -45,7 +45,8 @@ def first_problem(text: str, source: Input, validity: Validity, *, cut_off: bool
     if fold(text) in map(fold, [input_text(source), " ".join(fields), *fields]):
         return COPY
     # "I can't help you move on Sunday." may be what is to be retold.
-    return REFUSAL if refuses(text) and not any(map(refuses, fields)) else None
+    declines = refuses(text, validity.refusals)
+    return REFUSAL if declines and not any(refuses(field, validity.refusals) for field in fields) else None
 
 
 def repetition(text: str) -> float:

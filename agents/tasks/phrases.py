@@ -4,6 +4,7 @@ What is missing here is caught by its form where it can be, as a line that ends 
 """
 
 import re
+from functools import cache
 
 PREAMBLE = "preamble"
 CLOSING = "closing remark"
@@ -127,7 +128,8 @@ _REFUSES = re.compile(
     rf"(?:i\s+{_CANNOT}|{_AM} (?:unable|not able|not comfortable|not going) (?:to )?)\s*(?:help(?: you)?\W*\Z"
     rf"|{_ASKED})"
     rf"|(?:{_AM} |we(?:'|’| a)?re )?(?:very |really |so |truly )?sorry[\s,.;:!-]*(?:but\s+)?"
-    rf"(?:unfortunately,?\s+)?(?:i\s+{_CANNOT}|{_AM} (?:unable|not able|not comfortable)"
+    rf"(?:unfortunately,?\s+)?(?:(?:i\s+{_CANNOT}|{_AM} (?:unable|not able|not comfortable)(?: to| with)?)\s*"
+    rf"(?:help\W*\Z|{_ASKED}|(?:do|make (?:a )?(?:jokes?|fun|light)|write|create|generate|retell|rewrite|joke)\b)"
     r"|as an? (?:ai\b|assistant|(?:large )?language model)|that request|that isn(?:'|’)t (?:something|appropriate)"
     r"|this (?:request|content))"
     rf"|{_AM} sorry\W*\Z|sorry[, ]+no\W*\Z"
@@ -144,22 +146,29 @@ _REFUSES = re.compile(
     r"|it(?:(?:'|’)s| is| would be) (?:not appropriate|inappropriate) to (?:make (?:jokes|fun|light)|joke)"
     r"|this (?:request|content) (?:may )?(?:violates?|goes against)"
     # in other languages
-    r"|(?:es )?tut mir (?:sehr )?leid,? (?:aber )?(?:ich kann (?:dir|ihnen)? ?(?:dabei|damit|das|diese)"
-    r"|das kann ich|dabei kann ich)"
+    r"|(?:es )?tut mir (?:sehr )?leid,? (?:aber )?(?:ich kann (?:(?:dir|ihnen) )?(?:dabei|damit) nicht"
+    r"|das kann ich nicht|dabei kann ich|ich kann diese (?:anfrage|bitte))"
     r"|(?:leider|entschuldigung,?)(?: aber)? (?:kann ich (?:dir|ihnen)? ?(?:dabei|damit|diese)|dabei kann ich"
     r"|ich kann (?:das|diese))"
     r"|ich kann (?:dir |ihnen )?(?:dabei|damit|diese (?:anfrage|bitte)) nicht|als ki(?:-?\w+)? kann ich"
-    r"|lo (?:siento|lamento),? (?:pero )?no puedo|disculpa,? pero no puedo|no puedo (?:ayudarte con (?:eso|esto)"
-    r"|cumplir con est)|como modelo de lenguaje"
-    r"|(?:je suis (?:vraiment )?)?désolée?,? (?:mais )?je ne (?:peux|suis) pas"
+    r"|(?:lo (?:siento|lamento)|disculpa),? (?:pero )?no puedo (?:ayudar|responder|cumplir|hacer eso|escribir|crear"
+    r"|generar)"
+    r"|no puedo (?:ayudarte con (?:eso|esto)|cumplir con est)|como modelo de lenguaje"
+    r"|(?:je suis (?:vraiment )?)?désolée?,? (?:mais )?je ne (?:peux|suis) pas (?:en mesure de |capable de )?"
+    r"(?:(?:vous |t(?:'|’))?aider\b|répondre|traiter|satisfaire|faire (?:cela|ça)|écrire|créer|générer)"
     r"|(?:malheureusement, )?je ne (?:peux|suis) pas (?:en mesure de )?(?:(?:vous |t(?:'|’))?aider(?:\W*\Z"
     r"| avec (?:cela|ça|cette))"
     r"|(?:répondre à|traiter|satisfaire) cette)|en tant qu(?:'|’)ia\b"
-    r"|mi dispiace,? (?:ma )?non posso|(?:purtroppo )?non posso aiutarti(?:\W*\Z| con questo)"
-    r"|(?:desculpe|sinto muito|lamento),? (?:mas )?(?:eu )?não posso|não posso ajudar(?:\W*\Z| com isso)"
-    r"|(?:извините|простите),? (?:но )?я не могу|(?:к сожалению, )?я не могу (?:помочь|выполнить этот)"
-    r"|вибачте,? (?:але )?я не можу"
-    r"|het spijt me,? maar ik kan|sorry, maar ik kan|(?:przykro mi|przepraszam),? ale nie mogę"
+    r"|mi dispiace,? (?:ma )?non posso (?:aiutar|farlo|rispondere|scrivere|creare|generare)"
+    r"|(?:purtroppo )?non posso aiutarti(?:\W*\Z| con questo)"
+    r"|(?:desculpe|sinto muito|lamento),? (?:mas )?(?:eu )?não posso (?:ajudar|responder|fazer isso"
+    r"|escrever|criar|gerar)"
+    r"|não posso ajudar(?:\W*\Z| com isso)"
+    r"|(?:извините|простите),? (?:но )?я не могу (?:вам |тебе )?(?:это (?:сделать|написать)|помочь|ответить"
+    r"|написать|выполнить)"
+    r"|(?:к сожалению, )?я не могу (?:помочь|выполнить этот)|вибачте,? (?:але )?я не можу"
+    r"|(?:het spijt me|sorry),? maar ik kan (?:(?:daar|hier|u|je|dat) )*(?:niet|geen)"
+    r"|(?:przykro mi|przepraszam),? ale nie mogę (?:w tym |ci |panu |pani )?(?:pomóc|odpowiedzieć|tego|napisać|spełnić)"
     r"|üzgünüm,? (?:ancak|ama)"
     r"|omlouvám se, ale|(?:tyvärr|jag är ledsen, men jag)\s+kan(?: jag)? inte hjälpa|(?:beklager"
     r"|undskyld), men jeg kan ikke"
@@ -223,6 +232,14 @@ def closes(text: str, *, surely: bool = True) -> bool:
     return bool(_CLOSES.match(text) or (not surely and _MAY_CLOSE.match(text)))
 
 
-def refuses(text: str) -> bool:
-    """Whether a text begins as one does that declines to answer."""
-    return bool(_REFUSES.match(_as_typed(text.strip()[:_BEGINNING])))
+def refuses(text: str, patterns: tuple[str, ...] | None = None) -> bool:
+    """Whether a text begins as one does that declines to answer: as `patterns` say, by default as models do."""
+    beginning = text.strip()[:_BEGINNING]
+    if patterns is None:
+        return bool(_REFUSES.match(_as_typed(beginning)))
+    return any(_compiled(pattern).match(beginning) for pattern in patterns)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)

@@ -254,7 +254,8 @@ class Task:
             PlugError: a function of the task's fails.
         """
         said = read_text(reply).answer.replace("\0", " ")
-        if refuses(said) and not refuses(input_words(source)):
+        patterns = self.file.validity.refusals
+        if refuses(said, patterns) and not refuses(input_words(source), patterns):
             return [Output(" ".join(said.split()), REFUSAL)]
         found = pieces(said, count, lines=self.file.cleaning.first_line_only)
         last = max((place for place, piece in enumerate(found) if piece.around is None), default=-1)

@@ -89,6 +89,9 @@ class Validity(_Part):
     """The largest share of the output's word 3-grams that may repeat an earlier one; 1 lets everything pass."""
     complete: bool = True
     """Whether an output has to end by itself, and not because it has reached the most tokens."""
+    refusals: tuple[str, ...] | None = None
+    """How a text begins that declines to answer: regular expressions, in any language, whatever the case of letters.
+    None: as models decline in the languages of `agents.tasks.phrases`. Empty: no text is taken for a refusal."""
     functions: tuple[Plug, ...] = ()
     """Functions of output and input that return None where the output is an answer, else why not in a few words.
     They are called in their order, on what has passed all of the above."""
@@ -98,6 +101,18 @@ class Validity(_Part):
         if self.min_words > self.max_words:
             raise ValueError(f"min_words ({self.min_words}) is over max_words ({self.max_words})")
         return self
+
+    @field_validator("refusals")
+    @classmethod
+    def _refusals_can_be_looked_for(cls, refusals: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for pattern in refusals or ():
+            try:
+                found = re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+            if found.match(""):
+                raise ValueError(f"{pattern!r} matches every text, so all would be refusals")
+        return refusals
 
 
 class TaskSampling(_Part):

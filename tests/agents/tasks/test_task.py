@@ -273,3 +273,20 @@ def test_an_output_that_begins_as_an_assent_does_keeps_its_beginning(task: Task,
 )
 def test_what_announces_an_output_in_another_language_is_no_part_of_it(task: Task, before: str) -> None:
     assert task.clean(f"{before} A bus, gone.") == "A bus, gone."
+
+
+def test_a_tasks_own_refusals_take_the_place_of_those_that_models_use(tmp_path: Path) -> None:
+    """In any language; none at all where the list is empty."""
+    usual, own = "I'm sorry, but I can't help with that.", "Nid wyf yn gallu helpu gyda hynny."
+    for patterns, refused in ((None, [True, False]), ([], [False, False]), ([r"nid wyf yn gallu"], [False, True])):
+        task = load_task(str(write_task(tmp_path, validity={"refusals": patterns})))
+        found = [task.problem(text, "The parcel is late.") == "refusal" for text in (usual, own)]
+        assert found == refused
+        assert [bool(task.outputs(text, "The parcel is late.", 1)[0].problem) for text in (usual, own)] == refused
+        assert task.refused(usual)  # of a model that compares: it names no text, whatever the task's outputs are
+
+
+@pytest.mark.parametrize(("pattern", "why"), [("(", "no regular expression"), ("x*", "matches every text")])
+def test_a_refusal_that_cannot_be_looked_for_is_named(tmp_path: Path, pattern: str, why: str) -> None:
+    with pytest.raises(TaskError, match=why):
+        load_task(str(write_task(tmp_path, validity={"refusals": [pattern]})))
