@@ -26,8 +26,13 @@ a score takes long.
 SHIPPED_SCORERS: Mapping[str, str] = {
     "length": "openmic.evaluation.measures:length",
     "length_ratio": "openmic.evaluation.measures:length_ratio",
+    "distinct_1": "openmic.evaluation.measures:distinct_1",
     "distinct_2": "openmic.evaluation.measures:distinct_2",
+    "copy": "openmic.evaluation.measures:copy",
+    "copied": "openmic.evaluation.measures:copied",
+    "novelty": "openmic.evaluation.measures:Novelty",
     "faithfulness": "openmic.evaluation.measures:faithfulness",
+    "sentence_similarity": "openmic.training.scoring.sentence_similarity:SentenceSimilarity",
     "composite": "openmic.evaluation.composite:Composite",
     "reward_model": "openmic.training.scoring.reward_model:RewardModel",
     "simulated_rubric": "openmic.simulator.rubrics:SimulatedRubric",

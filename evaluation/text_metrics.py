@@ -127,8 +127,8 @@ def _end(text: str) -> str:
 def _matched(said: Sequence[Sequence[str]], order: int) -> list[int]:
     """Of each text, how many of its n-grams the others have.
 
-    Each counts at most as often as the text says it that says it most. Of every n-gram the two largest counts are
-    enough for that, so the work grows with the texts and not their square.
+    Each counts at most as often as that other text says it which says it most. The two largest counts of every n-gram
+    are enough for that, so the work grows with the texts and not with their square.
     """
     counts = [Counter(zip(*(tokens[start:] for start in range(order)), strict=False)) for tokens in said]
     most: dict[tuple[str, ...], tuple[int, int, int]] = {}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # imported when they are first used, so that `import openmic`
     from .api import compare as compare
     from .api import criticise as criticise
     from .api import dialogue as dialogue
+    from .api import embed as embed
     from .api import open_run as open_run
     from .api import run as run
     from .core.config import RunConfig as Config
@@ -50,6 +51,7 @@ _PLACES = {
     "compare": ("api", "compare"),
     "criticise": ("api", "criticise"),
     "dialogue": ("api", "dialogue"),
+    "embed": ("api", "embed"),
     "load_student": ("training.standalone", "load_student"),
     "open_run": ("api", "open_run"),
     "run": ("api", "run"),
@@ -71,6 +73,7 @@ __all__ = [
     "compare",
     "criticise",
     "dialogue",
+    "embed",
     "load_student",
     "open_run",
     "run",

@@ -254,6 +254,24 @@ def best_of(scorer: Any, source: Input, outputs: Iterable[str]) -> str:
     return texts[run_to_end(lambda: place_of_best(found, source, texts))]
 
 
+def embed(texts: Iterable[str], model: str | None = None, *, device: str = "auto") -> Any:
+    """Sentence embeddings: a NumPy array of shape (texts, dimensions), float32, each row of length 1.
+
+    Args:
+        texts: What to embed; of more than 256 tokens the end is not read.
+        model: A hub id or a folder. None: all-MiniLM-L6-v2, for English, as a package carries it.
+        device: Such as cpu or cuda:0; `auto` takes a GPU where there is one.
+
+    Raises:
+        ConfigError: something is no text, or the model cannot be had.
+    """
+    from .training.scoring.sentence_similarity import MINILM, SentenceEmbedder
+
+    given = rows_given(texts, "texts", "a text")
+    checked = [checked_text(text, f"texts, item {place}") for place, text in enumerate(given)]
+    return SentenceEmbedder(model or MINILM, device=device).embed(checked)
+
+
 def shown(progress: Any) -> Any:
     """Where progress goes, as `run` takes it."""
     from .graph.context.progress import Silent

@@ -1,6 +1,10 @@
+import json
+from pathlib import Path
+
 import pytest
 
-from openmic.evaluation.measures import distinct_2, faithfulness, length, length_ratio
+from openmic.core.errors import ConfigError
+from openmic.evaluation.measures import Novelty, copied, copy, distinct_2, faithfulness, length, length_ratio
 
 SENTENCE = "The ticket machine rejected my coins."
 
@@ -35,3 +39,37 @@ def test_faithfulness_of_any_language_and_of_several_fields() -> None:
 
 def test_nothing_to_keep_is_kept() -> None:
     assert faithfulness("...", ["anything", ""]) == [1.0, 1.0]
+
+
+def test_a_copy_is_the_input_whatever_its_case() -> None:
+    outputs = [SENTENCE.upper().rstrip("."), "The ticket machine rejected my coins, twice.", "", "😀"]
+    assert copy(SENTENCE, outputs) == [1.0, 0.0, 0.0, 0.0]
+    assert copied(SENTENCE, outputs) == [1.0, 0.75, 0.0, 0.0]
+    assert copied({"first": "one two three", "second": "four five"}, ["two three four five"]) == [1.0]
+    assert copy("公交车走了。", ["公交车走了"]) == [1.0]
+
+
+def test_novelty_is_told_from_a_file_of_what_was_trained_on(tmp_path: Path) -> None:
+    path = tmp_path / "demonstrations.jsonl"
+    rows = [{"output": "The machine hired a lawyer at once."}, {"output": ["It went on strike.", "😀"]}]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    scorer = Novelty(str(path))
+    outputs = [
+        "the machine hired a LAWYER at once",
+        "The machine hired a lawyer, and then",
+        "It went on strike!",
+        "😀",
+        "😂",
+    ]
+    assert scorer(SENTENCE, outputs) == [0.0, 0.5, 0.0, 0.0, 1.0]
+    assert Novelty(str(path), field="output")("", [""]) == [1.0]
+
+
+@pytest.mark.parametrize("row", [{"output": 3}, {"output": None}, {"other": "text"}, {"output": []}])
+def test_a_file_without_texts_is_no_ground_for_novelty(row: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text(json.dumps(row))
+    with pytest.raises(ConfigError, match=r"novelty: .*give a text, or a list of them, in each row"):
+        Novelty(str(path))
+    with pytest.raises(ConfigError, match="novelty: there is no file"):
+        Novelty(str(tmp_path / "none.jsonl"))

@@ -10,9 +10,11 @@ import yaml
 from openmic.core.config import CastSettings, EvaluationSettings
 from openmic.core.plugs import Plug
 from openmic.evaluation.composite import Composite
+from openmic.evaluation.measures import Novelty
 from openmic.evaluation.scorers import SHIPPED_SCORERS, load_scorer
 from openmic.simulator.rubrics import SimulatedRubric
 from openmic.training.scoring.reward_model import RewardModel
+from openmic.training.scoring.sentence_similarity import SentenceSimilarity
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scorers.md").read_text(encoding="utf-8")
 MODULE, IN_PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -38,7 +40,13 @@ def test_what_is_done_in_python_is_true() -> None:
 def test_every_scorer_that_ships_is_in_the_table_with_its_kwargs() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*)\|$", PAGE, re.MULTILINE))
     assert set(rows) == set(SHIPPED_SCORERS)
-    made = {"composite": Composite, "reward_model": RewardModel, "simulated_rubric": SimulatedRubric}
+    made = {
+        "composite": Composite,
+        "novelty": Novelty,
+        "reward_model": RewardModel,
+        "sentence_similarity": SentenceSimilarity,
+        "simulated_rubric": SimulatedRubric,
+    }
     for name, kwargs in rows.items():
         wanted = list(inspect.signature(made[name]).parameters) if name in made else []
         assert re.findall(r"`(\w+)`", kwargs) == wanted, name

@@ -95,16 +95,20 @@ def check_packaged(name: str) -> None:
 def packaged_file(name: str) -> Path:
     """The packaged model's file, found without importing the package (importing it would need its dependencies)."""
     weights = PACKAGED[name]
-    spec = importlib.util.find_spec(weights.package)
-    folders = spec.submodule_search_locations if spec is not None else None
-    for folder in folders or []:
-        path = Path(folder) / weights.file_name
-        if path.exists():
-            return path
+    path = place_in_package(weights.package, weights.file_name)
+    if path is not None:
+        return path
     raise StudentError(
         f"student.model {name!r} comes from the Python package {weights.package!r}, which is not installed: "
         f"`{weights.install}`, or name a hub id or a folder instead"
     )
+
+
+def place_in_package(package: str, name: str) -> Path | None:
+    """Where a file or folder of an installed package lies, found without importing it; None where it is not there."""
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec is not None else None
+    return next((path for folder in folders or [] if (path := Path(folder) / name).exists()), None)
 
 
 def _convert_gguf(source: Path, target: Path) -> None:
