@@ -49,6 +49,7 @@ COMMANDS = {
     "train": "Train from a run's stored transcripts alone.",
     "evaluate": "Judge a run's adapters on its test inputs.",
     "rejudge": "Have another critic judge a run's stored comparisons again.",
+    "critic-card": "See how far a critic agrees with people.",
     "chat": "Have the student answer, with the adapter it has learned.",
     "config": "Show the resolved configuration, or its JSON schema.",
     "db": "Look after the store: where it is, backups, checks.",
@@ -57,8 +58,8 @@ COMMANDS = {
     "simulate": "Serve a simulated teacher, critic and judge over HTTP.",
 }
 """What there is, in the order of the help, each in the module of its name: a function of that name, or an `app`."""
-_ELSEWHERE = {"resume": "run"}
-"""Commands that stand in another's module."""
+_ELSEWHERE = {"resume": "run", "critic-card": "card.command"}
+"""Commands that stand in another module."""
 
 
 class _Commands(TyperGroup):
@@ -126,7 +127,7 @@ def _load(name: str) -> Any:
     found = getattr(module, "app", None)
     if found is None:
         found = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
-        found.command(name, epilog=getattr(module, "EPILOG", None))(getattr(module, name))
+        found.command(name, epilog=getattr(module, "EPILOG", None))(getattr(module, name.replace("-", "_")))
     command = get_command(found)
     command.name = name
     return command

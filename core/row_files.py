@@ -56,6 +56,8 @@ class Reading(NamedTuple):
     """What stands between fields. None: the ending's own, or the one that fits where that does not."""
     encoding: str | None = None
     """None: what the byte order mark says, else UTF-8."""
+    optional: Sequence[str] = ()
+    """Keys or columns that are read where they are there."""
 
 
 def read_rows(path: Path, reading: Reading) -> list[FileRow]:
@@ -202,7 +204,8 @@ def _from_parquet(path: Path, reading: Reading) -> list[FileRow]:
             names = file.schema_arrow.names
             if missing := [column for column in reading.columns if column not in names]:
                 raise _no_column(str(path), missing[0], names, reading)
-            rows = file.read(columns=list(dict.fromkeys(reading.columns))).to_pylist()
+            wanted = dict.fromkeys([*reading.columns, *(name for name in reading.optional if name in names)])
+            rows = file.read(columns=list(wanted)).to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
     return [FileRow(f"row {number}", row) for number, row in enumerate(rows, start=1)]

@@ -128,7 +128,17 @@ def test_the_package_holds_one_relative_link_for_each_room_and_nothing_else_but_
     links = {path.name: str(path.readlink()) for path in PACKAGE.iterdir() if path.is_symlink()}
     assert links == {room: f"../../{room}" for room in ROOMS}
     own = {path.name for path in PACKAGE.iterdir() if not path.is_symlink()} - {"__pycache__"}
-    face = {"api.py", "given.py", "run_handle.py", "seams.py", "speaker.py", "table.py", "testing.py", "types.py"}
+    face = {
+        "api.py",
+        "card.py",
+        "given.py",
+        "run_handle.py",
+        "seams.py",
+        "speaker.py",
+        "table.py",
+        "testing.py",
+        "types.py",
+    }
     assert own == {"__init__.py", "__main__.py", "py.typed"} | face
 
 

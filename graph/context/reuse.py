@@ -12,7 +12,7 @@ from ...core.records import Agent, Generation, GenerationRequest, LLMReply, LLMR
 from ...store import Adapter, Run, Store, Turn
 from .seats import Seat, seat_model, seats
 
-_ASKED_ALIKE = {"base_url", "query", "extra_body", "reasoning_effort"}
+ASKED_ALIKE = {"base_url", "query", "extra_body", "reasoning_effort"}
 """What of an endpoint's settings a reply depends on, and its request does not say."""
 _MADE_ALIKE = {
     "model",
@@ -26,7 +26,7 @@ _MADE_ALIKE = {
     "chat_template_kwargs",
 }
 """What of the student's settings its texts depend on, and its requests do not say."""
-_OF_THE_CAST = {"latency_s", "rate_limit_rate"}
+OF_THE_CAST = {"latency_s", "rate_limit_rate"}
 """What of the simulated cast's settings changes no reply."""
 TAKEN_FROM = "run "
 """What stands before the run's id, in place of the worker, in a turn of the student's that was taken over."""
@@ -91,7 +91,7 @@ class Reuse:
     def _seats(self) -> frozenset[Seat]:
         """Whose replies are what they would be today."""
         before, now = seats(self._before.cast), seats(self._config.cast)
-        cast = [one.cast.simulated.model_dump(exclude=_OF_THE_CAST) for one in (self._before, self._config)]
+        cast = [one.cast.simulated.model_dump(exclude=OF_THE_CAST) for one in (self._before, self._config)]
         same_cast = cast[0] == cast[1] and self._before.seed == self._config.seed
         return frozenset(
             seat
@@ -100,7 +100,7 @@ class Reuse:
             and (earlier := before.get(seat)) is not None
             and earlier.asked
             and seat_model(seat, earlier) == seat_model(seat, settings)
-            and earlier.model_dump(include=_ASKED_ALIKE) == settings.model_dump(include=_ASKED_ALIKE)
+            and earlier.model_dump(include=ASKED_ALIKE) == settings.model_dump(include=ASKED_ALIKE)
             and (same_cast or not settings.simulated)
         )
 

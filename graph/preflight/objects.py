@@ -74,7 +74,7 @@ def try_plugs(
     Raises:
         ConfigError: one cannot be had, failed, or answered what it may not.
     """
-    casting = Casting(config, task, _NobodyAsked(), plugs)
+    casting = Casting(config, task, NobodyAsked(), plugs)
     run_to_end(partial(casting.try_on, example.value, (f"{example.text} Ha.", f"{example.text} So it goes."), roles))
     if not scorers:
         return
@@ -126,8 +126,9 @@ def _demonstrated_splits(config: RunConfig, place: int) -> tuple[Split, ...]:
     return (Split.TRAIN,) if config.cast.references is not None else (Split.TRAIN, *held_out)
 
 
-class _NobodyAsked(LLM):
+class NobodyAsked(LLM):
     """Stands where Python objects alone are tried."""
 
     async def complete(self, request: LLMRequest) -> LLMReply:
+        """Nothing is to come here."""
         raise AssertionError("a Python object asked an endpoint")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # imported when they are first used, so that `import openmic`
     from .api import embed as embed
     from .api import open_run as open_run
     from .api import run as run
+    from .card import critic_card as critic_card
     from .core.config import RunConfig as Config
     from .core.errors import OpenmicError as OpenmicError
     from .evaluation.scorers import Scorer as Scorer
@@ -49,6 +50,7 @@ _PLACES = {
     "arun": ("api", "arun"),
     "best_of": ("api", "best_of"),
     "compare": ("api", "compare"),
+    "critic_card": ("card", "critic_card"),
     "criticise": ("api", "criticise"),
     "dialogue": ("api", "dialogue"),
     "embed": ("api", "embed"),
@@ -71,6 +73,7 @@ __all__ = [
     "arun",
     "best_of",
     "compare",
+    "critic_card",
     "criticise",
     "dialogue",
     "embed",

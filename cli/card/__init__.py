@@ -1,0 +1,1 @@
+"""The critic card: the command, and what it says."""

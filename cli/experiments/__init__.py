@@ -1,0 +1,1 @@
+"""`openmic experiment` and `openmic report`, and the documents that they write."""
