@@ -56,10 +56,21 @@ PLAIN, CONTINUOUS, OURS, VLLM, ROOFLINE = "transformers' static", "continuous", 
 def requests_of(options: Namespace) -> list[GenerationRequest]:
     """Drafts for the example's inputs, of lengths drawn evenly."""
     count, longest = (6, 12) if options.quick else (REQUESTS, LONGEST)
-    agent, draw = StudentAgent(load_task("humor"), 7), random.Random(1)  # noqa: S311 - no secret
+    draw = random.Random(1)  # noqa: S311 - no secret
+    return drafts([draw.randint(SHORTEST, longest) for _ in range(count)])
+
+
+def drafts(lengths: Sequence[int], *, first: int = 0, **sampling: float) -> list[GenerationRequest]:
+    """A draft of each length in tokens, some for each input from the `first` on; greedy unless `sampling` says more."""
+    agent = StudentAgent(load_task("humor"), 7)
     texts = [example.text for example in read_inputs(InputSettings(path=INPUTS)).examples]
-    samplings = [StudentSampling(temperature=0.0, max_tokens=draw.randint(SHORTEST, longest)) for _ in range(count)]
-    return [agent.draft(f"r{i}", texts[i // CANDIDATES], each, 0) for i, each in enumerate(samplings)]
+    samplings = [
+        StudentSampling.model_validate({"temperature": 0.0, **sampling, "max_tokens": each}) for each in lengths
+    ]
+    return [
+        agent.draft(f"r{first}-{i}", texts[(first + i // CANDIDATES) % len(texts)], each, 0)
+        for i, each in enumerate(samplings)
+    ]
 
 
 @contextmanager
@@ -84,19 +95,21 @@ class EndlessVLLM(VLLMEngine):
         return await super()._ask(*asked)
 
 
-def vllm_engine(options: Namespace) -> StudentEngine:
+def vllm_engine(options: Namespace, max_batch: int = MAX_BATCH) -> StudentEngine:
     """A server of the interpreter that `--vllm` names, which runs once this returns."""
     vllm = {"python": options.vllm, "gpu_memory_utilization": 0.3}
-    values = {"model": options.model, "device": options.device, "max_batch": MAX_BATCH, "engine": "vllm", "vllm": vllm}
+    values = {"model": options.model, "device": options.device, "max_batch": max_batch, "engine": "vllm", "vllm": vllm}
     settings = StudentSettings.model_validate(values)
     return EndlessVLLM(settings, VLLMServer(settings, threads=options.threads), worker="benchmark")
 
 
-def plain(student: LoadedStudent, requests: Sequence[GenerationRequest]) -> float:
-    """Seconds that `generate` takes, one batch after the other."""
+def plain(
+    student: LoadedStudent, requests: Sequence[GenerationRequest], max_batch: int = MAX_BATCH, **sampling: Any
+) -> float:
+    """Seconds that `generate` takes, one batch after the other; greedy unless `sampling` says more."""
     began = time.perf_counter()
-    for at in range(0, len(requests), MAX_BATCH):
-        batch = requests[at : at + MAX_BATCH]
+    for at in range(0, len(requests), max_batch):
+        batch = requests[at : at + max_batch]
         ids, mask = pad_prompts(student, [render_prompt(student, request.messages) for request in batch])
         wanted = max(request.sampling.max_tokens for request in batch)
         with torch.inference_mode():
@@ -104,7 +117,7 @@ def plain(student: LoadedStudent, requests: Sequence[GenerationRequest]) -> floa
                 input_ids=ids.to(student.device),
                 attention_mask=mask.to(student.device),
                 max_new_tokens=wanted,
-                do_sample=False,
+                **{"do_sample": False, **sampling},
                 eos_token_id=student.tokenizer.eos_token_id,
                 pad_token_id=student.tokenizer.pad_token_id,
             )
@@ -112,13 +125,17 @@ def plain(student: LoadedStudent, requests: Sequence[GenerationRequest]) -> floa
     return time.perf_counter() - began
 
 
-def engine_seconds(build: Callable[[], StudentEngine], requests: Sequence[GenerationRequest]) -> float:
-    """Seconds from the first request to the last answer; the engine is started before."""
+def engine_seconds(
+    build: Callable[[], StudentEngine],
+    requests: Sequence[GenerationRequest],
+    before: Sequence[GenerationRequest] | None = None,
+) -> float:
+    """Seconds from the first request to the last answer; the engine has answered those `before`, or one, by then."""
 
     async def run() -> float:
         engine = build()
         try:
-            await engine.generate(requests[0])
+            await asyncio.gather(*(engine.generate(request) for request in before or requests[:1]))
             began = time.perf_counter()
             answers = await asyncio.gather(*(engine.generate(request) for request in requests))
             seconds = time.perf_counter() - began

@@ -76,7 +76,7 @@ def pairs_of(tokenizer: Any, count: int) -> list[TrainingExample]:
                 return str(said)
             said = longer
 
-    prompts = rng.sample(inputs, count)
+    prompts = [*rng.sample(inputs, len(inputs)) * (count // len(inputs)), *rng.sample(inputs, count % len(inputs))]
     return [TrainingExample(f"p{i}", asking.prompt(prompt), (text(), text())) for i, prompt in enumerate(prompts)]
 
 
@@ -88,9 +88,9 @@ def prepared(options: Any) -> tuple[Any, Any, list[TrainingExample]]:
     from openmic.training.student.student import load_student
 
     torch.set_num_threads(options.threads)
-    student = load_student(options.model, device="cpu")
+    student = load_student(options.model, device=options.device)
     model = adapted(student, LORA, seed=1)
-    ids = torch.arange(64).unsqueeze(0)
+    ids = torch.arange(64, device=student.device).unsqueeze(0)
     model(input_ids=ids, labels=ids).loss.backward()
     model.zero_grad(set_to_none=True)
     return student, model, pairs_of(student.tokenizer, options.pairs)
@@ -113,6 +113,7 @@ def measure_trl(options: Any) -> float:
 
     from openmic.training.loop.examples import encode_examples
     from openmic.training.objectives import OBJECTIVES
+    from openmic.training.student.device import on_gpu
 
     datasets.disable_progress_bars()
     student, model, examples = prepared(options)
@@ -142,7 +143,8 @@ def measure_trl(options: Any) -> float:
             model,
             args=DPOConfig(
                 output_dir=folder,
-                use_cpu=True,
+                use_cpu=not on_gpu(student.device),
+                optim="adamw_torch_fused" if on_gpu(student.device) else "adamw_torch",
                 bf16=options.precision == "bfloat16",
                 gradient_checkpointing=False,
                 precompute_ref_log_probs=True,
@@ -153,7 +155,8 @@ def measure_trl(options: Any) -> float:
                 beta=BETA,
                 max_length=None,
                 weight_decay=0.0,
-                dataloader_pin_memory=False,
+                dataloader_pin_memory=on_gpu(student.device),
+                dataloader_num_workers=2 if on_gpu(student.device) else 0,
                 save_strategy="no",
                 logging_strategy="no",
                 report_to=[],
@@ -176,7 +179,7 @@ SIDES = {"openmic": measure_ours, "TRL": measure_trl}
 
 def in_child(side: str, options: Any, **changes: Any) -> dict[str, float]:
     """One measurement in a process of its own: `seconds`, and `peak_mb` of its memory."""
-    names = ("model", "pairs", "batch", "threads", "precision")
+    names = ("model", "pairs", "batch", "threads", "precision", "device")
     numbers = [f"--{name}={changes.get(name, getattr(options, name))}" for name in names]
     environment = {
         **os.environ,
@@ -205,8 +208,10 @@ async def feedback_to_answer(options: Any) -> dict[str, float]:
     from openmic.training.trainer.trainer import Trainer
 
     examples = pairs_of(load_tokenizer(options.model), options.pairs)
-    pool = StudentPool(StudentSettings(model=options.model, device="cpu"), threads=options.threads)
-    trainer = Trainer(TrainingSettings(threads=options.threads))
+    half = 0.0 if options.device == "cpu" else 0.5
+    values = {"model": options.model, "device": options.device, "pool": {"gpus_per_actor": half}}
+    pool = StudentPool(StudentSettings.model_validate(values), threads=options.threads)
+    trainer = Trainer(TrainingSettings(threads=options.threads, gpus_per_worker=half))
     sampling = StudentSampling(max_tokens=1)
     try:
         await pool.ready()
@@ -214,7 +219,7 @@ async def feedback_to_answer(options: Any) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as folder:
             job = TrainingJob(
                 student=StudentWeights(model=options.model),
-                device="cpu",
+                device=options.device,
                 phases=(TrainingPhase("dpo", tuple(examples)),),
                 settings=settings_of(options),
                 lora=LORA,
@@ -248,6 +253,7 @@ def main(arguments_: list[str] | None = None) -> None:
     """Measure and print."""
     parser = arguments((__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="smollm2-135m-instruct", help="a causal student: hub id or folder")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda; the whole script measures on cpu alone")
     parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument("--batch", type=int, default=BATCH, help="pairs per optimizer step")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
