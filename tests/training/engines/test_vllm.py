@@ -95,6 +95,19 @@ def test_it_is_started_as_the_settings_say(tiny_causal: Path, tmp_path: Path, mo
     assert told(tiny_causal, cpu)[1]["OMP_NUM_THREADS"] == "3"
 
 
+def test_it_is_started_with_the_weights_that_are_meant(tmp_path: Path) -> None:
+    gpu, cpu = (program(tmp_path / version, version, "true") for version in ("0.32.0", "0.32.0+cpu"))
+    weights = {"revision": "v2", "dtype": "float16", "trust_remote_code": True, "quantization": "4bit"}
+    values = {"model": "somebody/tiny", "engine": "vllm", "vllm": {"python": gpu}, **weights}
+    line = " ".join(VLLMServer(StudentSettings.model_validate(values), threads=1)._command())
+    for part in ("--revision v2", "--tokenizer-revision v2", "--code-revision v2", "--dtype float16"):
+        assert f" {part} " in line
+    assert " --trust-remote-code " in line
+    assert " --quantization bitsandbytes" in line
+    with pytest.raises(ConfigError, match=r"was built for CPUs, where it has no weights in 4 bits; leave"):
+        VLLMServer(StudentSettings.model_validate(values | {"vllm": {"python": cpu}}), threads=1)
+
+
 @pytest.mark.parametrize(
     ("given", "device", "seen"),
     [(None, "cuda:1", "1"), ("4,6", "cuda:1", "6"), ("4,6", "auto", "4,6"), ("4,6", "cuda", "4,6"), ("4", "cpu", "")],
