@@ -40,6 +40,7 @@ EPILOG = (
 
 
 COMMANDS = {
+    "init": "Begin a project: configuration, task, sample inputs.",
     "run": "Teach a student: the whole loop, from inputs to a report.",
     "resume": "Go on with a run that was interrupted or failed.",
     "status": "Show where a run stands and what its adapters achieved.",
@@ -58,7 +59,12 @@ COMMANDS = {
     "simulate": "Serve a simulated teacher, critic and judge over HTTP.",
 }
 """What there is, in the order of the help, each in the module of its name: a function of that name, or an `app`."""
-_ELSEWHERE = {"resume": "run", "critic-card": "card.command"}
+_ELSEWHERE = {
+    "config": "configuration.config",
+    "critic-card": "card.command",
+    "init": "configuration.init",
+    "resume": "run",
+}
 """Commands that stand in another module."""
 
 
@@ -113,7 +119,7 @@ app = typer.Typer(
     name="openmic",
     cls=_Commands,
     help="Feedback-driven distillation: a large language model teaches a small one, and is its critic.\n\n"
-    "Start with: openmic run examples/humor.yaml",
+    "Start with: openmic run --example humor",
     epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode=None,

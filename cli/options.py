@@ -8,11 +8,23 @@ from typing import Annotated, Any
 import typer
 
 from ..core.config import store_address
+from ..core.errors import ConfigError
+from ..core.files.examples import example_file
 from ..core.section import from_home
 from ..core.text import escaped
 from ..store import Store, normalize_url, without_passwords
 
 FINISHED_WITH_FAILURES = 3
+OWN_CONFIGURATION = "openmic.yaml"
+"""What `openmic init` calls the configuration, which commands take where none is given."""
+ConfigurationArgument = Annotated[
+    Path | None,
+    typer.Argument(help="The configuration file. Default: openmic.yaml.", metavar="CONFIG", show_default=False),
+]
+ExampleOption = Annotated[
+    str | None,
+    typer.Option("--example", metavar="NAME", help="One that ships, in place of a file: humor, plain-language, …"),
+]
 StoreOption = Annotated[
     str | None,
     typer.Option("--store", metavar="URL", help="The store. Default: OPENMIC_STORE, else openmic-data/openmic.db."),
@@ -27,6 +39,24 @@ RunArgument = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, a
 NoCheckOption = Annotated[
     bool, typer.Option("--no-check", help="Ask no endpoint beforehand whether it answers.", show_default=False)
 ]
+
+
+def configuration(given: Path | None, example: str | None) -> Path:
+    """The configuration file that is meant: the one given, an example that ships, or `openmic.yaml` where it lies.
+
+    Raises:
+        ConfigError: none is given, or two are.
+    """
+    if example is not None:
+        if given is not None:
+            raise ConfigError(f"{given} and --example {example} are two configurations; give one of them")
+        return example_file(example)
+    if given is None and not Path(OWN_CONFIGURATION).exists():
+        raise ConfigError(
+            f"no configuration is given and there is no {OWN_CONFIGURATION} here; `openmic init` makes one, and "
+            "`--example humor` needs none"
+        )
+    return Path(OWN_CONFIGURATION) if given is None else given
 
 
 def home_expanded(path: Path | None) -> Path | None:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,11 +12,14 @@ from ..core.config_file import load_config, stray_variables
 from ..core.errors import BudgetError, ConfigError, InterruptedRunError, OpenmicError
 from ..run_handle import Run
 from .options import (
+    ConfigurationArgument,
+    ExampleOption,
     JsonOption,
     NoCheckOption,
     OverridesOption,
     RunArgument,
     StoreOption,
+    configuration,
     exit_by_failures,
     print_json,
     store_flag,
@@ -43,9 +45,8 @@ ClusterOption = Annotated[
 
 
 def run(
-    config: Annotated[Path, typer.Argument(help="The configuration file.", metavar="CONFIG")] = Path(
-        "examples/humor.yaml"
-    ),
+    given: ConfigurationArgument = None,
+    example: ExampleOption = None,
     overrides: OverridesOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan, and change nothing.")
@@ -78,7 +79,7 @@ def run(
 
     \b
     Examples:
-      openmic run examples/humor.yaml
+      openmic run --example humor
       openmic run examples/humor.yaml --set rounds=2 --set training.learning_rate=1e-4
       openmic run examples/humor.yaml --dry-run
       openmic run examples/humor.yaml --estimate --set cast.critic.model=gpt-4.1-mini
@@ -90,6 +91,7 @@ def run(
     """
     for line in stray_variables():
         typer.echo(f"note: {line}", err=True)
+    config = configuration(given, example)
     if source is not None and (estimate or dry_run):
         taken = open_run(source, load_config(config, overrides or []).store_url)
         typer.echo(f"note: what is taken over from run {taken.id} comes off these figures", err=True)

@@ -167,8 +167,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(
-            f"there is no configuration file {str(path.absolute())!r}; name one, of which the project's own "
-            "examples/humor.yaml is a good start"
+            f"there is no configuration file {str(path.absolute())!r}; name one; "
+            "`openmic init` makes one, and `openmic run --example humor` needs none"
         ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None

@@ -124,9 +124,9 @@ def test_every_folder_with_code_at_the_root_is_a_room_of_the_design() -> None:
     assert {"core", "store", "agents", "training", "evaluation", "graph", "cli"} <= found
 
 
-def test_the_package_holds_one_relative_link_for_each_room_and_nothing_else_but_its_own_files() -> None:
+def test_the_package_holds_a_relative_link_for_each_room_and_the_examples_and_its_own_files_alone() -> None:
     links = {path.name: str(path.readlink()) for path in PACKAGE.iterdir() if path.is_symlink()}
-    assert links == {room: f"../../{room}" for room in ROOMS}
+    assert links == {name: f"../../{name}" for name in (*ROOMS, "examples")}
     own = {path.name for path in PACKAGE.iterdir() if not path.is_symlink()} - {"__pycache__"}
     face = {
         "api.py",
@@ -270,9 +270,7 @@ def test_tests_lie_where_what_they_test_does() -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel, built from a copy, so that no build folder of an earlier day gets into it."""
     folder = tmp_path_factory.mktemp("wheel")
-    unwanted = shutil.ignore_patterns(
-        ".*", "__pycache__", "*.egg-info", "build", "dist", "tests", "examples", "openmic-data"
-    )
+    unwanted = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "tests", "openmic-data")
     shutil.copytree(ROOT, folder / "source", symlinks=True, ignore=unwanted)
     done = subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(folder / "source")],
@@ -303,7 +301,9 @@ def test_the_wheel_holds_every_module_and_all_data(wheel: zipfile.ZipFile) -> No
     folders = [ROOT / "viewer" / part for part in ("static", "templates")]
     pages = {name_of(path) for folder in folders for path in folder.rglob("*") if path.is_file()}
     assert "viewer/templates/dialogue.html" in pages
-    assert shipped == modules | tasks | word_lists | pages | {"py.typed", "store/migrations/script.py.mako"}
+    examples = {name_of(path) for suffix in ("yaml", "jsonl") for path in (ROOT / "examples").rglob(f"*.{suffix}")}
+    assert {"examples/humor.yaml", "examples/inputs/humor.jsonl"} < examples
+    assert shipped == modules | tasks | word_lists | pages | examples | {"py.typed", "store/migrations/script.py.mako"}
 
 
 def test_the_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:

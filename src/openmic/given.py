@@ -217,7 +217,7 @@ def _refuse_overridden(config: RunConfig, objects: Mapping[str, Any]) -> None:
 def with_place_for(config: ConfigLike | None, inputs: Any) -> ConfigLike:
     """The configuration, with a path for the inputs where they are given in Python and it needs none."""
     if config is None and inputs is None:
-        raise ConfigError("there is nothing to run on; give a configuration, such as examples/humor.yaml, or inputs")
+        raise ConfigError("there is nothing to run on; give a configuration (`openmic init` makes one) or inputs")
     values = {} if config is None else config
     if inputs is None or not isinstance(values, Mapping):
         return values

@@ -33,6 +33,7 @@ ROOT = get_command(app)
 assert isinstance(ROOT, TyperGroup)
 COMMANDS = sorted(commands(ROOT))
 PROMISED = {
+    ("init",),
     ("run",),
     ("resume",),
     ("status",),
@@ -64,7 +65,7 @@ def test_the_help_of_the_whole_says_the_exit_codes_and_where_to_start() -> None:
     result = RUNNER.invoke(app, ["--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     said = " ".join(result.stdout.split())
-    assert "openmic run examples/humor.yaml" in said
+    assert "openmic run --example humor" in said
     for code in ("0 done", "1 failed", "2 usage", "3 finished with failures", "4 budget spent", "130 interrupted"):
         assert code in said
 

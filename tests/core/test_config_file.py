@@ -276,7 +276,7 @@ def test_a_wrong_variable_is_named(refuse: Refuse, name: str, value: str, messag
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no configuration file '.*nowhere\.yaml'.*examples/humor\.yaml"):
+    with pytest.raises(ConfigError, match=r"no configuration file '.*nowhere\.yaml'.*openmic init"):
         load_config(tmp_path / "nowhere.yaml", environment={})
 
 

@@ -6,8 +6,8 @@ import yaml
 
 from openmic.core.config import RunConfig
 
-from ..whole_run import ROOT
-from .conftest import Openmic
+from ...whole_run import ROOT
+from ..conftest import Openmic
 
 HUMOR = str(ROOT / "examples" / "humor.yaml")
 

@@ -1,0 +1,1 @@
+"""`openmic init` and `openmic config`: a configuration made, and shown."""
