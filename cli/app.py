@@ -51,6 +51,8 @@ COMMANDS = {
     "evaluate": "Judge a run's adapters on its test inputs.",
     "rejudge": "Have another critic judge a run's stored comparisons again.",
     "critic-card": "See how far a critic agrees with people.",
+    "experiment": "Carry out arms and seeds from one file: one table.",
+    "report": "Report on a run or an experiment: HTML, Markdown or JSON.",
     "chat": "Have the student answer, with the adapter it has learned.",
     "config": "Show the resolved configuration, or its JSON schema.",
     "db": "Look after the store: where it is, backups, checks.",
@@ -62,7 +64,9 @@ COMMANDS = {
 _ELSEWHERE = {
     "config": "configuration.config",
     "critic-card": "card.command",
+    "experiment": "experiments.experiment",
     "init": "configuration.init",
+    "report": "experiments.report",
     "resume": "run",
 }
 """Commands that stand in another module."""

@@ -10,11 +10,16 @@ from ..core.text import printable
 
 def print_funnel(status: dict[str, Any]) -> None:
     """The funnel of every gate and filter and how the critic judged, on stdout; nothing where nothing was said."""
-    lines = [*_lines(status["funnel"]), *_critic(status["verdicts"])]
+    lines = funnel_lines(status)
     if lines:
         typer.echo("funnel:")
     for name, text in lines:
         typer.echo(printable(f"  {name:<12} {text}"))
+
+
+def funnel_lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is counted, each line with its name; nothing where nothing was said."""
+    return [*_lines(status["funnel"]), *_critic(status["verdicts"])]
 
 
 def _lines(funnel: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -35,6 +35,7 @@ def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
         "inputs.limit": (config.inputs.limit, len(checked.examples)),
     }
     work, revisions = Work.of(config, by_split(checked.examples)), config.dialogue.max_revisions
+    beside = config.evaluation.best_of - 1 + config.evaluation.critic
     return {
         "task": checked.task.name,
         "inputs": counts,
@@ -59,12 +60,13 @@ def plan(config: RunConfig, checked: Checked) -> dict[str, Any]:
         "objective": config.training.objective,
         "calls_at_most": {
             "teacher": _demonstrations(config, work.demonstrated + work.dialogues, work.dev + work.test),
-            "critic": (work.compared + work.paired)
+            "critic": (work.compared + work.paired + work.evaluated * beside)
             * sum(replies(config, member) for member in (config.cast.critic, *config.cast.jury))
             + (work.criticised if config.cast.critic.asked else 0),
             "judge": work.evaluated * replies(config, config.cast.member("judge")),
         },
-        "student_generations_at_most": work.dialogues * (config.dialogue.candidates + revisions) + work.evaluated,
+        "student_generations_at_most": work.dialogues * (config.dialogue.candidates + revisions)
+        + work.evaluated * config.evaluation.best_of,
         "usd": {kind: checked.estimate[kind]["usd"] for kind in ("likely", "at_most")},
         "forecast": checked.forecast,
         "store": without_passwords(config.store_url),

@@ -115,8 +115,15 @@ def cost_lines(status: dict[str, Any]) -> list[str]:
 def _taken_over(taken: dict[str, Any] | None) -> list[str]:
     if taken is None:
         return []
+    if taken["run"] is None and not (taken["replies"] or taken["texts"] or taken["adapters"]):
+        return []
+    names = (
+        f"run {taken['run']}" if taken["run"] else "",
+        "the experiment's other runs" if taken["experiment"] else "",
+    )
+    source = " and ".join(name for name in names if name)
     return [
-        f"taken over from run {taken['run']}, and not paid for again: {taken['replies']:,} replies, {taken['texts']:,} "
+        f"taken over from {source}, and not paid for again: {taken['replies']:,} replies, {taken['texts']:,} "
         f"of the student's texts, {taken['adapters']} adapters"
     ]
 

@@ -320,6 +320,9 @@ class VerdictSettings(Section):
     else, and its words are read instead; how often that was so is told by `openmic status`."""
     jury: Literal["mean", "majority"] = "mean"
     """With several critics: the mean of their probabilities, or the majority of their outcomes."""
+    orders: Literal["both", "first"] = "both"
+    """Which of the two orders counts in a critic's verdict. `first` is a negative control: the other one is asked for
+    and kept, and does not count. A judge's verdict always counts both."""
     tie_margin: float = Field(default=0.05, ge=0, lt=0.5)
     """A verdict with |p - 1/2| below this is a tie, as is one whose orders disagree."""
 
@@ -331,6 +334,16 @@ class EvaluationSettings(Section):
     """Test inputs in the report. None: all."""
     dev_inputs: int | None = Field(default=None, ge=2)
     """Dev inputs the promotion gate looks at. None: all."""
+    at_end: bool = True
+    """Whether every version is judged on the test inputs when a run ends. False leaves that to `openmic evaluate`."""
+    speaker: Literal["student", "teacher"] = "student"
+    """Whose outputs are judged. `teacher`: another text of the teacher's for each input, against its own reference."""
+    best_of: int = Field(default=1, ge=1, le=64)
+    """Outputs the student writes for each input, of which the critic chooses the best by a knock-out (best-of-k)."""
+    critic: bool = False
+    """Whether the critic compares the outputs too, beside the judge, to see by how much it overstates them."""
+    references_seed: int | None = Field(default=None, ge=0, lt=2**31)
+    """Seed of the teacher's held-out references: runs that share it share them. None: the run's."""
     sampling: StudentSampling = StudentSampling(temperature=0.7, top_p=0.9, max_tokens=48)
     """How the student answers when it is evaluated."""
     scorers: tuple[Plug, ...] = ()

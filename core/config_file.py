@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import ValidationError
@@ -50,6 +50,67 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
     return _resolve_paths(config, path.parent, sources)
 
 
+class Layer(NamedTuple):
+    """Values that are laid over others, and what to call the place they come from."""
+
+    values: Mapping[str, Any]
+    """By key; sections are mappings, or keys are dotted: `{"training": {"beta": 0.2}}`, `{"training.beta": 0.2}`."""
+    source: str
+
+
+def layered_config(
+    layers: Sequence[Layer],
+    folder: Path,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> RunConfig:
+    """The configuration that layers make, each laid over those before it; environment and overrides over all.
+
+    Args:
+        layers: Whose relative paths are from `folder`.
+        folder: Such as a file's own.
+        overrides: As for `load_config`.
+        environment: Likewise.
+
+    Raises:
+        ConfigError: as `load_config`, with the layer that a wrong value comes from.
+    """
+    values: dict[str, Any] = {}
+    within: dict[Key, str] = {}
+    for layer in layers:
+        for dotted, value in layer.values.items():
+            key = tuple(part.strip() for part in str(dotted).split("."))
+            _lay(values, key, _copied(value), layer.source)
+            within |= dict.fromkeys(_keys_beneath(key, value), layer.source)
+    sources: dict[Key, str] = {}
+    overridden = _copied(values)
+    _lay_overrides(overridden, overrides, {})
+    _lay_environment(values, environment, sources, _names_of_keys(overridden))
+    _lay_overrides(values, overrides, sources)
+    try:
+        config = RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, layers[-1].source, within | sources)) from None
+    return _resolve_paths(config, folder, sources)
+
+
+def _keys_beneath(key: Key, value: Any) -> Iterator[Key]:
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from _keys_beneath((*key, str(name)), inner)
+    else:
+        yield key
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """What a YAML file holds.
+
+    Raises:
+        ConfigError: there is no such file, or it holds no mapping.
+    """
+    return _read_yaml(Path(from_home(path)))
+
+
 def flat_file(path: Path) -> dict[str, str]:
     """What a configuration file says, by dotted key, each value as JSON.
 
@@ -57,6 +118,11 @@ def flat_file(path: Path) -> dict[str, str]:
         ConfigError: there is no such file, or it holds no configuration.
     """
     return dict(_flat(_read_yaml(Path(from_home(path)))))
+
+
+def flat_values(values: Mapping[str, Any]) -> dict[str, str]:
+    """Nested values by dotted key, each as JSON."""
+    return dict(_flat(values))
 
 
 def _flat(values: Any, above: str = "") -> Iterator[tuple[str, str]]:

@@ -56,6 +56,9 @@ class PreferenceSettings(Section):
     and the critique of it, so that the student learns to revise; or both, in examples of their own."""
     teacher_over_student: bool = False
     """The teacher's text over the draft, where the student did not get there. No verdict stands behind it."""
+    labels: Literal["critic", "shuffled", "random"] = "critic"
+    """Which text of a preference is learned as the better one. `critic`: the one it preferred. For negative controls:
+    `shuffled`, where labels have changed places among all preferences, and `random`, a coin for each."""
     valid_over_invalid: bool = False
     """The student's best text, or else the teacher's, over drafts that a gate turned away: of each gate the first. The
     critic never sees such drafts, so that nothing else teaches the student not to loop, copy or ramble. No verdict

@@ -55,6 +55,8 @@ class FineTuneSettings(ObjectiveSettings):
     what is trained on; one without a verdict counts 1."""
 
     epochs: float = Field(default=2.0, gt=0)
+    steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps in place of epochs, so that trainings on more or fewer examples take as many. None: by epochs."""
     learning_rate: float = Field(default=5e-4, gt=0)
     batch_size: int = Field(default=16, ge=1)
     """Examples (for a pairwise objective: pairs) per optimizer step."""

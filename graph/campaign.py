@@ -91,7 +91,9 @@ async def roll_back(state: CampaignState, runtime: Runtime[RunContext]) -> Campa
 
 
 async def report(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
-    """Every version is judged on the test inputs, which nothing has looked at before."""
+    """Every version is judged on the test inputs, which nothing has looked at before, unless that is left for later."""
+    if not runtime.context.config.evaluation.at_end:
+        return {}
     for adapter in runtime.context.store.select(Adapter, run_id=runtime.context.run.id, order_by="version"):
         await evaluating.evaluate(runtime.context, adapter.version, Split.TEST)
     return {}

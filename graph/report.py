@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import func, select
+from sqlmodel import col
+
 from ..core.config import EvaluationSettings
 from ..core.records import Agent, Split
 from ..evaluation.summary import JudgedOutput, gain
@@ -29,11 +32,13 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
 
     Of the configuration it reads no more than it needs, so that runs of other versions of openmic can be shown.
     """
-    settings = EvaluationSettings.model_validate(run.config.get("evaluation", {}))
+    settings = evaluation_settings(run)
     adapters = store.select(Adapter, run_id=run.id, order_by="version")
     promoted = [row for row in adapters if row.status == "promoted" and row.uri is not None]
     models = {name: run.cast[name] for name in MODELS if name in run.cast}
     stages = stage_names(adapters)
+    if run.kind == "evaluate" and stages:
+        stages[-1] = "teacher" if settings.speaker == "teacher" else f"{stages[-1]}, best of {settings.best_of}"
     trainings = {training.id: training for training in store.select(Training, run_id=run.id)}
     inputs = store.count(RunExample, run_id=store.campaign_of(run).id, split=Split.TEST)
     inputs = min(settings.test_inputs or inputs, inputs)
@@ -44,6 +49,8 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         "task": run.task,
         "kind": run.kind,
         "source_run": run.source_run_id,
+        "experiment": run.experiment,
+        "arm": run.arm,
         "status": live_status(store, run),
         "error": run.error,
         "created_at": run.created_at.isoformat(),
@@ -68,6 +75,11 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
         ],
         "gain": _gain(store, run, settings, adapters),
     }
+
+
+def evaluation_settings(run: Run) -> EvaluationSettings:
+    """How a run evaluates, as its configuration says."""
+    return EvaluationSettings.model_validate(run.config.get("evaluation", {}))
 
 
 def cost(run: Run, used: dict[str, Any]) -> dict[str, Any]:
@@ -99,16 +111,24 @@ def cost(run: Run, used: dict[str, Any]) -> dict[str, Any]:
 
 
 def taken_over(store: Store, run: Run, used: dict[str, Any]) -> dict[str, Any] | None:
-    """What a run took over from an earlier one: its id as `run`, and how many `replies`, `texts` and `adapters`."""
-    if run.reuses is None:
+    """What a run took over from earlier ones: how many `replies`, `texts` and `adapters`.
+
+    `run` is the one that it names, and `experiment` the one whose runs it takes from; None where it takes from none.
+    """
+    if run.reuses is None and run.experiment is None:
         return None
     trainings = store.select(Training, run_id=run.id)
-    texts = store.count(Turn, run_id=run.id, agent=Agent.STUDENT, worker=f"{TAKEN_FROM}{run.reuses}")
+    [(texts,)] = store.rows(
+        select(func.count())
+        .select_from(Turn)
+        .where(col(Turn.run_id) == run.id, col(Turn.agent) == Agent.STUDENT, col(Turn.worker).startswith(TAKEN_FROM))
+    )
     return {
         "run": run.reuses,
+        "experiment": run.experiment,
         "replies": sum(one["reused"] for one in used.values()),
         "texts": texts,
-        "adapters": sum(training.metrics.get("taken_from") == run.reuses for training in trainings),
+        "adapters": sum("taken_from" in training.metrics for training in trainings),
     }
 
 

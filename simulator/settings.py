@@ -32,6 +32,8 @@ class SimulatorSettings(BaseModel):
     """Added to a verdict's log-odds per unit of log length ratio (words); negative prefers the shorter text."""
     flip_rate: float = Field(default=0.0, ge=0, le=1)
     """How often a verdict is turned round, in both orders alike: p becomes 1 - p."""
+    fair_judge: bool = False
+    """Whether the judge is free of these three."""
     no_logprobs: bool = False
     """Answer `logprobs: null` even to those who ask for log-probabilities."""
     api_key: str | None = Field(default=None, repr=False)

@@ -17,6 +17,8 @@ _FORMS = (("{}", 0.90), (" {}", 0.06), ("{}.", 0.03))
 """How a label's probability is spread over the tokens that mean it; what is left goes to a word that means neither."""
 _FORMS_AFTER_REASON = ((" {}", 0.90), ("{}", 0.06), (" {}.", 0.03))
 _NEITHER = "The"
+JUDGE = "sim-judge"
+"""The model that judges for evaluation alone."""
 _REASON_TOKEN_P = 0.8
 """How likely each token of a reason is."""
 
@@ -31,6 +33,8 @@ def verdict(request: ChatRequest, prompt: Prompt, key: str, settings: SimulatorS
     assert prompt.first is not None
     assert prompt.second is not None
     rubric = rubric_of(prompt.skill, request.model)
+    if settings.fair_judge and request.model == JUDGE:
+        settings = settings.model_copy(update={"prefer_first": 0.0, "prefer_long": 0.0, "flip_rate": 0.0})
     compared = compare(rubric, prompt.source, prompt.first, prompt.second, prompt.heard, settings, key)
     wanted = bool(request.logprobs) and not settings.no_logprobs
     drawn = not wanted and request.heat > 0

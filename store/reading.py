@@ -43,6 +43,10 @@ _REPLY = select(column_of(LLMCall, "reply")).where(
     column_of(LLMCall, "run_id") == bindparam("run_id"), column_of(LLMCall, "key") == bindparam("key")
 )
 """The reply to one request. Looked for before every question, so without what making a row of it costs."""
+_REPLIES = select(column_of(LLMCall, "run_id"), column_of(LLMCall, "reply")).where(
+    column_of(LLMCall, "run_id").in_(bindparam("run_ids", expanding=True)),
+    column_of(LLMCall, "key") == bindparam("key"),
+)
 
 
 class Reader:
@@ -125,6 +129,14 @@ class Reader:
         with self._failing_well(), self._connected() as connection:
             reply = connection.scalar(_REPLY, {"run_id": run_id, "key": key})
         return None if reply is None else LLMReply.model_validate(reply)
+
+    def saved_replies(self, run_ids: Sequence[str], key: str) -> dict[str, LLMReply]:
+        """As `saved_reply` for several runs, by the run; those in which it was not asked are left out."""
+        if not run_ids:
+            return {}
+        with self._failing_well(), self._connected() as connection:
+            found = connection.execute(_REPLIES, {"run_ids": list(run_ids), "key": key}).all()
+        return {run_id: LLMReply.model_validate(reply) for run_id, reply in found}
 
     def reply_keys(self, run_id: str) -> Iterator[str]:
         """The keys of all requests of a run whose replies are there."""

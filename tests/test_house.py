@@ -37,6 +37,7 @@ MOST_FILES = 20
 """In a folder of the package."""
 FLOORS: dict[str, list[set[str]]] = {
     "graph": [
+        {"experiments"},
         {"runs", "draw", "studio"},
         {"campaign"},
         {"stages", "workers"},
@@ -131,6 +132,7 @@ def test_the_package_holds_a_relative_link_for_each_room_and_the_examples_and_it
     face = {
         "api.py",
         "card.py",
+        "experiments.py",
         "given.py",
         "run_handle.py",
         "seams.py",

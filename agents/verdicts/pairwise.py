@@ -60,7 +60,8 @@ class EndpointJuror(LLMAgent):
             )
             turned = [replace(ballot, forward=False, p_first=1 - ballot.p_first) for ballot in reverse]
             ballots = [*forward, *turned]
-        return opinion(ballots, self.settings.tie_margin)
+        one_sided = self.settings.orders == "first" and self.role != "judge"
+        return opinion(ballots, self.settings.tie_margin, one_sided=one_sided)
 
     async def _scored(self, source: Input, first: str, second: str) -> list[Ballot]:
         asking = Asking(SCORING, member=self.member, score_prompt=True)

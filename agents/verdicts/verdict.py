@@ -88,10 +88,14 @@ class Verdict(_Preference):
         return all(ballot.answered for ballot in self.ballots)
 
 
-def opinion(ballots: Sequence[Ballot], tie_margin: float) -> Opinion:
-    """What one critic thinks: in each order the plain mean of its replies, sampled labels thus giving their share."""
+def opinion(ballots: Sequence[Ballot], tie_margin: float, *, one_sided: bool = False) -> Opinion:
+    """What one critic thinks: in each order the plain mean of its replies, sampled labels thus giving their share.
+
+    `one_sided` takes what it says in the forward order for what it says in both.
+    """
     p_forward, p_reverse = (
-        fmean(ballot.p_first for ballot in ballots if ballot.forward is forward) for forward in (True, False)
+        fmean(ballot.p_first for ballot in ballots if ballot.forward is (forward or one_sided))
+        for forward in (True, False)
     )
     return Opinion(
         p_forward=p_forward,

@@ -170,7 +170,8 @@ def _short(text: str) -> str:
 
 
 def _training(training: Training) -> str:
-    return f"training {training.id} ({training.objective}, {training.stage}, round {training.round})"
+    control = f"; a control, with {labels} labels" if (labels := training.metrics.get("labels")) else ""
+    return f"training {training.id} ({training.objective}, {training.stage}, round {training.round}{control})"
 
 
 def _state(adapter: Adapter) -> str:

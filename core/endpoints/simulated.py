@@ -68,6 +68,8 @@ FaultRates = Annotated[dict[str, float], BeforeValidator(_rates)]
 class SimulatedCastSettings(Section):
     """How the simulated cast behaves where it plays a role."""
 
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
+    """Another seed is another cast, with other texts and moods. None: the run's."""
     quality: float = Field(default=0.35, ge=0, le=1)
     """Share of the simulated teacher's outputs that meet the simulated critic's rubric."""
     latency_s: float = Field(default=0.0, ge=0)
@@ -83,5 +85,7 @@ class SimulatedCastSettings(Section):
     """Log-odds added to a comparison per unit of log length ratio in words; negative prefers the shorter text."""
     flip_rate: float = Field(default=0.0, ge=0, le=1)
     """Share of comparisons whose verdict is turned round."""
+    fair_judge: bool = False
+    """Whether the judge is free of these three: it prefers no place and no length, and turns nothing round."""
     no_logprobs: bool = False
     """Whether the cast withholds log-probabilities, as some endpoints do."""

@@ -10,8 +10,9 @@ _FOLDER = Path(str(files("openmic"))) / "examples"
 
 
 def example_names() -> list[str]:
-    """What `openmic run --example` takes, in order."""
-    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+    """What `openmic run --example` takes, in order. Experiments, which have arms, are for `openmic experiment`."""
+    files_there = ((path.stem, path.read_text(encoding="utf-8")) for path in _FOLDER.glob("*.yaml"))
+    return sorted(name for name, text in files_there if "\narms:" not in text)
 
 
 def example_file(name: str) -> Path:

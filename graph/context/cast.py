@@ -49,7 +49,7 @@ class Casting:
         teacher = references = critic = judge = None
         if "teacher" in roles:
             teacher = self._teacher(("teacher", 0), cast.teacher)
-            references = teacher if cast.references is None else self._teacher(("teacher", REFERENCES), cast.references)
+            references = self._references(teacher)
         if "critic" in roles:
             jury = self._jury("critic", cast)
             critic = Critic(jury, self._writer(cast.critic))
@@ -96,16 +96,22 @@ class Casting:
             if self._plugs.given(key) is None:  # what was given is its owner's to close
                 await scorer.close()
 
-    def _teacher(self, seat: Seat, settings: TeacherSettings) -> Teacher:
+    def _references(self, teacher: Teacher) -> Teacher:
+        """Whoever writes held-out references, which runs may share."""
+        cast, seed = self._config.cast, self._config.evaluation.references_seed
+        if cast.references is not None:
+            return self._teacher(("teacher", REFERENCES), cast.references, seed)
+        return teacher if seed is None else self._teacher(("teacher", 0), cast.teacher, seed)
+
+    def _teacher(self, seat: Seat, settings: TeacherSettings, seed: int | None = None) -> Teacher:
         name = seat_model(seat, settings)
         if settings.demonstrations is not None:
             key = f"cast.{seat_setting(seat)}.demonstrations"
             known = read_demonstrations(settings.demonstrations, settings.input_field, settings.output_field, key=key)
             return KnownDemonstrations(known, name, self._task, taken=self._config.imitation.demonstrations)
         if settings.plug is None:
-            return EndpointTeacher(
-                self._task, self._llm, name, self._config.seed, place=seat[1], sampling=settings.sampling
-            )
+            seed = self._config.seed if seed is None else seed
+            return EndpointTeacher(self._task, self._llm, name, seed, place=seat[1], sampling=settings.sampling)
         key = f"cast.{seat_setting(seat)}"
         found = self._plugs.load(key, settings.plug)
         if not (callable(found) or callable(getattr(found, "demonstrate", None))):

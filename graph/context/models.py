@@ -42,7 +42,7 @@ async def open_models(
 
     Args:
         cast: Who plays each role.
-        seed: The run's.
+        seed: The run's, which is the simulated cast's too unless that has one.
         log: Where the simulated cast writes down what it was asked.
         roles: Whose seats.
         tell: Where lines about endpoints go.
@@ -55,7 +55,7 @@ async def open_models(
     async with AsyncExitStack() as stack:
         asked = {seat: settings for seat, settings in seats(cast, roles).items() if settings.asked}
         if simulated_url is None and any(settings.simulated for settings in asked.values()):
-            simulator = SimulatorSettings(seed=seed, **cast.simulated.model_dump())
+            simulator = SimulatorSettings(**{**cast.simulated.model_dump(), "seed": simulated_seed(cast, seed)})
             simulated = stack.enter_context(SimulatedCast(simulator, log=log))
             simulated_url = simulated.base_url
             await stack.enter_async_context(_kept_alive(simulated, tell))
@@ -70,6 +70,11 @@ async def open_models(
             clients[seat] = OpenAIClient(named, base_url=base_url, known=shared, tell=tell, samples=samples)
             stack.push_async_callback(clients[seat].close)
         yield clients
+
+
+def simulated_seed(cast: CastSettings, seed: int) -> int:
+    """The seed of the simulated cast in a run of this seed."""
+    return seed if cast.simulated.seed is None else cast.simulated.seed
 
 
 @asynccontextmanager

@@ -66,10 +66,9 @@ class ReplyCache:
         key = request.key
         if key in self._stored and (saved := self._store.saved_reply(self._run_id, key)) is not None:
             return saved
-        taken = None if self._reuse is None else self._reuse.reply(request)
-        if self._reuse is not None and taken is not None:
-            await self._keep(request, taken, self._reuse.run_id)
-            return taken
+        if self._reuse is not None and (taken := self._reuse.reply(request)) is not None:
+            await self._keep(request, taken.reply, taken.run_id)
+            return taken.reply
         task = self._asking.get(key)
         if task is None:
             if self._stopping:

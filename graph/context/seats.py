@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ...core.config import SIMULATED_PREFIX, CastSettings, CriticSettings, TeacherSettings
+from ...core.config import SIMULATED_PREFIX, CastSettings, CriticSettings, EvaluationSettings, TeacherSettings
 from ...core.records import Role
 
 ROLES: tuple[Role, ...] = ("teacher", "critic", "judge")
@@ -13,6 +13,13 @@ REFERENCES = 1
 Seat = tuple[Role, int]
 """A role, and which of its seats: 0 the role's own, further ones its jury's, of the teacher the references'."""
 SeatSettings = TeacherSettings | CriticSettings
+
+
+def examiners(settings: EvaluationSettings) -> tuple[Role, ...]:
+    """The roles that an evaluation asks."""
+    writes: tuple[Role, ...] = ("teacher",) if settings.speaker == "teacher" else ()
+    chooses: tuple[Role, ...] = ("critic",) if settings.critic or settings.best_of > 1 else ()
+    return (*writes, *chooses, "judge")
 
 
 def seats(cast: CastSettings, roles: Sequence[Role] = ROLES) -> dict[Seat, SeatSettings]:

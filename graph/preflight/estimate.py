@@ -221,7 +221,11 @@ class Sizing:
             ("at_most", self._longest(role), None),
         ]
         judged: list[tuple[AskingStage, int]] = [("evaluate", work.evaluated)]
-        compared: list[tuple[AskingStage, int]] = [("demonstrate", work.paired), ("collect", work.compared)]
+        beside = self._config.evaluation.best_of - 1 + self._config.evaluation.critic
+        compared: list[tuple[AskingStage, int]] = [
+            *(("demonstrate", work.paired), ("collect", work.compared)),
+            ("evaluate", work.evaluated * beside),
+        ]
         for kind, text, odds in kinds:
             if style == "cloze":
                 most, prompt, reply = 1, self._prompt(role, "cloze", text=_text_of(text)), 1.0

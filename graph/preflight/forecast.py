@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ...core.config import RunConfig
+from ...core.training_settings import FineTuneSettings
+from ...training.objectives import phases
 from ..context.prices import prices_of, seat_key, settings_key
 from ..context.seats import seat_setting, seats
 from ..context.train_gate import ENOUGH_CPUS
@@ -96,11 +98,11 @@ class _Planning:
         learned = self._feedback()
         found = [
             self._demonstrate(),
-            Stage(name="imitate", trained_tokens={"sft": self._demonstrations() * self._config.imitation.epochs}),
+            Stage(name="imitate", trained_tokens={"sft": self._demonstrations(self._config.imitation)}),
             self._collect(learned if overlapped else {}),
             Stage(name="fine-tune", times=rounds, trained_tokens={} if overlapped else learned),
             self._evaluate("dev", 1 + work.candidates if work.candidates else 0, work.dev),
-            self._evaluate("test", 2 + work.candidates, work.test),
+            self._evaluate("test", 2 + work.candidates if self._config.evaluation.at_end else 0, work.test),
         ]
         return [stage for stage in found if stage.times]
 
@@ -153,6 +155,8 @@ class _Planning:
         )
 
     def _evaluate(self, split: str, times: int, items: int) -> Stage:
+        settings = self._config.evaluation
+        drafts = settings.best_of if settings.speaker == "student" else 0
         return Stage(
             name=f"evaluate ({split})",
             times=times,
@@ -160,9 +164,9 @@ class _Planning:
             at_once=self._config.dialogue.concurrency,
             waits={("judge",): 1.0} if ("judge", 0) in self._sizing.seats else {},
             asked=self._asked("evaluate", items / max(1, self._work.evaluated)),
-            generations=items,
-            generated_tokens=items * self._output,
-            turns=3 * items,  # an answer, and a verdict in each order
+            generations=items * drafts,
+            generated_tokens=items * drafts * self._output,
+            turns=(2 + drafts) * items,  # answers, and a verdict in each order
         )
 
     def _asked(self, stage: AskingStage, share: float = 1.0) -> dict[str, Asked]:
@@ -187,19 +191,25 @@ class _Planning:
         """Each of the critics says what it thinks in each order."""
         return 2 * comparisons * (1 + len(self._config.cast.jury))
 
-    def _demonstrations(self) -> float:
-        """Tokens of all demonstrations with their prompts, read once."""
+    def _demonstrations(self, settings: FineTuneSettings) -> float:
+        """Tokens of demonstrations with their prompts, as often as they are read."""
         shown = self._work.demonstrated * self._config.imitation.demonstrations
-        return shown * (self._sizing.student_prompt + self._sizing.output)
+        return _read(settings, shown) * (self._sizing.student_prompt + self._sizing.output)
 
     def _feedback(self) -> dict[str, float]:
         """Tokens that are learned from after each round."""
         training = self._config.training
         if training.objective in OF_DEMONSTRATIONS:
-            return {training.objective: self._demonstrations() * training.epochs}
-        texts = KEPT * self._work.compared * (1 if training.objective in OF_ONE_TEXT else 2)
-        tokens = texts * (self._sizing.student_prompt + self._output) * training.epochs
-        return {training.objective: tokens / max(1, self._config.rounds)}
+            return {training.objective: self._demonstrations(training)}
+        preferences = KEPT * self._work.compared / max(1, self._config.rounds)
+        read = _read(training, preferences) * (1 if training.steps is None else len(phases(training.objective)))
+        texts = read * (1 if training.objective in OF_ONE_TEXT else 2)
+        return {training.objective: texts * (self._sizing.student_prompt + self._output)}
+
+
+def _read(settings: FineTuneSettings, examples: float) -> float:
+    """How many examples a training reads, of which some may stand there again and again."""
+    return settings.epochs * examples if settings.steps is None else settings.steps * settings.batch_size
 
 
 def _overlapped(config: RunConfig) -> bool:

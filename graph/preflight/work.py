@@ -53,7 +53,8 @@ class Work:
             compared=dialogues * _comparisons_per_dialogue(config),
             paired=_teacher_pairs(config, demonstrated),
             criticised=dialogues * config.dialogue.max_revisions,
-            evaluated=test * (2 + candidates) + dev * (1 + candidates if candidates else 0),
+            evaluated=(test * (2 + candidates) if config.evaluation.at_end else 0)
+            + dev * (1 + candidates if candidates else 0),
         )
 
 

@@ -26,6 +26,14 @@ async def best_and_worst(contenders: Sequence[T], play: Play[T]) -> tuple[T, T]:
     return winners[0], losers[0]
 
 
+async def best_of(contenders: Sequence[T], play: Play[T]) -> T:
+    """The winner of a knock-out, by one comparison less than there are contenders, of whom there is at least one."""
+    standing = list(contenders)
+    while len(standing) > 1:
+        standing, _ = await _round(standing, play)
+    return standing[0]
+
+
 async def _round(contenders: Sequence[T], play: Play[T]) -> tuple[list[T], list[T]]:
     """Who goes on as winner and who as loser; who has no opponent goes on as both."""
     matches = list(zip(contenders[::2], contenders[1::2], strict=False))

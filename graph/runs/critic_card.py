@@ -26,6 +26,7 @@ from ...evaluation.card.card import CriticCard, JudgedPair, critic_card
 from ...evaluation.card.pairs import LabelledPair
 from ...store import LLMCall, Run, Store
 from ..context.cast import Casting
+from ..context.models import simulated_seed
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
@@ -157,5 +158,10 @@ def _key(config: RunConfig, task: Task) -> str:
         if settings.asked and not settings.simulated
     ]
     if any(settings.simulated for settings in sitting.values()):
-        asked.append([config.seed, config.cast.simulated.model_dump(mode="json", exclude=OF_THE_CAST)])
+        asked.append(
+            [
+                simulated_seed(config.cast, config.seed),
+                config.cast.simulated.model_dump(mode="json", exclude=OF_THE_CAST),
+            ]
+        )
     return content_hash([task.hash, asked])[:16]

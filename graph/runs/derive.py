@@ -10,25 +10,26 @@ from ...core.config import RunConfig
 from ...core.config_file import override_config
 from ...core.errors import ConfigError
 from ...core.files.private import private_folder
-from ...core.ids import new_id
-from ...store import Run, Store
+from ...core.ids import derive_id, new_id
+from ...store import Adapter, Run, Store
 from ...store.liveness import run_folder
 from ...store.tables.transcript import RunKind
 from ..context.keys import plug_keys
 from ..context.opening import task_of
 from ..context.plugs import Plugs
 from ..context.seats import seat_setting, seats
-from .provenance import run_record
+from .provenance import Membership, run_record
 
 SETTABLE = {
     "train": ("training", "preferences", "student", "seed", "budget"),
     "rejudge": ("cast", "verdict", "seed", "budget"),
+    "evaluate": ("evaluation", "cast", "verdict", "seed", "budget"),
 }
 """The sections that matter to a derived run, and so may be overridden."""
 
 
-def derived_config(kind: RunKind, source: Run, overrides: Sequence[str]) -> RunConfig:
-    """The source's configuration with the overrides laid over it.
+def derived_config(kind: RunKind, source: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    """A source's configuration with the overrides laid over it.
 
     Raises:
         ConfigError: a key is unknown, has a wrong value, or plays no part in what the run does.
@@ -40,10 +41,9 @@ def derived_config(kind: RunKind, source: Run, overrides: Sequence[str]) -> RunC
             raise ConfigError(
                 f"--set {override}: `openmic {kind}` works on what is stored, so only {', '.join(allowed)} can be set"
             )
-    before = RunConfig.model_validate(source.config)
-    config = override_config(before, overrides)
+    config = override_config(source, overrides)
     # The commit that was recorded is of the model that was.
-    if config.student.model != before.student.model and config.student.revision == before.student.revision:
+    if config.student.model != source.student.model and config.student.revision == source.student.revision:
         config = override_config(config, ["student.revision=null"])
     return config
 
@@ -75,6 +75,7 @@ def begin_derived(
     plugs: Plugs,
     simulated: bool,
     arguments: Sequence[str],
+    member: Membership | None = None,
 ) -> Run:
     """Record a new run over a source's transcripts.
 
@@ -95,6 +96,13 @@ def begin_derived(
         arguments=arguments,
         kind=kind,
         source=source.id,
+        member=member,
     )
     store.add(run)
     return run
+
+
+def inherited(run: Run, row: Adapter) -> Adapter:
+    """A source's adapter as a version of a run that goes back to it; its files stay where they are."""
+    values = row.model_dump() | {"id": derive_id(run.id, "adapter", row.version), "run_id": run.id}
+    return Adapter(**values)

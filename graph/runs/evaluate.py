@@ -11,6 +11,7 @@ from ...store.liveness import run_folder
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
+from ..context.seats import examiners
 from ..preflight.checks import check_cast
 from ..preflight.cluster import checked_session
 from ..stages.evaluate import evaluate
@@ -47,11 +48,12 @@ def evaluate_run(
     if missing or not known:
         raise ConfigError(f"run {run.id} has no adapter version {missing or 'at all'}; it has {known}")
     config, plugs = RunConfig.model_validate(run.config), (plugs or Plugs()).recall(run.plugs)
-    check_objects(store, run, config, plugs, roles=("judge",), objective=False, ask=ask)
-    check_cast(config, plugs, roles=("judge",), ask=ask)
+    roles = examiners(config.evaluation)
+    check_objects(store, run, config, plugs, roles=roles, objective=False, ask=ask)
+    check_cast(config, plugs, roles=roles, ask=ask)
 
     async def judge_all() -> None:
-        async with open_run_context(store, run, progress, plugs=plugs, roles=("judge",)) as context:
+        async with open_run_context(store, run, progress, plugs=plugs, roles=roles) as context:
             for version in wanted:
                 await evaluate(context, version, Split.TEST)
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,16 @@ PACKAGES = ("torch", "transformers", "peft", "ray", "langgraph", "langchain-open
 """Whose versions are recorded with a run, beside openmic's own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A run's place in an experiment."""
+
+    experiment: str
+    arm: str
+    content: str
+    """The hash of all that decides what it comes to."""
+
+
 def run_record(
     run_id: str,
     config: RunConfig,
@@ -41,6 +51,7 @@ def run_record(
     foreseen_s: float | None = None,
     config_file: Path | None = None,
     reuses: str | None = None,
+    member: Membership | None = None,
 ) -> Run:
     """The row of a run that begins now.
 
@@ -59,6 +70,7 @@ def run_record(
         foreseen_s: How many seconds it is to take at least, as `preflight.forecast` says.
         config_file: Where its configuration comes from, if from a file.
         reuses: The run whose replies and texts it takes where they are what it would ask for.
+        member: Its place in an experiment, if it is part of one, which also gives it its name.
     """
     values = config.model_dump(mode="json")
     if config.store is not None:
@@ -66,7 +78,7 @@ def run_record(
     prices = {seat: asdict(price) for seat, price in prices_of(config.cast).items()}
     return Run(
         id=run_id,
-        name=config.name,
+        name=config.name if member is None else f"{member.experiment}/{member.arm}",
         task=task.name,
         task_hash=task.hash,
         cast=cast_record(config.cast, simulated=simulated),
@@ -88,6 +100,7 @@ def run_record(
         source_run_id=source,
         config_file={} if config_file is None else file_record(config_file),
         reuses=reuses,
+        **({} if member is None else asdict(member)),
     )
 
 

@@ -42,9 +42,9 @@ def start_rejudging(
         EndpointError: not one comparison was answered.
     """
     campaign = store.campaign_of(source)
-    if not store.count(VerdictRow, run_id=campaign.id, agent="critic"):
+    if not critics_verdicts(store, campaign.id):
         raise ConfigError(f"run {campaign.id} holds no verdict of a critic to judge again")
-    config = derived_config("rejudge", campaign, overrides)
+    config = derived_config("rejudge", RunConfig.model_validate(campaign.config), overrides)
     check_priced(config, roles=("critic",))
     plugs = recalled(campaign, config, plugs)
     _check_objects(store, campaign, config, plugs)
@@ -85,7 +85,7 @@ class _Rejudging:
 
     async def judge_all(self) -> None:
         verdicts: dict[str, list[VerdictRow]] = {}
-        for verdict in self._store.select(VerdictRow, run_id=self._source, agent="critic", order_by="created_at"):
+        for verdict in critics_verdicts(self._store, self._source):
             verdicts.setdefault(verdict.dialogue_id, []).append(verdict)
         with self._context.progress.bar("rejudge", len(verdicts), "dialogues") as bar:
 
@@ -144,10 +144,16 @@ class _Rejudging:
         return self._overused[dialogue.round]
 
 
+def critics_verdicts(store: Store, run_id: str) -> list[VerdictRow]:
+    """What a run's critic compared for the student to learn from, in order; evaluations are left out."""
+    found = store.select(VerdictRow, run_id=run_id, agent="critic", order_by="created_at")
+    return [verdict for verdict in found if verdict.source is not None]
+
+
 def verdict_pairs(store: Store, run: Run) -> list[tuple[VerdictRow, VerdictRow]]:
     """Old and new verdict on each comparison that a rejudging repeated."""
     assert run.source_run_id is not None
     new = {(v.first_turn_id, v.second_turn_id): v for v in store.select(VerdictRow, run_id=run.id, agent="critic")}
-    old = store.select(VerdictRow, run_id=run.source_run_id, agent="critic", order_by="created_at")
+    old = critics_verdicts(store, run.source_run_id)
     keyed = ((verdict, new.get((verdict.first_turn_id, verdict.second_turn_id))) for verdict in old)
     return [(before, after) for before, after in keyed if after is not None]

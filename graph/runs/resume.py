@@ -12,6 +12,7 @@ from ...store.spending import prices_of_run
 from ..context.plugs import Plugs
 from ..context.prices import check_priced
 from ..context.progress import Progress
+from .examine import resume_examination
 from .execution import held
 from .provenance import file_changes
 from .rejudge import resume_rejudging
@@ -64,6 +65,8 @@ def resume_any(
         for change in changes:
             progress.print(f"  {change}")
     plugs.recall(run.plugs)
+    if run.kind == "evaluate":
+        return resume_examination(store, run, progress, plugs=plugs, cluster=cluster, ask=ask)
     if run.kind == "train":
         return resume_training(store, run, progress, plugs=plugs, cluster=cluster)
     if run.kind == "rejudge":

@@ -17,9 +17,10 @@ from ..context.progress import Progress
 from ..preflight.cluster import checked_session
 from ..stages.fine_tune import fine_tune_on_feedback
 from ..stages.last_words import nothing_to_learn_from
-from .derive import begin_derived, derived_config, recalled
+from .derive import begin_derived, derived_config, inherited, recalled
 from .execution import execute
 from .objects import check_objects
+from .provenance import Membership
 
 
 def start_training(
@@ -32,6 +33,7 @@ def start_training(
     arguments: list[str],
     progress: Progress,
     plugs: Plugs | None = None,
+    member: Membership | None = None,
 ) -> Run:
     """Train an adapter from a run's transcripts, as a run of its own; returns it finished.
 
@@ -44,6 +46,7 @@ def start_training(
         arguments: The command line as it was typed.
         progress: Where to show the training.
         plugs: Python objects that were given, such as an objective.
+        member: Its place in an experiment.
 
     Raises:
         ConfigError: an override is wrong, there is no such version, or the cluster cannot be joined or cannot carry out
@@ -53,7 +56,7 @@ def start_training(
     chosen = [f"training.objective={objective}"] if objective is not None else []
     another = objective not in {None, source.config["training"]["objective"]}
     kwargs = ["training.objective_kwargs={}"] if another else []  # those there are were for the one before
-    config = derived_config("train", source, [*kwargs, *overrides, *chosen])
+    config = derived_config("train", RunConfig.model_validate(source.config), [*kwargs, *overrides, *chosen])
     plugs = recalled(source, config, plugs)
     check_device(config.student.device, "student.device", here=runs_here())
     _check_objects(store, source, config, plugs)
@@ -61,9 +64,11 @@ def start_training(
     parent = _parent(store, campaign, start)
     simulated = bool(source.cast["simulated"])
     with checked_session(config, store.address, run_folder(store, source).parent, students=False):
-        run = begin_derived(store, "train", source, config, plugs=plugs, simulated=simulated, arguments=arguments)
+        run = begin_derived(
+            store, "train", source, config, plugs=plugs, simulated=simulated, arguments=arguments, member=member
+        )
         known = store.select(Adapter, run_id=campaign.id)
-        store.add(*(_inherited(run, row) for row in known if row.version in (0, parent)))
+        store.add(*(inherited(run, row) for row in known if row.version in (0, parent)))
         return _carry_out(store, run, plugs, progress)
 
 
@@ -116,9 +121,3 @@ def _parent(store: Store, campaign: Run, start: int | None) -> int:
     if start not in {row.version for row in rows}:
         raise ConfigError(f"run {campaign.id} has no adapter version {start}; it has {[row.version for row in rows]}")
     return start
-
-
-def _inherited(run: Run, row: Adapter) -> Adapter:
-    """A campaign's adapter as a version of a run that goes back to it; its files stay where they are."""
-    values = row.model_dump() | {"id": derive_id(run.id, "adapter", row.version), "run_id": run.id}
-    return Adapter(**values)

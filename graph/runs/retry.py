@@ -1,12 +1,13 @@
 """Holding the failed items of a finished run again; its status stays what it is."""
 
 from ...core.config import RunConfig
-from ...core.records import Role, Stage
+from ...core.records import Stage
 from ...store import Run, Store
 from ...store.liveness import run_folder
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
+from ..context.seats import examiners
 from ..preflight.checks import check_cast
 from ..preflight.cluster import checked_session
 from ..stages.retry import failed_by_fate, retry_failed
@@ -31,8 +32,10 @@ def retry_run(
         progress.print(f"{len(left)} failed items stay as they are, since the student was trained without them")
         return
     demonstrates = any(each.stage is Stage.DEMONSTRATE for each in again)
-    roles: tuple[Role, ...] = ("teacher", "judge") if demonstrates else ("judge",)
     config = RunConfig.model_validate(run.config)
+    roles = examiners(config.evaluation)
+    if demonstrates and "teacher" not in roles:
+        roles = ("teacher", *roles)
     check_objects(store, run, config, plugs, roles=roles, objective=False, ask=ask)
     check_cast(config, plugs, roles=roles, ask=ask)
 

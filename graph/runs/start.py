@@ -18,7 +18,7 @@ from ..preflight.cluster import checked_session
 from ..stages.retry import retry_failed
 from .execution import execute
 from .objects import check_objects
-from .provenance import pinned, run_record, template_rows
+from .provenance import Membership, pinned, run_record, template_rows
 
 
 def start_run(
@@ -31,6 +31,7 @@ def start_run(
     cluster: str | None = None,
     config_file: Path | None = None,
     reuses: str | None = None,
+    member: Membership | None = None,
 ) -> Run:
     """Record a new run under `run_id` and carry it out; returns it finished.
 
@@ -61,6 +62,7 @@ def start_run(
             foreseen_s=checked.forecast.get("seconds"),
             config_file=config_file,
             reuses=reuses,
+            member=member,
         )
         record_run(store, run, checked.task, checked.examples)
         return _carry_out(store, run_id, checked.plugs, progress)

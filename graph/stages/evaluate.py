@@ -1,22 +1,36 @@
 """Evaluation: the student answers held-out inputs, the judge compares each answer with the teacher's."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ...core.concurrency import bounded
-from ...core.errors import ITEM_ERRORS, EndpointError
+from ...core.errors import ITEM_ERRORS, EndpointError, ReplyError
 from ...core.ids import derive_id, derive_seed
 from ...core.records import Example, Split, Stage, TurnKind, input_words
 from ...evaluation.summary import JudgedOutput, summarize
 from ...evaluation.text_metrics import length_ratio
-from ...store import Evaluation, EvaluationItem, Turn, failures
+from ...store import Dialogue, Evaluation, EvaluationItem, Turn, failures
 from ...store.schema import now
 from ...store.writes import adding_new, updating
 from ..context.progress import live_note
 from ..context.run_context import RunContext
 from ..context.scoring import Scoring, open_scoring
 from ..report import judged_outputs
-from ..rollout.recording import finish_dialogue, open_dialogue, record_verdict, request_id, student_turn
+from ..rollout.recording import (
+    finish_dialogue,
+    open_dialogue,
+    record_demonstrations,
+    record_verdict,
+    request_id,
+    student_turn,
+)
+from ..rollout.selection import valid_drafts
+from ..rollout.tournament import Match, best_of
 from .demonstrate import demonstrations
+
+BESIDE_ITS_REFERENCE = 500
+"""The ordinal of a teacher's text that is judged against its own reference; none of the campaign's."""
 
 
 async def evaluate(context: RunContext, version: int, split: Split, *, again: bool = False) -> list[JudgedOutput]:
@@ -69,33 +83,75 @@ async def judge_one(
     dialogue = await open_dialogue(context, Stage.EVALUATE, version, example)
     if dialogue.status == "finished":
         return
-    request = context.student.draft(request_id(dialogue, 0), example.value, context.config.evaluation.sampling, version)
-    # Common random numbers: versions differ by what they have learned, and not by the luck of the draw.
-    request = replace(request, seed=derive_seed(context.config.seed, Stage.EVALUATE, example.id))
+    judged_by_critic = context.config.evaluation.critic
     try:
-        output = await student_turn(
-            context,
-            dialogue,
-            0,
-            TurnKind.DRAFT,
-            request,
-            context.student.template("draft"),
-            source=example.value,
-        )
+        output, seq = await _output(context, dialogue, version, example)
         comparison = await context.judge.compare(example.value, output.content, reference.content)
+        beside = (
+            await context.critic.compare(example.value, output.content, reference.content) if judged_by_critic else None
+        )
     except ITEM_ERRORS as error:
         await finish_dialogue(context.store, dialogue, error=error)
         return
-    verdict, _ = await record_verdict(context.store, dialogue, 1, comparison, output, reference)
+    verdict, seq = await record_verdict(context.store, dialogue, seq, comparison, output, reference)
+    critics = None
+    if beside is not None:
+        critics, _ = await record_verdict(context.store, dialogue, seq, beside, output, reference)
     item = EvaluationItem(
         evaluation_id=evaluation_id,
         example_id=example.id,
         output_turn_id=output.id,
         reference_turn_id=reference.id,
         verdict_id=verdict.id,
+        critic_verdict_id=None if critics is None else critics.id,
         outcome=verdict.outcome,
         scores=await scoring.score(example.value, output.content),
         length_ratio=length_ratio(output.content, input_words(example.value)),
     )
     await context.store.keep(adding_new(item))
     await finish_dialogue(context.store, dialogue, stop_reason="judged", final=output.id)
+
+
+async def _output(context: RunContext, dialogue: Dialogue, version: int, example: Example) -> tuple[Turn, int]:
+    """What is to be judged, and the first place after it.
+
+    It is the teacher's text, or the student's, of several the one that the critic finds best.
+
+    Raises:
+        ReplyError: the teacher wrote no answer.
+    """
+    settings = context.config.evaluation
+    if settings.speaker == "teacher":
+        shown = await context.references.demonstrate(example.value, 1, ordinal=BESIDE_ITS_REFERENCE)
+        turns, seq = await record_demonstrations(context.store, dialogue, 0, shown)
+        if not turns:
+            raise ReplyError(f"the teacher wrote no answer ({shown.reason})")
+        return turns[0], seq
+    drafts = await asyncio.gather(*(_draft(context, dialogue, version, example, n) for n in range(settings.best_of)))
+    contenders, seq = valid_drafts(drafts), settings.best_of
+    known = {draft.id: draft for draft in drafts}
+
+    async def play(matches: Sequence[Match[str]]) -> list[bool]:
+        nonlocal seq
+        won = []
+        for first, second in ((known[one], known[other]) for one, other in matches):
+            found = await context.critic.compare(example.value, first.content, second.content)
+            _, seq = await record_verdict(context.store, dialogue, seq, found, first, second)
+            won.append(found.p_first >= 0.5)
+        return won
+
+    best = await best_of([draft.id for draft in contenders], play) if contenders else drafts[0].id
+    return known[best], seq
+
+
+async def _draft(context: RunContext, dialogue: Dialogue, version: int, example: Example, place: int) -> Turn:
+    """One output of the student's.
+
+    Random numbers are common to all versions, which so differ by what they have learned, and not by the luck of the
+    draw; the first of several outputs is the one there would be alone.
+    """
+    sampling, seeds = context.config.evaluation.sampling, (Stage.EVALUATE, example.id)
+    request = context.student.draft(request_id(dialogue, place), example.value, sampling, version)
+    request = replace(request, seed=derive_seed(context.config.seed, *seeds, *([place] if place else [])))
+    template = context.student.template("draft")
+    return await student_turn(context, dialogue, place, TurnKind.DRAFT, request, template, source=example.value)

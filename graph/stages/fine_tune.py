@@ -149,7 +149,10 @@ def _new_training(
         config=settings.model_dump(mode="json"),
         seed=derive_seed(context.config.seed, "training", version),
         examples=sum(len(phase.examples) for phase in phases),
-        metrics={"staleness": histogram(stalenesses.values())},
+        metrics={
+            "staleness": histogram(stalenesses.values()),
+            **({"labels": labels} if rows and (labels := context.config.preferences.labels) != "critic" else {}),
+        },
     )
     return training, _items(training, phases)
 

@@ -34,7 +34,7 @@ async def take_over(context: RunContext, training: Training, content: str) -> Ad
     store, reuse = context.store, context.reuse
     if reuse is None:
         return None
-    finished = store.select(Training, run_id=reuse.run_id, status="finished")
+    finished = store.select(Training, run_id=reuse.run_ids, status="finished", order_by="started_at")
     source = next((row for row in finished if row.metrics.get(CONTENT) == content), None)
     made = [] if source is None else store.select(Adapter, training_id=source.id)
     if source is None or not made:
@@ -43,7 +43,7 @@ async def take_over(context: RunContext, training: Training, content: str) -> Ad
     try:
         await asyncio.to_thread(verify_adapter, ref)
     except AdapterError as error:
-        context.progress.print(f"note: adapter v{ref.version} of run {reuse.run_id} is trained anew: {error}")
+        context.progress.print(f"note: adapter v{ref.version} of run {source.run_id} is trained anew: {error}")
         return None
     curve = store.select(TrainingMetric, training_id=source.id, order_by="step")
     left = source.metrics.get("left_out_items", [])
@@ -54,7 +54,7 @@ async def take_over(context: RunContext, training: Training, content: str) -> Ad
         **source.metrics,
         **training.metrics,
         **({"left_out_items": [derive_id(training.id, position) for position in positions]} if left else {}),
-        "taken_from": reuse.run_id,
+        "taken_from": source.metrics.get("taken_from", source.run_id),
     }
     ended = {"status": "finished", "examples": source.examples, "metrics": metrics, "finished_at": now()}
     await store.keep(updating(Training, training.id, **ended))

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from ...core.config import RunConfig
@@ -17,6 +18,7 @@ from ...store.trainable import of_similar_length, staleness, untrained
 from ...training.objectives import Objective, phases
 from ..context.objective import max_staleness, objective_of
 from ..context.run_context import RunContext
+from .labels import relabelled
 from .rankings import rankings
 
 
@@ -57,11 +59,14 @@ def demonstration_examples(context: RunContext, turns: Sequence[Turn]) -> list[S
 
 def feedback_examples(context: RunContext, objective: str, data: TrainingData) -> list[PhaseData]:
     """The data in the form that the objective's phases learn from; phases without any are left out."""
-    found = []
+    found, config = [], context.config
+    named = {turn for row in data.preferences for turn in (row.chosen_turn_id, row.rejected_turn_id)}
+    turns = {turn.id: turn for turn in context.store.select(Turn, id=list(named))}
+    learned = relabelled(data.preferences, turns, config.preferences.labels, config.seed)
     for phase in phases(objective):
-        preferences = [p for p in data.preferences if phase.sources is None or p.source in phase.sources]
-        learned = objective_of(context.plugs, context.config.training, phase.objective)
-        examples = _examples(context, learned, data.demonstrations, preferences)
+        preferences = [p for p in learned if phase.sources is None or p.source in phase.sources]
+        learner = objective_of(context.plugs, config.training, phase.objective)
+        examples = _examples(context, learner, data.demonstrations, preferences)
         if examples:
             found.append(PhaseData(phase.objective, tuple(examples)))
     return found
@@ -76,14 +81,18 @@ def new_data(context: RunContext, source_run: str, promoted_version: int) -> Tra
 def new_preferences(context: RunContext, source_run: str, promoted_version: int) -> list[tuple[Preference, int | None]]:
     """The preferences of `source_run`'s ended dialogues that this run has not learned from and may still learn from.
 
-    In the order they were made, each with its staleness under `promoted_version`; None where the student wrote neither
-    text. Those that are too stale (`training.max_staleness`) are left out for good.
+    By round, input and place in their dialogue, which no haste of one dialogue or another changes, each with its
+    staleness under `promoted_version`; None where the student wrote neither text. Those that are too stale
+    (`training.max_staleness`) are left out for good.
     """
     most = max_staleness(context.plugs, context.config.training)
     behind = staleness(context.campaign, promoted_version)
+    chosen, rejected = aliased(Turn), aliased(Turn)
     statement = (
         select(Preference, behind)
         .join(Dialogue, col(Preference.dialogue_id) == col(Dialogue.id))
+        .join(chosen, col(Preference.chosen_turn_id) == col(chosen.id))
+        .join(rejected, col(Preference.rejected_turn_id) == col(rejected.id))
         .where(
             col(Preference.run_id) == source_run,
             untrained(context.run.id),
@@ -92,7 +101,10 @@ def new_preferences(context: RunContext, source_run: str, promoted_version: int)
             col(Dialogue.status) != "pending",
             *([] if most is None else [func.coalesce(behind, 0) <= most]),
         )
-        .order_by(col(Preference.created_at), col(Preference.id))
+        .order_by(
+            *(col(Preference.round), col(Preference.example_id), col(Dialogue.stage)),
+            *(case((col(chosen.seq) > col(rejected.seq), col(chosen.seq)), else_=col(rejected.seq)), col(chosen.seq)),
+        )
     )
     return [(row, lag) for row, lag in context.store.rows(statement)]
 
@@ -115,10 +127,9 @@ def teacher_texts(context: RunContext) -> list[Turn]:
     found = []
     for stage in (Stage.DEMONSTRATE, Stage.COLLECT):
         dialogues = context.store.select(Dialogue, run_id=context.campaign, stage=stage, status="finished")
-        ids = [dialogue.id for dialogue in dialogues if dialogue.example_id in train]
-        found += context.store.select(
-            Turn, dialogue_id=ids, kind=TurnKind.DEMONSTRATION, note=None, order_by="created_at"
-        )
+        places = {row.id: (row.round, row.example_id) for row in dialogues if row.example_id in train}
+        turns = context.store.select(Turn, dialogue_id=list(places), kind=TurnKind.DEMONSTRATION, note=None)
+        found += sorted(turns, key=lambda turn: (*places[turn.dialogue_id], turn.seq))
     return found
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # imported when they are first used, so that `import openmic`
     from .core.config import RunConfig as Config
     from .core.errors import OpenmicError as OpenmicError
     from .evaluation.scorers import Scorer as Scorer
+    from .experiments import Experiment as Experiment
+    from .experiments import experiment as experiment
     from .run_handle import Run as Run
     from .seams import Critic as Critic
     from .seams import Teacher as Teacher
@@ -41,6 +43,7 @@ _PLACES = {
     "Config": ("core.config", "RunConfig"),
     "Critic": ("seams", "Critic"),
     "Engine": ("training.engines.engine", "StudentEngine"),
+    "Experiment": ("experiments", "Experiment"),
     "Objective": ("training.objectives.base", "Objective"),
     "OpenmicError": ("core.errors", "OpenmicError"),
     "Run": ("run_handle", "Run"),
@@ -54,6 +57,7 @@ _PLACES = {
     "criticise": ("api", "criticise"),
     "dialogue": ("api", "dialogue"),
     "embed": ("api", "embed"),
+    "experiment": ("experiments", "experiment"),
     "load_student": ("training.standalone", "load_student"),
     "open_run": ("api", "open_run"),
     "run": ("api", "run"),
@@ -64,6 +68,7 @@ __all__ = [
     "Config",
     "Critic",
     "Engine",
+    "Experiment",
     "Objective",
     "OpenmicError",
     "Run",
@@ -77,6 +82,7 @@ __all__ = [
     "criticise",
     "dialogue",
     "embed",
+    "experiment",
     "load_student",
     "open_run",
     "run",

@@ -21,6 +21,7 @@ from ..tables.transcript import (
     CritiqueRow,
     Dialogue,
     ExampleRow,
+    ExperimentRow,
     LLMCall,
     Preference,
     PromptRow,
@@ -38,7 +39,7 @@ _THROUGH: dict[Table, tuple[str, type[SQLModel], str]] = {
     table_of(EvaluationItem): ("evaluation_id", Evaluation, "id"),
 }
 """How rows without a run of their own belong to one: by which column, of which table."""
-_SHARED = frozenset({table_of(ExampleRow), table_of(PromptRow), table_of(PromptTemplateRow)})
+_SHARED = frozenset({table_of(ExampleRow), table_of(ExperimentRow), table_of(PromptRow), table_of(PromptTemplateRow)})
 
 
 def prunable(
@@ -165,4 +166,10 @@ def _unused() -> list[tuple[Table, ColumnElement[bool]]]:
             for by in (Turn, Dialogue, LLMCall)
         )
     )
-    return [(table_of(ExampleRow), ~used), (table_of(PromptTemplateRow), ~asked), (table_of(PromptRow), ~sent)]
+    carried_out = col(ExperimentRow.name).in_(select(col(Run.experiment)).where(col(Run.experiment).is_not(None)))
+    return [
+        (table_of(ExperimentRow), ~carried_out),
+        (table_of(ExampleRow), ~used),
+        (table_of(PromptTemplateRow), ~asked),
+        (table_of(PromptRow), ~sent),
+    ]

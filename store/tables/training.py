@@ -43,8 +43,9 @@ class Training(TableModel, table=True):
     examples: int
     """How many items it learns from."""
     metrics: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
-    """What was measured; `left_out` counts items that were not learned from, `left_out_items` names them, and
-    `left_out_why` says why. `micro_batch_size` is what memory let it have where it ran out."""
+    """What was measured. `labels` is `shuffled` or `random` where it did not learn the critic's. `left_out` counts
+    items that were not learned from, `left_out_items` names them, and `left_out_why` says why. `micro_batch_size` is
+    what memory let it have where it ran out."""
     started_at: AwareDatetime = Field(default_factory=now)
     finished_at: AwareDatetime | None = None
 
@@ -124,12 +125,15 @@ class EvaluationItem(TableModel, table=True):
     """How the adapter did on one input, against a reference text."""
 
     __tablename__ = "evaluation_item"
+    __table_args__ = (index_where_set("evaluation_item", "critic_verdict_id"),)
 
     evaluation_id: str = Field(primary_key=True, foreign_key="evaluation.id")
     example_id: str = Field(primary_key=True, foreign_key="example.id")
     output_turn_id: str = Field(foreign_key="turn.id", index=True)
     reference_turn_id: str = Field(foreign_key="turn.id", index=True)
     verdict_id: str = Field(foreign_key="verdict.id", index=True)
+    critic_verdict_id: str | None = Field(default=None, foreign_key="verdict.id")
+    """What the critic said of the same two texts, where it was asked (`evaluation.critic`)."""
     outcome: Outcome = Field(sa_type=AutoString)
     """How the output fared against the reference."""
     scores: dict[str, float] = Field(default_factory=dict, sa_type=JSON)

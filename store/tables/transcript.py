@@ -30,8 +30,8 @@ from ...core.records import (
 from ..schema import TableModel, index_where_set, member_of, now
 
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
-RunKind = Literal["campaign", "train", "rejudge"]
-"""A run of its own, or one that trains on, or judges again, another run's transcripts."""
+RunKind = Literal["campaign", "train", "rejudge", "evaluate"]
+"""A run of its own, or one that trains on, or judges again, another run's transcripts, or evaluates its adapters."""
 DialogueStatus = Literal["pending", "finished", "failed"]
 
 
@@ -73,12 +73,32 @@ class Run(TableModel, table=True):
     """How long it has been worked on, all its processes together."""
     reuses: str | None = None
     """The run whose replies and texts it takes where they are what it would ask for."""
+    experiment: str | None = Field(default=None, index=True)
+    """The name of the experiment it belongs to, whose other runs it takes replies, texts and adapters from likewise."""
+    arm: str | None = None
+    """Which arm of the experiment it is, for its `seed`."""
+    content: str | None = None
+    """The hash of all that decides what it comes to: an experiment finds by it what is done already."""
     kind: RunKind = Field(default="campaign", sa_type=AutoString)
     source_run_id: str | None = Field(default=None, foreign_key="run.id")
     """The run whose transcripts this one works on; None for a campaign."""
     created_at: AwareDatetime = Field(default_factory=now)
     finished_at: AwareDatetime | None = None
     error: str | None = None
+
+
+class ExperimentRow(TableModel, table=True):
+    """An experiment as it was told: arms and seeds. Its runs have its name; one that is told anew has a row more."""
+
+    __tablename__ = "experiment"
+
+    id: str = Field(primary_key=True)
+    name: str = Field(index=True)
+    spec: dict[str, Any] = Field(sa_type=JSON)
+    """What its file says, every default filled in: arms in order, seeds, the common configuration."""
+    arguments: list[str] = Field(default_factory=list, sa_type=JSON)
+    """The command line as it was typed."""
+    created_at: AwareDatetime = Field(default_factory=now)
 
 
 class ExampleRow(TableModel, table=True):
@@ -254,7 +274,8 @@ class VerdictRow(TableModel, table=True):
     answered: bool = True
     """Whether every reply behind it answers the question; false where one is read from next to nothing."""
     source: PreferenceSource | None = Field(default=None, sa_type=AutoString)
-    """What was compared, and so where a preference that it makes comes from; None for a judge's."""
+    """What was compared, and so where a preference that it makes comes from; None where nothing is learned from it: in
+    evaluations, and for a judge's."""
     created_at: AwareDatetime = Field(default_factory=now)
 
 

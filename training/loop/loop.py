@@ -88,7 +88,7 @@ class TrainLoop:
     ) -> TrainingMetrics:
         """Train, from the state in `resume_from` if there is one, and stop early by the loss on `holdout`."""
         settings, model = self._settings, self._scorer.model
-        steps = steps_of(settings.epochs, len(training), settings.batch_size)
+        steps = settings.steps or steps_of(settings.epochs, len(training), settings.batch_size)
         stopping = self._stopping = EarlyStopping(self._parameters, settings.patience) if holdout else None
         if resume_from is not None:
             self._resume(resume_from)

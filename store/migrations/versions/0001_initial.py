@@ -15,12 +15,14 @@ depends_on = None
 
 MUTABLE = frozenset({"run", "dialogue", "adapter", "training", "evaluation"})
 TABLES = (
-    *("example", "prompt", "prompt_template", "run", "dialogue", "evaluation", "llm_call", "run_example"),
+    *("example", "experiment", "prompt", "prompt_template", "run", "dialogue", "evaluation", "llm_call", "run_example"),
     *("training", "adapter", "training_metric", "turn", "critique", "verdict", "annotation"),
     *("ballot", "evaluation_item", "preference", "training_item"),
 )
 """Those that others refer to first."""
 INDEXES = {
+    "experiment": ("name",),
+    "run": ("experiment",),
     "dialogue": ("example_id started_at", "run_id started_at id"),
     "llm_call": ("prompt_hash",),
     "turn": ("created_at", "run_id agent dialogue_id adapter_version"),
@@ -38,6 +40,7 @@ PARTIAL_INDEXES = {
     "turn": ("parent_turn_id", "prompt_hash"),
     "annotation": ("turn_id",),
     "training_item": ("turn_id",),
+    "evaluation_item": ("critic_verdict_id",),
 }
 """Of columns that are mostly null, over the rows in which they are not."""
 CALL_COUNTS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "estimated")
@@ -89,6 +92,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_prompt_template")),
     )
     op.create_table(
+        "experiment",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("spec", sa.JSON(), nullable=False),
+        sa.Column("arguments", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_experiment")),
+    )
+    op.create_table(
         "run",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
@@ -109,6 +121,9 @@ def upgrade() -> None:
         sa.Column("config_file", sa.JSON(), nullable=False),
         sa.Column("seconds", sa.Float(), nullable=False),
         sa.Column("reuses", sa.String(), nullable=True),
+        sa.Column("experiment", sa.String(), nullable=True),
+        sa.Column("arm", sa.String(), nullable=True),
+        sa.Column("content", sa.String(), nullable=True),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("source_run_id", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -365,6 +380,7 @@ def upgrade() -> None:
         sa.Column("output_turn_id", sa.String(), nullable=False),
         sa.Column("reference_turn_id", sa.String(), nullable=False),
         sa.Column("verdict_id", sa.String(), nullable=False),
+        sa.Column("critic_verdict_id", sa.String(), nullable=True),
         sa.Column("outcome", sa.String(), nullable=False),
         sa.Column("scores", sa.JSON(), nullable=False),
         sa.Column("length_ratio", sa.Float(), nullable=False),
@@ -377,6 +393,9 @@ def upgrade() -> None:
             ["reference_turn_id"], ["turn.id"], name=op.f("fk_evaluation_item_reference_turn_id_turn")
         ),
         sa.ForeignKeyConstraint(["verdict_id"], ["verdict.id"], name=op.f("fk_evaluation_item_verdict_id_verdict")),
+        sa.ForeignKeyConstraint(
+            ["critic_verdict_id"], ["verdict.id"], name=op.f("fk_evaluation_item_critic_verdict_id_verdict")
+        ),
         sa.PrimaryKeyConstraint("evaluation_id", "example_id", name=op.f("pk_evaluation_item")),
     )
     op.create_table(

@@ -71,13 +71,13 @@ def campaign(store: Store, tmp_path: Path) -> Run:
 def test_an_object_is_forgotten_where_another_takes_its_place(
     campaign: Run, kind: Any, override: str, key: str, kept: bool
 ) -> None:
-    plugs = recalled(campaign, derived_config(kind, campaign, [override]), None)
+    plugs = recalled(campaign, derived_config(kind, RunConfig.model_validate(campaign.config), [override]), None)
     assert (key in plugs.records) is kept
     assert len(plugs.records) == 1 + kept
 
 
 def test_an_object_that_cannot_be_had_again_is_asked_for(campaign: Run) -> None:
-    config = derived_config("rejudge", campaign, ["cast.critic.margin=0.1"])
+    config = derived_config("rejudge", RunConfig.model_validate(campaign.config), ["cast.critic.margin=0.1"])
     plugs = recalled(campaign, config, None)
     with pytest.raises(ConfigError, match=r"cannot be imported again: cast\.critic \(my:Critic\); give it again"):
         plugs.load("cast.critic", Plug(use="my:Critic"))

@@ -33,7 +33,7 @@ def test_a_run_goes_with_all_that_is_its_own_and_nothing_else(store: Store) -> N
     store.update(Run, "RUN1", status="finished")
     expected = belonging(store, ["RUN1", "RUN9"])
     deleted = prune(store, ["RUN1", "RUN9"])
-    assert deleted == {**expected, "example": 1, "prompt": 1}
+    assert deleted == {**expected, "example": 1, "prompt": 1, "experiment": 1}
     assert expected["turn"] == 5
     left = {table.__name__ for table in (Run, Dialogue, Turn, ExampleRow, PromptTemplateRow) if store.count(table) == 1}
     assert left == {"Run", "Dialogue", "Turn", "ExampleRow", "PromptTemplateRow"}

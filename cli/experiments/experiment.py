@@ -1,0 +1,168 @@
+"""`openmic experiment`: arms times seeds from one file, and one table."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...core.config_file import stray_variables
+from ...core.errors import ConfigError, OpenmicError
+from ...core.files.private import private_file, private_folder
+from ...core.text import printable
+from ...store import Store
+from ..options import JsonOption, NoCheckOption, OverridesOption, exit_by_failures, home_expanded, print_json
+from ..plan import spoken
+from ..progress import progress_display, stdout_for_data
+from ..run import ClusterOption
+from .document import html, markdown
+from .experiment_document import experiment_document, table_document
+
+
+def experiment(
+    file: Annotated[Path, typer.Argument(help="The experiment's file.", metavar="FILE")],
+    overrides: OverridesOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write report.html, report.md and results.json into this folder."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check every arm, say how long it takes, and change nothing.")
+    ] = False,
+    cluster: ClusterOption = None,
+    no_check: NoCheckOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Carry out arms times seeds from one file, and print one table.
+
+    What arms have in common is done once. What is done already is found and not done again, so the same command goes on
+    with what was interrupted; of a file that was changed it does what is different. An arm that fails is named in the
+    table, and the others go on.
+
+    \b
+    Examples:
+      openmic experiment examples/paper_table.yaml --dry-run
+      openmic experiment examples/paper_table.yaml --out paper-table
+      openmic experiment examples/biased_critic.yaml --set evaluation.test_inputs=40
+    """
+    from ...graph.experiments.carry_out import check_experiment, run_experiment
+    from ...graph.experiments.results import experiment_named, experiment_results, sampled_outputs
+    from ...graph.experiments.spec import read_experiment
+
+    for line in stray_variables():
+        typer.echo(f"note: {line}", err=True)
+    folder = home_expanded(out)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out {str(folder)!r} is a file; name a folder")
+    with stdout_for_data():
+        found = check_experiment(read_experiment(file, overrides or []), cluster=cluster, ask=not no_check)
+    if dry_run:
+        planned = experiment_plan(found)
+        print_json(planned) if as_json else print_experiment_plan(planned)
+        return
+    progress, name = progress_display(), found.read.experiment.name
+    for note in found.notes:
+        progress.print(f"note: {note}")
+    with stdout_for_data(), _to_go_on():
+        run_experiment(found, progress, arguments=sys.argv[1:], cluster=cluster, ask=not no_check)
+    with Store.open_readonly(found.store) as reader:
+        row = experiment_named(reader, name)
+        results = experiment_results(reader, row)
+        if folder is not None:
+            write_report(folder, results, sampled_outputs(reader, row))
+            progress.print(f"written: {folder}/report.html, report.md, results.json")
+    print_json(results) if as_json else typer.echo(markdown(table_document(results)), nl=False)
+    exit_by_failures(len(results["failed"]))
+
+
+def write_report(folder: Path, results: dict[str, Any], samples: list[dict[str, Any]]) -> None:
+    """The report of an experiment in all its forms."""
+    import json
+
+    private_folder(folder)
+    document = experiment_document(results, samples)
+    texts = {
+        "report.html": html(document),
+        "report.md": markdown(document),
+        "results.json": json.dumps(results | {"samples": samples}, ensure_ascii=False, indent=2),
+    }
+    for name, text in texts.items():
+        private_file(folder / name)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def experiment_plan(found: Any) -> dict[str, Any]:
+    """What an experiment would do, and how long it takes; `found` is what `check_experiment` returned."""
+    from ...core.errors import StoreError
+    from ...graph.experiments.carry_out import done_already
+    from ...graph.experiments.forecast import foreseen
+
+    try:
+        with Store.open_readonly(found.store) as reader:
+            done = done_already(reader, found)
+    except StoreError:  # there need not be one yet
+        done = frozenset()
+    cells = foreseen(found.cells, done)
+    names = list(found.read.experiment.arms)
+    kinds = {cell.arm: cell.kind for cell in found.cells}
+    return {
+        "experiment": found.read.experiment.name,
+        "seeds": list(found.read.experiment.seeds),
+        "baseline": found.read.experiment.measured_over,
+        "store": found.store,
+        "notes": found.notes,
+        "done": len(done),
+        "runs": sum(cell.kind != "adapter" for cell in found.cells),
+        "seconds": cells["seconds"],
+        "arms": [
+            {
+                "arm": name,
+                "kind": kinds[name],
+                "seconds": round(sum(one["seconds"] for one in cells["cells"] if one["arm"] == name), 1),
+                "by_seed": {one["seed"]: one["stages"] for one in cells["cells"] if one["arm"] == name},
+            }
+            for name in names
+        ],
+    }
+
+
+_KINDS = {
+    "campaign": "a campaign",
+    "train": "a training on another arm's transcripts",
+    "evaluate": "another evaluation of an arm's adapter",
+    "adapter": "an arm's adapter as it is",
+}
+
+
+def print_experiment_plan(planned: dict[str, Any]) -> None:
+    """The plan for a person, on stdout."""
+    typer.echo("Everything checks out; nothing was started.")
+    seeds = ", ".join(map(str, planned["seeds"]))
+    typer.echo(
+        printable(
+            f"experiment {planned['experiment']}: {len(planned['arms'])} arms with seeds {seeds}, {planned['runs']} "
+            f"runs in {planned['store']}, {planned['done']} cells done already; gains over {planned['baseline']}"
+        )
+    )
+    width = max(len(arm["arm"]) for arm in planned["arms"])
+    for arm in planned["arms"]:
+        typer.echo(printable(f"  {arm['arm']:<{width}}  {spoken(arm['seconds']):>8}  {_KINDS[arm['kind']]}"))
+    typer.echo(
+        f"time: {spoken(planned['seconds'])} or more in all; what arms share is counted with the first of them\n"
+        "  (starting is taken for 15 s; what else it rests on: openmic run CONFIG --dry-run)"
+    )
+    for note in planned["notes"]:
+        typer.echo(printable(f"note: {note}"))
+
+
+@contextmanager
+def _to_go_on() -> Iterator[None]:
+    """Whatever ends it early, say how to go on."""
+    try:
+        yield
+    except OpenmicError as error:
+        if not isinstance(error, ConfigError):
+            typer.echo("\nto go on: the same command; nothing that was done is done again", err=True)
+        raise

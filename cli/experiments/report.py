@@ -1,0 +1,113 @@
+"""`openmic report`: one page about a run or an experiment, to send to somebody."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from ...core.errors import ConfigError, NotFoundError
+from ...core.files.private import private_file, private_folder
+from ...core.text import escaped
+from ...store import ExperimentRow, Run, Store
+from ..options import StoreOption, home_expanded, read_store
+from .document import Document, html, markdown
+from .experiment_document import experiment_document
+from .run_document import run_document, run_report
+
+Format = Literal["html", "markdown", "json"]
+SUFFIXES: dict[str, Format] = {
+    ".html": "html",
+    ".htm": "html",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".json": "json",
+}
+
+
+def report(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="[RUN|EXPERIMENT]", help="A run (id, beginning of it, `latest`), or an experiment."),
+    ] = "latest",
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="html|markdown|json", help="Default: by the file's ending, else markdown."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where to write it. Default: stdout.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Report on a run or an experiment: one HTML page that needs nothing else, Markdown, or JSON.
+
+    Table, curves with intervals, critic against judge, what was turned away, cost and time, samples that a rule has
+    chosen, configuration, versions and commit. Of the simulated cast every heading says so.
+
+    \b
+    Examples:
+      openmic report latest --out report.html
+      openmic report paper-table --format markdown --out results.md
+      openmic report 01JD8Z --json
+    """
+    wanted, file = chosen_format("json" if as_json else form, out), home_expanded(out)
+    with read_store(store) as reader:
+        text = report_text(reader, named(reader, name), wanted)
+    if file is None:
+        typer.echo(escaped(text) if wanted == "json" else text, nl=not text.endswith("\n"))
+        return
+    if file.is_dir():
+        raise ConfigError(f"--out {str(file)!r} is a folder; name a file, such as {file.name}/report.html")
+    private_folder(file.absolute().parent)
+    private_file(file)
+    file.write_text(text, encoding="utf-8")
+    typer.echo(f"written: {file}", err=True)
+
+
+def chosen_format(form: str | None, out: Path | None) -> Format:
+    """The format that is meant.
+
+    Raises:
+        ConfigError: there is no such format.
+    """
+    if form is None:
+        return "markdown" if out is None else SUFFIXES.get(out.suffix.lower(), "markdown")
+    if form not in SUFFIXES.values():
+        raise ConfigError(f"--format {form!r}: there are html, markdown and json")
+    return next(one for one in SUFFIXES.values() if one == form)
+
+
+def named(reader: Store, name: str) -> Run | ExperimentRow:
+    """The experiment of this name, else the run that it means.
+
+    Raises:
+        NotFoundError: there is neither.
+    """
+    experiments = reader.select(ExperimentRow, name=name, order_by="-created_at", limit=1)
+    if experiments:
+        return experiments[0]
+    try:
+        return reader.resolve_run(name)
+    except NotFoundError as error:
+        names = dict.fromkeys(row.name for row in reader.select(ExperimentRow, order_by="-created_at", limit=20))
+        raise NotFoundError(f"{error}" + (f"; experiments are {', '.join(names)}" if names else "")) from None
+
+
+def report_text(reader: Store, found: Run | ExperimentRow, form: Format) -> str:
+    """The report as text of this format."""
+    from ...graph.experiments.results import experiment_results, sampled_outputs
+
+    facts: dict[str, Any]
+    document: Document
+    if isinstance(found, ExperimentRow):
+        samples = sampled_outputs(reader, found)
+        facts = experiment_results(reader, found)
+        document = experiment_document(facts, samples)
+        facts = facts | {"samples": samples}
+    else:
+        facts = run_report(reader, found)
+        document = run_document(facts)
+    if form == "json":
+        return json.dumps(facts, ensure_ascii=False, indent=2)
+    return html(document) if form == "html" else markdown(document)
