@@ -43,6 +43,7 @@ COMMANDS = {
     "init": "Begin a project: configuration, task, sample inputs.",
     "run": "Teach a student: the whole loop, from inputs to a report.",
     "resume": "Go on with a run that was interrupted or failed.",
+    "runs": "List the runs of a store, the newest first.",
     "status": "Show where a run stands and what its adapters achieved.",
     "transcripts": "List, read, search, explain and export what was said.",
     "view": "Look at runs in a web browser, while they go on too.",

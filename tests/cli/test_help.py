@@ -36,6 +36,7 @@ PROMISED = {
     ("init",),
     ("run",),
     ("resume",),
+    ("runs",),
     ("status",),
     ("transcripts", "list"),
     ("transcripts", "show"),
