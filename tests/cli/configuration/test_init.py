@@ -62,6 +62,7 @@ def test_the_project_in_the_folder_is_what_is_meant(openmic: Openmic) -> None:
 def test_every_example_can_be_read_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert {"humor", "plain-language"} < set(example_names())
+    assert "paper_table" not in example_names(), "an experiment is no run"
     for name in example_names():
         load_config(example_file(name), [])
     with pytest.raises(ConfigError, match="there is no example"):
