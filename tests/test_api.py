@@ -176,6 +176,11 @@ def test_it_asks_nobody_and_ends_with_versions_and_a_gain(campaign: openmic.Run)
     assert [row["stage"] for row in campaign.versions] == ["no adapter", "imitation", "round 1"]
     assert campaign.gain is not None
     assert campaign.gain.low <= campaign.gain.value <= campaign.gain.high
+    assert openmic.gain_over_seeds([campaign]) == pytest.approx(campaign.gain)
+    with pytest.raises(ConfigError, match="runs: two have seed"):
+        openmic.gain_over_seeds([campaign, campaign])
+    with pytest.raises(ConfigError, match="runs: there is none"):
+        openmic.gain_over_seeds([])
     assert not list(campaign.folder.glob("simulated-cast.jsonl"))
     assert campaign.report()["llm"] == {}
     assert campaign.report()["cast"] != "simulated"

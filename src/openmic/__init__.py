@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # imported when they are first used, so that `import openmic`
     from .api import criticise as criticise
     from .api import dialogue as dialogue
     from .api import embed as embed
+    from .api import gain_over_seeds as gain_over_seeds
     from .api import open_run as open_run
     from .api import run as run
     from .card import critic_card as critic_card
@@ -58,6 +59,7 @@ _PLACES = {
     "dialogue": ("api", "dialogue"),
     "embed": ("api", "embed"),
     "experiment": ("experiments", "experiment"),
+    "gain_over_seeds": ("api", "gain_over_seeds"),
     "load_student": ("training.standalone", "load_student"),
     "open_run": ("api", "open_run"),
     "run": ("api", "run"),
@@ -83,6 +85,7 @@ __all__ = [
     "dialogue",
     "embed",
     "experiment",
+    "gain_over_seeds",
     "load_student",
     "open_run",
     "run",

@@ -28,7 +28,7 @@ from .given import (
     with_inputs,
     with_place_for,
 )
-from .run_handle import Dialogue, Run, tell_how_to_go_on
+from .run_handle import Dialogue, Gain, Run, tell_how_to_go_on
 
 if TYPE_CHECKING:
     from .agents.critique import Critique
@@ -254,8 +254,49 @@ def best_of(scorer: Any, source: Input, outputs: Iterable[str]) -> str:
     return texts[run_to_end(lambda: place_of_best(found, source, texts))]
 
 
+def gain_over_seeds(runs: Iterable[Run]) -> Gain:
+    """The gain of feedback over imitation on test inputs, of several seeds of one configuration together.
+
+    A seed's outputs stand or fall together: inputs and seeds are crossed random effects (`evaluation.arms.pooled`).
+
+    Args:
+        runs: One of each seed, with a gain each.
+
+    Raises:
+        ConfigError: there is none, two have the same seed, one has no gain, or they share no test input.
+    """
+    from .evaluation.arms.pooled import paired
+    from .graph.report import judged_outputs
+    from .store import Evaluation
+
+    before, after, seeds = dict[tuple[str, int], float](), dict[tuple[str, int], float](), list[int]()
+    given = rows_given(runs, "runs", "a run")
+    for run in given:
+        found, seed = run.report()["gain"], run.config.seed
+        if found is None:
+            raise ConfigError(
+                f"runs: {run.id} has no gain: imitation and a round have both to be judged on test inputs"
+            )
+        if seed in seeds:
+            raise ConfigError(f"runs: two have seed {seed}; give one of each")
+        seeds.append(seed)
+        with run._open() as reader:
+            for cells, version in ((before, found["from"]), (after, found["to"])):
+                wanted = {"run_id": run.id, "adapter_version": version, "split": Split.TEST}
+                [evaluation] = reader.select(Evaluation, **wanted)
+                cells |= {(one.example_id, seed): one.credit for one in judged_outputs(reader, evaluation.id)}
+    if not given:
+        raise ConfigError("runs: there is none; give one of each seed")
+    difference = paired(before, after, given[0].config.evaluation, given[0].config.seed)
+    if difference is None:
+        raise ConfigError("runs: they share no test input; give runs of one configuration, with other seeds")
+    return Gain(*difference[:3])
+
+
 def embed(texts: Iterable[str], model: str | None = None, *, device: str = "auto") -> Any:
     """Sentence embeddings: a NumPy array of shape (texts, dimensions), float32, each row of length 1.
+
+    The model stays loaded until another is asked for.
 
     Args:
         texts: What to embed; of more than 256 tokens the end is not read.
@@ -265,11 +306,11 @@ def embed(texts: Iterable[str], model: str | None = None, *, device: str = "auto
     Raises:
         ConfigError: something is no text, or the model cannot be had.
     """
-    from .training.scoring.sentence_similarity import MINILM, SentenceEmbedder
+    from .training.scoring.sentence_similarity import MINILM, embedder
 
     given = rows_given(texts, "texts", "a text")
     checked = [checked_text(text, f"texts, item {place}") for place, text in enumerate(given)]
-    return SentenceEmbedder(model or MINILM, device=device).embed(checked)
+    return embedder(model or MINILM, device).embed(checked)
 
 
 def shown(progress: Any) -> Any:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import chdir, nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ..whole_run import PATIENCE_S
 from .blocks import NOTEBOOKS, PAGES, PROGRAMS, ROOT, blocks_of
 from .conftest import Workplace
 from .execute import execute
+from .graded import write_graded
 
 NOTEBOOK = "import sys, nbclient, nbformat; nbclient.execute(nbformat.read(sys.argv[1], as_version=4), timeout=300)"
 FEWER = {
@@ -26,6 +28,8 @@ FEWER = {
     )
 }
 """Sizes that a notebook shows, and those it has here."""
+ARGUMENTS = {"humicroedit.py": ("graded", "--quick")}
+"""Of the recipes that need some."""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -42,7 +46,7 @@ def run(workplace: Workplace, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def run_here(workplace: Workplace, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_here(workplace: Workplace, path: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str] = ()) -> None:
     """Carry out a page or a program as in a process that was started in the workplace."""
     from huggingface_hub import constants
 
@@ -53,7 +57,7 @@ def run_here(workplace: Workplace, path: Path, monkeypatch: pytest.MonkeyPatch) 
     # Read from the environment when it is imported.
     monkeypatch.setattr(constants, "HF_HUB_CACHE", workplace.environment["HF_HUB_CACHE"])
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(sys, "argv", [str(path)])
+    monkeypatch.setattr(sys, "argv", [str(path), *arguments])
     with chdir(workplace.folder), warnings.catch_warnings():
         warnings.simplefilter("default")
         execute(path)
@@ -72,7 +76,8 @@ def test_what_a_page_shows_runs(page: Path, workplace: Workplace, monkeypatch: p
 @pytest.mark.parametrize("program", PROGRAMS, ids=name_of)
 @pytest.mark.usefixtures("ray_running")
 def test_a_recipe_runs(program: Path, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_here(workplace, program, monkeypatch)
+    write_graded(workplace.folder / "graded")
+    run_here(workplace, program, monkeypatch, ARGUMENTS.get(program.name, ()))
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name_of)

@@ -6,6 +6,7 @@ imported for it.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from ...core.errors import ConfigError
@@ -128,6 +129,12 @@ class SentenceSimilarity:
     def close(self) -> None:
         """Let the weights go."""
         self._embedder = None
+
+
+@lru_cache(maxsize=1)
+def embedder(model: str, device: str) -> SentenceEmbedder:
+    """An embedder that stays loaded until another is asked for; arguments and errors are those of its class."""
+    return SentenceEmbedder(model, device=device)
 
 
 def _place(model: str) -> str:
