@@ -18,7 +18,8 @@ def train(
         str | None, typer.Argument(metavar="[vN]", help="With --again: the adapter. Default: all that need it.")
     ] = None,
     objective: Annotated[
-        str | None, typer.Option(help="sft, sd, brio, dpo, simpo, kto or brio-dpo. Default: as the run was configured.")
+        str | None,
+        typer.Option(help="sft, sd, brio, dpo, simpo, kto, brio-dpo or opd. Default: the run's own."),
     ] = None,
     overrides: OverridesOption = None,
     from_version: Annotated[

@@ -55,6 +55,7 @@ class TurnKind(StrEnum):
     VERDICT = "verdict"
     CRITIQUE = "critique"
     REVISION = "revision"
+    LOGPROBS = "logprobs"
 
 
 class Stage(StrEnum):
@@ -147,6 +148,8 @@ class LLMRequest:
     score_prompt: bool = False
     """Ask for the log-probabilities of the prompt's own tokens (the contents of the messages, joined by a line break,
     as plain text) instead of a reply."""
+    prompt_ids: tuple[int, ...] | None = None
+    """With `score_prompt`, the prompt as token ids, in the messages' place: they say the same to people."""
 
     @cached_property
     def key(self) -> str:
@@ -163,6 +166,7 @@ class LLMRequest:
                 "top_logprobs": self.top_logprobs,
                 "json_schema": self.json_schema,
                 "score_prompt": self.score_prompt,
+                "prompt_ids": self.prompt_ids,
             }
         )
 
@@ -316,6 +320,10 @@ class TrainingExample:
     """How sure the critic was, |p - 1/2| * 2, in [0, 1]; 0 for a demonstration."""
     unfinished: tuple[int, ...] = ()
     """Places of the completions that were cut off at the most tokens: where they stop, no text ends."""
+    token_ids: tuple[int, ...] = ()
+    """Of a draft of the student's, its tokens as they were sampled, the one that ended it included."""
+    teacher_logprobs: tuple[float, ...] = ()
+    """The teacher's natural log-probability of each of these, given the prompt and those before it."""
 
     @property
     def chosen(self) -> str:

@@ -8,6 +8,8 @@ from .section import Section
 
 STALENESS_TOLERANT = frozenset({"sft", "sd"})
 """The objectives that ship and are `staleness_tolerant`, for readers of a run that cannot load its objective."""
+LEARNS_FROM_DRAFTS = frozenset({"opd"})
+"""The objectives that ship and learn from the student's own drafts, without a critic."""
 DEFAULT_STALENESS = 1
 """The most for objectives that are not tolerant."""
 
@@ -89,7 +91,9 @@ class TrainingSettings(FineTuneSettings):
 
     objective: str = "dpo"
     """`sft` goes on with the teacher's demonstrations (the paper's control), `sd` learns the preferred texts; `dpo`,
-    `simpo`, `kto` learn from pairs, `brio` from rankings; `brio-dpo` is BRIO on the teacher's pairs, then DPO.
+    `simpo`, `kto` learn from pairs, `brio` from rankings; `brio-dpo` is BRIO on the teacher's pairs, then DPO. `opd` is
+    on-policy distillation: the teacher's endpoint says how likely it finds each token of the student's drafts, and no
+    critic is asked. It needs a teacher with the student's tokenizer, whose endpoint scores prompts.
     `module:attribute` names one of your own, a subclass of `openmic.Objective` or an instance of it."""
     objective_kwargs: dict[str, Any] = Field(default_factory=dict)
     """What an objective of your own is made with. Those that ship take their numbers from the keys above."""
@@ -102,7 +106,8 @@ class TrainingSettings(FineTuneSettings):
     max_staleness: int | Literal["auto"] | None = "auto"
     """By how many versions the student that wrote a preference's texts may be behind the promoted one for it to be
     trained on; with `train_every` a dialogue begins only if it will not be. None: any. `auto`: 1 for dpo, simpo, kto,
-    brio and brio-dpo, which compare likelihoods under the student as it is; any for sft and sd."""
+    brio and brio-dpo, which compare likelihoods under the student as it is; any for sft and sd. It plays no part for
+    opd, which learns from the drafts of the very version that is trained."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for training and for generation, which take turns. None: all cores."""
     workers: int = Field(default=1, ge=1)
@@ -114,6 +119,11 @@ class TrainingSettings(FineTuneSettings):
     resources: dict[str, float] = Field(default_factory=dict)
     """Custom Ray resources that each needs, to have them on certain nodes: {"trainer": 1}."""
     lora: LoRASettings = LoRASettings()
+
+    @property
+    def from_drafts(self) -> bool:
+        """Whether dialogues are drafts with the teacher's log-probabilities, and nothing else."""
+        return self.objective in LEARNS_FROM_DRAFTS
 
     @model_validator(mode="after")
     def _kwargs_have_somebody_to_take_them(self) -> Self:

@@ -173,6 +173,7 @@ def saving_reply(run_id: str, request: LLMRequest, reply: LLMReply, reused_from:
         "top_logprobs": request.top_logprobs,
         "json_schema": request.json_schema,
         "score_prompt": request.score_prompt,
+        "prompt_ids": request.prompt_ids,
     }
     answered = finite(reply.model_dump())
     call = LLMCall(

@@ -58,7 +58,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"plug_cast"},
         {"cast"},
         {"verdicts", "critique"},
-        {"llm_agent"},
+        {"llm_agent", "draft_logprobs"},
         {"llm", "overused"},
         {"tasks"},
         {"endpoints"},

@@ -6,6 +6,7 @@ what is wrong, as do the addresses that may have been meant.
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import get_args
@@ -16,7 +17,7 @@ import openai
 from ...core.concurrency import run_to_end
 from ...core.config import EndpointSettings
 from ...core.errors import EndpointError, EndpointLostError, EndpointSetupError
-from ...core.records import LLMRequest, Message, Role, Sampling
+from ...core.records import LLMReply, LLMRequest, Message, Role, Sampling
 from .access import OPENAI_URL, Access
 from .addresses import answering_address, close_names, listed_models
 from .client import OpenAIClient
@@ -73,7 +74,7 @@ def check_scores_prompts(name: str, settings: EndpointSettings) -> None:
     access = _access(name, settings)
     request = replace(_tiny(name, settings, "One two three four"), score_prompt=True)
     refused = run_to_end(partial(_asked, settings, access, request, attempts=1))
-    if refused is None or refused.failure.status == 429:
+    if isinstance(refused, LLMReply) or refused.failure.status == 429:
         return
     raise EndpointSetupError(
         f"cast.{name}: the endpoint {access.url} does not score prompts with {settings.model!r} "
@@ -82,10 +83,33 @@ def check_scores_prompts(name: str, settings: EndpointSettings) -> None:
     )
 
 
+def scored_tokens(name: str, settings: EndpointSettings, ids: Sequence[int]) -> list[str] | None:
+    """The tokens that the endpoint which `cast.<name>` sets takes a prompt of ids for, having scored it.
+
+    None where it is too busy to say.
+
+    Raises:
+        EndpointSetupError: it does not score prompts of token ids; what to do is said.
+    """
+    access = _access(name, settings)
+    request = replace(_tiny(name, settings, "One two three four"), score_prompt=True, prompt_ids=tuple(ids))
+    found = run_to_end(partial(_asked, settings, access, request, attempts=1))
+    if isinstance(found, LLMReply):
+        return [token.token for token in (found.prompt_logprobs or ())[: len(ids)]]
+    if found.failure.status == 429:
+        return None
+    raise EndpointSetupError(
+        f"cast.{name}: the endpoint {access.url} does not score the student's tokens with {settings.model!r} "
+        f"({found.failure.reason}); on-policy distillation needs completions with `echo` and `logprobs` for prompts of "
+        "token ids, as vLLM has them, and a model with the student's tokenizer: name another endpoint or model, or set "
+        "training.objective to another than opd"
+    )
+
+
 async def _check(name: str, settings: EndpointSettings) -> bool:
     access = _access(name, settings)
     refused = await _asked(settings, access, _tiny(name, settings, "Say OK."))
-    if refused is None or _is_there(refused):
+    if isinstance(refused, LLMReply) or _is_there(refused):
         listed = await listed_models(access)
         return any(one.name == settings.model and one.owner == SIMULATED_OWNER for one in listed or ())
     raise EndpointSetupError(f"cast.{name}: {await _explained(name, settings, access, refused)}")
@@ -117,22 +141,20 @@ def _tiny(name: str, settings: EndpointSettings, words: str) -> LLMRequest:
 
 async def _asked(
     settings: EndpointSettings, access: Access, request: LLMRequest, *, attempts: int = ATTEMPTS
-) -> _Refused | None:
-    """Ask as the run does, options that are refused left out; None where a reply came."""
+) -> LLMReply | _Refused:
+    """Ask as the run does, options that are refused left out; the reply, or why there is none."""
     once = settings.model_copy(update={"max_retries": 0, "patience_s": 0.0})
     try:
-        client, refused = OpenAIClient(once), None
+        client = OpenAIClient(once)
     except (httpx2.InvalidURL, ValueError) as error:
         return _Refused(Failure(Kind.STOP, f"this is no address to ask: {error}"))
     try:
         for attempt in range(attempts):
             await asyncio.sleep(PAUSE_S if attempt else 0)
             try:
-                await client.complete(request)
+                return await client.complete(request)
             except (EndpointError, EndpointLostError) as error:
                 refused = _read(settings.model, access, error)
-            else:
-                return None
             if not _may_pass(refused):
                 return refused
             await client.close()

@@ -201,7 +201,9 @@ class OpenAIClient:
 
     async def _score(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
         """The log-probabilities of a prompt. Servers refuse to write no token at all, so one is."""
-        prompt = "\n".join(message.content for message in request.messages)
+        prompt: str | list[int] = "\n".join(message.content for message in request.messages)
+        if request.prompt_ids is not None:
+            prompt = list(request.prompt_ids)
         body = {"prompt": prompt, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0.0}
         reply = scored_prompt(request, await self._in_time(self._chat.score(body)), _ms_since(began), retries)
         if reply is None:
@@ -288,10 +290,12 @@ class OpenAIClient:
         return f"{self._name} did not answer for model {call.request.model!r} after {tries}: {failure.reason}"
 
     def _cannot_score(self, request: LLMRequest, reason: str) -> EndpointError:
+        needs, instead = "cloze verdicts need", "set verdict.style to label or reason"
+        if request.prompt_ids is not None:
+            needs, instead = "on-policy distillation needs", "set training.objective to another than opd"
         return EndpointError(
-            f"{self._name} does not score prompts with model {request.model!r}; cloze verdicts need one that does "
-            "(completions with `echo` and `logprobs`): set verdict.style to label or reason, or name another endpoint; "
-            f"it said: {reason}"
+            f"{self._name} does not score prompts with model {request.model!r}; {needs} one that does (completions "
+            f"with `echo` and `logprobs`): {instead}, or name another endpoint; it said: {reason}"
         )
 
     @property

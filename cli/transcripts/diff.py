@@ -100,7 +100,9 @@ def _is_meant(example_id: str, text: str, wanted: str) -> bool:
 
 def _arrived_at(conversation: Conversation) -> str:
     """The text a dialogue arrived at, or the last that was written in it."""
-    texts = [turn for turn in conversation.turns if turn.kind not in {TurnKind.VERDICT, TurnKind.CRITIQUE}]
+    texts = [
+        turn for turn in conversation.turns if turn.kind not in {TurnKind.VERDICT, TurnKind.CRITIQUE, TurnKind.LOGPROBS}
+    ]
     final = [turn for turn in texts if turn.id == conversation.dialogue.final_turn_id]
     return (final or texts)[-1].content if texts else ""
 

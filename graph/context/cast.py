@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...agents.cast import Critic, CritiqueWriter, EndpointCritiques, EndpointTeacher, Teacher
+from ...agents.draft_logprobs import DraftLogprobs
 from ...agents.llm import LLM
 from ...agents.plug_cast import KnownDemonstrations, PlugCritiques, PlugTeacher
 from ...agents.tasks.task import Task
@@ -29,6 +30,8 @@ class Cast:
     """Whoever writes held-out references: the teacher unless somebody else is named."""
     critic: Critic | None = None
     judge: Jury | None = None
+    draft_logprobs: DraftLogprobs | None = None
+    """The teacher's endpoint as one that says how likely it finds drafts, where the objective learns from that."""
 
 
 class Casting:
@@ -46,16 +49,19 @@ class Casting:
             InputError: a file of demonstrations cannot be read.
         """
         cast = self._config.cast
-        teacher = references = critic = judge = None
+        teacher = references = critic = judge = draft_logprobs = None
         if "teacher" in roles:
             teacher = self._teacher(("teacher", 0), cast.teacher)
             references = self._references(teacher)
+            if self._config.training.from_drafts and cast.teacher.asked:
+                model = seat_model(("teacher", 0), cast.teacher)
+                draft_logprobs = DraftLogprobs(self._llm, model, self._config.seed)
         if "critic" in roles:
             jury = self._jury("critic", cast)
             critic = Critic(jury, self._writer(cast.critic))
         if "judge" in roles:
             judge = self._jury("judge", cast)
-        return Cast(teacher, references, critic, judge)
+        return Cast(teacher, references, critic, judge, draft_logprobs)
 
     async def try_on(self, source: Input, texts: tuple[str, str], roles: Sequence[Role] = ROLES) -> None:
         """Have every Python object that plays one of these roles do once, on one input, what it is there for.

@@ -55,6 +55,15 @@ def learns_from_demonstrations(plugs: Plugs, settings: TrainingSettings) -> bool
     return needs == {"demonstrations"}
 
 
+def learns_from_drafts(plugs: Plugs, settings: TrainingSettings) -> bool:
+    """Whether the objective learns from the student's drafts and the teacher's log-probabilities of them.
+
+    Raises:
+        ConfigError: as `objective_of`.
+    """
+    return any(objective_of(plugs, settings, phase.objective).needs == "drafts" for phase in phases(settings.objective))
+
+
 def max_staleness(plugs: Plugs, settings: TrainingSettings) -> int | None:
     """Promoted versions a text's writer may be behind for it to be trained on; None for any.
 

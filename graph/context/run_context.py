@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, Required, TypedDict
+from typing import TYPE_CHECKING, Protocol, Required, TypedDict
 
 from ...agents.cast import Critic, StudentAgent, Teacher
+from ...agents.draft_logprobs import DraftLogprobs
 from ...agents.tasks.task import Task
 from ...agents.verdicts.jury import Jury
 from ...core.config import RunConfig
-from ...core.records import NO_ADAPTER, AdapterRef, Example, Generation, GenerationRequest, Split
+from ...core.records import NO_ADAPTER, AdapterRef, Example, Generation, GenerationRequest, Message, Split
 from ...store import Adapter, Dialogue, Run, Store
 from ...store.liveness import run_folder
 from ...training.adapters.storage import join_uri
@@ -23,6 +24,9 @@ from .progress import Progress
 from .reply_cache import Late, ReplyCache
 from .reuse import Reuse
 from .train_gate import TrainGate, room_for_both
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from ...training.student.student import LoadedStudent
 
 Drain = Callable[[], Awaitable[Late]]
 """Sends nothing more, and waits for what was sent; tells what came to nothing."""
@@ -132,6 +136,25 @@ class RunContext:
         """Whoever compares for evaluation alone."""
         assert self.cast.judge is not None
         return self.cast.judge
+
+    @property
+    def draft_logprobs(self) -> DraftLogprobs:
+        """Whoever says how likely the teacher finds a draft."""
+        assert self.cast.draft_logprobs is not None
+        return self.cast.draft_logprobs
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        """The tokens of a conversation that waits for the student, as its engine has them."""
+        from ...training.student.tokenization import render_prompt
+
+        return render_prompt(self._student_tokens, messages)
+
+    @cached_property
+    def _student_tokens(self) -> "LoadedStudent":
+        from ...training.student.student import student_elsewhere
+
+        student = self.config.student
+        return student_elsewhere(student, student.chat_template_kwargs)
 
     @property
     def folder(self) -> Path:

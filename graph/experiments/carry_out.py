@@ -82,16 +82,28 @@ def check_experiment(read: ReadExperiment, *, cluster: str | None = None, ask: b
     for cell in first:
         try:
             if cell.kind == "campaign":
-                cast = cell.config.cast.model_dump_json()
+                cast = f"{cell.config.cast.model_dump_json()} {cell.config.training.from_drafts}"
                 checked = check(cell.config, Plugs(), cluster=cluster, ask=ask and cast not in asked)
                 asked.add(cast)
                 found.checked[cell.arm] = checked
                 found.notes += [note for note in checked.notes if note not in found.notes]
             elif cell.kind == "train":
                 check_objective(cell.config, Plugs())
+                _refuse_other_transcripts(cell)
         except OpenmicError as error:
             raise type(error)(f"arms.{cell.arm}: {error}") from error
     return found
+
+
+def _refuse_other_transcripts(cell: Cell) -> None:
+    """Dialogues whose drafts were scored hold no preferences, and others no scores."""
+    assert cell.source is not None
+    own, other = cell.config.training, cell.source.config.training
+    if own.from_drafts != other.from_drafts and own.objective != "sft":
+        raise ConfigError(
+            f"training.objective={own.objective} learns nothing from the transcripts of arm {cell.source.arm}, "
+            f"which are held for {other.objective}; let it hold dialogues of its own (leave train_on out)"
+        )
 
 
 def run_experiment(

@@ -23,6 +23,7 @@ from ..context.plugs import Plugs
 from ..context.prices import check_priced
 from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
 from ..context.shares import check_workers
+from .drafts import check_teacher_tokens, refuse_drafts
 from .estimate import Sizing, budget_notes, estimate
 from .forecast import forecast_of
 from .objects import check_demonstrations, check_engine, check_objective, try_plugs
@@ -89,8 +90,9 @@ def check(
     refuse_unused(plugs.all_given, config)
     check_priced(config)
     check_objective(config, plugs)
+    notes = refuse_drafts(config)
     check_engine(config, plugs, ask=ask)
-    notes = check_demonstrations(config, examples)
+    notes += check_demonstrations(config, examples)
     try_plugs(config, task, examples[0], plugs)
     check_workers(config, plugs)
     student = inspect_student(config.student)
@@ -100,6 +102,7 @@ def check(
     foreseen = forecast_of(config, sizing, assumed, source=source)
     notes += budget_notes(config, estimated, foreseen)
     simulated = check_cast(config, plugs, ask=ask)
+    notes += check_teacher_tokens(config, ask=ask)
     notes += check_student_vllm(config, here=runs_here(cluster), ask=ask)  # the last, as it takes a minute
     return Checked(task, examples, student, simulated, plugs, duplicates, notes, estimated, foreseen)
 

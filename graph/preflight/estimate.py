@@ -183,6 +183,8 @@ class Sizing:
         self.requests: list[Requests] = []
         """What is asked of large models: what is likely, and the most there can be."""
         self._demonstrate()
+        if ("teacher", 0) in self.seats:
+            self._score_drafts()
         for seat, settings in self.seats.items():
             if isinstance(settings, CriticSettings):
                 self._compare(seat, settings)
@@ -198,7 +200,8 @@ class Sizing:
     def _demonstrate(self) -> None:
         work, count = self.work, self._config.imitation.demonstrations
         writer: Seat = ("teacher", 1) if self._config.cast.references is not None else ("teacher", 0)
-        falls_back = work.dialogues if self._config.dialogue.teacher_fallback else 0
+        fallback = self._config.dialogue.teacher_fallback and not self._config.training.from_drafts
+        falls_back = work.dialogues if fallback else 0
         asked: list[tuple[AskingStage, Seat, int, int, float]] = [
             ("demonstrate", ("teacher", 0), count, work.demonstrated, 1.0),
             ("collect", ("teacher", 0), 1, falls_back, FALLING_BACK),
@@ -213,6 +216,14 @@ class Sizing:
             usual = min(most, outputs * (self.output + AROUND_AN_OUTPUT))
             self._ask("likely", stage, seat, share * calls, prompt, usual, most)
             self._ask("at_most", stage, seat, calls, prompt, most, most)
+
+    def _score_drafts(self) -> None:
+        """A draft is read by the teacher behind the student's prompt; an endpoint writes one token at least."""
+        longest = self._config.student.sampling.max_tokens
+        kinds: list[tuple[Kind, float]] = [("likely", self.output), ("at_most", longest)]
+        for kind, text in kinds:
+            prompt = self.student_prompt + text
+            self._ask(kind, "collect", ("teacher", 0), self.work.scored, prompt, 1.0, 1.0)
 
     def _compare(self, seat: Seat, settings: CriticSettings) -> None:
         style, role, work = self._config.verdict.style, seat[0], self.work

@@ -24,7 +24,7 @@ KEPT = 0.4
 """Share of comparisons that become preferences which are trained on."""
 OF_DEMONSTRATIONS = frozenset({"sft"})
 """Objectives that learn from the teacher's demonstrations once more."""
-OF_ONE_TEXT = frozenset({"sft", "sd"})
+OF_ONE_TEXT = frozenset({"sft", "sd", "opd"})
 """Objectives that read one text of each example; others read two at least."""
 ASSUMPTIONS = (
     "time: as long as each stage's bound takes, so at least that; starting, and what goes wrong, come on top",
@@ -127,14 +127,15 @@ class _Planning:
 
     def _collect(self, learned: dict[str, float]) -> Stage:
         work, dialogue, rounds = self._work, self._config.dialogue, max(1, self._config.rounds)
-        revisions, items = dialogue.max_revisions, work.in_dialogues
+        scores = self._config.training.from_drafts
+        revisions, items = 0 if scores else dialogue.max_revisions, work.in_dialogues
         generations = items * (dialogue.candidates + revisions)
-        falls_back = FALLING_BACK if dialogue.teacher_fallback else 0.0
+        falls_back = FALLING_BACK if dialogue.teacher_fallback and not scores else 0.0
         asked = self._asked("collect", 1 / rounds)
         steps = [
             (self._critics, waits_for_drafts(self._config) + revisions),
             (("critic",), revisions),
-            (("teacher",), falls_back),
+            (("teacher",), 1.0 if scores else falls_back),
         ]
         waits: dict[tuple[str, ...], float] = {}
         for together, often in steps:
@@ -151,7 +152,10 @@ class _Planning:
             generated_tokens=generations * self._output,
             trained_tokens=learned,
             by_workers=True,
-            turns=generations + self._verdict_turns(work.compared / rounds) + items * (revisions + falls_back),
+            turns=generations
+            + self._verdict_turns(work.compared / rounds)
+            + items * (revisions + falls_back)
+            + work.scored / rounds,
         )
 
     def _evaluate(self, split: str, times: int, items: int) -> Stage:
@@ -201,8 +205,8 @@ class _Planning:
         training = self._config.training
         if training.objective in OF_DEMONSTRATIONS:
             return {training.objective: self._demonstrations(training)}
-        preferences = KEPT * self._work.compared / max(1, self._config.rounds)
-        read = _read(training, preferences) * (1 if training.steps is None else len(phases(training.objective)))
+        examples = (self._work.scored + KEPT * self._work.compared) / max(1, self._config.rounds)
+        read = _read(training, examples) * (1 if training.steps is None else len(phases(training.objective)))
         texts = read * (1 if training.objective in OF_ONE_TEXT else 2)
         return {training.objective: texts * (self._sizing.student_prompt + self._output)}
 

@@ -13,7 +13,7 @@ from ...core.records import Example, LLMReply, LLMRequest, Role, Split
 from ...training.engines.choose import engine_name
 from ..context.cast import Casting
 from ..context.engine import engine_of
-from ..context.objective import learns_from_demonstrations, try_own_objective
+from ..context.objective import learns_from_demonstrations, learns_from_drafts, try_own_objective
 from ..context.plugs import Plugs
 from ..context.scoring import scorer_key, scorers_of
 from ..context.seats import REFERENCES, ROLES, seat_setting, seats
@@ -28,7 +28,12 @@ def check_objective(config: RunConfig, plugs: Plugs) -> None:
             learn from what `training.train_every` counts.
     """
     settings = config.training
-    if settings.train_every is not None and learns_from_demonstrations(plugs, settings):
+    if learns_from_drafts(plugs, settings) and not settings.from_drafts:
+        raise ConfigError(
+            f"training.objective {settings.objective} needs drafts with the teacher's log-probabilities, which a run "
+            "has scored for opd alone; give it examples in Python (openmic.train), or take opd"
+        )
+    if settings.train_every is not None and (settings.from_drafts or learns_from_demonstrations(plugs, settings)):
         raise ConfigError(
             f"training.train_every counts preferences, which {settings.objective!r} does not learn from; leave it out"
         )

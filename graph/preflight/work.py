@@ -31,6 +31,8 @@ class Work:
     """Comparisons of the teacher's own outputs."""
     criticised: int
     """Critiques."""
+    scored: int
+    """Drafts of which the teacher says how likely it finds them."""
     evaluated: int
     """Outputs that are judged against a reference."""
 
@@ -50,9 +52,10 @@ class Work:
             dev=dev,
             test=test,
             candidates=candidates,
-            compared=dialogues * _comparisons_per_dialogue(config),
+            compared=0 if config.training.from_drafts else dialogues * _comparisons_per_dialogue(config),
             paired=_teacher_pairs(config, demonstrated),
-            criticised=dialogues * config.dialogue.max_revisions,
+            criticised=0 if config.training.from_drafts else dialogues * config.dialogue.max_revisions,
+            scored=dialogues * config.dialogue.candidates if config.training.from_drafts else 0,
             evaluated=(test * (2 + candidates) if config.evaluation.at_end else 0)
             + dev * (1 + candidates if candidates else 0),
         )

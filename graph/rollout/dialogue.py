@@ -1,6 +1,7 @@
 """The dialogue: one input's critique-and-revise conversation, as a LangGraph state machine.
 
     draft -> (tournament ->) compare -> critique -> revise -> compare -> (critique | demonstrate | end)
+    draft -> teacher_logprobs -> end, where the objective learns from drafts
 
 The state holds ids and small numbers; texts live in the store. Every turn is on its way to the
 store the moment it is said, and holding the dialogue again finds it there (see `graph.rollout.recording`).
@@ -36,7 +37,7 @@ class DialogueState(TypedDict, total=False):
     challenger: str | None
     """What it is to be compared with."""
     contenders: list[str]
-    """Drafts that play a tournament for best and challenger."""
+    """Drafts that play a tournament for best and challenger, or of which the teacher says how likely it finds them."""
     critique: str
     revisions: int
     stop_reason: str
@@ -62,6 +63,10 @@ async def draft(state: DialogueState, runtime: Runtime[DialogueSession]) -> Dial
         )
     )
     valid = valid_drafts(drafts)
+    if session.run.config.training.from_drafts:
+        said = [draft.id for draft in drafts]
+        best = valid[0].id if valid else None
+        return {"next_seq": settings.candidates, "revisions": 0, "contenders": said, "best": best, "challenger": None}
     following: DialogueState = {"next_seq": settings.candidates, "revisions": 0, "contenders": []}
     if not valid:
         return {**following, "best": None, "challenger": None}
@@ -71,6 +76,14 @@ async def draft(state: DialogueState, runtime: Runtime[DialogueSession]) -> Dial
     if pair is None:
         return {**following, "best": valid[0].id, "challenger": None}
     return {**following, "best": pair[0].id, "challenger": pair[1].id}
+
+
+async def teacher_logprobs(state: DialogueState, runtime: Runtime[DialogueSession]) -> DialogueState:
+    """The teacher says how likely it finds each token of every draft, those that gates turned away included."""
+    session, seq = runtime.context, state["next_seq"]
+    drafts = [session.turn(draft) for draft in state["contenders"]]
+    await asyncio.gather(*(session.teacher_logprobs(seq + place, draft) for place, draft in enumerate(drafts)))
+    return {"next_seq": seq + len(drafts), "stop_reason": "teacher's log-probabilities taken"}
 
 
 async def tournament(state: DialogueState, runtime: Runtime[DialogueSession]) -> DialogueState:
@@ -167,8 +180,10 @@ async def demonstrate(state: DialogueState, runtime: Runtime[DialogueSession]) -
 # Coroutines, though they await nothing: LangGraph would have a thread call any other function.
 async def after_draft(
     state: DialogueState, runtime: Runtime[DialogueSession]
-) -> Literal["tournament", "compare", "critique", "demonstrate", "__end__"]:
+) -> Literal["teacher_logprobs", "tournament", "compare", "critique", "demonstrate", "__end__"]:
     """Two texts are compared, one is criticised where it may be revised, none leaves it to the teacher."""
+    if runtime.context.run.config.training.from_drafts:
+        return "teacher_logprobs"
     if state.get("contenders"):
         return "tournament"
     if state["best"] is None:
@@ -217,7 +232,7 @@ def build_dialogue_graph() -> DialogueGraph:
     graph: StateGraph[DialogueState, DialogueSession, Any, Any] = StateGraph(
         DialogueState, context_schema=DialogueSession
     )
-    for node in (draft, tournament, compare, critique, revise, demonstrate):
+    for node in (draft, teacher_logprobs, tournament, compare, critique, revise, demonstrate):
         graph.add_node(node.__name__, node)
     graph.add_edge(START, "draft")
     graph.add_conditional_edges("draft", after_draft)
@@ -225,6 +240,7 @@ def build_dialogue_graph() -> DialogueGraph:
     graph.add_conditional_edges("compare", after_compare)
     graph.add_edge("critique", "revise")
     graph.add_conditional_edges("revise", after_revise)
+    graph.add_edge("teacher_logprobs", END)
     graph.add_edge("demonstrate", END)
     # The store alone says where a dialogue stands, whatever the tool that opens the graph would keep.
     return graph.compile(checkpointer=False, name="dialogue")

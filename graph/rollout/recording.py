@@ -6,12 +6,13 @@ Rows are written off the event loop, which goes on while the store is locked. A 
 for its turns to be written, but for the replies that it pays for; what was handed in before is written before.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...agents.cast import Demonstrations
 from ...agents.critique import Critique
-from ...agents.llm import Origin, PlugReply, words_of
+from ...agents.llm import Exchange, Origin, PlugReply, words_of
 from ...agents.overused import OVERUSED
 from ...agents.tasks.task import PromptTemplate
 from ...agents.verdicts.cloze import text_score
@@ -257,6 +258,18 @@ async def record_critique(
     )
     await keeper.keep(adding_new(turn, written))
     return written
+
+
+async def record_logprobs(
+    keeper: Keeper, dialogue: Dialogue, seq: int, origin: Exchange, logprobs: Sequence[float], draft: Turn
+) -> Turn:
+    """Record how likely the teacher finds a draft: its mean in words, and each token's in `raw`."""
+    mean = math.fsum(logprobs) / len(logprobs)
+    text = f"mean log-probability {mean:.4f} nats per token, of {len(logprobs)}"
+    turn = _llm_turn(dialogue, seq, TurnKind.LOGPROBS, origin, text=text, parent=draft.id)
+    turn.raw = {"token_logprobs": list(logprobs)}
+    await keeper.keep(adding_new(turn))
+    return turn
 
 
 def _llm_turn(

@@ -16,7 +16,7 @@ from ...store.writer import Unwaited
 from ...store.writes import adding_new
 from ..context.run_context import RunContext
 from .preferences import gate_preferences
-from .recording import record_verdict, student_turn
+from .recording import record_logprobs, record_verdict, student_turn, turn_id
 
 
 @dataclass(slots=True)
@@ -83,6 +83,19 @@ class DialogueSession:
         )
         if preferences := gate_preferences(self.dialogue, valid, drafts):
             await self.writes.keep(adding_new(*preferences))
+
+    async def teacher_logprobs(self, seq: int, draft: Turn) -> None:
+        """Ask the teacher how likely it finds a draft, unless it has said so already."""
+        token_ids = draft.raw["token_ids"]
+        if turn_id(self.dialogue.id, seq) in self.turns or not token_ids:
+            return
+        messages = self.run.student.prompt(self.example.value)
+        template = self.run.student.template("draft")
+        exchange, found = await self.run.draft_logprobs.of(
+            messages, draft.content, self.run.prompt_ids(messages), token_ids, template
+        )
+        turn = await record_logprobs(self.writes, self.dialogue, seq, exchange, found, draft)
+        self.turns[turn.id] = turn
 
     async def ask(self, first: Turn, second: Turn, overused: Sequence[str]) -> Verdict:
         """The critic's comparison of two turns."""

@@ -15,6 +15,7 @@ from ..context.plugs import Plugs
 from ..context.progress import Progress
 from ..preflight.checks import Checked, check_cast
 from ..preflight.cluster import checked_session
+from ..preflight.drafts import check_teacher_tokens
 from ..stages.retry import retry_failed
 from .execution import execute
 from .objects import check_objects
@@ -92,6 +93,7 @@ def resume_run(
     config, plugs = RunConfig.model_validate(run.config), plugs or Plugs()
     check_objects(store, run, config, plugs, ask=ask)
     check_cast(config, plugs, ask=ask)
+    check_teacher_tokens(config, ask=ask)
     with checked_session(config, store.address, run_folder(store, run), address=cluster):
         return _carry_out(store, run.id, plugs, progress, retry=retry)
 

@@ -62,7 +62,7 @@ async def fine_tune_on_feedback(
         data = await asyncio.to_thread(consumed_data, context, begun)
     else:
         data = await asyncio.to_thread(new_data, context, source_run or context.run.id, parent)
-    if not (data.preferences or learns_from_demonstrations(context.plugs, settings)):
+    if not (data.preferences or data.drafts or learns_from_demonstrations(context.plugs, settings)):
         return None
     phases = await asyncio.to_thread(feedback_examples, context, settings.objective, data)
     if not phases:

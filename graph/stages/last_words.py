@@ -6,7 +6,9 @@ only where something was lost that it decides: more dialogues help nobody whose 
 
 from typing import Any
 
-from ...store import Run, failures, funnel, told_failures
+from ...core.records import Stage, TurnKind
+from ...core.training_settings import LEARNS_FROM_DRAFTS
+from ...store import Dialogue, Run, Turn, failures, funnel, told_failures
 from ...store.reading import Reader
 
 
@@ -15,6 +17,8 @@ def nothing_to_learn_from(store: Reader, run: Run, round_number: int | None = No
 
     Of one round, where the run can be resumed; else of all.
     """
+    if run.config.get("training", {}).get("objective") in LEARNS_FROM_DRAFTS:
+        return _no_drafts(store, run, round_number)
     found = funnel(store, run, round_number)
     failed = [failure for failure in failures(store, run, round_number) if failure["stage"] in {"collect", "rejudge"}]
     told, others = told_failures(failed)
@@ -29,6 +33,25 @@ def nothing_to_learn_from(store: Reader, run: Run, round_number: int | None = No
     elif not keys and not said:
         keys = ["hold more dialogues (dialogue.inputs)"]
     return "; ".join(("no preference is left to train on", *said, *keys))
+
+
+def _no_drafts(store: Reader, run: Run, round_number: int | None) -> str:
+    """The same for an objective that learns from drafts that the teacher has scored."""
+    held = store.select(Dialogue, run_id=run.id, stage=Stage.COLLECT)
+    dialogues = [row.id for row in held if round_number in {None, row.round}]
+    drafts = store.select(Turn, dialogue_id=dialogues, kind=TurnKind.DRAFT)
+    scored = store.select(Turn, dialogue_id=dialogues, kind=TurnKind.LOGPROBS)
+    said = f"no draft is left to train on; of {len(drafts)} drafts, the teacher gave log-probabilities of {len(scored)}"
+    if drafts and not scored:
+        said += ": hold the dialogues with training.objective=opd, so that it is asked"
+    if scored:
+        versions = ", ".join(f"v{version}" for version in sorted({draft.adapter_version or 0 for draft in drafts}))
+        said += f", and they are of {versions}: only drafts of the version that is trained are learned from, once each"
+    failed = [one for one in failures(store, run, round_number) if one["stage"] == "collect"]
+    told, others = told_failures(failed)
+    parts = [f"{failure['count']} dialogues failed ({failure['error']})" for failure in told]
+    parts += [f"{others} more failed for other reasons"] if others else []
+    return "; ".join((said, *parts))
 
 
 def _set_aside(found: dict[str, Any]) -> list[str]:

@@ -46,6 +46,8 @@ class TrainingData:
     demonstrations: tuple[Turn, ...]
     """Texts of the teacher's for training inputs, those from dialogues the student failed in included."""
     preferences: tuple[Preference, ...]
+    drafts: tuple[Turn, ...] = ()
+    """Texts of the student's that the teacher has said its log-probabilities of."""
 
 
 def demonstration_examples(context: RunContext, turns: Sequence[Turn]) -> list[SourcedExample]:
@@ -66,7 +68,10 @@ def feedback_examples(context: RunContext, objective: str, data: TrainingData) -
     for phase in phases(objective):
         preferences = [p for p in learned if phase.sources is None or p.source in phase.sources]
         learner = objective_of(context.plugs, config.training, phase.objective)
-        examples = _examples(context, learner, data.demonstrations, preferences)
+        if learner.needs == "drafts":
+            examples = _draft_examples(context, data.drafts)
+        else:
+            examples = _examples(context, learner, data.demonstrations, preferences)
         if examples:
             found.append(PhaseData(phase.objective, tuple(examples)))
     return found
@@ -74,8 +79,36 @@ def feedback_examples(context: RunContext, objective: str, data: TrainingData) -
 
 def new_data(context: RunContext, source_run: str, promoted_version: int) -> TrainingData:
     """What there is for the version `promoted_version` to learn from; preferences as in `new_preferences`."""
+    if context.config.training.from_drafts:
+        return TrainingData((), (), tuple(new_drafts(context, source_run, promoted_version)))
     found = new_preferences(context, source_run, promoted_version)
     return TrainingData(tuple(teacher_texts(context)), tuple(preference for preference, _ in found))
+
+
+def new_drafts(context: RunContext, source_run: str, version: int) -> list[Turn]:
+    """The drafts of `source_run`'s ended dialogues that `version` itself wrote, and this run has not learned from.
+
+    Those alone that the teacher has said its log-probabilities of, in an order that follows from the inputs.
+    """
+    said = aliased(Turn)
+    used = select(col(TrainingItem.turn_id)).where(
+        col(TrainingItem.run_id) == context.run.id, col(TrainingItem.turn_id).is_not(None)
+    )
+    statement = (
+        select(Turn)
+        .join(said, col(said.parent_turn_id) == col(Turn.id))
+        .join(Dialogue, col(Turn.dialogue_id) == col(Dialogue.id))
+        .where(
+            col(Turn.run_id) == source_run,
+            col(Turn.kind) == TurnKind.DRAFT,
+            col(Turn.adapter_version) == version,
+            col(said.kind) == TurnKind.LOGPROBS,
+            col(Turn.id).not_in(used),
+            col(Dialogue.status) != "pending",
+        )
+        .order_by(col(Dialogue.round), col(Dialogue.example_id), col(Turn.seq))
+    )
+    return [turn for (turn,) in context.store.rows(statement)]
 
 
 def new_preferences(context: RunContext, source_run: str, promoted_version: int) -> list[tuple[Preference, int | None]]:
@@ -114,9 +147,12 @@ def consumed_data(context: RunContext, training: Training) -> TrainingData:
     items = context.store.select(TrainingItem, training_id=training.id, order_by="position")
     turns = {row.id: row for row in context.store.select(Turn, id=[i.turn_id for i in items if i.turn_id])}
     rows = {row.id: row for row in context.store.select(Preference, id=[i.preference_id for i in items])}
-    shown = [turns[item.turn_id] for item in items if item.turn_id is not None]
+    taken = [turns[item.turn_id] for item in items if item.turn_id is not None]
+    drafts = tuple(turn for turn in taken if turn.kind is TurnKind.DRAFT)
+    if drafts:
+        return TrainingData((), (), drafts)
     return TrainingData(
-        tuple(shown or (turn for turn in teacher_texts(context) if turn.created_at <= training.started_at)),
+        tuple(taken or (turn for turn in teacher_texts(context) if turn.created_at <= training.started_at)),
         tuple(rows[item.preference_id] for item in items if item.preference_id is not None),
     )
 
@@ -177,6 +213,26 @@ def _examples(
             ranked = pair[:1] if objective.needs == "chosen" else pair
             made.append(_example((row,), revised[row.id], ranked, None, name=f"{row.id} revised"))
     return made
+
+
+def _draft_examples(context: RunContext, drafts: Sequence[Turn]) -> list[SourcedExample]:
+    """Each draft as it was sampled, with the teacher's log-probability of each token."""
+    said = context.store.select(Turn, parent_turn_id=[draft.id for draft in drafts], kind=TurnKind.LOGPROBS)
+    scores = {turn.parent_turn_id: tuple(turn.raw["token_logprobs"]) for turn in said}
+    prompts = {key: context.student.prompt(row.value) for key, row in _inputs_of(context, drafts).items()}
+    return [
+        SourcedExample(
+            TrainingExample(
+                draft.id,
+                prompts[draft.dialogue_id],
+                (draft.content,),
+                token_ids=tuple(draft.raw["token_ids"]),
+                teacher_logprobs=scores[draft.id],
+            ),
+            turn_id=draft.id,
+        )
+        for draft in drafts
+    ]
 
 
 def _revised(context: RunContext, preferences: Sequence[Preference]) -> dict[str, tuple[Message, ...]]:

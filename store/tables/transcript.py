@@ -238,7 +238,8 @@ class Turn(TableModel, table=True):
     retries: int = 0
     worker: str | None = None
     raw: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
-    """Of a student's turn, its text before it was cleaned and its tokens; a large model's reply is in `llm_call`."""
+    """Of a student's turn, its text before it was cleaned and its tokens; of the teacher's log-probabilities of a
+    draft, `token_logprobs`, one for each of its tokens; a large model's reply is in `llm_call`."""
     note: str | None = None
     """What the turn's text does not say: why a gate rejected a draft, for instance."""
     created_at: AwareDatetime = Field(default_factory=now, index=True)

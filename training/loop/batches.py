@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 from ..objectives import MISMATCHED, RowLogprobs
 from ..student.device import moved
 from ..student.student import LoadedStudent
-from .examples import EncodedExample
+from .examples import EncodedCompletion, EncodedExample
 from .logprobs import measure
 from .precision import Precision
 from .reference import Reference
@@ -87,6 +87,7 @@ class LogprobScorer:
             self.mean_length,
             None if self.reference is None else self.reference.rows(texts, token),
             (group, rank),
+            _teacher([row for _, row in rows], token),
             self._weights(items, group),
         )
 
@@ -94,6 +95,16 @@ class LogprobScorer:
         if any(item.weight is None for item in items):
             return None
         return moved(torch.tensor([item.weight for item in items])[group], self.student.device)
+
+
+def _teacher(rows: Sequence[EncodedCompletion], like: Tensor) -> Tensor | None:
+    """[R, C] of the given tensor's shape, format and device; None where no teacher was asked."""
+    if not all(row.teacher_logprobs for row in rows):
+        return None
+    found = torch.zeros(like.shape, dtype=like.dtype)
+    for place, row in zip(found, rows, strict=True):
+        place[: len(row.teacher_logprobs)] = torch.tensor(row.teacher_logprobs, dtype=like.dtype)
+    return moved(found, str(like.device))
 
 
 def concat(first: RowLogprobs, second: RowLogprobs) -> RowLogprobs:
@@ -104,6 +115,7 @@ def concat(first: RowLogprobs, second: RowLogprobs) -> RowLogprobs:
         return torch.cat([pad(part, (0, width - part.shape[1])) for part in parts])
 
     references = [rows.reference for rows in (first, second) if rows.reference is not None]
+    teachers = [rows.teacher for rows in (first, second) if rows.teacher is not None]
     return RowLogprobs(
         stacked(first.token, second.token),
         stacked(first.mask, second.mask),
@@ -112,6 +124,7 @@ def concat(first: RowLogprobs, second: RowLogprobs) -> RowLogprobs:
         first.mean_length,
         stacked(*references) if references else None,
         (torch.cat([first.places[0], second.places[0]]), torch.cat([first.places[1], second.places[1]])),
+        stacked(*teachers) if len(teachers) == 2 else None,
         None if first.weight is None or second.weight is None else torch.cat([first.weight, second.weight]),
     )
 

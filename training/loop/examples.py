@@ -1,5 +1,6 @@
 """Examples as rows of token ids: what an objective needs of each, what is too long, what is held out."""
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from ...core.records import TrainingExample
 from ...core.training_settings import FineTuneSettings
 from ..objectives import MISMATCHED, TARGET, Objective
 from ..student.student import LoadedStudent
-from ..student.tokenization import EncodedPair, encode_pair
+from ..student.tokenization import EncodedPair, encode_pair, render_prompt
 
 
 class EncodedCompletion(NamedTuple):
@@ -19,6 +20,8 @@ class EncodedCompletion(NamedTuple):
     rank: int
     """As in `RowLogprobs.rank`."""
     text: EncodedPair
+    teacher_logprobs: tuple[float, ...] = ()
+    """Of a draft, the teacher's log-probability of each token of the completion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,17 @@ def encode_examples(
     """The examples that fit into `settings.max_length` and the student, each with the rows that the objective needs.
 
     Raises:
-        TrainingError: an example has too few or too many completions for the objective, or no example fits.
+        TrainingError: an example has too few or too many completions for the objective, or is a draft without a finite
+            log-probability of each token; or no example fits.
     """
     targets = objective.uses_target and objective.nll_weight(settings) > 0
     items = []
     for example in examples:
+        if objective.needs == "drafts":
+            row = _draft(student, example)
+            if _fits(student, row.text, settings.max_length):
+                items.append(EncodedExample((row,), example.id))
+            continue
         texts = list(enumerate(_completions(example, objective)))
         if targets and example.target is not None and example.target != example.chosen:
             texts.append((TARGET, example.target))
@@ -125,6 +134,31 @@ def with_mismatched(items: Sequence[EncodedExample]) -> list[EncodedExample]:
         text = EncodedPair(item.prompt, other[place % len(other)].text.completion)
         result.append(replace(item, rows=(*item.rows, EncodedCompletion(MISMATCHED, text))))
     return result
+
+
+def _draft(student: LoadedStudent, example: TrainingExample) -> EncodedCompletion:
+    """A draft as it was sampled, beside what the teacher thinks of each token."""
+    said, scored = example.token_ids, example.teacher_logprobs
+    if not said or len(said) != len(scored):
+        raise TrainingError(
+            f"example {example.id!r} has {len(said)} token_ids and {len(scored)} teacher_logprobs, and this objective "
+            "needs the tokens of a draft and one log-probability of the teacher's for each; train on other examples or "
+            "with another objective"
+        )
+    broken = next((number for number in scored if not (math.isfinite(number) and number <= 0)), None)
+    if broken is not None:
+        raise TrainingError(
+            f"example {example.id!r} has {broken} among its teacher_logprobs, where a natural log-probability is "
+            "finite and at most 0; leave it out"
+        )
+    known = student.model.config.get_text_config().vocab_size
+    unknown = next((token for token in said if not 0 <= token < known), None)
+    if unknown is not None:
+        raise TrainingError(
+            f"example {example.id!r} has the token {unknown} among its token_ids, and the student has those from 0 to "
+            f"{known - 1}; take the ids that the student itself has sampled"
+        )
+    return EncodedCompletion(0, EncodedPair(tuple(render_prompt(student, example.messages)), said), scored)
 
 
 def _completions(example: TrainingExample, objective: Objective) -> tuple[str, ...]:

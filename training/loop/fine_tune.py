@@ -97,7 +97,7 @@ def fine_tune(
     replays = _replays(student, model, precision, settings)
     scorer = LogprobScorer(student, model, precision, share_prompts, reference, mean_length(training), replays)
     # A likelihood alone may well be learned under dropout; a comparison of likelihoods may not.
-    comparing = loss_of.needs in {"pairs", "rankings"}
+    comparing = loss_of.needs in {"pairs", "rankings", "drafts"}
     with (
         _checkpointing(model) if settings.gradient_checkpointing else nullcontext(),
         without_base_dropout(model) if comparing else nullcontext(),

@@ -124,4 +124,8 @@ def _words(value: object, within: frozenset[int] = frozenset()) -> str:
 
 def _contents(example: TrainingExample) -> list[object]:
     messages = [message.model_dump(mode="json") for message in example.messages]
-    return [example.id, messages, list(example.completions), example.target, example.margin, list(example.unfinished)]
+    sampled = [list(example.token_ids), list(example.teacher_logprobs)]
+    return [
+        *(example.id, messages, list(example.completions), example.target, example.margin),
+        *(list(example.unfinished), sampled),
+    ]

@@ -14,6 +14,7 @@ from .brio import BringingOrder
 from .composed import COMPOSED, Phase
 from .dpo import DirectPreferenceOptimisation
 from .kto import KahnemanTverskyOptimisation
+from .opd import OnPolicyDistillation
 from .sd import SelfDistillation
 from .sft import SupervisedFineTuning
 from .simpo import SimplePreferenceOptimisation
@@ -25,6 +26,7 @@ OBJECTIVES: dict[str, Objective] = {
     "dpo": DirectPreferenceOptimisation(),
     "simpo": SimplePreferenceOptimisation(),
     "kto": KahnemanTverskyOptimisation(),
+    "opd": OnPolicyDistillation(),
 }
 """Every simple objective by its name in the configuration."""
 

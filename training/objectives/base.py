@@ -12,9 +12,9 @@ from ...core.errors import TrainingError
 from ...core.training_settings import ObjectiveSettings
 from ..student.device import moved
 
-Needs = Literal["demonstrations", "chosen", "pairs", "rankings"]
-"""What an objective learns from: the teacher's texts, the preferred texts alone, a chosen and a rejected text, or the
-texts of one prompt from best to worst."""
+Needs = Literal["demonstrations", "chosen", "pairs", "rankings", "drafts"]
+"""What an objective learns from: the teacher's texts, the preferred texts alone, a chosen and a rejected text, the
+texts of one prompt from best to worst, or the student's drafts with the teacher's log-probability of each token."""
 
 TARGET = -1
 """The rank of a text that stands beside a ranking to be learned by likelihood."""
@@ -40,6 +40,8 @@ class RowLogprobs:
     """[R, C] float32: `token` under the starting model, for an objective with `needs_reference`."""
     on_host: tuple[Tensor, Tensor] | None = None
     """`group` and `rank` in this process's memory, where they can be looked at without waiting for a GPU."""
+    teacher: Tensor | None = None
+    """[R, C] float32: `token` under the teacher, for an objective that needs drafts."""
     weight: Tensor | None = None
     """[R] float32: how much a row's example counts beside the others, 1 on average; None where all count alike."""
 
@@ -47,6 +49,7 @@ class RowLogprobs:
         assert self.token.shape == self.mask.shape
         assert self.group.shape == self.rank.shape == self.token.shape[:1]
         assert self.reference is None or self.reference.shape == self.token.shape
+        assert self.teacher is None or self.teacher.shape == self.token.shape
 
     @property
     def places(self) -> tuple[Tensor, Tensor]:
@@ -115,6 +118,7 @@ class RowLogprobs:
             rank=self.rank.to(device),
             reference=None if self.reference is None else self.reference.to(device),
             on_host=self.places,
+            teacher=None if self.teacher is None else self.teacher.to(device),
             weight=None if self.weight is None else self.weight.to(device),
         )
 
@@ -131,6 +135,7 @@ class RowLogprobs:
             self.mean_length,
             None if self.reference is None else self.reference[rows],
             (group[chosen], rank[chosen]),
+            None if self.teacher is None else self.teacher[rows],
             None if self.weight is None else self.weight[rows],
         )
 

@@ -12,7 +12,7 @@ from .base import MISMATCHED, TARGET, Objective, ObjectiveSettings, RowLogprobs,
 
 _EXAMPLES = 4
 _TOKENS = 6
-_RANKS = {"demonstrations": 1, "chosen": 1, "pairs": 2, "rankings": 3}
+_RANKS = {"demonstrations": 1, "chosen": 1, "pairs": 2, "rankings": 3, "drafts": 1}
 
 
 def try_objective(objective: Objective, settings: ObjectiveSettings, *, where: str) -> None:
@@ -64,6 +64,7 @@ def made_up_rows(objective: Objective, token: Any) -> RowLogprobs:
         rank=torch.tensor(ranks * _EXAMPLES),
         mean_length=float(lengths.float().mean()),
         reference=(token.detach() - 0.1) * mask if objective.needs_reference else None,
+        teacher=(token.detach() - 0.2) * mask if objective.needs == "drafts" else None,
     )
 
 

@@ -28,7 +28,7 @@ INPUT = example_of("The kettle in our kitchen broke again this morning.")
 
 @pytest.mark.parametrize("name", objective_names())
 def test_by_default_objectives_that_compare_texts_learn_from_no_more_than_one_version_back(name: str) -> None:
-    compares = any(OBJECTIVES[phase.objective].needs in {"pairs", "rankings"} for phase in phases(name))
+    compares = any(OBJECTIVES[phase.objective].needs in {"pairs", "rankings", "drafts"} for phase in phases(name))
 
     def limit(given: int | str | None) -> int | None:
         return max_staleness(Plugs(), TrainingSettings.model_validate({"objective": name, "max_staleness": given}))

@@ -20,7 +20,7 @@ from openmic.training.student.student import LoadedStudent
 from openmic.training.student.tokenization import collate, encode_pair
 
 from ..conftest import BuildStudent
-from ..factories import TEXTS, demonstration, preference, request
+from ..factories import TEXTS, demonstration, draft, preference, request
 
 LORA = LoRASettings(r=4, alpha=16)
 JOKES = ("Late? Posthumous.", "It was a card from me to me.", "It rained umbrellas.", "Soup of the day.")
@@ -33,7 +33,13 @@ RANKINGS = [
     preference(i, joke, f"{dull} Ha.", dull, target=f"{joke} Or so they say.")
     for i, (joke, dull) in enumerate(zip(JOKES, DULL, strict=True))
 ]
-EXAMPLES = {"demonstrations": DEMONSTRATIONS, "chosen": PREFERENCES, "pairs": PREFERENCES, "rankings": RANKINGS}
+EXAMPLES = {
+    "demonstrations": DEMONSTRATIONS,
+    "chosen": PREFERENCES,
+    "pairs": PREFERENCES,
+    "rankings": RANKINGS,
+    "drafts": [draft(i) for i in range(len(JOKES))],
+}
 
 
 def settings(**changes: Any) -> FineTuneSettings:

@@ -16,7 +16,7 @@ from openmic.training.objectives import OBJECTIVES
 from openmic.training.student.student import LoadedStudent
 
 from ..conftest import BuildStudent
-from ..factories import demonstration, preference
+from ..factories import demonstration, draft, preference
 
 SAID = ("Late? Posthumous.", "It was a card from me to me, and to my brother.", "Umbrellas.", "Soup of the day.", "No.")
 EXAMPLES = {
@@ -24,6 +24,7 @@ EXAMPLES = {
     "chosen": [demonstration(i, text) for i, text in enumerate(SAID)],
     "pairs": [preference(i, text, SAID[i - 2]) for i, text in enumerate(SAID)],
     "rankings": [preference(i, text, *SAID[:i], "Hm.", target=SAID[i - 1]) for i, text in enumerate(SAID)],
+    "drafts": [draft(i, 3 + 2 * i) for i in range(len(SAID))],
 }
 
 

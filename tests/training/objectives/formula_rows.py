@@ -1,6 +1,7 @@
 """Rows as a model gives them, without a model; and derivatives by differences, for formulas written out in NumPy."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,14 +13,21 @@ WIDTH = 6
 
 
 def rows(
-    ranks: Sequence[Sequence[int]], seed: int, *, reference: bool = False, mean_length: float = 3.0
+    ranks: Sequence[Sequence[int]],
+    seed: int,
+    *,
+    reference: bool = False,
+    mean_length: float = 3.0,
+    teacher: bool = False,
 ) -> RowLogprobs:
     """Rows of several lengths, zero outside the mask, in double precision; for each example those ranks."""
     generator = torch.Generator().manual_seed(seed)
     count = sum(map(len, ranks))
     lengths = torch.randint(1, WIDTH + 1, (count,), generator=generator)
     mask = (torch.arange(WIDTH) < lengths.unsqueeze(1)).long()
-    token, before = (-3 * torch.rand(count, WIDTH, generator=generator, dtype=torch.float64) * mask for _ in range(2))
+    token, before, other = (
+        -3 * torch.rand(count, WIDTH, generator=generator, dtype=torch.float64) * mask for _ in range(3)
+    )
     return RowLogprobs(
         token,
         mask,
@@ -27,11 +35,12 @@ def rows(
         torch.tensor([rank for own in ranks for rank in own]),
         mean_length,
         before if reference else None,
+        teacher=other if teacher else None,
     )
 
 
 def with_token(given: RowLogprobs, token: torch.Tensor) -> RowLogprobs:
-    return RowLogprobs(token, given.mask, given.group, given.rank, given.mean_length, given.reference)
+    return replace(given, token=token)
 
 
 def permuted(given: RowLogprobs, order: torch.Tensor) -> RowLogprobs:
@@ -42,6 +51,7 @@ def permuted(given: RowLogprobs, order: torch.Tensor) -> RowLogprobs:
         given.rank[order],
         given.mean_length,
         None if given.reference is None else given.reference[order],
+        teacher=None if given.teacher is None else given.teacher[order],
     )
 
 

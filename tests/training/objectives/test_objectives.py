@@ -80,6 +80,15 @@ def kto_divergence(given: RowLogprobs) -> float:
     return max(0.0, float(gain[given.rank == MISMATCHED].mean()))
 
 
+def opd_in_numpy(given: RowLogprobs, settings: ObjectiveSettings, token: np.ndarray) -> float:
+    """Tokens' importance ratios to their sampler times the teacher's lead over it, over all tokens."""
+    assert given.reference is not None
+    assert given.teacher is not None
+    before, teacher, mask = given.reference.numpy(), given.teacher.numpy(), given.mask.numpy()
+    gains = [np.exp(token[at] - before[at]) * (teacher[at] - before[at]) for at in zip(*np.nonzero(mask), strict=True)]
+    return -float(np.mean(gains))
+
+
 CASES: list[tuple[str, Formula, dict[str, float]]] = [
     ("dpo", dpo_in_numpy, {}),
     ("dpo", dpo_in_numpy, {"beta": 0.5, "label_smoothing": 0.2, "nll_weight": 0.0}),
@@ -90,12 +99,14 @@ CASES: list[tuple[str, Formula, dict[str, float]]] = [
     ("simpo", simpo_in_numpy, {"beta": 0.7, "gamma_beta_ratio": 1.6}),
     ("kto", kto_in_numpy, {}),
     ("kto", kto_in_numpy, {"beta": 0.6, "desirable_weight": 1.33, "undesirable_weight": 0.5}),
+    ("opd", opd_in_numpy, {}),
 ]
 EVERY_CASE = pytest.mark.parametrize(("name", "formula", "changes"), CASES)
 
 
 def given_for(name: str, seed: int) -> RowLogprobs:
-    return rows(WITH_MISMATCHED if name == "kto" else PAIRS, seed, reference=OBJECTIVES[name].needs_reference)
+    ranks = {"kto": WITH_MISMATCHED, "opd": [[0]] * 4}.get(name, PAIRS)
+    return rows(ranks, seed, reference=OBJECTIVES[name].needs_reference, teacher=name == "opd")
 
 
 @EVERY_CASE
@@ -131,8 +142,9 @@ def test_the_order_of_the_rows_plays_no_part(name: str) -> None:
         "chosen": [[0]] * 4,
         "pairs": WITH_MISMATCHED,
         "rankings": [[0, 1, TARGET], [0, 1, 2, 3], [0, 1, 2, TARGET], [0, 1]],
+        "drafts": [[0]] * 4,
     }[OBJECTIVES[name].needs]
-    given = rows(ranks, seed=5, reference=True)
+    given = rows(ranks, seed=5, reference=True, teacher=True)
     expected = OBJECTIVES[name](given, ObjectiveSettings())
     order = torch.randperm(len(given.rank), generator=torch.Generator().manual_seed(1))
     found = OBJECTIVES[name](permuted(given, order), ObjectiveSettings())
@@ -190,6 +202,30 @@ def test_self_distillation_is_the_loss_of_sft_on_other_texts() -> None:
     given = rows([[0]] * 5, seed=7)
     assert OBJECTIVES["sd"](given, ObjectiveSettings()) == OBJECTIVES["sft"](given, ObjectiveSettings())
     assert (OBJECTIVES["sd"].needs, OBJECTIVES["sft"].needs) == ("chosen", "demonstrations")
+
+
+def test_on_policy_distillation_at_the_start_is_the_lead_of_the_teacher_with_its_sign_turned() -> None:
+    given = rows([[0]] * 4, seed=8, teacher=True)
+    assert given.teacher is not None
+    loss = OBJECTIVES["opd"](replace(given, reference=given.token), ObjectiveSettings())
+    lead = (given.teacher - given.token).sum() / given.mask.sum()
+    assert loss.value.item() == pytest.approx(-lead.item())
+    assert float(loss.metrics["reverse_kl"]) == pytest.approx(-lead.item())
+    assert float(loss.metrics["ratio"]) == pytest.approx(1.0)
+
+
+def test_a_token_that_the_teacher_likes_better_becomes_likelier_and_no_other_token_is_touched() -> None:
+    token = torch.tensor([[-1.0, -1.0, -1.0]], dtype=torch.float64)
+    given = RowLogprobs(
+        token,
+        torch.ones_like(token),
+        torch.tensor([0]),
+        torch.tensor([0]),
+        3.0,
+        token,
+        teacher=token + torch.tensor([[0.5, 0.0, -2.0]]),
+    )
+    assert gradient(OBJECTIVES["opd"], given, ObjectiveSettings()) == pytest.approx(np.array([[-0.5, 0.0, 2.0]]) / 3)
 
 
 def at_the_start(ranks: list[list[int]]) -> RowLogprobs:
@@ -293,7 +329,7 @@ def rows_of(given: RowLogprobs, wanted: torch.Tensor) -> RowLogprobs:
 
 def test_the_configuration_says_of_each_objective_what_it_does() -> None:
     assert TrainingSettings().objective in objective_names()
-    assert objective_names() == ("sft", "sd", "brio", "dpo", "simpo", "kto", "brio-dpo")
+    assert objective_names() == ("sft", "sd", "brio", "dpo", "simpo", "kto", "opd", "brio-dpo")
 
 
 @pytest.mark.parametrize("name", list(OBJECTIVES))
@@ -309,5 +345,5 @@ def test_brio_dpo_is_brio_on_the_teachers_pairs_and_then_dpo_on_all_others() -> 
 
 
 def test_an_unknown_objective_is_an_error_that_names_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"training\.objective 'ppo' is none of sft, sd, .*kto, brio-dpo"):
+    with pytest.raises(ConfigError, match=r"training\.objective 'ppo' is none of sft, sd, .*kto, opd, brio-dpo"):
         phases("ppo")

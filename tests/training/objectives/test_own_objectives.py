@@ -23,7 +23,7 @@ def test_a_class_is_made_with_its_kwargs_and_an_instance_is_taken_as_it_is() -> 
 @pytest.mark.parametrize(
     ("name", "kwargs", "why"),
     [
-        ("ppo", {}, "'ppo' is none of sft, sd, brio, dpo, simpo, kto, nor module:attribute"),
+        ("ppo", {}, "'ppo' is none of sft, sd, brio, dpo, simpo, kto, opd, nor module:attribute"),
         ("dpo", {"beta": 1}, "'dpo' takes no kwargs; set its numbers beside it, such as training.beta"),
         ("no_such_module:Loss", {}, "there is no module 'no_such_module'"),
         (f"{HERE}:Margin", {"gamma": 1}, "does not take these kwargs: got an unexpected keyword argument 'gamma'"),
