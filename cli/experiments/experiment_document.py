@@ -9,6 +9,8 @@ from ...viewer.charts import Rate, rate_chart
 from .document import Block, Code, Document, Drawing, Grid, Heading, Paragraph
 
 NOTHING = "\N{EN DASH}"
+NAMED_MARKS = 8
+"""Arms whose names stand beneath a drawing; more of them are numbered, for names would lie over each other."""
 SIMULATED = "simulated cast"
 """What stands beside every heading where all large models were simulated."""
 
@@ -98,8 +100,11 @@ def _judged(found: Mapping[str, Any]) -> Iterable[Block]:
     yield Grid(headings, rows)
     done = [row for row in found["arms"] if row["judge"] is not None]
     if done:
-        rates = [_rate(row["arm"], row["judge"]["win_tie_rate"]) for row in done]
-        yield Drawing(rate_chart(rates, "Win-tie rate by the judge", "arm"))
+        few = len(done) <= NAMED_MARKS
+        names = [row["arm"] if few else str(place) for place, row in enumerate(done, start=1)]
+        rates = [_rate(name, row["judge"]["win_tie_rate"]) for name, row in zip(names, done, strict=True)]
+        axis = "arm" if few else "arm, by its place in the table"
+        yield Drawing(rate_chart(rates, "Win-tie rate by the judge", axis))
     yield Paragraph(
         "Win-tie rate: share of test inputs on which the output is judged better than the teacher's text or equal. "
         f"Gains over {found['baseline']} are paired by input and seed; p is corrected for their number by Holm's "

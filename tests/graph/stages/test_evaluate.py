@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from openmic.core.errors import ConfigError, EndpointError
-from openmic.core.records import Input, Split
+from openmic.core.records import Input, Split, Stage, TurnKind
 from openmic.evaluation.summary import JudgedOutput
 from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.progress import Silent
@@ -17,7 +17,7 @@ from openmic.graph.stages import promotion
 from openmic.graph.stages.demonstrate import demonstrate_all
 from openmic.graph.stages.evaluate import evaluate
 from openmic.simulator.rubrics import SimulatedRubric
-from openmic.store import Evaluation, EvaluationItem, Store
+from openmic.store import Dialogue, Evaluation, EvaluationItem, Preference, Store, Turn, VerdictRow
 
 from ..conftest import Bench, Heard, Prepare, ScriptedPool, example_of
 
@@ -127,3 +127,49 @@ def test_preflight_says_which_scorer_cannot_be_had(prepare: Prepare, scorer: Any
     bench = prepare(INPUTS, evaluation={"scorers": ["length", scorer]})
     with pytest.raises(ConfigError, match=message):
         try_plugs(bench.config, bench.task, INPUTS[0], Plugs())
+
+
+PLAIN = "The kettle broke."
+
+
+def test_of_several_outputs_the_critic_s_choice_is_judged_and_nothing_is_learned_of_it(
+    prepare: Prepare, store: Store
+) -> None:
+    bench = prepare(INPUTS[:1], evaluation={"best_of": 3})
+    pool = ScriptedPool([PLAIN, TEXT, PLAIN])
+
+    async def act(context: RunContext) -> list[JudgedOutput]:
+        promotion.record_base(context)
+        with suppress(EndpointError):
+            await demonstrate_all(context)
+        return await evaluate(context, 0, Split.TEST)
+
+    [output] = bench.play(pool, act)
+    assert output.text == TEXT
+    seeds = [request.seed for request in pool.requests]
+    assert len(set(seeds)) == 3
+    [dialogue] = store.select(Dialogue, stage=Stage.EVALUATE)
+    verdicts = store.select(VerdictRow, dialogue_id=dialogue.id)
+    assert sorted((verdict.agent, verdict.source) for verdict in verdicts) == [("critic", None), ("judge", None)]
+    assert store.count(Preference) == 0
+
+
+def test_the_critic_s_verdict_stands_beside_the_judge_s(prepare: Prepare, store: Store) -> None:
+    evaluated(prepare(INPUTS, evaluation={"critic": True}))
+    items = store.select(EvaluationItem)
+    assert len(items) == 3
+    for item in items:
+        verdict, critic = store.get(VerdictRow, item.verdict_id), store.get(VerdictRow, item.critic_verdict_id or "")
+        assert verdict is not None
+        assert critic is not None
+        assert (verdict.agent, critic.agent, critic.source) == ("judge", "critic", None)
+        assert (critic.first_turn_id, critic.second_turn_id) == (item.output_turn_id, item.reference_turn_id)
+
+
+def test_the_teacher_is_judged_by_another_text_than_its_reference(prepare: Prepare, store: Store) -> None:
+    outputs = evaluated(prepare(INPUTS, evaluation={"speaker": "teacher"}))
+    items = store.select(EvaluationItem)
+    texts = {turn.id: turn for turn in store.select(Turn, kind=TurnKind.DEMONSTRATION)}
+    assert len(outputs) == len(items) == 3
+    assert {texts[item.output_turn_id].agent for item in items} == {"teacher"}
+    assert all(texts[item.output_turn_id].content != texts[item.reference_turn_id].content for item in items)
