@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds (default: 3)")
     parser.add_argument("--quick", action="store_true", help="a try on little data, with one seed")
     given = parser.parse_args()
-    most, epochs, seeds = (400, 1, 1) if given.quick else (None, 3, given.seeds)
+    most, epochs, seeds = (400, 1, 1) if given.quick else (None, 2, given.seeds)
     WORK.mkdir(parents=True, exist_ok=True)
 
     training, student = (edits(given.folder, f"task-1-{name}.csv", most) for name in ("train", "dev"))
@@ -187,13 +187,13 @@ def main() -> None:
     student = [one for one in student if one.grade >= GOOD]
     headlines = list(dict.fromkeys(one.original for one in student))
     people = written(WORK / "best.jsonl", student)
-    sizes = {"imitation.inputs": 400, "imitation.demonstrations": 1, "dialogue.inputs": 120}
+    sizes = {"imitation.inputs": 300, "imitation.demonstrations": 1, "dialogue.inputs": 96}
     little = {"imitation.inputs": 24, "imitation.demonstrations": 1, "dialogue.inputs": 8, "evaluation.test_inputs": 12}
     runs = [
         openmic.run(
             "examples/humor.yaml",
             {
-                **(little if given.quick else sizes | {"evaluation.test_inputs": 200}),
+                **(little if given.quick else sizes | {"evaluation.test_inputs": 150}),
                 "seed": seed,
                 "inputs.drop_duplicates": True,
                 "evaluation.scorers": [],

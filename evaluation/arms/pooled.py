@@ -59,7 +59,8 @@ def pooled(values: NDArray[np.float64]) -> Pooled:
     """The mean of crossed inputs and seeds with its standard error.
 
     Var(mean) = (MS_inputs + MS_seeds - MS_rest) / (inputs * seeds). Where seeds differ no more than they would by
-    chance (MS_seeds at or below MS_rest), as where there is one, it is MS_inputs / (inputs * seeds).
+    chance (MS_seeds at or below MS_rest), as where there is one, it is MS_inputs / (inputs * seeds). MS_inputs counts
+    as no less than half of MS_rest.
 
     Args:
         values: Shape (inputs, seeds); at least two inputs.
@@ -74,6 +75,7 @@ def pooled(values: NDArray[np.float64]) -> Pooled:
     by_seed = inputs * float((of_seeds**2).sum()) / (seeds - 1)
     free = (inputs - 1) * (seeds - 1)
     rest = float(((values - mean - of_inputs - of_seeds) ** 2).sum()) / free
+    by_input = max(by_input, rest / 2)  # the means of few inputs may be alike by chance
     if by_seed <= rest:
         return Pooled(mean, (by_input / values.size) ** 0.5, inputs - 1)
     total = by_input + by_seed - rest

@@ -116,6 +116,15 @@ def test_arms_that_share_no_seed_are_compared_by_their_means_and_those_that_shar
     assert paired(before, {("b", 1): 1.0}, SETTINGS, 1) is None
 
 
+def test_inputs_and_seeds_whose_means_are_alike_by_chance_leave_doubt() -> None:
+    before = {("a", 1): 0.0, ("a", 2): 1.0, ("b", 1): 1.0, ("b", 2): 0.0}
+    after = {cell: 1 - value for cell, value in before.items()}
+    found = paired(before, after, SETTINGS, 1)
+    assert found is not None
+    assert (found.value, found.p) == (0, 1)
+    assert found.low < -0.5 < 0.5 < found.high
+
+
 def test_the_p_value_of_one_seed_is_mcnemars_exact() -> None:
     before = {(f"{row}", 0): float(row < 12) for row in range(40)}
     after = {(f"{row}", 0): float(2 <= row < 20) for row in range(40)}
