@@ -89,14 +89,18 @@ def check_experiment(read: ReadExperiment, *, cluster: str | None = None, ask: b
                 found.notes += [note for note in checked.notes if note not in found.notes]
             elif cell.kind == "train":
                 check_objective(cell.config, Plugs())
-                _refuse_other_transcripts(cell)
+                refuse_other_transcripts(cell)
         except OpenmicError as error:
             raise type(error)(f"arms.{cell.arm}: {error}") from error
     return found
 
 
-def _refuse_other_transcripts(cell: Cell) -> None:
-    """Dialogues whose drafts were scored hold no preferences, and others no scores."""
+def refuse_other_transcripts(cell: Cell) -> None:
+    """Refuse to learn from what another arm's dialogues do not hold: preferences, or drafts that were scored.
+
+    Raises:
+        ConfigError: the arm it learns from is held for the other.
+    """
     assert cell.source is not None
     own, other = cell.config.training, cell.source.config.training
     if own.from_drafts != other.from_drafts and own.objective != "sft":

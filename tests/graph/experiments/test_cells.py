@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from openmic.core.errors import ConfigError
+from openmic.graph.experiments.carry_out import refuse_other_transcripts
 from openmic.graph.experiments.cells import Cell, cells_of
 from openmic.graph.experiments.forecast import foreseen
 from openmic.graph.experiments.spec import read_experiment
@@ -121,3 +122,20 @@ def test_the_examples_are_experiments(name: str) -> None:
     found = cells_of(read)
     assert len(found) == len(read.experiment.arms) * 3
     assert {cell.config.evaluation.at_end for cell in found} == {False}
+
+
+@pytest.mark.parametrize(("held_for", "learned"), [("dpo", "opd"), ("opd", "dpo")])
+def test_scored_drafts_and_preferences_are_not_learned_from_one_arm(
+    tmp_path: Path, held_for: str, learned: str
+) -> None:
+    arms = {
+        "held": {"set": {"training.objective": held_for}},
+        "other": {"train_on": "held", "set": {"training.objective": learned}},
+        "same": {"train_on": "held", "set": {"training.epochs": 5}},
+        "more": {"train_on": "held", "set": {"training.objective": "sft"}},
+    }
+    found = cells(tmp_path, arms=arms)
+    with pytest.raises(ConfigError, match=f"{learned} learns nothing from the transcripts of arm held, which are held"):
+        refuse_other_transcripts(found["other", 1])
+    refuse_other_transcripts(found["same", 1])
+    refuse_other_transcripts(found["more", 1])

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
+from openmic.cli.transcripts.conversation import print_conversation
 from openmic.core.ids import derive_id
 from openmic.core.records import AdapterRef, Stage, TrainingMetrics, TurnKind
 from openmic.graph.context.run_context import RunContext
@@ -18,6 +21,7 @@ from openmic.store import Adapter, Conversation, Dialogue, LLMCall, Store
 from openmic.store.lineage.explain import explain_adapter, explain_turn
 from openmic.training.student.tokenization import render_prompt
 from openmic.training.trainer.trainer import Trainer
+from openmic.viewer.conversation_view import Speech, blocks
 
 from ...agents.scripted_endpoint import Answer, ScriptedEndpoint, failure
 from ...tiny_teacher import TinyTeacher
@@ -82,6 +86,21 @@ def test_the_teacher_scores_every_draft_and_no_critic_is_asked(
     assert took == [("teacher", len(prompt) + 3, 1)] * 3
     assert (found.dialogue.status, found.dialogue.stop_reason) == ("finished", "teacher's log-probabilities taken")
     assert found.dialogue.final_turn_id == drafts[0].id
+
+
+def test_pages_and_terminals_show_what_the_teacher_thinks_under_its_draft(stage: Bench, store: Store) -> None:
+    found = hold_one(stage, ScriptedPool(DRAFTS))
+    shown = blocks(store, found)
+    assert [block.number for block in shown] == [1, 2, 3, 4, 5, 6]
+    said = shown[3]
+    assert isinstance(said, Speech)
+    assert said.answers is not None
+    assert said.answers.id == found.turns[0].id
+    terminal = Console(file=StringIO(), width=120)
+    print_conversation(terminal, found)
+    printed = cast(StringIO, terminal.file).getvalue()
+    assert printed.count("mean log-probability") == 3
+    assert "teacher's log-probabilities taken" in printed
 
 
 def test_holding_it_again_asks_nobody_and_goes_on_where_it_was_interrupted(
