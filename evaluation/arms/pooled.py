@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...core.config import EvaluationSettings
 from ..intervals import Interval, bootstrap_mean, unvaried
 
-Cells = Mapping[tuple[str, int], float]
+Numbers = Mapping[tuple[str, int], float]
 """A number for each input and seed."""
 
 
@@ -105,7 +105,7 @@ def pooled_mean(
     return Interval(value, max(low, within[0]), min(high, within[1]))
 
 
-def paired(before: Cells, after: Cells, settings: EvaluationSettings, seed: int) -> Difference | None:
+def paired(before: Numbers, after: Numbers, settings: EvaluationSettings, seed: int) -> Difference | None:
     """The mean of `after - before`, both in [0, 1], over the inputs that all seeds of both have.
 
     Seeds are paired as blocks: by their number where the two share some, else each seed of one arm with the only seed
@@ -138,12 +138,12 @@ def corrected(differences: Mapping[str, Difference], settings: EvaluationSetting
     return {name: Corrected(float(p), bool(is_)) for name, p, is_ in zip(differences, adjusted, clear, strict=True)}
 
 
-def balanced(cells: Cells) -> tuple[NDArray[np.float64], int]:
-    """What every seed has: the numbers, shape (inputs, seeds), and how many cells are left out."""
-    seeds = _seeds(cells)
-    shared = [name for name in _inputs(cells) if all((name, seed) in cells for seed in seeds)]
-    values = np.array([[cells[name, seed] for seed in seeds] for name in shared], dtype=np.float64)
-    return values.reshape(len(shared), len(seeds)), len(cells) - values.size
+def balanced(numbers: Numbers) -> tuple[NDArray[np.float64], int]:
+    """What every seed has: the numbers, shape (inputs, seeds), and how many numbers are left out."""
+    seeds = _seeds(numbers)
+    shared = [name for name in _inputs(numbers) if all((name, seed) in numbers for seed in seeds)]
+    values = np.array([[numbers[name, seed] for seed in seeds] for name in shared], dtype=np.float64)
+    return values.reshape(len(shared), len(seeds)), len(numbers) - values.size
 
 
 def _p_value(values: NDArray[np.float64]) -> float:
@@ -159,21 +159,21 @@ def _p_value(values: NDArray[np.float64]) -> float:
     return float(binomtest(for_it, for_it + against).pvalue) if for_it + against else 1.0
 
 
-def _columns(before: Cells, after: Cells) -> list[tuple[int, int]]:
+def _columns(before: Numbers, after: Numbers) -> list[tuple[int, int]]:
     """The seeds of both that stand in one column of differences."""
     return _pair_up(before, after) or [(b, a) for b in _seeds(before) for a in _seeds(after)]
 
 
-def _pair_up(before: Cells, after: Cells) -> list[tuple[int, int]]:
+def _pair_up(before: Numbers, after: Numbers) -> list[tuple[int, int]]:
     of_before, of_after = _seeds(before), _seeds(after)
     if len(of_before) == 1 or len(of_after) == 1:
         return [(b, a) for b in of_before for a in of_after]
     return [(seed, seed) for seed in of_before if seed in of_after]
 
 
-def _inputs(cells: Cells) -> list[str]:
-    return list(dict.fromkeys(name for name, _ in cells))
+def _inputs(numbers: Numbers) -> list[str]:
+    return list(dict.fromkeys(name for name, _ in numbers))
 
 
-def _seeds(cells: Cells) -> list[int]:
-    return sorted({seed for _, seed in cells})
+def _seeds(numbers: Numbers) -> list[int]:
+    return sorted({seed for _, seed in numbers})

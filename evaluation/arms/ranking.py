@@ -99,10 +99,10 @@ def _tables(matches: Sequence[Match], place: dict[str, int]) -> tuple[NDArray[np
     for match in matches:
         if match.first == match.second:
             raise ConfigError(f"arm {match.first!r} is matched with itself on input {match.input_id}; leave that out")
-        cell = tables[inputs[match.input_id], seeds[match.seed]]
+        table = tables[inputs[match.input_id], seeds[match.seed]]
         credit, first, second = _CREDIT[match.outcome], place[match.first], place[match.second]
-        cell[first, second] += credit
-        cell[second, first] += 1 - credit
+        table[first, second] += credit
+        table[second, first] += 1 - credit
     total = tables.sum(axis=(0, 1))
     played = ((total + total.T) > 0).astype(np.float64)
     groups, of_arm = connected_components(played, directed=False)

@@ -13,7 +13,7 @@ from ...core.records import Outcome
 from ...core.text import length
 from ..intervals import Interval, plain
 from .length_control import length_controlled_rate
-from .pooled import Cells, Difference, balanced, paired, pooled_mean
+from .pooled import Difference, Numbers, balanced, paired, pooled_mean
 
 _HALF: dict[Outcome, float] = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 
@@ -40,7 +40,7 @@ class ArmOutput:
     """What each scorer gave the text, by name; one that failed on it is missing."""
 
     @property
-    def cell(self) -> tuple[str, int]:
+    def place(self) -> tuple[str, int]:
         """Which input and seed it is of."""
         return self.input_id, self.seed
 
@@ -93,18 +93,18 @@ def arm_summary(outputs: Sequence[ArmOutput], settings: EvaluationSettings, seed
         None where no input has an output of every seed.
     """
     _refuse_twice(outputs)
-    judge, left_out = balanced({one.cell: credit(one.outcome) for one in outputs})
+    judge, left_out = balanced({one.place: credit(one.outcome) for one in outputs})
     if not judge.size:
         return None
     kept = _kept(outputs)
 
     def over(value: Callable[[ArmOutput], float]) -> Any:
-        return balanced({one.cell: value(one) for one in kept})[0]
+        return balanced({one.place: value(one) for one in kept})[0]
 
     both = _kept([one for one in kept if one.critic is not None])
     critics = [(credit(one.critic), credit(one.outcome)) for one in both if one.critic is not None]
     of_critic, of_judge = (
-        balanced({one.cell: pair[place] for one, pair in zip(both, critics, strict=True)})[0] for place in (0, 1)
+        balanced({one.place: pair[place] for one, pair in zip(both, critics, strict=True)})[0] for place in (0, 1)
     )
     half = over(lambda one: _HALF[one.outcome])
     return ArmSummary(
@@ -145,18 +145,19 @@ def credit(outcome: Outcome | None) -> float:
     return 0.0 if outcome == "loss" else 1.0
 
 
-def _credits(outputs: Sequence[ArmOutput]) -> Cells:
-    return {one.cell: credit(one.outcome) for one in outputs}
+def _credits(outputs: Sequence[ArmOutput]) -> Numbers:
+    return {one.place: credit(one.outcome) for one in outputs}
 
 
 def _kept(outputs: Sequence[ArmOutput]) -> list[ArmOutput]:
     """Those on inputs that every seed has."""
     seeds = {one.seed for one in outputs}
-    found = {one.cell for one in outputs}
+    found = {one.place for one in outputs}
     return [one for one in outputs if all((one.input_id, seed) in found for seed in seeds)]
 
 
 def _refuse_twice(outputs: Sequence[ArmOutput]) -> None:
-    cells = [one.cell for one in outputs]
-    twice = next((cell for cell in cells if cells.count(cell) > 1), None) if len(set(cells)) < len(cells) else None
-    assert twice is None, f"an arm has two outputs for input {twice and twice[0]} with seed {twice and twice[1]}"
+    seen = set[tuple[str, int]]()
+    for one in outputs:
+        assert one.place not in seen, f"an arm has two outputs for input {one.input_id} with seed {one.seed}"
+        seen.add(one.place)

@@ -75,13 +75,13 @@ def arm_texts(
         trained_on: All outputs that any of its trainings learned from. None: not known.
     """
     seeds = sorted({one.seed for one in outputs})
-    cells = {one.cell for one in outputs}
-    kept = [one for one in outputs if all((one.input_id, each) in cells for each in seeds)]
+    places = {one.place for one in outputs}
+    kept = [one for one in outputs if all((one.input_id, each) in places for each in seeds)]
     if not kept:
         return None
 
     def mean(value: Callable[[ArmOutput], float], within: tuple[float, float] = (0.0, 1.0)) -> Interval:
-        return pooled_mean(balanced({one.cell: value(one) for one in kept})[0], settings, seed, within=within)
+        return pooled_mean(balanced({one.place: value(one) for one in kept})[0], settings, seed, within=within)
 
     def ratio(value: Callable[[ArmOutput], float]) -> Interval:
         return mean(value, (0.0, max(map(value, kept))))
@@ -94,7 +94,7 @@ def arm_texts(
     names = list(dict.fromkeys(name for one in kept for name in one.scores))
     scores: dict[str, Interval] = {}
     for name in names:
-        values = balanced({one.cell: one.scores[name] for one in kept if name in one.scores})[0]
+        values = balanced({one.place: one.scores[name] for one in kept if name in one.scores})[0]
         if values.size:
             span = min(0.0, float(values.min())), max(1.0, float(values.max()))
             scores[name] = pooled_mean(values, settings, seed, within=span)

@@ -281,10 +281,10 @@ def gain_over_seeds(runs: Iterable[Run]) -> Gain:
             raise ConfigError(f"runs: two have seed {seed}; give one of each")
         seeds.append(seed)
         with run._open() as reader:
-            for cells, version in ((before, found["from"]), (after, found["to"])):
+            for numbers, version in ((before, found["from"]), (after, found["to"])):
                 wanted = {"run_id": run.id, "adapter_version": version, "split": Split.TEST}
                 [evaluation] = reader.select(Evaluation, **wanted)
-                cells |= {(one.example_id, seed): one.credit for one in judged_outputs(reader, evaluation.id)}
+                numbers |= {(one.example_id, seed): one.credit for one in judged_outputs(reader, evaluation.id)}
     if not given:
         raise ConfigError("runs: there is none; give one of each seed")
     difference = paired(before, after, given[0].config.evaluation, given[0].config.seed)

@@ -33,11 +33,11 @@ def test_the_interval_of_a_paired_difference_covers_the_truth_as_often_as_it_say
     for trial in range(TRIALS):
         before = rates(generator, 0.3, (116, seeds), 0.15, 0.02)
         likely = before + 0.2 + 0.02 * generator.standard_normal((1, seeds))
-        cells = [
+        numbers = [
             {(f"{row}", column): float(value) for (row, column), value in np.ndenumerate(draws(generator, each))}
             for each in (before, likely)
         ]
-        difference = paired(cells[0], cells[1], SETTINGS, trial)
+        difference = paired(numbers[0], numbers[1], SETTINGS, trial)
         assert difference is not None
         found.append(difference[:3])
     assert 0.93 <= covered(found, 0.2) <= 0.97
@@ -118,7 +118,7 @@ def test_arms_that_share_no_seed_are_compared_by_their_means_and_those_that_shar
 
 def test_inputs_and_seeds_whose_means_are_alike_by_chance_leave_doubt() -> None:
     before = {("a", 1): 0.0, ("a", 2): 1.0, ("b", 1): 1.0, ("b", 2): 0.0}
-    after = {cell: 1 - value for cell, value in before.items()}
+    after = {place: 1 - value for place, value in before.items()}
     found = paired(before, after, SETTINGS, 1)
     assert found is not None
     assert (found.value, found.p) == (0, 1)
