@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..core.config import RunConfig
+from ..core.config import saved_config
 from ..core.errors import AdapterError, NotFoundError
 from ..core.ids import derive_seed
 from ..core.records import NO_ADAPTER, AdapterRef
@@ -45,7 +45,7 @@ def chat(
         places = {row.version: reader.located(row.uri) for row in adapters if row.uri is not None}
     if not adapters:
         raise NotFoundError(f"run {found.id} has no adapter to talk to (it is a {found.kind}); name another with --run")
-    config = RunConfig.model_validate(found.config)
+    config = saved_config(found)
     ref = _adapter(adapters, version, places)
 
     from ..agents.cast import StudentAgent

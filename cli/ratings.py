@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ..core.config import saved_section
 from ..core.ratings import RatedPairs
 from ..core.text import printable
 from ..evaluation.summary import NOTHING_DECIDED
@@ -40,7 +41,7 @@ def ratings(
     with read_store(store) as reader:
         found = reader.resolve_run(run)
         pairs = rated_pairs(reader, found, what)
-    settings = EvaluationSettings.model_validate(found.config.get("evaluation", {}))
+    settings = saved_section(found, "evaluation", EvaluationSettings)
     results = rating_results(pairs, settings, found.seed)
     if as_json:
         print_json({"run": found.id, "of": what, "confidence": settings.confidence, **results.as_json()})

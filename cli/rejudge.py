@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from ..core.config import store_address
+from ..core.config import saved_config, store_address
 from ..core.text import printable
 from ..store import Run, Store
 from .options import (
@@ -64,14 +64,13 @@ def rejudge(
 
 def comparison(store: Store, run: Run) -> dict[str, Any]:
     """What a rejudging found: the agreement of old and new verdicts, and the preferences either makes."""
-    from ..core.config import RunConfig
     from ..evaluation.agreement import agreement
     from ..graph.runs.rejudge import verdict_pairs
     from ..store import Preference, failures
     from ..store.overview import stage_counts
 
     pairs = verdict_pairs(store, run)
-    config = RunConfig.model_validate(run.config)
+    config = saved_config(run)
     source = store.get(Run, run.source_run_id)
     assert source is not None
     failed = failures(store, run)

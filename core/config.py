@@ -5,14 +5,16 @@ This file says what may be configured; `core.config_file` reads it from files, f
 
 import os
 import re
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Protocol, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from .dialogue_settings import DialogueSettings, PreferenceSettings
 from .endpoints.simulated import SimulatedCastSettings
+from .errors import ConfigError
 from .plugs import Plug
 from .records import Role, Sampling, Split, StudentSampling
 from .section import Section, from_home
@@ -29,6 +31,9 @@ Word = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(val
 _SOUNDS_SECRET = re.compile(
     r"authori[sz]ation|cookie|secret|password|(?:^|[-_])(?:key|token|sig)$|apikey", re.IGNORECASE
 )
+
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class InputSettings(Section):
@@ -447,3 +452,42 @@ def store_address(named: str | None) -> str:
         return named or os.environ["OPENMIC_STORE"]
     home = Path(from_home(os.environ.get("OPENMIC_HOME") or RunConfig.model_fields["home"].default))
     return str(home / "openmic.db")
+
+
+class Saved(Protocol):
+    """A run as the store has it."""
+
+    id: str
+    config: dict[str, Any]
+
+
+def saved_config(run: Saved) -> RunConfig:
+    """All of it, which whoever works on a run needs.
+
+    Raises:
+        ConfigError: it has keys, or values, that this version does not know.
+    """
+    return _understood(run, lambda: RunConfig.model_validate(run.config))
+
+
+def saved_section(run: Saved, name: str, section: type[Settings]) -> Settings:
+    """One section of it, for whoever looks at a run; keys that this version does not know are passed over.
+
+    Raises:
+        ConfigError: it has values that this version does not know.
+    """
+    found = run.config.get(name, {})
+    known = {key: found[key] for key in section.model_fields if key in found} if isinstance(found, dict) else found
+    return _understood(run, lambda: section.model_validate(known))
+
+
+def _understood(run: Saved, read: Callable[[], Settings]) -> Settings:
+    try:
+        return read()
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "all of it"
+        raise ConfigError(
+            f"the configuration that was saved with run {run.id} cannot be understood ({where}: {first['msg']}): use "
+            "the version of openmic that began it, or restore the store from a backup if it was altered"
+        ) from error

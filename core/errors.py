@@ -166,5 +166,10 @@ def told_of_disk(error: OSError) -> str | None:
     return f"{place} cannot be {failed}: {error.strerror}; {advice}, or name another place"
 
 
+def may_not_write(error: OSError) -> bool:
+    """Whether the system forbids it, as against a disk that is full or broken."""
+    return error.errno in _FORBIDDEN
+
+
 def _permits(path: str | Path, mode: int) -> bool:
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)

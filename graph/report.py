@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from ..core.config import EvaluationSettings
+from ..core.config import EvaluationSettings, saved_section
 from ..core.records import Agent, Split
 from ..evaluation.summary import JudgedOutput, gain
 from ..store import Adapter, Evaluation, EvaluationItem, Run, RunExample, Store, Training, Turn, VerdictRow, overview
@@ -79,7 +79,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
 
 def evaluation_settings(run: Run) -> EvaluationSettings:
     """How a run evaluates, as its configuration says."""
-    return EvaluationSettings.model_validate(run.config.get("evaluation", {}))
+    return saved_section(run, "evaluation", EvaluationSettings)
 
 
 def cost(run: Run, used: dict[str, Any]) -> dict[str, Any]:

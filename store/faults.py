@@ -1,6 +1,7 @@
 """What a database's refusal means for whoever was using it: wait, make room, or mend something."""
 
 import errno
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -15,6 +16,8 @@ _TRANSFER = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 """What SQLite says of a disk that is full where it cannot tell; or of one that is broken."""
 _LEFT = 256 * 1024
 """Bytes that a disk is called full with: SQLite may need more for one step."""
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_RESTORE = "; the file is damaged: restore it from a backup, as `openmic db backup` makes them"
 _SERVER_GONE = ("08", "57P")
 _SERVER_BUSY = frozenset({"40001", "40P01", "55P03"})
 _SERVER_FULL = frozenset({"53100"})
@@ -47,8 +50,31 @@ def store_fault(url: str, doing: str, error: Exception, folder: Path | None = No
             return no_room(url)
         if kind == sqlite3.SQLITE_READONLY:
             return StoreFaultError(f"the store {url!r} can no longer be written: {reason(error)}; make it writable")
+        if kind in _DAMAGED:
+            return StoreFaultError(f"the store {url!r} refused {doing}: {reason(error)}{_RESTORE}")
     why = error.orig if isinstance(error, StatementError) else error
     return StoreFaultError(f"the store {url!r} refused {doing}: {why}")
+
+
+def unreadable(url: str, error: Exception) -> StoreFaultError:
+    """What is said of a value that is not what was written there."""
+    return StoreFaultError(
+        f"the store {url!r} holds what cannot be read ({type(error).__name__}: {error!s:.200}): see "
+        "`openmic db verify`, and restore the file from a backup, as `openmic db backup` makes them"
+    )
+
+
+def how_to_open(error: DBAPIError, file: Path) -> str:
+    """How to mend a file that cannot be opened, as the end of a sentence; empty where nobody knows."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    kind = None if code is None else code & 0xFF
+    if kind in _DAMAGED:
+        return _RESTORE
+    if not os.access(file.parent, os.W_OK):
+        return (
+            f"; SQLite keeps its log beside the file: make {str(file.parent)!r} writable, or copy the store elsewhere"
+        )
+    return ""
 
 
 def no_room(url: str) -> StoreFullError:

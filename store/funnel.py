@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, or_, select
 from sqlmodel import col
 
+from ..core.config import saved_section
 from ..core.dialogue_settings import PreferenceSettings
 from ..core.records import Stage, TurnKind
 from ..core.training_settings import STALENESS_TOLERANT, staleness_limit
@@ -151,7 +152,7 @@ def _preferences(store: Reader, run: Run, round_number: int | None) -> dict[str,
     own = run.plugs.get("training.objective", {})
     tolerant = own.get("staleness_tolerant", training.get("objective") in STALENESS_TOLERANT)
     max_staleness = staleness_limit(training.get("max_staleness"), tolerant=tolerant)
-    settings = PreferenceSettings.model_validate(run.config.get("preferences", {}))
+    settings = saved_section(run, "preferences", PreferenceSettings)
     outside = ~of_similar_length(settings.length_ratio)
     source = col(Preference.source)
     of_round = [] if round_number is None else [col(Preference.round) == round_number]

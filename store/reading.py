@@ -20,7 +20,7 @@ from ..core.errors import NotFoundError
 from ..core.records import LLMReply
 from .dialects.engine import file_of, snapshots
 from .dialects.postgresql import held
-from .faults import is_gone, store_fault
+from .faults import is_gone, store_fault, unreadable
 from .places import located, recorded
 from .schema import column_of, table_of
 from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
@@ -128,7 +128,7 @@ class Reader:
         """Reply of a large model to the request with this key in this run; None before it is asked."""
         with self._failing_well(), self._connected() as connection:
             reply = connection.scalar(_REPLY, {"run_id": run_id, "key": key})
-        return None if reply is None else LLMReply.model_validate(reply)
+            return None if reply is None else LLMReply.model_validate(reply)
 
     def saved_replies(self, run_ids: Sequence[str], key: str) -> dict[str, LLMReply]:
         """As `saved_reply` for several runs, by the run; those in which it was not asked are left out."""
@@ -229,6 +229,8 @@ class Reader:
             yield
         except DBAPIError as error:
             raise store_fault(self.url, "reading", error, self._folder) from error
+        except (ValueError, LookupError) as error:  # no JSON, no moment, no member of an enumeration
+            raise unreadable(self.url, error) from error
 
 
 def chunks(values: Sequence[V]) -> list[Sequence[V]]:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlmodel import SQLModel
 
-from ..core.errors import StoreBusyError, StoreError, StoreFaultError, StoreFullError
+from ..core.errors import StoreBusyError, StoreError, StoreFaultError, StoreFullError, may_not_write
 from ..core.files.private import private_file, private_folder
 from ..core.records import LLMReply, LLMRequest
 from .admin import migrate
@@ -35,7 +35,7 @@ from .dialects.holding import Hold
 from .dialects.location import is_postgresql, normalize_url, shown_url, sqlite_path
 from .dialects.postgresql import reason
 from .dialects.sqlite import empty_log
-from .faults import no_room, reserve, store_fault
+from .faults import how_to_open, no_room, reserve, store_fault
 from .reading import PAUSE_S
 from .writer import Outcome, Writer
 from .writes import Write, adding, adding_new, saving_reply, together, updating
@@ -186,6 +186,7 @@ class Store(ConversationReader):
 
         Raises:
             StoreFullError: There is no such room.
+            OSError: The folder may not be written.
         """
         if self._folder is None or self._folder.stat().st_dev != folder.stat().st_dev:
             yield
@@ -193,11 +194,13 @@ class Store(ConversationReader):
         self._reserve = folder / "reserve"
         try:
             reserve(self._reserve, RESERVE_BYTES)
-            yield
         except OSError as error:
-            if not self._reserve.exists():
-                raise no_room(self.url) from error
-            raise
+            self._reserve = None
+            if may_not_write(error):
+                raise
+            raise no_room(self.url) from error
+        try:
+            yield
         finally:
             self._give_room_up()
 
@@ -361,10 +364,12 @@ def _disposed_on_failure(engine: Engine, url: str) -> Iterator[None]:
         yield
     except DBAPIError as error:
         engine.dispose()
-        fault = store_fault(shown_url(url), "opening it", error, file.parent if (file := file_of(engine)) else None)
+        file = file_of(engine)
+        fault = store_fault(shown_url(url), "opening it", error, None if file is None else file.parent)
         if isinstance(fault, StoreBusyError | StoreFullError):
             raise fault from error
-        raise StoreError(f"the store {shown_url(url)!r} cannot be opened: {reason(error)}") from error
+        advice = "" if file is None else how_to_open(error, file)
+        raise StoreError(f"the store {shown_url(url)!r} cannot be opened: {reason(error)}{advice}") from error
     except BaseException:
         engine.dispose()
         raise

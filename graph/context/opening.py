@@ -9,7 +9,7 @@ from typing import Unpack
 
 from ...agents.endpoints.client import OpenAIClient
 from ...agents.tasks.task import Task
-from ...core.config import RunConfig
+from ...core.config import RunConfig, saved_config
 from ...core.endpoints.secrets import keep_secret
 from ...core.errors import ConfigError
 from ...core.records import Example, Role
@@ -48,7 +48,7 @@ async def open_run_context(
         EndpointLostError: the simulated cast does not start.
         BudgetError: on leaving, the block was cancelled since the run's minutes are over; or they were before.
     """
-    config = RunConfig.model_validate(run.config)
+    config = saved_config(run)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(working_time(store, run, config.budget.minutes, progress.print))
         models = open_models(
@@ -120,7 +120,7 @@ async def assembled(
         ConfigError: the task was changed since the run began, or a Python object cannot be had.
         EndpointLostError: as `models`.
     """
-    config = RunConfig.model_validate(run.config)
+    config = saved_config(run)
     if config.student.endpoint is not None:  # what its engine says of a failure comes from another process
         keep_secret(os.environ.get(config.student.endpoint.api_key_env, "").strip())
     task, campaign = task_of(run, config, plugs), store.campaign_of(run)

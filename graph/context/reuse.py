@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from ...core.config import RunConfig
+from ...core.config import RunConfig, saved_config
 from ...core.ids import derive_id
 from ...core.records import Agent, Generation, GenerationRequest, LLMReply, LLMRequest
 from ...store import Adapter, Run, Store, Turn
@@ -48,7 +48,7 @@ class Reuse:
 
     def __init__(self, store: Store, sources: Sequence[Run], run_id: str, config: RunConfig) -> None:
         self._store, self._run_id, self._config = store, run_id, config
-        self._sources = {run.id: _Source(RunConfig.model_validate(run.config), config) for run in sources}
+        self._sources = {run.id: _Source(saved_config(run), config) for run in sources}
 
     @classmethod
     def of(cls, store: Store, run: Run, config: RunConfig) -> "Reuse | None":

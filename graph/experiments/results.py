@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import col
 
-from ...core.config import EvaluationSettings
+from ...core.config import EvaluationSettings, saved_section
 from ...core.errors import NotFoundError
 from ...core.records import Split, input_words
 from ...evaluation.arms.pooled import Difference, corrected
@@ -140,7 +140,7 @@ def experiment_results(store: Reader, experiment: ExperimentRow) -> dict[str, An
     cells = placed(store, experiment)
     runs = {cell.run.id: cell.run for cell in cells if cell.run is not None}
     some = next(iter(runs.values()), None)
-    settings = EvaluationSettings.model_validate({} if some is None else some.config.get("evaluation", {}))
+    settings = EvaluationSettings() if some is None else saved_section(some, "evaluation", EvaluationSettings)
     names = list(experiment.spec["arms"])
     by_arm = {name: [cell for cell in cells if cell.arm == name] for name in names}
     baseline = experiment.spec["measured_over"]

@@ -6,7 +6,7 @@ Nothing is generated and nobody is asked. What was said with an adapter, and how
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ...core.config import RunConfig
+from ...core.config import saved_config
 from ...core.errors import AdapterError, ConfigError
 from ...core.ids import new_id
 from ...core.records import AdapterRef
@@ -57,7 +57,7 @@ def train_again(
     broken = [row for row in _made(store, run, version) if not _is_whole(store, row)]
     if not broken:
         return []
-    config, plugs = RunConfig.model_validate(run.config), (plugs or Plugs()).recall(run.plugs)
+    config, plugs = saved_config(run), (plugs or Plugs()).recall(run.plugs)
     check_objects(store, run, config, plugs, roles=(), engine=False, scorers=False)
     done: list[Remade] = []
 

@@ -6,7 +6,7 @@ The campaign they go back to is left as it is; what is made of it belongs to a r
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...core.config import RunConfig
+from ...core.config import RunConfig, saved_config
 from ...core.config_file import override_config
 from ...core.errors import ConfigError
 from ...core.files.private import private_folder
@@ -50,7 +50,7 @@ def derived_config(kind: RunKind, source: RunConfig, overrides: Sequence[str]) -
 
 def recalled(source: Run, config: RunConfig, plugs: Plugs | None) -> Plugs:
     """Know what the source was given, but for what the new configuration replaces or makes otherwise."""
-    uses, kwargs, before = plug_keys(config), _kwargs(config), _kwargs(RunConfig.model_validate(source.config))
+    uses, kwargs, before = plug_keys(config), _kwargs(config), _kwargs(saved_config(source))
     kept = {
         key: record
         for key, record in source.plugs.items()

@@ -5,7 +5,7 @@ What is made belongs to a run of its own; the run whose adapter it is stays as i
 
 from collections.abc import Sequence
 
-from ...core.config import RunConfig
+from ...core.config import RunConfig, saved_config
 from ...core.errors import ConfigError
 from ...core.records import Split
 from ...store import Adapter, Run, Store
@@ -52,7 +52,7 @@ def start_examination(
         ConfigError: an override is wrong, or there is no such version; then nothing was recorded.
         EndpointError: not one output could be judged.
     """
-    config = derived_config("evaluate", RunConfig.model_validate(source.config), overrides)
+    config = derived_config("evaluate", saved_config(source), overrides)
     known = store.select(Adapter, run_id=source.id)
     if version not in {row.version for row in known}:
         raise ConfigError(f"run {source.id} has no adapter version {version}; it has {[row.version for row in known]}")
@@ -83,7 +83,7 @@ def resume_examination(
     ask: bool = True,
 ) -> Run:
     """Go on with an evaluation that was interrupted; what was judged is not judged again."""
-    config, plugs = RunConfig.model_validate(run.config), plugs or Plugs()
+    config, plugs = saved_config(run), plugs or Plugs()
     _check(store, run, config, plugs, ask=ask)
     version = max(row.version for row in store.select(Adapter, run_id=run.id))
 

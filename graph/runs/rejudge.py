@@ -5,7 +5,7 @@ a run of their own, with the preferences they make, so a student can be trained 
 """
 
 from ...core.concurrency import bounded
-from ...core.config import RunConfig
+from ...core.config import RunConfig, saved_config
 from ...core.errors import ITEM_ERRORS, ConfigError, EndpointError
 from ...core.ids import derive_id
 from ...core.records import Stage
@@ -44,7 +44,7 @@ def start_rejudging(
     campaign = store.campaign_of(source)
     if not critics_verdicts(store, campaign.id):
         raise ConfigError(f"run {campaign.id} holds no verdict of a critic to judge again")
-    config = derived_config("rejudge", RunConfig.model_validate(campaign.config), overrides)
+    config = derived_config("rejudge", saved_config(campaign), overrides)
     check_priced(config, roles=("critic",))
     plugs = recalled(campaign, config, plugs)
     _check_objects(store, campaign, config, plugs)
@@ -57,7 +57,7 @@ def resume_rejudging(
     store: Store, run: Run, progress: Progress, *, plugs: Plugs | None = None, ask: bool = True
 ) -> Run:
     """Go on with a rejudging that was interrupted; what was answered is not asked again."""
-    config, plugs = RunConfig.model_validate(run.config), plugs or Plugs()
+    config, plugs = saved_config(run), plugs or Plugs()
     _check_objects(store, run, config, plugs)
     check_cast(config, plugs, roles=("critic",), ask=ask)
     return _carry_out(store, run, plugs, progress)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ...core.config import RunConfig
+from ...core.config import saved_config
 from ...core.config_file import override_config
 from ...core.errors import ConfigError
 from ...core.ids import content_hash
@@ -83,7 +83,7 @@ def _with_budget(store: Store, run: Run, overrides: Sequence[str]) -> Run:
                 "For another configuration start a new run, which takes over what is unchanged "
                 f"(openmic run CONFIG --from {run.id})"
             )
-    config = override_config(RunConfig.model_validate(run.config), overrides)
+    config = override_config(saved_config(run), overrides)
     check_priced(config, prices_of_run(run))
     values = {**run.config, "budget": config.budget.model_dump(mode="json")}
     with held(run, store):

@@ -3,7 +3,7 @@
 The student starts where the campaign's feedback started from, the imitation adapter, or any other version of it.
 """
 
-from ...core.config import RunConfig
+from ...core.config import RunConfig, saved_config
 from ...core.errors import ConfigError, TrainingError
 from ...core.ids import derive_id
 from ...store import Adapter, Run, Store, Training
@@ -56,7 +56,7 @@ def start_training(
     chosen = [f"training.objective={objective}"] if objective is not None else []
     another = objective not in {None, source.config["training"]["objective"]}
     kwargs = ["training.objective_kwargs={}"] if another else []  # those there are were for the one before
-    config = derived_config("train", RunConfig.model_validate(source.config), [*kwargs, *overrides, *chosen])
+    config = derived_config("train", saved_config(source), [*kwargs, *overrides, *chosen])
     plugs = recalled(source, config, plugs)
     check_device(config.student.device, "student.device", here=runs_here())
     _check_objects(store, source, config, plugs)
@@ -76,7 +76,7 @@ def resume_training(
     store: Store, run: Run, progress: Progress, *, plugs: Plugs | None = None, cluster: str | None = None
 ) -> Run:
     """Go on with a training that was interrupted, on the Ray cluster at this address, as for `ray_session`."""
-    config, plugs = RunConfig.model_validate(run.config), plugs or Plugs()
+    config, plugs = saved_config(run), plugs or Plugs()
     _check_objects(store, run, config, plugs)
     with checked_session(config, store.address, run_folder(store, run), address=cluster, students=False):
         return _carry_out(store, run, plugs, progress)

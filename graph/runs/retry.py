@@ -1,6 +1,6 @@
 """Holding the failed items of a finished run again; its status stays what it is."""
 
-from ...core.config import RunConfig
+from ...core.config import saved_config
 from ...core.records import Stage
 from ...store import Run, Store
 from ...store.liveness import run_folder
@@ -32,7 +32,7 @@ def retry_run(
         progress.print(f"{len(left)} failed items stay as they are, since the student was trained without them")
         return
     demonstrates = any(each.stage is Stage.DEMONSTRATE for each in again)
-    config = RunConfig.model_validate(run.config)
+    config = saved_config(run)
     roles = examiners(config.evaluation)
     if demonstrates and "teacher" not in roles:
         roles = ("teacher", *roles)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...agents.tasks.task import Task
-from ...core.config import RunConfig
+from ...core.config import RunConfig, saved_config
 from ...core.files.private import private_folder
 from ...core.records import Example
 from ...store import ExampleRow, Run, RunExample, Store
@@ -90,7 +90,7 @@ def resume_run(
     """
     if run.status == "finished":
         return run
-    config, plugs = RunConfig.model_validate(run.config), plugs or Plugs()
+    config, plugs = saved_config(run), plugs or Plugs()
     check_objects(store, run, config, plugs, ask=ask)
     check_cast(config, plugs, ask=ask)
     check_teacher_tokens(config, ask=ask)

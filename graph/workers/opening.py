@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ...core.config import RunConfig
+from ...core.config import saved_config
 from ...store import Dialogue, Run, Store
 from ...store.dialects.location import is_postgresql
 from ...store.liveness import run_folder
@@ -44,7 +44,7 @@ async def open_worker(setup: Setup, outbox: Outbox) -> AsyncIterator[Opened]:
         store = stack.enter_context(_store(setup, outbox))
         run = store.get(Run, setup.run_id)
         assert run is not None
-        config = RunConfig.model_validate(run.config)
+        config = saved_config(run)
         given: dict[str, Any] = dict(setup.given)
         progress, allowance = ToldProgress(outbox), ToldAllowance(outbox, setup.spent)
         models = open_models(

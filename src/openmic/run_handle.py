@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .core.config import RunConfig
+from .core.config import RunConfig, saved_config
 from .core.errors import ConfigError, NotFoundError, OpenmicError
 from .core.records import TurnKind
 from .speaker import Speaker
@@ -136,7 +136,7 @@ class Run:
     @property
     def config(self) -> RunConfig:
         """Its configuration as it was resolved."""
-        return RunConfig.model_validate(self.row.config)
+        return saved_config(self.row)
 
     @property
     def plugs(self) -> dict[str, Any]:

@@ -5,18 +5,19 @@ Reads the whole store, a page at a time, beside any writer. The files of adapter
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Select, and_, or_, select, text
 from sqlmodel import SQLModel, col
 
-from ...core.errors import StoreError
+from ...core.errors import StoreError, StoreFaultError
 from ...core.ids import content_hash
-from ...core.records import LLMRequest, Message, Sampling
+from ...core.records import LLMReply, LLMRequest, Message, Sampling
 from ..reading import Messages, Reader
 from ..schema import table_of
-from ..tables.training import Adapter, Training, TrainingItem
+from ..tables.training import Adapter, Evaluation, Training, TrainingItem
 from ..tables.transcript import (
     Dialogue,
     ExampleRow,
@@ -24,12 +25,14 @@ from ..tables.transcript import (
     Preference,
     PromptRow,
     PromptTemplateRow,
+    Run,
     Turn,
     VerdictRow,
 )
 from ..tally import as_text, count_anew
 
 _PAGE = 2_000
+_READ_NOWHERE_ELSE: tuple[type[SQLModel], ...] = (Run, VerdictRow, Preference, Training, Adapter, Evaluation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,12 @@ class Fault:
 def verify(reader: Reader) -> Iterator[Fault]:
     """Every fault of a store, in the order of the checks.
 
-    Hashes: of each turn's content, of each input, prompt, prompt template and LLM request, and that a turn answers the
-    prompt of its request. Tallies: that a finished dialogue holds what was counted. References: that each leads to a
-    row (PostgreSQL enforces it, SQLite is asked), that a turn, its dialogue and its run belong together, that a
-    dialogue ends with a turn of its own, that a preference agrees with its verdict, a training's items with the
-    training, and an adapter with the training that made it. On SQLite also the file itself, and nothing else where
-    that is damaged.
+    Values: that each is one of its column's. Hashes: of each turn's content, of each input, prompt, prompt
+    template and LLM request, and that a turn answers the prompt of its request, and a reply is one. Tallies: that a
+    finished dialogue holds what was counted. References: that each leads to a row (PostgreSQL enforces it, SQLite is
+    asked), that a turn, its dialogue and its run belong together, that a dialogue ends with a turn of its own, that a
+    preference agrees with its verdict, a training's items with the training, and an adapter with the training that made
+    it. On SQLite also the file itself, and nothing else where that is damaged.
     """
     if reader.dialect == "sqlite":
         damage = list(_file(reader))
@@ -58,15 +61,30 @@ def verify(reader: Reader) -> Iterator[Fault]:
         if damage:  # what a damaged file says of anything else is not to be relied on
             return
         yield from _references(reader)
-    yield from _hashes(reader, Turn, "content", lambda turn: (turn.content_hash, content_hash(turn.content)))
-    yield from _hashes(reader, ExampleRow, "input", lambda example: (example.id, content_hash(example.text)))
-    yield from _hashes(
-        reader, PromptTemplateRow, "template", lambda t: (t.hash, content_hash([t.role, t.purpose, t.text]))
+    template = partial(
+        _hashes, reader, PromptTemplateRow, "template", lambda t: (t.hash, content_hash([t.role, t.purpose, t.text]))
     )
-    yield from _hashes(reader, PromptRow, "prompt", lambda prompt: (prompt.hash, content_hash(prompt.messages)))
-    yield from _requests(reader)
-    yield from _asked(reader)
-    yield from _tallies(reader)
+    checks: list[tuple[str, Callable[[], Iterator[Fault]]]] = [
+        *((table_of(table).name, partial(_readable, reader, table)) for table in _READ_NOWHERE_ELSE),
+        (
+            "content",
+            partial(_hashes, reader, Turn, "content", lambda turn: (turn.content_hash, content_hash(turn.content))),
+        ),
+        (
+            "input",
+            partial(_hashes, reader, ExampleRow, "input", lambda example: (example.id, content_hash(example.text))),
+        ),
+        ("template", template),
+        ("prompt", partial(_hashes, reader, PromptRow, "prompt", lambda p: (p.hash, content_hash(p.messages)))),
+        ("request", partial(_requests, reader)),
+        ("asked", partial(_asked, reader)),
+        ("tally", partial(_tallies, reader)),
+    ]
+    for check, faults in checks:
+        try:
+            yield from faults()
+        except StoreFaultError as error:  # a row that cannot be read ends its check alone
+            yield Fault(check, "database", str(error))
     for check, statement, what in _lineage():
         for row, other in reader.rows(statement):
             yield Fault(check, row, what.format(other))
@@ -129,14 +147,24 @@ def _after(keys: list[Any], last: tuple[Any, ...]) -> Any:
     return or_(first[0] > first[1], and_(first[0] == first[1], second[0] > second[1]))
 
 
+def _readable(reader: Reader, table: type[SQLModel]) -> Iterator[Fault]:
+    """Nothing but what reading all rows of a table raises: values that are none of their columns'."""
+    for _ in _pages(reader, table):
+        yield from ()
+
+
 def _requests(reader: Reader) -> Iterator[Fault]:
-    """Requests whose key is not that of what was asked."""
+    """Requests whose key is not that of what was asked, or whose reply is none."""
     for calls in _pages(reader, LLMCall):
         prompts = reader.prompts(call.prompt_hash for call in calls)
         for call in calls:
             found = _request_key(call, prompts.get(call.prompt_hash, []))
             if found != call.key:
                 yield _unlike("request", call, call.key, found)
+            try:
+                LLMReply.model_validate(call.reply)
+            except ValidationError:
+                yield Fault("reply", f"llm_call {call.run_id}/{call.key}", "holds no reply")
 
 
 def _request_key(call: LLMCall, prompt: Messages) -> str | None:

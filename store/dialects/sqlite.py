@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
 from ...core.errors import StoreError, StoreFaultError
 from ..search.words import indexed_words
@@ -109,10 +109,17 @@ def writing_engine(url: str) -> Engine:
 
 
 def reading_engine(url: str) -> Engine:
-    """An engine over a file that cannot write, whatever is sent through it. The file must exist."""
+    """An engine over a file that cannot write, whatever is sent through it. The file must exist.
+
+    It may lie in a folder, or on a disk, that takes no writes.
+    """
     # The path is quoted as part of SQLite's own `file:` address, which lies inside SQLAlchemy's.
-    address = URL.create("sqlite", database=f"file:{quote(str(sqlite_path(url)))}", query={"mode": "ro", "uri": "true"})
-    engine = create_engine(address, max_overflow=-1, json_serializer=_strict_json)
+    path, query = sqlite_path(url), {"mode": "ro", "uri": "true"}
+    options: dict[str, Any] = {"max_overflow": -1}
+    if _lies_still(path):
+        query, options = query | {"immutable": "1"}, {"poolclass": NullPool}
+    address = URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
+    engine = create_engine(address, json_serializer=_strict_json, **options)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -122,6 +129,15 @@ def reading_engine(url: str) -> Engine:
 
     _begin_explicitly(engine)
     return engine
+
+
+def _lies_still(path: Path) -> bool:
+    """Whether a file lies where SQLite cannot keep its log, and nobody has it open to write.
+
+    It is then read as a file that never changes; each connection is a new one, so that none reads on past a change.
+    """
+    log = Path(f"{path}-wal")
+    return path.is_file() and not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
 
 
 @contextmanager

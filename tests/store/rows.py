@@ -208,7 +208,15 @@ def everything() -> list[Any]:
         training(),
         Evaluation(id="ev1", run_id="RUN1", adapter_version=2, split=Split.DEV),
         PromptRow(hash="m", messages=[{"role": "user", "content": "Why?"}]),
-        LLMCall(run_id="RUN1", key="k", role="critic", model="big", prompt_hash="m", request={}, reply={"raw": {}}),
+        LLMCall(
+            run_id="RUN1",
+            key="k",
+            role="critic",
+            model="big",
+            prompt_hash="m",
+            request={},
+            reply={"text": "1", "model": "big", "raw": {}},
+        ),
         RunExample(run_id="RUN1", example_id="e1", position=0, split=Split.DEV),
         Annotation(id="n1", run_id="RUN1", dialogue_id="d1", turn_id="t4", name="tag", label="droll", author="Ann"),
     ]

@@ -23,6 +23,8 @@ from .storage import folder_of, is_remote, join_uri, read, upload
 
 MANIFEST = "manifest.json"
 METRICS = "training_metrics.json"
+RESTORE = "restore it, or have `openmic train --again` make it anew"
+"""What mends an adapter that was lost or altered."""
 
 
 def adapter_uri(root: str | Path, version: int) -> str:
@@ -184,18 +186,22 @@ def file_sha256(path: Path) -> str:
 def _verify(folder: Path, ref: AdapterRef, place: str) -> None:
     manifest_path = folder / MANIFEST
     if not manifest_path.is_file():
-        raise AdapterError(f"{place} holds no committed adapter: {MANIFEST} is missing; was its training interrupted?")
+        raise AdapterError(f"{place} holds no committed adapter: {MANIFEST} is missing; {RESTORE}")
     if ref.sha256 is not None and file_sha256(manifest_path) != ref.sha256:
         raise AdapterError(
-            f"{place}/{MANIFEST} was altered since adapter version {ref.version} was committed; restore it"
+            f"{place}/{MANIFEST} was altered since adapter version {ref.version} was committed; {RESTORE}"
         )
-    for name, expected in json.loads(manifest_path.read_text())["files"].items():
+    try:
+        files = dict(json.loads(manifest_path.read_text(encoding="utf-8"))["files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise AdapterError(f"{place}/{MANIFEST} cannot be understood; {RESTORE}") from error
+    for name, expected in files.items():
         path = folder / name
         if not path.is_file():
-            raise AdapterError(f"adapter version {ref.version} lacks {name} in {place}; restore it or train again")
+            raise AdapterError(f"adapter version {ref.version} lacks {name} in {place}; {RESTORE}")
         if file_sha256(path) != expected:
             raise AdapterError(
-                f"{place}/{name} was altered since adapter version {ref.version} was committed; restore it"
+                f"{place}/{name} was altered since adapter version {ref.version} was committed; {RESTORE}"
             )
 
 

@@ -190,9 +190,10 @@ def read_adapter(folder: Path) -> ReadAdapter:
     """
     from peft import PeftConfig
     from peft.utils import load_peft_weights
+    from safetensors import SafetensorError
 
     try:
         config = PeftConfig.from_pretrained(str(folder), inference_mode=True)
         return ReadAdapter(config, load_peft_weights(str(folder), device="cpu"))
-    except (ValueError, RuntimeError, KeyError, OSError) as error:
+    except (ValueError, RuntimeError, KeyError, OSError, SafetensorError) as error:
         raise AdapterError(f"the adapter in {str(folder)!r} cannot be read: {error}") from error

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from ...core.config import EvaluationSettings
+from ...core.config import EvaluationSettings, saved_section
 from ...core.ratings import RatedPair, RatedPairs
 from ...evaluation.human import RatingResults, rating_results
 from ...evaluation.intervals import FEW
@@ -30,7 +30,7 @@ def live(request: Request, site: AtSite, run: str, what: RatedPairs = "test") ->
 
 
 def _facts(site: Site, run: Run, what: RatedPairs) -> dict[str, Any]:
-    settings = EvaluationSettings.model_validate(run.config.get("evaluation", {}))
+    settings = saved_section(run, "evaluation", EvaluationSettings)
     return {
         "run": run,
         "what": what,

@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,15 @@ def test_an_altered_manifest_is_found(committed: AdapterRef) -> None:
     path = Path(str(committed.uri), MANIFEST)
     path.write_text(path.read_text().replace('"parent": 0', '"parent": 1'))
     with pytest.raises(AdapterError, match=r"manifest\.json was altered"):
+        verify_adapter(committed)
+
+
+@pytest.mark.parametrize("said", [b"", b'{"files": ', b"[]", b'{"version": 1}', b'{"files": 7}', b"\xff\xfe"])
+def test_a_manifest_that_nobody_understands_is_told_where_no_hash_is_known(committed: AdapterRef, said: bytes) -> None:
+    Path(str(committed.uri), MANIFEST).write_bytes(said)
+    with pytest.raises(AdapterError, match=r"manifest.json cannot be understood; restore it, or have .* --again"):
+        verify_adapter(replace(committed, sha256=None))
+    with pytest.raises(AdapterError, match="was altered since adapter version"):
         verify_adapter(committed)
 
 
