@@ -8,10 +8,11 @@ import pytest
 
 from openmic.core.errors import GenerationError, MemoryFullError
 from openmic.core.records import AdapterRef, GenerationRequest
-from openmic.core.student_settings import ContinuousSettings
+from openmic.core.student_settings import ContinuousSettings, SlotsSettings
 from openmic.training.engines.conformance import ask, scenario
 from openmic.training.engines.continuous import ContinuousEngine
 from openmic.training.engines.engine import StudentEngine
+from openmic.training.engines.slots.engine import SlotsEngine
 from openmic.training.engines.static import BatchGenerator, StaticEngine
 from openmic.training.student.student import LoadedStudent
 
@@ -141,3 +142,61 @@ def test_the_continuous_engine_without_memory_for_any_says_so(student: BuildStud
         assert len(await ask(engine, asked)) == 2
 
     scenario(lambda: continuous(one))(test)
+
+
+def slots(student: LoadedStudent, most: int = 8) -> SlotsEngine:
+    return SlotsEngine(student, max_batch=most, limits=SlotsSettings(), threads=1)
+
+
+def test_the_slots_become_fewer_and_stay_so(student: BuildStudent, adapters: list[AdapterRef]) -> None:
+    one, answers = student("llama"), list[list[Any]]()
+    asked = [replace(each, adapter=number % 2) for number, each in enumerate(REQUESTS)]
+
+    async def test(engine: StudentEngine) -> None:
+        await engine.load(adapters[0])
+        answers.append(await ask(engine, asked))
+
+    scenario(lambda: slots(student("llama")))(test)
+    with memory_for(one.model, 2) as seen:
+
+        async def short(engine: StudentEngine) -> None:
+            await test(engine)
+            failed = sum(rows > 2 for rows in seen)
+            assert failed > 0
+            async with asyncio.timeout(60):
+                answering = asyncio.gather(*(engine.generate(each) for each in asked))
+                await asyncio.sleep(0)
+                await engine.unload(1)
+                answers.append(await answering)
+            assert sum(rows > 2 for rows in seen) == failed
+
+        scenario(lambda: slots(one))(short)
+    whole, *others = ([each.token_ids for each in found] for found in answers)
+    assert others == [whole, whole]
+    assert (answers[0][0].batch_limit, answers[2][0].batch_limit) == (None, 2)
+
+
+def test_the_slots_engine_without_memory_for_any_says_so_and_goes_on_when_there_is(student: BuildStudent) -> None:
+    one = student("llama")
+
+    async def test(engine: StudentEngine) -> None:
+        with memory_for(one.model, 0):
+            for _ in range(2):
+                with pytest.raises(MemoryFullError, match="a single request to the student"):
+                    await engine.generate(REQUESTS[0])
+        assert len(await ask(engine, REQUESTS)) == len(REQUESTS)
+
+    scenario(lambda: slots(one))(test)
+
+
+def test_a_text_that_is_too_much_alone_fails_and_others_in_slots_do_not(student: BuildStudent) -> None:
+    one = student("llama")
+    long = request("A kettle. " * 40, max_tokens=6)
+
+    async def test(engine: StudentEngine) -> None:
+        await ask(engine, REQUESTS)
+        with memory_for(one.model, 128, dimension=1), pytest.raises(GenerationError, match="alone"):
+            await engine.generate(long)
+        assert (await ask(engine, REQUESTS))[0].token_ids
+
+    scenario(lambda: slots(one))(test)

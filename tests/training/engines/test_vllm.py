@@ -1,5 +1,6 @@
 """The engine `vllm` without vLLM: what is said where it is not there, does not start, or cannot be meant."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 import pytest
 
 from openmic.core.config import InputSettings, RunConfig
-from openmic.core.errors import ConfigError
+from openmic.core.errors import ConfigError, MemoryFullError, StudentError
 from openmic.core.student_settings import StudentSettings
 from openmic.training.engines.choose import engine_name, make_engine
 from openmic.training.engines.vllm.server import VLLMServer
+
+from ..factories import request
 
 
 def program(path: Path, version: str, serve: str) -> Path:
@@ -53,6 +56,73 @@ def test_one_that_does_not_start_is_quoted_and_its_log_is_kept(tiny_causal: Path
     [log] = run.iterdir()
     assert log.read_text().splitlines()[-1] == "the process ended with code 7"
     assert log.stat().st_mode & 0o077 == 0
+
+
+FULL = """
+import json, os, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Answers(BaseHTTPRequestHandler):
+    def do_GET(self):
+        said = json.dumps({"object": "list", "data": []}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def do_POST(self):
+        print("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", file=sys.stderr, flush=True)
+        os._exit(1)
+
+HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Answers).serve_forever()
+"""
+"""A server that starts, and ends for want of memory at the first question."""
+
+
+def test_one_that_finds_no_memory_says_which_keys_help(tiny_causal: Path, tmp_path: Path) -> None:
+    says = "ValueError: Free memory on device (3/79 GiB) on startup is less than desired GPU memory utilization"
+    python = program(tmp_path / "python", "0.32.0", f"echo '{says}' >&2; exit 1")
+    with pytest.raises(
+        ConfigError, match=r"Free memory .*change student\.vllm\.gpu_memory_utilization, lower student\.max"
+    ):
+        make_engine(settings(tiny_causal, python=python), threads=1, folder=tmp_path / "run")
+
+
+def test_one_that_dies_of_memory_again_and_again_ends_the_run_and_fails_no_item(
+    tiny_causal: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "full.py").write_text(FULL)
+    python = program(tmp_path / "python", "0.32.0", f'exec {sys.executable} {tmp_path}/full.py "$@"')
+    engine = make_engine(settings(tiny_causal, python=python), threads=1, folder=tmp_path / "run")
+
+    async def act() -> None:
+        try:
+            with pytest.raises(MemoryFullError, match=r"3 times .*CUDA out of memory.*--max-model-len.*openmic resume"):
+                await engine.generate(request())
+        finally:
+            await engine.close()
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize(
+    ("pickled", "bits", "told_to"), [(False, None, True), (True, None, False), (False, "4bit", False)]
+)
+def test_it_takes_pickled_weights_only_where_a_key_names_them(
+    pickled: bool, bits: str | None, told_to: bool, tiny_causal: Path, tmp_path: Path
+) -> None:
+    python = program(tmp_path / "python", "0.32.0", "true")
+    one = settings(tiny_causal, python=python).model_copy(update={"pickled_weights": pickled, "quantization": bits})
+    assert ("--load-format safetensors" in " ".join(VLLMServer(one, threads=1)._command())) is told_to
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "pytorch_model.bin").write_bytes(b"pickle")
+    old = one.model_copy(update={"model": str(tmp_path / "old")})
+    if pickled:
+        VLLMServer(old, threads=1)
+    else:
+        with pytest.raises(StudentError, match=r"are pickled .*student\.pickled_weights"):
+            VLLMServer(old, threads=1)
 
 
 def test_one_that_takes_too_long_is_ended(tiny_causal: Path, tmp_path: Path) -> None:

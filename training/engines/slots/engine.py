@@ -17,13 +17,14 @@ from typing import Any, NoReturn
 
 import torch
 
-from ....core.errors import ConfigError, GenerationError
+from ....core.errors import ConfigError, GenerationError, MemoryFullError
 from ....core.records import Generation, GenerationRequest
 from ....core.student_settings import SlotsSettings
 from ...student.memory import ran_out
 from ...student.student import LoadedStudent, sees_whole_text
 from ...student.tokenization import render_prompt
 from ..adapter_slots import ReadAdapter
+from ..batch_limit import BatchLimit
 from ..engine import (
     CLOSED,
     EngineStats,
@@ -35,7 +36,7 @@ from ..engine import (
     refuse_unloaded,
 )
 from ..local_engine import LocalEngine
-from .decoder import STRIDE, Beginning, SlotDecoder, rows_computed
+from .decoder import NARROWEST_PROMPT, STRIDE, Beginning, SlotDecoder, rows_computed
 from .lora import StackedAdapters
 
 NAME = "slots"
@@ -85,19 +86,10 @@ class SlotsEngine(LocalEngine[StackedAdapters]):
         self._student, self._worker = student, worker
         self._columns = min(limits.max_length, student.positions or limits.max_length)
         super().__init__(StackedAdapters(student))
-        made = self._thread.submit(
-            _within,
-            partial(
-                SlotDecoder,
-                student,
-                self._adapters,
-                rows=max_batch,
-                columns=self._columns,
-                together=limits.prefill_tokens,
-            ),
-        )
+        self._limit = BatchLimit(max_batch)
+        self._together = limits.prefill_tokens
         try:
-            self._decoder: SlotDecoder = made.result()
+            self._decoder: SlotDecoder | None = self._thread.submit(_within, self._made).result()
         except RuntimeError as error:
             if not ran_out(error):
                 raise
@@ -154,7 +146,8 @@ class SlotsEngine(LocalEngine[StackedAdapters]):
     async def _put(self, version: int, adapter: ReadAdapter, leaving: Sequence[int]) -> None:
         async with self._between_steps:
             began = time.monotonic()
-            if await self._on_thread(partial(self._adapters.load, version, adapter, leaving)):
+            moved = await self._on_thread(partial(self._adapters.load, version, adapter, leaving))
+            if moved and self._decoder is not None:
                 self._decoder.graphs.clear()
             self._stats.count_swap(time.monotonic() - began)
 
@@ -168,11 +161,35 @@ class SlotsEngine(LocalEngine[StackedAdapters]):
                 await self._wake.wait()
             async with self._between_steps:
                 self._let_go(held for held in self._running.values() if held.reply.done())  # its caller gave up
+                failure: Exception | None = None
                 try:
                     await self._advance()
                 except Exception as error:  # the callers must hear of it; a silent engine would hang them all
-                    self._fail(error)
+                    failure = error
+                if failure is not None and ran_out(failure):
+                    failure.__traceback__ = None  # it holds what was being computed
+                    self._go_on_with_less()
+                elif failure is not None:
+                    self._fail(failure)
                 self._stats.running = len(self._running)
+
+    def _go_on_with_less(self) -> None:
+        """Begin what was being answered anew, fewer at a time. Where it was one alone it hears that it is too much."""
+        running = sorted(self._running.values(), key=lambda held: held.came)
+        self._running.clear()
+        self._decoder = None  # it is made again, smaller, with the next step
+        self._together = max(NARROWEST_PROMPT, self._together // 2)
+        last = running[-1]
+        try:
+            self._limit.lessen(len(running), last.request.id, len(last.prompt) + last.request.sampling.max_tokens)
+        except (GenerationError, MemoryFullError) as error:
+            if not last.reply.done():
+                last.reply.set_exception(error)
+            running.pop()
+        for held in reversed(running):
+            held.row, held.said = -1, []
+            self._waiting.appendleft(held)
+        self._free = list(range(self._limit.most))
 
     async def _advance(self) -> None:
         moves, begun = self._closed_up(), self._admitted()
@@ -238,8 +255,10 @@ class SlotsEngine(LocalEngine[StackedAdapters]):
                 queue_ms=(held.began - held.came) * 1000,
                 latency_ms=(time.monotonic() - held.began) * 1000,
                 worker=self._worker,
+                batch_limit=self._limit.lessened,
             )
         )
+        self._limit.answered(len(held.prompt) + held.request.sampling.max_tokens)
 
     def _fail(self, error: Exception) -> None:
         """All that have a slot hear what went wrong; those that wait for one are tried."""
@@ -265,14 +284,20 @@ class SlotsEngine(LocalEngine[StackedAdapters]):
     def _steps(
         self, moves: list[tuple[int, int]], begun: list[_Held], rows: int, longest: int, steps: int
     ) -> list[list[int]]:
-        self._decoder.move(moves, longest)
-        self._decoder.begin(
+        self._decoder = decoder = self._decoder or self._made()
+        decoder.move(moves, longest)
+        decoder.begin(
             [
                 Beginning(held.row, held.prompt, held.request.sampling, held.request.seed, held.request.adapter)
                 for held in begun
             ]
         )
-        return self._decoder.go_on(rows, longest, steps)
+        return decoder.go_on(rows, longest, steps)
+
+    def _made(self) -> SlotDecoder:
+        self._adapters.choose(None)  # it looks at one pass of the bare student
+        rows, columns = self._limit.most, self._columns
+        return SlotDecoder(self._student, self._adapters, rows=rows, columns=columns, together=self._together)
 
 
 def _begin_thread(threads: int, device: str) -> None:

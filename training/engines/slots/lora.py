@@ -59,9 +59,9 @@ class StackedAdapters(HeldAdapters):
         """Where a version stands: 0 for the base model."""
         return int(self._names[version]) if version != BASE_MODEL else 0
 
-    def choose(self, slots: Tensor) -> None:
-        """The next pass is of rows that go through the adapters in these slots, [rows] int64."""
-        self._columns = None if self._scales is None else self._scales[slots].unsqueeze(1)
+    def choose(self, slots: Tensor | None) -> None:
+        """The next pass is of rows that go through the adapters in these slots, [rows] int64; None: through none."""
+        self._columns = None if self._scales is None or slots is None else self._scales[slots].unsqueeze(1)
 
     def load(self, version: int, adapter: ReadAdapter, unloading: Iterable[int] = ()) -> bool:
         """Load an adapter, and unload others to make room for it.

@@ -6,12 +6,12 @@ from typing import Any
 
 import openai
 
-from ....core.errors import AdapterError, ConfigError, GenerationError
+from ....core.errors import AdapterError, ConfigError, GenerationError, MemoryFullError
 from ....core.records import AdapterRef, GenerationRequest
 from ....core.student_settings import StudentEndpointSettings, StudentSettings
 from ..endpoint import EndpointEngine
 from ..engine import CLOSED
-from .server import VLLMServer
+from .server import MAKE_ROOM, VLLMServer
 
 logger = logging.getLogger(__name__)
 DEATHS_BORNE = 3
@@ -57,10 +57,13 @@ class VLLMEngine(EndpointEngine):
             except GenerationError as error:
                 if not await self._died(error, restarts):
                     raise
-        raise GenerationError(
+        died = (
             f"request {request.id!r} was sent {DEATHS_BORNE} times and each time the student's vLLM server died: "
             f"{self._server.last_words()}; see {self._server.log}"
         )
+        if self._server.lacked_memory():
+            raise MemoryFullError(f"{died}; {MAKE_ROOM}; where there is room, `openmic resume` goes on")
+        raise GenerationError(died)
 
     async def _hand_over(self, ref: AdapterRef) -> AdapterRef:
         for _ in range(DEATHS_BORNE):
@@ -109,6 +112,8 @@ class VLLMEngine(EndpointEngine):
         try:
             await asyncio.to_thread(self._server.start)
         except ConfigError as error:
+            if not self._closed and MAKE_ROOM in str(error):
+                raise MemoryFullError(f"{error}; where there is room, `openmic resume` goes on") from error
             raise GenerationError(CLOSED if self._closed else str(error)) from error
         if self._closed:
             await asyncio.to_thread(self._server.close)

@@ -21,6 +21,7 @@ from ....core.student_settings import LARGEST_LORA_RANK, StudentSettings, Studen
 from ....core.training_settings import LoRASettings
 from ...adapters.idle import idle_adapter
 from ...student.student import source_of
+from ...student.weights import refuse_pickled
 from . import guard
 from .installed import installed_vllm
 
@@ -35,6 +36,11 @@ _TAIL = 4
 """Lines of the log that are quoted."""
 _LONGEST = 200
 """Characters of each."""
+MAKE_ROOM = (
+    "make room there, change student.vllm.gpu_memory_utilization, lower student.max_batch or student.vllm.max_loras, "
+    "give student.vllm.arguments a smaller --max-model-len, or spread it by student.vllm.tensor_parallel_size"
+)
+"""What helps a server that has too little memory."""
 
 
 class VLLMServer:
@@ -44,6 +50,7 @@ class VLLMServer:
 
     Raises:
         ConfigError: there is no vLLM, or it cannot keep weights in so few bits.
+        StudentError: the weights are pickled, which nobody asked for.
     """
 
     def __init__(self, settings: StudentSettings, *, threads: int, folder: Path | None = None) -> None:
@@ -55,6 +62,8 @@ class VLLMServer:
             folder: Where its log goes, made if need be. None: the folder for temporary files.
         """
         self._vllm = installed_vllm(settings.vllm)
+        if not settings.pickled_weights:
+            refuse_pickled(settings.model, Path(source_of(settings.model)))
         if settings.quantization is not None and self._vllm.for_cpus:
             raise ConfigError(
                 f"student.quantization={settings.quantization}: vLLM {self._vllm.version} was built for CPUs, where it "
@@ -133,6 +142,11 @@ class VLLMServer:
             return " / ".join(line[-_LONGEST:] for line in dict.fromkeys(telling[-_TAIL:])) or "it said nothing"
         return "its log cannot be read"
 
+    def lacked_memory(self, since: int = 0) -> bool:
+        """Whether what it said last tells of memory. It has no other words in common for that."""
+        said = self.last_words(since).lower()
+        return "memory" in said or "bad_alloc" in said
+
     def _command(self) -> list[str]:
         vllm = self._settings.vllm
         rank = next(each for each in RANKS if each >= (vllm.max_lora_rank or LoRASettings().r))
@@ -157,7 +171,9 @@ class VLLMServer:
         if weights.trust_remote_code:
             flags.append("--trust-remote-code")
         if weights.quantization is not None:
-            options["quantization"] = "bitsandbytes"
+            options["quantization"] = "bitsandbytes"  # which has a way of its own to load
+        elif not weights.pickled_weights:
+            options["load-format"] = "safetensors"  # it would else take pickled ones where there are no others
         named = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         return [*self._vllm.command, source_of(self._settings.model), *flags, *named, *vllm.arguments]
 
@@ -193,9 +209,10 @@ class VLLMServer:
                         f"{self.last_words(began)}; see {self.log}, or raise student.vllm.start_timeout_s"
                     )
                 time.sleep(_LOOK_S)
+        advice = MAKE_ROOM if self.lacked_memory(began) else "set student.engine to static"
         raise ConfigError(
             f"student.engine=vllm: vLLM {self._vllm.version} does not start: {self.last_words(began)}; see {self.log}, "
-            "or set student.engine to static"
+            f"or {advice}"
         )
 
     def _end(self) -> None:
