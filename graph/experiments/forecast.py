@@ -65,10 +65,8 @@ def _time(cell: Cell, taken: set[tuple[str, str]], done: bool) -> CellTime:
     elif cell.kind == "train":
         stages["fine-tune"] = own.get("fine-tune", 0.0)
     stages["evaluate (test)"] = own.get("evaluate (test)", 0.0) / (2 + sizing.work.candidates)
-    if cell.kind != "adapter":
-        stages["starting"] = OVERHEAD_S * (2 if cell.kind != "evaluate" else 1)
-    else:
-        stages["starting"] = OVERHEAD_S
+    # An adapter that is judged as it is is judged with those of its run that others look at.
+    stages["starting"] = OVERHEAD_S * {"campaign": 2, "train": 2, "evaluate": 1, "adapter": 0}[cell.kind]
     if done:
         stages = {}
     rounded = {name: round(seconds, 1) for name, seconds in stages.items() if seconds}
