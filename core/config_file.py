@@ -38,6 +38,8 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
     """
     path = Path(from_home(path))
     values = _read_yaml(path)
+    if {"arms", "config"} <= values.keys():
+        raise ConfigError(f"{path} has arms: it is an experiment, for `openmic experiment`")
     sources: dict[Key, str] = {}
     overridden = _copied(values)
     _lay_overrides(overridden, overrides, {})

@@ -11,7 +11,7 @@ from .refusal import refused
 def test_a_configuration_file_that_is_not_there(openmic: Openmic, tmp_path: Path) -> None:
     error = refused(openmic, tmp_path, "run", "nowhere.yaml")
     assert repr(str(Path("nowhere.yaml").absolute())) in error
-    assert "examples/humor.yaml" in error
+    assert "`openmic init` makes one" in error
 
 
 @pytest.mark.parametrize(

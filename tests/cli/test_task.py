@@ -45,7 +45,7 @@ def test_what_show_prints_can_be_checked(openmic: Openmic, tmp_path: Path) -> No
 
 def test_a_valid_task_is_said_to_be_valid_in_one_line(openmic: Openmic) -> None:
     assert openmic("task", "check", "plain-language").out == (
-        "task plain-language is valid: 10 prompts (critic 4, judge 3, student 2, teacher 1), "
+        "task plain-language is valid: 11 prompts (critic 5, judge 3, student 2, teacher 1), "
         "verdict styles: label, reason, cloze\n"
     )
 
@@ -54,7 +54,7 @@ def test_what_is_unwise_is_a_warning(openmic: Openmic, mine: Path) -> None:
     outcome = openmic("task", "check", mine.name)
     assert outcome.code == 0
     valid, warning = outcome.out.splitlines()
-    assert valid.startswith("task mine is valid: 8 prompts")
+    assert valid.startswith("task mine is valid: 9 prompts")
     assert valid.endswith("verdict styles: label")
     assert warning.startswith("warning: judge.compare: {{ input }} stands outside any tag")
     assert json.loads(openmic("task", "check", mine.name, "--json").out)["warnings"] == [
@@ -70,6 +70,7 @@ def test_with_an_input_every_prompt_is_shown_as_it_would_be_asked(openmic: Openm
         "critic.cloze",
         "critic.compare",
         "critic.critique",
+        "critic.hint",
         "critic.reason",
         "judge.cloze",
         "judge.compare",
@@ -170,7 +171,7 @@ def test_json_holds_the_messages_of_every_prompt(openmic: Openmic) -> None:
     assert answer["valid"] is True
     assert answer["warnings"] == []
     by_name = {f"{prompt['role']}.{prompt['purpose']}": prompt["messages"] for prompt in answer["prompts"]}
-    assert len(by_name) == 10
+    assert len(by_name) == 11
     assert by_name["student.draft"][1] == {"role": "user", "content": "\x1b[31mred"}
 
 

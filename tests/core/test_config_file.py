@@ -6,6 +6,7 @@ import pytest
 from openmic.core.config import RunConfig
 from openmic.core.config_file import config_from, load_config, stray_variables
 from openmic.core.errors import ConfigError
+from openmic.core.files.examples import example_names
 
 INPUTS = "inputs: {path: inputs.txt}\n"
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -159,9 +160,14 @@ def test_paths_in_flags_and_variables_are_found_from_the_working_directory(load:
     assert (whole.inputs.path, whole.cast.teacher.demonstrations) == (Path("own.txt"), Path("own.jsonl"))
 
 
-@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda example: example.name)
-def test_the_examples_are_valid(example: Path) -> None:
-    assert load_config(example, environment={}).inputs.path.exists()
+@pytest.mark.parametrize("name", example_names())
+def test_the_examples_are_valid(name: str) -> None:
+    assert load_config(EXAMPLES / f"{name}.yaml", environment={}).inputs.path.exists()
+
+
+def test_an_experiment_is_told_apart_from_a_configuration() -> None:
+    with pytest.raises(ConfigError, match="it is an experiment, for `openmic experiment`"):
+        load_config(EXAMPLES / "paper_table.yaml", environment={})
 
 
 UNKNOWN = [
