@@ -62,7 +62,8 @@ class Prompts:
         template = self._templates.get((role, purpose))
         if template is None:
             there = ", ".join(template.purpose for template in self.all() if template.role == role)
-            instead = ", or set verdict.style to a style that the task has prompts for" if there else ""
+            key, other = ("dialogue.critique", "critique") if purpose == "hint" else ("verdict.style", "a style")
+            instead = f", or set {key} to {other} that the task has prompts for" if there else ""
             raise TaskError(
                 f"task {self._file.name} has no prompt {role}.{purpose}, only {there or 'none of that role'}; add it "
                 f"to the task{instead}"

@@ -59,6 +59,8 @@ def critic_card(
     page = home_expanded(html)
     if page is not None and not page.absolute().parent.is_dir():
         raise ConfigError(f"--html: there is no folder {str(page.absolute().parent)!r}; make it first")
+    if page is not None and page.exists() and page.samefile(home_expanded(pairs) or pairs):
+        raise ConfigError(f"--html {str(page)!r} is the file of the pairs, and would be written over; name another")
     with stdout_for_data():
         card = made(
             Path(home_expanded(pairs) or pairs),

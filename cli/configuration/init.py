@@ -1,5 +1,7 @@
 """`openmic init`: a folder to begin in."""
 
+import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +34,7 @@ def init(
     made = _contents(task)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if there := [name for name in made if (folder / name).exists()]:
+        if there := [name for name in made if os.path.lexists(folder / name)]:
             raise ConfigError(f"{folder / there[0]} is there already; nothing was written. Give another folder")
         for name, text in made.items():
             (folder / name).write_text(text, encoding="utf-8")
@@ -41,7 +43,8 @@ def init(
     if as_json:
         print_json({"folder": str(folder.resolve()), "files": list(made)})
         return
-    inside = "" if folder == Path() else f"cd {folder}\n  "
+    place = f"./{folder}" if str(folder).startswith("-") else str(folder)
+    inside = "" if folder == Path() else f"cd {shlex.quote(place)}\n  "
     typer.echo(f"{', '.join(made)} written to {folder.resolve()}\nnow:\n  {inside}openmic run --dry-run\n  openmic run")
 
 

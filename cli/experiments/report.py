@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ...core.errors import ConfigError, NotFoundError
+from ...core.errors import ConfigError, NotFoundError, told_of_disk
 from ...core.files.private import private_file, private_folder
 from ...core.text import escaped
 from ...store import ExperimentRow, Run, Store
@@ -58,10 +58,13 @@ def report(
         typer.echo(escaped(text) if wanted == "json" else text, nl=not text.endswith("\n"))
         return
     if file.is_dir():
-        raise ConfigError(f"--out {str(file)!r} is a folder; name a file, such as {file.name}/report.html")
-    private_folder(file.absolute().parent)
-    private_file(file)
-    file.write_text(text, encoding="utf-8")
+        raise ConfigError(f"--out {str(file)!r} is a folder; name a file, such as {file / 'report.html'}")
+    try:
+        private_folder(file.absolute().parent)
+        private_file(file)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--out {str(file)!r} cannot be written: {told_of_disk(error) or error.strerror}") from None
     typer.echo(f"written: {file}", err=True)
 
 
@@ -72,7 +75,9 @@ def chosen_format(form: str | None, out: Path | None) -> Format:
         ConfigError: there is no such format.
     """
     if form is None:
-        return "markdown" if out is None else SUFFIXES.get(out.suffix.lower(), "markdown")
+        if out is not None and out.suffix.lower() not in SUFFIXES:
+            raise ConfigError(f"--out {str(out)!r}: what is written is said by .html, .md or .json, or by --format")
+        return "markdown" if out is None else SUFFIXES[out.suffix.lower()]
     if form not in SUFFIXES.values():
         raise ConfigError(f"--format {form!r}: there are html, markdown and json")
     return next(one for one in SUFFIXES.values() if one == form)

@@ -49,6 +49,7 @@ MAIN_STAGE: dict[RunKind, Stage] = {
     "campaign": Stage.COLLECT,
     "rejudge": Stage.REJUDGE,
     "train": Stage.EVALUATE,
+    "evaluate": Stage.EVALUATE,
 }
 """The dialogues a run is about, by what it does."""
 

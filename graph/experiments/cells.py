@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ...agents.tasks.task import Task
 from ...core.config import InputSettings, RunConfig
-from ...core.config_file import Layer, layered_config, read_mapping
+from ...core.config_file import Layer, flat_values, layered_config, read_mapping
 from ...core.errors import ConfigError
 from ...core.ids import content_hash
 from ...core.inputs import read_inputs
@@ -109,9 +109,11 @@ def _cell(read: ReadExperiment, name: str, seed: int, made: Mapping[str, Cell]) 
         examples, task = _inputs(config.inputs), _task(config.task)
         content = _content("campaign", config, task, examples)
         return Cell(name, seed, "campaign", config, None, "promoted", (), content, examples, task)
+    _check_own_keys(read, arm, name)
     source = made[arm.source]
     overrides = tuple(_lines(arm.set))
     version = arm.version if arm.version is not None else "promoted" if arm.of else "imitation"
+    _check_version(name, arm, source)
     kind: CellKind = "train" if arm.train_on else "evaluate" if overrides else "adapter"
     config = source.config
     if kind != "adapter":
@@ -141,7 +143,48 @@ def campaign_config(read: ReadExperiment, arm: Arm, name: str, seed: int) -> Run
         # Test inputs are touched once, at the end.
         Layer({"seed": seed, "evaluation.at_end": False}, "the experiment"),
     ]
-    return layered_config([layer for layer in layers if layer.values], folder, read.overrides)
+    config = layered_config([layer for layer in layers if layer.values], folder, read.overrides)
+    _check_own_keys(read, arm, name)
+    if config.seed != seed or config.evaluation.at_end:  # such as by the environment, which lies over everything
+        raise ConfigError(f"arms.{name}: {_OWN['seed' if config.seed != seed else 'evaluation.at_end']}")
+    return config
+
+
+def _check_own_keys(read: ReadExperiment, arm: Arm, name: str) -> None:
+    """Refuse what the experiment itself says: it would be passed over, or make seeds that are the same."""
+    given = {
+        "set": {**flat_values(read.experiment.set)},
+        "--set": {line.partition("=")[0].strip(): "" for line in read.overrides},
+        f"arms.{name}.set": {**flat_values(arm.set)},
+    }
+    for where, values in given.items():
+        own = _OWN if where in {"set", "--set"} else _OWN | _OF_ALL
+        for key in values:
+            if key in own:
+                raise ConfigError(f"{where}: {key}: {own[key]}")
+
+
+def _check_version(name: str, arm: Arm, source: Cell) -> None:
+    """Refuse an adapter that its arm never makes."""
+    config = source.config
+    last = 1 + config.rounds if source.kind == "campaign" and config.training.train_every is None else None
+    if isinstance(arm.version, int) and last is not None and arm.version > last:
+        raise ConfigError(
+            f"arms.{name}.version: {arm.source} has no v{arm.version} with rounds={config.rounds}, but v{last} at most"
+        )
+    learns = arm.train_on is not None and source.kind == "campaign"
+    if learns and not config.rounds and flat_values(arm.set).get("training.objective") != '"sft"':
+        raise ConfigError(
+            f"arms.{name}.train_on: {arm.source} has no dialogues to learn from, as its rounds are 0; name another arm"
+        )
+
+
+_OWN = {
+    "seed": "the experiment's `seeds` say it, one run for each; leave it out",
+    "evaluation.at_end": "an experiment looks at test inputs last of all; leave it out",
+}
+_OF_ALL = dict.fromkeys(("store", "home", "storage_uri"), "all arms have one store; set it for all, beside `seeds`")
+"""What no arm may say for itself."""
 
 
 def _base(experiment: Experiment, folder: Path) -> tuple[Mapping[str, Any], Path]:

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -29,7 +29,7 @@ class Arm(Section):
     """The arm whose transcripts it learns from: nothing is generated, and nobody is asked."""
     of: str | None = None
     """The arm whose adapter it is. With `set` it is evaluated otherwise, such as `{evaluation.best_of: 4}`."""
-    version: Literal["base", "imitation", "promoted"] | int | None = None
+    version: Literal["base", "imitation", "promoted"] | Annotated[int, Field(ge=0)] | None = None
     """Of `of` the adapter that is judged (None: the promoted one), of `train_on` the one that learning starts from
     (None: the one after imitation). `base` is the bare student."""
     note: str = ""
@@ -94,6 +94,10 @@ class Experiment(Section):
                 raise ValueError(
                     f"{name!r:.80} is no name: it has from 1 to {LONGEST_NAME} characters, all of which can be printed"
                 )
+        try:
+            self.order()
+        except CycleError as error:
+            raise ValueError(f"arms go back to each other in a circle: {' -> '.join(error.args[1])}") from None
         for name, arm in self.arms.items():
             if arm.source is None:
                 continue
@@ -105,10 +109,6 @@ class Experiment(Section):
                 raise ValueError(f"arms.{name}: {arm.source} {what}; name {there.source}, where that is made")
         if self.baseline is not None and self.baseline not in self.arms:
             raise ValueError(f"baseline: there is no arm {self.baseline!r}{_closest(self.baseline, list(self.arms))}")
-        try:
-            self.order()
-        except CycleError as error:
-            raise ValueError(f"arms go back to each other in a circle: {' -> '.join(error.args[1])}") from None
         return self
 
     def order(self) -> list[str]:

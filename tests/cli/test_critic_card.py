@@ -107,3 +107,11 @@ def test_a_card_is_made_of_rows_and_a_function_in_python() -> None:
     assert found.card.accuracy.value == 1
     assert "100.0%" in found.to_markdown()
     assert repr(found).endswith("on rows given in Python: 100.0% as people>")
+
+
+def test_a_card_is_not_written_over_the_pairs(openmic: Openmic, pairs: Path) -> None:
+    before = pairs.read_text(encoding="utf-8")
+    refused = openmic("critic-card", "pairs.jsonl", "--critic", "critics_of_mine:shorter", "--html", "./pairs.jsonl")
+    assert refused.code == 2
+    assert "is the file of the pairs" in refused.err
+    assert pairs.read_text(encoding="utf-8") == before

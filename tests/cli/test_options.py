@@ -1,8 +1,11 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from openmic.cli.options import store_flag
+from openmic.cli.transcripts.choices import MAIN_STAGE
+from openmic.store.tables.transcript import RunKind
 
 ADDRESS = "postgresql://me:s3cret@host/db"
 
@@ -19,3 +22,7 @@ def test_a_printed_command_names_a_store_only_where_it_has_to(tmp_path: Path, mo
     monkeypatch.setenv("OPENMIC_HOME", str(tmp_path))
     assert store_flag(str(tmp_path / "openmic.db")) == ""
     assert store_flag(str(tmp_path / "other.db")) == f" --store {tmp_path / 'other.db'}"
+
+
+def test_every_kind_of_run_is_about_some_stage() -> None:
+    assert set(MAIN_STAGE) == set(get_args(RunKind))

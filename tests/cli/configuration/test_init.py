@@ -54,6 +54,12 @@ def test_what_cannot_be_meant_is_told_with_what_would_do(openmic: Openmic, comma
     assert told in refused.err
 
 
+def test_what_is_to_be_typed_next_does_no_harm(openmic: Openmic, tmp_path: Path) -> None:
+    assert "cd 'my project; echo no'" in openmic("init", "my project; echo no").out
+    (tmp_path / "openmic.yaml").symlink_to(tmp_path / "elsewhere.yaml")
+    assert openmic("init").code == 2, "a link that leads nowhere is not written through"
+
+
 def test_the_project_in_the_folder_is_what_is_meant(openmic: Openmic) -> None:
     openmic("init")
     assert json.loads(openmic("config", "show", "--json").out)["task"].endswith("task.yaml")

@@ -1,5 +1,6 @@
 """What the cells of an experiment are, and when two of them come to the same. Nothing is carried out."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,47 @@ def test_scored_drafts_and_preferences_are_not_learned_from_one_arm(
         refuse_other_transcripts(found["other", 1])
     refuse_other_transcripts(found["same", 1])
     refuse_other_transcripts(found["more", 1])
+
+
+@pytest.mark.parametrize(
+    ("where", "values", "told"),
+    [
+        ("set", {"seed": 4}, "set: seed: the experiment's `seeds` say it"),
+        ("arm", {"seed": 4}, "arms.DPO.set: seed: the experiment's `seeds` say it"),
+        (
+            "arm",
+            {"evaluation": {"at_end": True}},
+            "DPO.set: evaluation.at_end: an experiment looks at test inputs",
+        ),
+        ("arm", {"store": "other.db"}, "arms.DPO.set: store: all arms have one store"),
+        ("--set", {"seed": 4}, "--set: seed: the experiment's `seeds` say it"),
+    ],
+)
+def test_what_an_experiment_says_itself_is_refused(
+    tmp_path: Path, where: str, values: dict[str, Any], told: str
+) -> None:
+    arms = {"DPO": {"set": values if where == "arm" else {}}}
+    overrides = [f"{key}={value}" for key, value in values.items()] if where == "--set" else []
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        cells(tmp_path, *overrides, arms=arms, **({"set": values} if where == "set" else {}))
+
+
+def test_a_seed_of_the_environment_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENMIC_SEED", "4")
+    with pytest.raises(ConfigError, match="the experiment's `seeds` say it"):
+        cells(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arm", "told"),
+    [
+        ({"of": "DPO", "version": 99}, "arms.other.version: DPO has no v99 with rounds=1, but v2 at most"),
+        ({"train_on": "none", "set": {"training.objective": "dpo"}}, "arms.other.train_on: none has no dialogues"),
+    ],
+)
+def test_an_adapter_or_transcripts_that_no_arm_makes_are_refused(
+    tmp_path: Path, arm: dict[str, Any], told: str
+) -> None:
+    arms = {"DPO": {"set": {"rounds": 1}}, "none": {"set": {"rounds": 0}}, "other": arm}
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        cells(tmp_path, arms=arms)

@@ -46,8 +46,8 @@ def test_gains_are_over_the_first_imitation_unless_an_arm_is_named() -> None:
         ({"seeds": [-1]}, "a seed lies from 0"),
         ({"seeds": ["one"]}, "seeds.0"),
         ({"arms": {"dpo": {"of": "ftt"}, "ft": {}}}, "arms.dpo: there is no arm 'ftt'; did you mean 'ft'?"),
-        ({"arms": {"a": {"of": "b"}, "b": {"of": "a"}}}, "arms.a: b judges another arm's adapter; name a"),
-        ({"arms": {"a": {"of": "a"}}}, "judges another arm's adapter"),
+        ({"arms": {"a": {"of": "b"}, "b": {"of": "a"}}}, "arms go back to each other in a circle: a -> b -> a"),
+        ({"arms": {"a": {"of": "a"}}}, "arms go back to each other in a circle: a -> a"),
         (
             {"arms": {"c": {}, "a": {"train_on": "c"}, "b": {"train_on": "a"}}},
             "arms.b: a has no transcripts of its own; name c",
