@@ -168,7 +168,8 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
         why = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise ConfigError(
             f"no Ray cluster can be joined at {address!r} ({why}): start one with `ray up ray_cluster.yaml` and run "
-            "this on its head, or leave out --cluster and RAY_ADDRESS to use this machine alone; see docs/cluster.md"
+            "this on its head, or leave out --cluster and RAY_ADDRESS to use this machine alone; "
+            "see docs/tutorials/cluster.md"
         ) from error
 
 

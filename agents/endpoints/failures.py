@@ -1,6 +1,6 @@
 """What a failed attempt means: to ask again, to fail one item, to wait for all, or to stop. Nothing else decides it.
 
-The table is in docs/endpoints.md, "What is waited for". Rules are tried in order, since servers disagree about
+The table is in docs/how-to/endpoints.md, "What is waited for". Rules are tried in order, since servers disagree about
 statuses: a used-up account comes as 402, as 429 and as 400, and what tells it apart is its code, then its words.
 """
 

@@ -3,8 +3,8 @@
 A seed is one training: its outputs on all inputs stand or fall together, so that three seeds of a hundred inputs are no
 three hundred facts. Inputs and seeds are two crossed random effects; their mean's standard error is that of the
 two-way analysis of variance without replication, its degrees of freedom are Satterthwaite's (1946). A bootstrap that
-draws seeds as blocks covers too little where seeds are few and differ (docs/evaluation.md has the figures). Of one seed
-the interval is the percentile bootstrap over inputs.
+draws seeds as blocks covers too little where seeds are few and differ (figures: docs/reference/evaluation.md). Of one
+seed the interval is the percentile bootstrap over inputs.
 """
 
 from collections.abc import Mapping

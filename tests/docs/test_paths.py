@@ -34,7 +34,7 @@ def test_what_a_page_names_is_there(page: Path) -> None:
         ("`nothing.py`", ["nothing.py"]),
         ("`core/config.py` and `agents/tasks/NAME.yaml`", []),
         ("[a page](docs/nothing.md#part)", ["docs/nothing.md"]),
-        ("[a page](docs/tasks.md#functions) [another](https://example.org/a.md)", []),
+        ("[a page](docs/how-to/tasks.md#functions) [another](https://example.org/a.md)", []),
     ],
 )
 def test_the_check_itself_sees_a_path_that_leads_nowhere(text: str, found: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What docs/scorers.md shows works, and it shows all that ships."""
+"""What docs/how-to/scorers.md shows works, and it shows all that ships."""
 
 import inspect
 import re
@@ -16,7 +16,7 @@ from openmic.simulator.rubrics import SimulatedRubric
 from openmic.training.scoring.reward_model import RewardModel
 from openmic.training.scoring.sentence_similarity import SentenceSimilarity
 
-PAGE = (Path(__file__).parents[2] / "docs" / "scorers.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "scorers.md").read_text(encoding="utf-8")
 MODULE, IN_PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 [CONFIGURATION] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 

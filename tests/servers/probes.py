@@ -1,4 +1,4 @@
-"""What a server gives of what openmic asks for, found out by asking it; in the words of `docs/endpoints.md`."""
+"""What a server gives of what openmic asks for, found out by asking it; in the words of `docs/how-to/endpoints.md`."""
 
 import json
 from itertools import takewhile
@@ -9,7 +9,7 @@ import httpx2
 
 from .serving import RealServer
 
-PAGE = Path(__file__).parents[2] / "docs" / "endpoints.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "endpoints.md"
 COLUMNS = ("log-probabilities of alternatives", "seed", "JSON schema", "n", "scores prompts (cloze)")
 SCHEMA = {
     "type": "object",

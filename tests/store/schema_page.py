@@ -1,4 +1,7 @@
-"""The part of docs/store.md that is made from the tables: `python -m tests.store.schema_page` writes it anew."""
+"""The part of docs/reference/store.md that is made from the tables.
+
+`python -m tests.store.schema_page` writes it anew.
+"""
 
 import ast
 import sys
@@ -11,7 +14,7 @@ from openmic.store.tables import annotation as annotations
 from openmic.store.tables import training as lineage
 from openmic.store.tables import transcript as tables
 
-PAGE = Path(__file__).parents[2] / "docs" / "store.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "store.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
 

@@ -1,4 +1,4 @@
-"""Metrics that a run gives to Ray, by name. Ray serves them to Prometheus; docs/metrics.md has them as a table.
+"""Metrics that a run gives to Ray, by name. Ray serves them to Prometheus; docs/reference/metrics.md has a table.
 
 Recording costs microseconds, and does nothing in a process without Ray.
 """

@@ -1,4 +1,4 @@
-"""The table of docs/endpoints.md, row by row."""
+"""The table of docs/how-to/endpoints.md, row by row."""
 
 import json
 from typing import Any

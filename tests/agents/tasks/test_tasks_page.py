@@ -1,4 +1,4 @@
-"""The task that docs/tasks.md shows is one, and its functions do what the page says."""
+"""The task that docs/how-to/tasks.md shows is one, and its functions do what the page says."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from openmic.agents.tasks.task import load_task
 from openmic.agents.tasks.task_file import Cleaning, TaskFile, Validity
 from openmic.testing import check_task
 
-PAGE = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "tasks.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(?:yaml|python)\n(.*?)```", PAGE, re.DOTALL)
 
 

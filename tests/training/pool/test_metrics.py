@@ -14,7 +14,7 @@ from .test_pool_of_many import pool_of
 
 REPORTED_S = 6.0
 """Processes report their metrics more often than this."""
-DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
+DOCS = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 
 
 def test_the_documentation_s_table_is_what_the_code_has() -> None:
