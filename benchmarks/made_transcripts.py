@@ -216,4 +216,5 @@ def _call(run_id: str, key: str, said: str, question: str) -> tuple[PromptRow, L
     usage = {"input": 80, "cached": 0, "output": len(said) // 4, "reasoning": 0}
     reply = {"text": said, "model": "made", "usage": usage, "latency_ms": 412.5, "raw": raw}
     asked: dict[str, Any] = {"run_id": run_id, "key": key, "prompt_hash": prompt.hash}
-    return prompt, LLMCall(**asked, role="critic", model="made", request={"seed": 1}, reply=reply)
+    answered: dict[str, Any] = {"reply": reply, "reply_hash": content_hash(reply)}
+    return prompt, LLMCall(**asked, role="critic", model="made", request={"seed": 1}, **answered)

@@ -18,7 +18,7 @@ def new_id() -> str:
 def content_hash(value: Any) -> str:
     """SHA-256, in hex, of a string or of anything that JSON can hold; equal values have equal hashes."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()  # replies may hold half a character
 
 
 def derive_seed(*parts: str | int) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Update, and_, bindparam, insert, update
 from sqlmodel import SQLModel
 
 from ..core.errors import NotFoundError
+from ..core.ids import content_hash
 from ..core.records import LLMReply, LLMRequest
 from .dialects.engine import insert_unless_present, place_of
 from .row_values import changed, finite, named, values_by_model
@@ -191,6 +192,7 @@ def saving_reply(run_id: str, request: LLMRequest, reply: LLMReply, reused_from:
         latency_ms=answered["latency_ms"],
         request=asked,
         reply=answered,
+        reply_hash=content_hash(answered),
         reused_from=reused_from,
     )
     prompt = PromptRow.of(request.messages, request.prompt_hash)

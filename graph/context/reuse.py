@@ -46,9 +46,12 @@ class TakenReply(NamedTuple):
 class Reuse:
     """Earlier runs, as far as they are like the new one: the one it names, and those of its experiment."""
 
-    def __init__(self, store: Store, sources: Sequence[Run], run_id: str, config: RunConfig) -> None:
-        self._store, self._run_id, self._config = store, run_id, config
-        self._sources = {run.id: _Source(saved_config(run), config) for run in sources}
+    def __init__(self, store: Store, sources: Sequence[Run], run: Run, config: RunConfig) -> None:
+        self._store, self._run_id = store, run.id
+        self._sources = {
+            source.id: _Source(saved_config(source), config, source.student_files == run.student_files)
+            for source in sources
+        }
 
     @classmethod
     def of(cls, store: Store, run: Run, config: RunConfig) -> "Reuse | None":
@@ -57,12 +60,12 @@ class Reuse:
         if run.experiment is not None:
             alike = store.select(Run, experiment=run.experiment, order_by="created_at")
             sources += [other for other in alike if other.id not in {run.id, run.reuses}]
-        return cls(store, sources, run.id, config) if sources else None
+        return cls(store, sources, run, config) if sources else None
 
     @property
-    def run_ids(self) -> list[str]:
-        """The earlier runs' ids, in the order they are looked at."""
-        return list(self._sources)
+    def of_same_files(self) -> list[str]:
+        """The ids of those earlier runs whose student's files are this one's, in the order they are looked at."""
+        return [run_id for run_id, source in self._sources.items() if source.same_files]
 
     def reply(self, request: LLMRequest) -> TakenReply | None:
         """What the same model answered in an earlier run; None where it was not asked, or another is meant."""
@@ -136,6 +139,8 @@ class _Source:
 
     before: RunConfig
     config: RunConfig
+    same_files: bool
+    """Whether the files that the student is made of are the same."""
 
     @cached_property
     def seats(self) -> frozenset[Seat]:
@@ -159,4 +164,4 @@ class _Source:
     def same_student(self) -> bool:
         """Whether its student is this one."""
         before, now = self.before.student, self.config.student
-        return before.model_dump(include=_MADE_ALIKE) == now.model_dump(include=_MADE_ALIKE)
+        return self.same_files and before.model_dump(include=_MADE_ALIKE) == now.model_dump(include=_MADE_ALIKE)

@@ -20,6 +20,7 @@ from ...core.inputs import read_inputs
 from ...core.plugs import Plug, describe_plug
 from ...core.records import Example
 from ...core.section import from_home
+from ...training.student.fingerprint import student_files
 from ..context.keys import plug_keys
 from ..context.plugs import Plugs
 from ..runs.derive import derived_config
@@ -215,7 +216,8 @@ def _content(kind: str, config: RunConfig, task: Task, examples: Sequence[Exampl
             part.pop(name, None)
     values["inputs"].pop("path")  # what it holds is what matters
     inputs = [] if source is not None else [[example.id, example.split] for example in examples]
-    return content_hash([kind, values, task.hash, _objects(config), inputs, source])
+    files = student_files(config.student)
+    return content_hash([kind, values, task.hash, _objects(config), inputs, source, files])
 
 
 def _objects(config: RunConfig) -> list[list[Any]]:

@@ -17,6 +17,7 @@ from ...core.ids import content_hash
 from ...core.section import from_home
 from ...store import PromptTemplateRow, Run, without_passwords
 from ...store.tables.transcript import RunKind
+from ...training.student.fingerprint import student_files
 from ...training.student.student import StudentInfo
 from ..context.prices import prices_of
 from ..context.seats import cast_record
@@ -86,6 +87,7 @@ def run_record(
         config_hash=content_hash(values),
         arguments=[without_passwords(argument) for argument in arguments],
         seed=config.seed,
+        student_files=student_files(config.student),
         git_commit=_git_commit(),
         packages={"openmic": __version__} | {name: version(name) for name in PACKAGES},
         home=str(home),

@@ -34,7 +34,7 @@ async def take_over(context: RunContext, training: Training, content: str) -> Ad
     store, reuse = context.store, context.reuse
     if reuse is None:
         return None
-    finished = store.select(Training, run_id=reuse.run_ids, status="finished", order_by="started_at")
+    finished = store.select(Training, run_id=reuse.of_same_files, status="finished", order_by="started_at")
     source = next((row for row in finished if row.metrics.get(CONTENT) == content), None)
     made = [] if source is None else store.select(Adapter, training_id=source.id)
     if source is None or not made:

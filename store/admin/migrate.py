@@ -80,8 +80,8 @@ def upgrade(engine: Engine) -> Path | None:
         of PostgreSQL's is not backed up: that is for `openmic db migrate`.
 
     Raises:
-        StoreError: The store was written by a newer openmic, the database is another program's, or the backup cannot
-            be written.
+        StoreError: The store was made by another version of openmic, the database is another program's, or the
+            backup cannot be written.
     """
     if current_revision(engine) == head():
         return None
@@ -152,6 +152,7 @@ def require_head(engine: Engine) -> None:
 def _require_known(engine: Engine, revision: str) -> None:
     if revision not in _revisions(_SCRIPTS):
         raise StoreError(
-            f"the store {place_of(engine)!r} has the schema {revision!r}, and this openmic knows none beyond "
-            f"{head()!r}: update openmic, or name another store with --store"
+            f"the store {place_of(engine)!r} was made by another version of openmic: its schema is {revision!r}, and "
+            f"this one knows {', '.join(map(repr, _revisions(_SCRIPTS)))}; use that version, or name another store "
+            "with --store"
         )

@@ -48,8 +48,8 @@ class Fault:
 def verify(reader: Reader) -> Iterator[Fault]:
     """Every fault of a store, in the order of the checks.
 
-    Values: that each is one of its column's. Hashes: of each turn's content, of each input, prompt, prompt
-    template and LLM request, and that a turn answers the prompt of its request, and a reply is one. Tallies: that a
+    Values: that each is one of its column's. Hashes: of each turn's content, of each input, prompt, prompt template,
+    LLM request and reply, that a reply is one, and that a turn answers the prompt of its request. Tallies: that a
     finished dialogue holds what was counted. References: that each leads to a row (PostgreSQL enforces it, SQLite is
     asked), that a turn, its dialogue and its run belong together, that a dialogue ends with a turn of its own, that a
     preference agrees with its verdict, a training's items with the training, and an adapter with the training that made
@@ -154,7 +154,7 @@ def _readable(reader: Reader, table: type[SQLModel]) -> Iterator[Fault]:
 
 
 def _requests(reader: Reader) -> Iterator[Fault]:
-    """Requests whose key is not that of what was asked, or whose reply is none."""
+    """Requests whose key is not that of what was asked, or whose reply is none or not what was stored."""
     for calls in _pages(reader, LLMCall):
         prompts = reader.prompts(call.prompt_hash for call in calls)
         for call in calls:
@@ -165,6 +165,9 @@ def _requests(reader: Reader) -> Iterator[Fault]:
                 LLMReply.model_validate(call.reply)
             except ValidationError:
                 yield Fault("reply", f"llm_call {call.run_id}/{call.key}", "holds no reply")
+                continue
+            if (found := content_hash(call.reply)) != call.reply_hash:
+                yield _unlike("reply", call, call.reply_hash, found)
 
 
 def _request_key(call: LLMCall, prompt: Messages) -> str | None:

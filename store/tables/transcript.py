@@ -57,6 +57,8 @@ class Run(TableModel, table=True):
     arguments: list[str] = Field(default_factory=list, sa_type=JSON)
     """The command line as it was typed."""
     seed: int
+    student_files: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """The SHA-256 of each file of the student's folder, by name; empty for a hub's model, whose commit is pinned."""
     git_commit: str | None = None
     packages: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """Versions of the packages that decide the outcome, by name."""
@@ -380,6 +382,8 @@ class LLMCall(TableModel, table=True):
     """Sampling, seed and all else that went into the key."""
     reply: dict[str, Any] = Field(sa_type=JSON)
     """The `LLMReply`."""
+    reply_hash: str
+    """Of the reply as it was stored."""
     reused_from: str | None = None
     """The run it was taken from; it was paid for there. None where it was asked for by this run."""
     created_at: AwareDatetime = Field(default_factory=now)

@@ -14,7 +14,7 @@ import pytest
 
 from openmic.store import Adapter, Run, Store
 
-from ..store.admin.later import add_revision
+from ..store.admin.later import PRESENT, add_revision
 from ..whole_run import WholeRun
 from .conftest import Openmic
 from .refusal import refused
@@ -58,7 +58,7 @@ def test_an_older_store_is_seen_and_migrated(openmic: Openmic, tmp_path: Path, m
     add_revision(tmp_path, monkeypatch)
     assert "openmic db migrate" in openmic("db", "status", "--store", str(old)).out
     found = json_of(openmic, "migrate", "--store", str(old))
-    assert found == {"from": "0001", "to": "0002", "backup": str(tmp_path / "old.before-0002.db")}
+    assert found == {"from": PRESENT, "to": "0002", "backup": str(tmp_path / "old.before-0002.db")}
     assert "already" in openmic("db", "migrate", "--store", str(old)).out
 
 

@@ -216,6 +216,7 @@ def everything() -> list[Any]:
             prompt_hash="m",
             request={},
             reply={"text": "1", "model": "big", "raw": {}},
+            reply_hash=content_hash({"text": "1", "model": "big", "raw": {}}),
         ),
         RunExample(run_id="RUN1", example_id="e1", position=0, split=Split.DEV),
         Annotation(id="n1", run_id="RUN1", dialogue_id="d1", turn_id="t4", name="tag", label="droll", author="Ann"),

@@ -69,6 +69,7 @@ def write(store: Store, say: Say = str) -> None:
             prompt_hash="m1",
             request={"seed": 1},
             reply={"text": say("reply"), "usage": {"input": 5, "output": 7}, "raw": {"it": say("raw")}},
+            reply_hash="h",
         ),
         Annotation(
             id="a1",

@@ -8,7 +8,7 @@ of these tables (`batch_alter_table` does) loses its triggers, and has to make t
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001"
+revision = "0001_70d8ce4e"  # ends with a hash of the schema, so that one that was changed is told apart
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -113,6 +113,7 @@ def upgrade() -> None:
         sa.Column("config_hash", sa.String(), nullable=False),
         sa.Column("arguments", sa.JSON(), nullable=False),
         sa.Column("seed", sa.Integer(), nullable=False),
+        sa.Column("student_files", sa.JSON(), nullable=False),
         sa.Column("git_commit", sa.String(), nullable=True),
         sa.Column("packages", sa.JSON(), nullable=False),
         sa.Column("home", sa.String(), nullable=False),
@@ -191,6 +192,7 @@ def upgrade() -> None:
         sa.Column("latency_ms", sa.Float(), nullable=False),
         sa.Column("request", sa.JSON(), nullable=False),
         sa.Column("reply", sa.JSON(), nullable=False),
+        sa.Column("reply_hash", sa.String(), nullable=False),
         sa.Column("reused_from", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["prompt_hash"], ["prompt.hash"], name=op.f("fk_llm_call_prompt_hash_prompt")),

@@ -179,6 +179,19 @@ def test_another_student_says_it_anew(store: Store, tmp_path: Path) -> None:
     assert reuse.generation(said(), PLACE) is None
 
 
+@pytest.mark.usefixtures("earlier")
+def test_a_student_of_other_files_says_it_anew(store: Store, tmp_path: Path) -> None:
+    store.add(run_row(config_of(), tmp_path, reuses="RUN0", student_files={"model.safetensors": "another"}))
+    run = store.get(Run, "RUN1")
+    assert run is not None
+    reuse = Reuse.of(store, run, config_of())
+    assert reuse is not None
+    store.add(adapter("RUN1", "abc"))
+    assert reuse.generation(said(), PLACE) is None
+    assert reuse.of_same_files == []
+    assert reuse.reply(request()) is not None
+
+
 def test_where_the_earlier_run_is_gone_all_is_asked_anew(store: Store, tmp_path: Path) -> None:
     store.add(run_row(config_of(), tmp_path, reuses="RUN0"))
     run = store.get(Run, "RUN1")

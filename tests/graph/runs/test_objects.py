@@ -17,6 +17,7 @@ from openmic.graph.runs.evaluate import evaluate_run
 from openmic.graph.runs.objects import check_objects
 from openmic.graph.runs.rejudge import start_rejudging
 from openmic.store import Adapter, ExampleRow, Run, RunExample, Store
+from openmic.training.student.fingerprint import student_files
 
 from ...store import rows
 from ...training.objectives.own_objectives import Margin, Raising
@@ -26,8 +27,8 @@ EXAMPLE = example_of("The kettle broke.")
 SCORER = {"use": "length"}
 
 
-def run_in(store: Store, home: Path, config: RunConfig, plugs: dict[str, Any] | None = None) -> Run:
-    run = run_row(config, home, task_hash=load_task("humor").hash, plugs=plugs or {})
+def run_in(store: Store, home: Path, config: RunConfig, plugs: dict[str, Any] | None = None, **values: Any) -> Run:
+    run = run_row(config, home, task_hash=load_task("humor").hash, plugs=plugs or {}, **values)
     identity = run.id
     store.add(run, ExampleRow(id=EXAMPLE.id, text=EXAMPLE.text, fields={}))
     store.add(RunExample(run_id=identity, example_id=EXAMPLE.id, position=0, split=EXAMPLE.split))
@@ -142,3 +143,18 @@ def test_what_was_changed_is_told_and_recorded_with_what_it_was(store: Store, tm
         assert after.plugs[key]["earlier_hashes"] == [old]
         assert len(after.plugs[key]["source_hash"]) == 64
     assert after.plugs["task.validity.functions.0"] == before["task.validity.functions.0"]
+
+
+def test_weights_that_were_changed_are_refused_where_the_student_is_needed(store: Store, tmp_path: Path) -> None:
+    student = tmp_path / "student"
+    student.mkdir()
+    (student / "model.safetensors").write_bytes(b"one")
+    config = config_of(student={"model": str(student)}, cast={"critic": SCORER, "judge": SCORER})
+    run = run_in(store, tmp_path, config, student_files=student_files(config.student))
+    (student / "model.safetensors").write_bytes(b"another")
+    with pytest.raises(ConfigError, match=rf"that run {run.id} began with: model.safetensors is another; put"):
+        check_objects(store, run, config, Plugs(), roles=(), scorers=False)
+    # Judging what is stored needs no student, and another one that was named is another matter.
+    check_objects(store, run, config, Plugs(), roles=(), objective=False, engine=False, scorers=False)
+    other = config_of(student={"model": str(tmp_path)}, cast={"critic": SCORER, "judge": SCORER})
+    check_objects(store, run, other, Plugs(), roles=(), engine=False, scorers=False)

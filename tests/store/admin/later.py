@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from openmic.store.admin.migrate import _SCRIPTS as SCRIPTS
+from openmic.store.admin.migrate import head
 
-LATER = """
+PRESENT = head()
+LATER = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "0002", "{PRESENT}", None, None
 
 
 def upgrade():

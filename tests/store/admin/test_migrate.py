@@ -1,3 +1,4 @@
+import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from openmic.core.errors import StoreError
 from openmic.store import Store, normalize_url
@@ -21,7 +24,7 @@ from openmic.store.schema import TableModel
 from openmic.store.search.search import search
 
 from ..rows import everything, example, run
-from .later import add_revision
+from .later import PRESENT, add_revision
 
 
 @pytest.fixture
@@ -71,6 +74,15 @@ def test_upgrading_makes_exactly_the_tables(engine: Engine) -> None:
     assert checks == {"ck_training_item_one_source"}
 
 
+def test_a_schema_that_was_changed_has_another_name() -> None:
+    tables = sorted(TableModel.metadata.tables.values(), key=lambda table: table.name)
+    made: list[CreateTable | CreateIndex] = [CreateTable(table) for table in tables]
+    made += [CreateIndex(index) for table in tables for index in sorted(table.indexes, key=lambda one: str(one.name))]
+    schema = "".join(str(one.compile(dialect=sqlite.dialect())) for one in made)
+    name = hashlib.sha256(schema.encode()).hexdigest()[:8]
+    assert head().endswith(f"_{name}"), f"let `revision` of the newest migration end with _{name}"
+
+
 def test_the_comparison_would_see_a_difference(engine: Engine) -> None:
     upgrade(engine)
     with changing_schema(engine) as connection:
@@ -116,7 +128,7 @@ def test_every_row_of_an_earlier_schema_is_kept(
         assert list(verify_references(store)) == []
     assert (saved is not None) == (engine.dialect.name == "sqlite")
     with changing_schema(engine) as connection:
-        command.downgrade(migration_config(connection), "0001")
+        command.downgrade(migration_config(connection), PRESENT)
     with engine.connect() as connection:
         assert contents(connection) == before
 
@@ -141,7 +153,7 @@ def test_an_older_file_is_backed_up_before_it_is_migrated(
         "store.before-0002-2.db",
     }
     saved = writing_engine(normalize_url(str(path.with_name("store.before-0002-2.db"))))
-    assert current_revision(saved) == "0001"
+    assert current_revision(saved) == PRESENT
     with saved.connect() as connection:
         assert connection.exec_driver_sql("SELECT id FROM run").scalars().all() == ["RUN1"]
     saved.dispose()
@@ -154,10 +166,10 @@ def test_an_older_database_is_migrated_only_when_told(
 ) -> None:
     Store.open(database).close()
     add_revision(tmp_path, monkeypatch)
-    with pytest.raises(StoreError, match=r"older schema '0001'.*openmic db migrate --backup"):
+    with pytest.raises(StoreError, match=rf"older schema '{PRESENT}'.*openmic db migrate --backup"):
         Store.open(database)
     engine = writing_engine(normalize_url(database))
-    assert current_revision(engine) == "0001"
+    assert current_revision(engine) == PRESENT
     assert migrate_store(database) is None
     assert current_revision(engine) == head() == "0002"
     engine.dispose()
@@ -238,7 +250,7 @@ def test_a_newer_store_is_refused(address: str) -> None:
     with Store.open(address) as store:
         set_revision(store, "9999")
     for opening in (Store.open, Store.open_readonly):
-        with pytest.raises(StoreError, match=r"'9999'.*update openmic"):
+        with pytest.raises(StoreError, match=r"another version of openmic.*'9999'.*--store"):
             opening(address)
 
 

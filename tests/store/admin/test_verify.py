@@ -94,6 +94,7 @@ def test_a_sound_store_has_no_fault(sound: Store) -> None:
         ("UPDATE prompt_template SET text = 'Say how.'", "template", f"prompt_template {TEMPLATE}"),
         ("UPDATE llm_call SET model = 'small'", "request", f"llm_call RUN2/{REQUEST.key}"),
         ("""UPDATE llm_call SET request = '{"sampling": 7}'""", "request", f"llm_call RUN2/{REQUEST.key}"),
+        ("""UPDATE llm_call SET reply = '{"text": "B", "model": "big"}'""", "reply", f"llm_call RUN2/{REQUEST.key}"),
         (f"UPDATE llm_call SET prompt_hash = '{OTHER.hash}'", "request", f"llm_call RUN2/{REQUEST.key}"),
         ("""UPDATE prompt SET messages = '[{"role": "user", "content": "Who?"}]'""", "prompt", f"prompt {OTHER.hash}"),
         (f"UPDATE turn SET prompt_hash = '{OTHER.hash}' WHERE id = 't3'", "asked", "turn t3"),

