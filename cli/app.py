@@ -69,6 +69,7 @@ _ELSEWHERE = {
     "init": "configuration.init",
     "report": "experiments.report",
     "resume": "run",
+    "transcripts": "transcripts.command",
 }
 """Commands that stand in another module."""
 

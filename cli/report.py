@@ -6,17 +6,20 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ..core.text import printable, printable_in
-from ..evaluation.intervals import FEW
 from ..evaluation.summary import score_columns, shown_rate, shown_score, shown_share, undecided
 from ..store import told_failures
 from .funnel import print_funnel
 from .options import store_flag
+from .transcripts.lines import cut_in_the_middle, one_line
 
 FILE_WIDTH = 120
 """Columns where there is no terminal to ask for its width."""
 _UNLIMITED = 10_000
+LONGEST_SAMPLE = 360
+"""Columns of a text that stands beside others; of a longer one the middle is left out."""
 
 
 def report_console(*, soft_wrap: bool = True, file_width: int = FILE_WIDTH) -> Console:
@@ -26,7 +29,7 @@ def report_console(*, soft_wrap: bool = True, file_width: int = FILE_WIDTH) -> C
 
 
 def print_report(status: dict[str, Any], *, funnel: bool = False) -> None:
-    """One row per adapter version, then the gain and what the dialogues came to; on stdout.
+    """The sentence that matters, one row per adapter version, samples, and what the dialogues came to; on stdout.
 
     Args:
         status: As `run_status` gives it.
@@ -35,13 +38,13 @@ def print_report(status: dict[str, Any], *, funnel: bool = False) -> None:
     console, status = report_console(), printable_in(status)
     if status["source_run"] is not None:
         console.print(f"from run {escape(status['source_run'])}")
+    if status["versions"]:
+        print_headline(console, status["headline"])
     if left_out := status["duplicate_inputs"]:
         console.print(f"inputs: {left_out} left out that stood in the file before")
     if status["versions"]:
         _print_versions(console, status)
-    _print_gain(console, status)
-    if any(version.get("n", FEW) < FEW for version in status["versions"]):
-        console.print(f"fewer than {FEW} held-out inputs: intervals are narrower than they should be; read with care")
+    _print_samples(console, status["headline"])
     dialogues, revisions = status["dialogues"], status["revisions"]
     console.print(
         f"dialogues: {dialogues['finished']} finished, {dialogues['failed']} failed, {dialogues['pending']} pending; "
@@ -63,6 +66,34 @@ def print_report(status: dict[str, Any], *, funnel: bool = False) -> None:
         console.print(f"[dim]note: {escape(printable(note))}[/]")
     if funnel:
         print_funnel(status)
+
+
+def print_headline(console: Console, headline: dict[str, Any]) -> None:
+    """The sentence that matters first, and the figures that belong to it."""
+    console.print(f"[bold]{escape(headline['sentence'])}[/]")
+    if headline["figures"]:
+        console.print(escape("; ".join(headline["figures"])))
+
+
+def _print_samples(console: Console, headline: dict[str, Any]) -> None:
+    """Inputs with what each version and the teacher made of them."""
+    if not headline["samples"]:
+        return
+    console.print(f"\n[bold]Side by side[/] [dim]({escape(headline['rule'])})[/]")
+    for sample in headline["samples"]:
+        table = Table(box=None, pad_edge=False, show_header=False, width=min(console.width, FILE_WIDTH))
+        table.add_column(no_wrap=True, min_width=len("teacher"), style="dim")
+        table.add_column(ratio=1, overflow="fold")
+        table.add_row("input", _sampled(sample["input"]))
+        for output in sample["outputs"]:
+            table.add_row(f"v{output['version']} {output['outcome']}", _sampled(output["text"]))
+        table.add_row("teacher", _sampled(sample["teacher"]))
+        console.print(table)
+        console.print()
+
+
+def _sampled(text: str) -> Text:
+    return Text(cut_in_the_middle(one_line(text), LONGEST_SAMPLE) or "(nothing)")
 
 
 def failure_lines(status: dict[str, Any]) -> list[str]:
@@ -273,20 +304,3 @@ def _row(version: dict[str, Any], scorers: dict[str, bool]) -> list[str]:
         f"{version['distinct_2']:.2f}",
         state,
     ]
-
-
-def _print_gain(console: Console, status: dict[str, Any]) -> None:
-    gain = status["gain"]
-    if gain is None:
-        return
-    low, high = gain["ci"]
-    verdict = "feedback beats imitation" if low > 0 else "feedback is worse" if high < 0 else "no clear difference"
-    compared = [version for version in status["versions"] if version["version"] in {gain["from"], gain["to"]}]
-    if all("n" in version and undecided(version) for version in compared):
-        verdict = "nothing was decided, every comparison was a tie"
-    wanted = max(version["of"] for version in status["versions"])
-    some = "" if gain["n"] >= wanted else f" on {gain['n']} of {wanted} inputs"
-    console.print(
-        f"gain in win-tie rate, v{gain['from']} to v{gain['to']}{some}: {gain['value']:+.1%} "
-        f"({_interval(status)} {low:+.1%} to {high:+.1%}): {verdict}"
-    )

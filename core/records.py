@@ -372,3 +372,44 @@ class TrainingMetrics:
         """Everything but the curve; of what was left out, how much it is."""
         facts = {name: value for name, value in asdict(self).items() if name != "curve"}
         return facts | {"left_out": len(self.left_out)}
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedOutput:
+    """An output that the judge compared with a reference, mostly the teacher's, in both orders."""
+
+    input_id: str
+    source: str
+    """The input's words."""
+    text: str
+    reference: str
+    """What it was compared with."""
+    outcome: Outcome
+    """Before the judge, from both orders; orders that disagree are a tie."""
+    consistent: bool
+    """Whether both orders agreed."""
+    length_ratio: float = 1.0
+    """Words of the output over words of the input."""
+    seed: int = 0
+    """Of the training."""
+    critic: Outcome | None = None
+    """The same by the critic that was trained against; None where it was not asked."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """What each scorer gave the text, by name; one that failed on it is missing."""
+    dialogue_id: str = ""
+    """Where it was said."""
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Which input and seed it is of."""
+        return self.input_id, self.seed
+
+    @property
+    def credit(self) -> float:
+        """1 for a win or a tie, else 0: what the win-tie rate averages."""
+        return credit(self.outcome)
+
+
+def credit(outcome: Outcome | None) -> float:
+    """1 for a win or a tie, else 0: what the win-tie rate averages."""
+    return 0.0 if outcome == "loss" else 1.0

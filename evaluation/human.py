@@ -12,8 +12,7 @@ from typing import Any
 
 from ..core.config import EvaluationSettings
 from ..core.ratings import RatedPair, Rating
-from ..core.records import Outcome
-from .arms.summary import credit
+from ..core.records import Outcome, credit
 from .intervals import FEW, Interval, bootstrap_mean, bootstrap_ratio, paired_difference, plain
 from .raters import Comparison, RaterAgreement, rater_agreement
 

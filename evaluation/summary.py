@@ -1,37 +1,16 @@
 """One adapter version against the teacher on held-out inputs, and the gain from one version to another."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..core.config import EvaluationSettings
-from ..core.records import Outcome
-from .arms.summary import credit
+from ..core.records import JudgedOutput
 from .intervals import Interval, bootstrap_mean, paired_difference
 from .text_metrics import distinct_n
 
 NOTHING_DECIDED = "nothing decided"
 """What stands in place of a win-tie rate where every comparison was a tie."""
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedOutput:
-    """One held-out input: what the student said and how the judge compared it with the teacher's."""
-
-    example_id: str
-    text: str
-    outcome: Outcome
-    consistent: bool
-    """Whether both orders of the comparison agreed."""
-    length_ratio: float
-    """Words of the output over words of the input."""
-    scores: Mapping[str, float] = field(default_factory=dict)
-    """What each scorer gave the output, by name; one that failed on it is missing."""
-
-    @property
-    def credit(self) -> float:
-        """1 for a win or a tie, else 0: what the win-tie rate averages."""
-        return credit(self.outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +104,8 @@ def gain(
     before: Sequence[JudgedOutput], after: Sequence[JudgedOutput], settings: EvaluationSettings, seed: int
 ) -> Interval | None:
     """The paired difference in win-tie rate over the inputs both versions were judged on; None where there are none."""
-    earlier = {output.example_id: output.credit for output in before}
-    shared = [(earlier[output.example_id], output.credit) for output in after if output.example_id in earlier]
+    earlier = {output.input_id: output.credit for output in before}
+    shared = [(earlier[output.input_id], output.credit) for output in after if output.input_id in earlier]
     if not shared:
         return None
     return paired_difference([a for a, _ in shared], [b for _, b in shared], **_bootstrap(settings, seed))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import func, select
@@ -9,10 +10,11 @@ from sqlmodel import col
 
 from ..core.config import EvaluationSettings, saved_section
 from ..core.records import Agent, Split
-from ..evaluation.summary import JudgedOutput, gain
-from ..store import Adapter, Evaluation, EvaluationItem, Run, RunExample, Store, Training, Turn, VerdictRow, overview
+from ..evaluation.headline import SAMPLES, headline
+from ..store import Adapter, Evaluation, EvaluationItem, Run, RunExample, Store, Training, Turn, overview
 from ..store.cast_notes import cast_notes
 from ..store.liveness import live_status
+from ..store.search.judged import outputs_of, summaries_on_test
 from ..store.spending import prices_of_run
 from .context.reuse import TAKEN_FROM
 
@@ -20,7 +22,7 @@ STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
 MODELS = ("teacher", "critic", "jury", "judge")
 
 
-def run_status(store: Store, run: Run) -> dict[str, Any]:
+def run_status(store: Store, run: Run, *, samples: int = SAMPLES) -> dict[str, Any]:
     """Summarise a run, ready for JSON; rates are in [0, 1], `win`, `tie` and `loss` count inputs.
 
     `staleness` of a version counts the student's preferences it was trained on by their lag (see
@@ -29,6 +31,8 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
     Of a version, `of` is how many test inputs it is to be judged on, `n` on how many it was; while it is being judged
     there is `judged` instead, how many were so far, and no figure. Inputs are missing from `n` where an item failed:
     see `stages`, and `failed`, the number of all that did.
+
+    `headline` is what matters first (see `evaluation.headline`), with that many `samples`; its `gain` stands beside it.
 
     Of the configuration it reads no more than it needs, so that runs of other versions of openmic can be shown.
     """
@@ -43,7 +47,17 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
     inputs = store.count(RunExample, run_id=store.campaign_of(run).id, split=Split.TEST)
     inputs = min(settings.test_inputs or inputs, inputs)
     counts = overview(store, run)
+    first = headline(
+        adapters,
+        summaries_on_test(store, run),
+        partial(outputs_of, store, run),
+        settings,
+        run.seed,
+        simulated=bool(run.cast["simulated"]),
+        samples=samples,
+    )
     return {
+        "headline": {name: value for name, value in first.items() if name != "gain"},
         "run": run.id,
         "name": run.name,
         "task": run.task,
@@ -73,7 +87,7 @@ def run_status(store: Store, run: Run) -> dict[str, Any]:
             _version(store, row, stage, trainings.get(row.training_id or ""), inputs)
             for row, stage in zip(adapters, stages, strict=True)
         ],
-        "gain": _gain(store, run, settings, adapters),
+        "gain": first["gain"],
     }
 
 
@@ -166,52 +180,6 @@ def _version(store: Store, adapter: Adapter, stage: str, training: Training | No
     }
 
 
-def _gain(store: Store, run: Run, settings: EvaluationSettings, adapters: list[Adapter]) -> dict[str, Any] | None:
-    """The paired difference on test inputs from the imitation version to the last one of a round.
-
-    The last one is the last that was promoted; where feedback brought nothing that was, the last that was tried, so
-    that a failure is reported as a number too.
-    """
-    imitation = [row for row in adapters if row.stage == "imitation"]
-    rounds = [row for row in adapters if row.stage == "round"]
-    if not imitation or not rounds:
-        return None
-    last = ([row for row in rounds if row.status == "promoted"] or rounds)[-1]
-    evaluations = [_on_test_inputs(store, run.id, row.version) for row in (imitation[0], last)]
-    finished = [found.id for found in evaluations if found is not None and found.status == "finished"]
-    if len(finished) < 2:
-        return None
-    before, after = (judged_outputs(store, found) for found in finished)
-    difference = gain(before, after, settings, run.seed)
-    if difference is None:
-        return None
-    return {
-        "from": imitation[0].version,
-        "to": last.version,
-        "value": difference.value,
-        "ci": [difference.low, difference.high],
-        "n": len({output.example_id for output in before} & {output.example_id for output in after}),
-    }
-
-
 def _on_test_inputs(store: Store, run_id: str, version: int) -> Evaluation | None:
     found = store.select(Evaluation, run_id=run_id, adapter_version=version, split=Split.TEST)
     return found[0] if found else None
-
-
-def judged_outputs(store: Store, evaluation_id: str) -> list[JudgedOutput]:
-    """What an evaluation holds, item by item."""
-    items = store.select(EvaluationItem, evaluation_id=evaluation_id)
-    turns = {row.id: row for row in store.select(Turn, id=[item.output_turn_id for item in items])}
-    verdicts = {row.id: row for row in store.select(VerdictRow, id=[item.verdict_id for item in items])}
-    return [
-        JudgedOutput(
-            example_id=item.example_id,
-            text=turns[item.output_turn_id].content,
-            outcome=item.outcome,
-            consistent=verdicts[item.verdict_id].consistent,
-            length_ratio=item.length_ratio,
-            scores=item.scores,
-        )
-        for item in items
-    ]

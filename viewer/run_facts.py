@@ -1,12 +1,16 @@
 """What the page of a run shows, read from the store."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from ..core.config import EvaluationSettings, saved_section
 from ..core.records import Split
+from ..evaluation.headline import headline
 from ..evaluation.summary import score_columns, undecided
 from ..store import Adapter, DialogueLine, Evaluation, Run, Store, Training, TrainingMetric, overview
 from ..store.liveness import LiveStatus
+from ..store.search.judged import outputs_of, summaries_on_test
 from ..store.spending import spending
 from .charts import Chart, Rate, line_chart, rate_chart
 from .site import Site
@@ -91,6 +95,24 @@ def adapters_of(store: Store, run: Run) -> Versions:
     title = "Win-tie rate against the teacher on test inputs, by adapter"
     chart = rate_chart(rates, title, "adapter") if rates else None
     return Versions(rows, chart, score_columns(row.tested for row in rows))
+
+
+def headline_of(site: Site, run: Run) -> dict[str, Any] | None:
+    """What matters first of a run (see `evaluation.headline`); None while it is first worked out."""
+    adapters = site.store.select(Adapter, run_id=run.id, order_by="version")
+    summaries = summaries_on_test(site.store, run)
+    settings = saved_section(run, "evaluation", EvaluationSettings)
+
+    def work_out() -> dict[str, Any]:
+        outputs = partial(outputs_of, site.store, run)
+        simulated = bool(run.cast.get("simulated"))
+        return headline(adapters, summaries, outputs, settings, run.seed, simulated=simulated)
+
+    # Of outputs that were judged nothing changes but their number, and which adapter is promoted.
+    standing = [(row.version, row.status) for row in adapters]
+    key = ("headline", run.id, *standing, *((version, one.get("n")) for version, one in summaries.items()))
+    found: dict[str, Any] | None = site.slow.get(key, work_out, final=True, patience_s=PATIENCE_S)
+    return found
 
 
 def learning_of(store: Store, run: Run) -> Learning:

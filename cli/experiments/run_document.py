@@ -8,6 +8,7 @@ import yaml
 from ...core.records import Split
 from ...evaluation.summary import score_columns, shown_rate, shown_score, undecided
 from ...store import Run, Store
+from ...store.search.judged import outputs_of
 from ...viewer.charts import rate_chart
 from ..funnel import funnel_lines
 from ..report import cost_lines, failure_lines
@@ -21,15 +22,14 @@ def run_report(reader: Store, run: Run) -> dict[str, Any]:
     """All that a report on a run is made of, ready for JSON: what `openmic status --json` says, and more.
 
     `critic` has, of each version that the critic looked at beside the judge, its win-tie rate and by how much it is
-    above the judge's; `dev` the evaluations on dev inputs; `samples` what the latest version said.
+    above the judge's; `dev` the evaluations on dev inputs.
     """
-    from ...graph.experiments.results import arm_outputs
     from ...graph.report import evaluation_settings, run_status
     from ...store import Evaluation
 
-    status, settings = run_status(reader, run), evaluation_settings(run)
+    status, settings = run_status(reader, run, samples=SAMPLES), evaluation_settings(run)
     versions = [version["version"] for version in status["versions"] if "n" in version]
-    outputs = {version: arm_outputs(reader, run, version) for version in versions}
+    outputs = {version: outputs_of(reader, run, version) for version in versions}
     from ...evaluation.arms.summary import arm_summary
 
     summaries = {version: arm_summary(said, settings, run.seed) for version, said in outputs.items() if said}
@@ -38,18 +38,11 @@ def run_report(reader: Store, run: Run) -> dict[str, Any]:
         for version, summary in summaries.items()
         if summary is not None and summary.critic is not None
     }
-    latest = outputs[versions[-1]] if versions else ()
-    chosen = sorted(latest, key=lambda output: output.input_id)[:SAMPLES]
     dev = reader.select(Evaluation, run_id=run.id, split=Split.DEV, status="finished", order_by="adapter_version")
     return {
         **status,
         "critic": beside,
         "dev": [{"version": row.adapter_version, **row.summary} for row in dev],
-        "samples": [
-            {"input": one.source, "output": one.text, "reference": one.reference, "outcome": one.outcome}
-            for one in chosen
-        ],
-        "sampled_version": versions[-1] if versions else None,
         "config": run.config,
         "arguments": run.arguments,
         "commit": run.git_commit,
@@ -76,6 +69,7 @@ def run_document(found: Mapping[str, Any]) -> Document:
 
 
 def _head(found: Mapping[str, Any]) -> Iterable[Block]:
+    yield Paragraph("; ".join([found["headline"]["sentence"], *found["headline"]["figures"]]) + ".")
     cast = ", ".join(f"{role} {name}" for role, name in found["models"].items())
     yield Paragraph(f"Run {found['run']}, {found['status']}; task {found['task']}, student {found['student']}; {cast}.")
     if found["error"]:
@@ -109,12 +103,6 @@ def _versions(found: Mapping[str, Any]) -> Iterable[Block]:
         for one in judged
     ]
     yield Grid(headings, rows, words=3)
-    if (gain := found["gain"]) is not None:
-        low, high = gain["ci"]
-        yield Paragraph(
-            f"Gain in win-tie rate from v{gain['from']} to v{gain['to']} on {gain['n']} inputs: {gain['value']:+.1%} "
-            f"({found['confidence']:.0%} interval {low:+.1%} to {high:+.1%})."
-        )
 
 
 def _curves(found: Mapping[str, Any]) -> Iterable[Block]:
@@ -164,15 +152,17 @@ def _cost(found: Mapping[str, Any]) -> Iterable[Block]:
 
 
 def _samples(found: Mapping[str, Any]) -> Iterable[Block]:
-    if not found["samples"]:
+    if not (samples := found["headline"]["samples"]):
         return
-    yield Heading("Samples")
-    yield Paragraph(
-        f"What v{found['sampled_version']} said of the {len(found['samples'])} test inputs whose hashes come first: "
-        "nobody has chosen them."
-    )
-    rows = [[one["input"], one["output"], one["reference"], one["outcome"]] for one in found["samples"]]
-    yield Grid(["input", "student", "teacher", "before the judge"], rows, words=4)
+    yield Heading("Side by side")
+    rule = found["headline"]["rule"]
+    yield Paragraph(f"{rule[0].upper()}{rule[1:]}. How each fared before the judge stands in brackets.", quiet=True)
+    rows = [
+        [one["input"], *(f"{said['text']} [{said['outcome']}]" for said in one["outputs"]), one["teacher"]]
+        for one in samples
+    ]
+    versions = [f"v{said['version']}" for said in samples[0]["outputs"]]
+    yield Grid(["input", *versions, "teacher"], rows, words=len(versions) + 2)
 
 
 def _provenance(found: Mapping[str, Any]) -> Iterable[Block]:

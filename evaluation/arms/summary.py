@@ -4,45 +4,18 @@ An arm is a way to make outputs: a training by some objective, the bare student,
 held-out inputs were each compared with one other text, mostly the teacher's, in both orders.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...core.config import EvaluationSettings
-from ...core.records import Outcome
+from ...core.records import JudgedOutput, Outcome, credit
 from ...core.text import length
 from ..intervals import Interval, plain
 from .length_control import length_controlled_rate
 from .pooled import Difference, Numbers, balanced, paired, pooled_mean
 
 _HALF: dict[Outcome, float] = {"win": 1.0, "tie": 0.5, "loss": 0.0}
-
-
-@dataclass(frozen=True, slots=True)
-class ArmOutput:
-    """What an arm said of one input, and how that fared."""
-
-    input_id: str
-    source: str
-    """The input's words."""
-    text: str
-    reference: str
-    """What it was compared with."""
-    outcome: Outcome
-    """Before the independent judge, from both orders; orders that disagree are a tie."""
-    consistent: bool
-    """Whether both orders agreed."""
-    seed: int = 0
-    """Of the training."""
-    critic: Outcome | None = None
-    """The same by the critic that was trained against; None where it was not asked."""
-    scores: Mapping[str, float] = field(default_factory=dict)
-    """What each scorer gave the text, by name; one that failed on it is missing."""
-
-    @property
-    def place(self) -> tuple[str, int]:
-        """Which input and seed it is of."""
-        return self.input_id, self.seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +54,7 @@ class ArmSummary:
         return found
 
 
-def arm_summary(outputs: Sequence[ArmOutput], settings: EvaluationSettings, seed: int) -> ArmSummary | None:
+def arm_summary(outputs: Sequence[JudgedOutput], settings: EvaluationSettings, seed: int) -> ArmSummary | None:
     """What the judge, and the critic beside it, say of one arm.
 
     Args:
@@ -98,7 +71,7 @@ def arm_summary(outputs: Sequence[ArmOutput], settings: EvaluationSettings, seed
         return None
     kept = _kept(outputs)
 
-    def over(value: Callable[[ArmOutput], float]) -> Any:
+    def over(value: Callable[[JudgedOutput], float]) -> Any:
         return balanced({one.place: value(one) for one in kept})[0]
 
     both = _kept([one for one in kept if one.critic is not None])
@@ -128,7 +101,7 @@ def arm_summary(outputs: Sequence[ArmOutput], settings: EvaluationSettings, seed
 
 
 def arm_difference(
-    before: Sequence[ArmOutput], after: Sequence[ArmOutput], settings: EvaluationSettings, seed: int
+    before: Sequence[JudgedOutput], after: Sequence[JudgedOutput], settings: EvaluationSettings, seed: int
 ) -> Difference | None:
     """By how much the win-tie rate of one arm is above another's, paired by input and seed.
 
@@ -140,23 +113,18 @@ def arm_difference(
     return paired(_credits(before), _credits(after), settings, seed)
 
 
-def credit(outcome: Outcome | None) -> float:
-    """1 for a win or a tie, else 0: what the win-tie rate averages."""
-    return 0.0 if outcome == "loss" else 1.0
-
-
-def _credits(outputs: Sequence[ArmOutput]) -> Numbers:
+def _credits(outputs: Sequence[JudgedOutput]) -> Numbers:
     return {one.place: credit(one.outcome) for one in outputs}
 
 
-def _kept(outputs: Sequence[ArmOutput]) -> list[ArmOutput]:
+def _kept(outputs: Sequence[JudgedOutput]) -> list[JudgedOutput]:
     """Those on inputs that every seed has."""
     seeds = {one.seed for one in outputs}
     found = {one.place for one in outputs}
     return [one for one in outputs if all((one.input_id, seed) in found for seed in seeds)]
 
 
-def _refuse_twice(outputs: Sequence[ArmOutput]) -> None:
+def _refuse_twice(outputs: Sequence[JudgedOutput]) -> None:
     seen = set[tuple[str, int]]()
     for one in outputs:
         assert one.place not in seen, f"an arm has two outputs for input {one.input_id} with seed {one.seed}"

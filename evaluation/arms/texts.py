@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...core.config import EvaluationSettings
+from ...core.records import JudgedOutput
 from ..intervals import Interval, plain
 from ..measures import faithfulness
 from ..text_metrics import Known, distinct_n, length_ratio, reused_endings, self_bleu, unique_endings
 from .pooled import balanced, pooled_mean
-from .summary import ArmOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class ArmTexts:
 
 
 def arm_texts(
-    outputs: Sequence[ArmOutput], settings: EvaluationSettings, seed: int, *, trained_on: Iterable[str] | None = None
+    outputs: Sequence[JudgedOutput], settings: EvaluationSettings, seed: int, *, trained_on: Iterable[str] | None = None
 ) -> ArmTexts | None:
     """Measure an arm's texts; None where no input has an output of every seed.
 
@@ -80,10 +80,10 @@ def arm_texts(
     if not kept:
         return None
 
-    def mean(value: Callable[[ArmOutput], float], within: tuple[float, float] = (0.0, 1.0)) -> Interval:
+    def mean(value: Callable[[JudgedOutput], float], within: tuple[float, float] = (0.0, 1.0)) -> Interval:
         return pooled_mean(balanced({one.place: value(one) for one in kept})[0], settings, seed, within=within)
 
-    def ratio(value: Callable[[ArmOutput], float]) -> Interval:
+    def ratio(value: Callable[[JudgedOutput], float]) -> Interval:
         return mean(value, (0.0, max(map(value, kept))))
 
     def variety(value: Callable[[Sequence[str]], float]) -> Variety:

@@ -12,26 +12,24 @@ from sqlmodel import col
 
 from ...core.config import EvaluationSettings, saved_section
 from ...core.errors import NotFoundError
-from ...core.records import Split, input_words
+from ...core.records import JudgedOutput, Split
 from ...evaluation.arms.pooled import Difference, corrected
-from ...evaluation.arms.summary import ArmOutput, arm_difference, arm_summary
+from ...evaluation.arms.summary import arm_difference, arm_summary
 from ...evaluation.arms.texts import arm_texts
 from ...store import (
     Adapter,
     Evaluation,
-    EvaluationItem,
-    ExampleRow,
     ExperimentRow,
     Preference,
     Run,
     Training,
     TrainingItem,
     Turn,
-    VerdictRow,
 )
 from ...store.cast_notes import cast_notes
 from ...store.liveness import live_status
 from ...store.reading import Reader
+from ...store.search.judged import outputs_of
 from .costs import cost_of
 
 
@@ -45,7 +43,7 @@ class Placed:
     run: Run | None
     version: int | None
     """The adapter that is judged."""
-    outputs: tuple[ArmOutput, ...]
+    outputs: Sequence[JudgedOutput]
     """On test inputs; empty until all of them are judged."""
     error: str | None
     """Why there is none."""
@@ -94,39 +92,12 @@ def placed(store: Reader, experiment: ExperimentRow) -> list[Placed]:
     for cell in experiment.spec["cells"]:
         run = runs.get((cell["content"], cell["seed"]))
         version = None if run is None else judged_version(store, run, cell["version"])
-        outputs: tuple[ArmOutput, ...] = ()
+        outputs: Sequence[JudgedOutput] = ()
         if run is not None and run.status == "finished" and version is not None:
-            outputs = arm_outputs(store, run, version)
+            outputs = outputs_of(store, run, version)
         error = None if outputs else _why(store, run)
         found.append(Placed(cell["arm"], cell["seed"], cell["kind"], run, version, outputs, error))
     return found
-
-
-def arm_outputs(store: Reader, run: Run, version: int) -> tuple[ArmOutput, ...]:
-    """What an adapter said of the test inputs and how that fared. Empty before it was judged to the end."""
-    evaluations = store.select(Evaluation, run_id=run.id, adapter_version=version, split=Split.TEST)
-    if not evaluations or evaluations[0].status != "finished":
-        return ()
-    items = store.select(EvaluationItem, evaluation_id=evaluations[0].id)
-    named = [turn for item in items for turn in (item.output_turn_id, item.reference_turn_id)]
-    texts = {turn.id: turn.content for turn in store.select(Turn, id=named)}
-    ids = [name for item in items for name in (item.verdict_id, item.critic_verdict_id) if name is not None]
-    verdicts = {row.id: row for row in store.select(VerdictRow, id=ids)}
-    inputs = {row.id: row for row in store.select(ExampleRow, id=[item.example_id for item in items])}
-    return tuple(
-        ArmOutput(
-            input_id=item.example_id,
-            source=input_words(inputs[item.example_id].value),
-            text=texts[item.output_turn_id],
-            reference=texts[item.reference_turn_id],
-            outcome=item.outcome,
-            consistent=verdicts[item.verdict_id].consistent,
-            seed=run.seed,
-            critic=None if item.critic_verdict_id is None else verdicts[item.critic_verdict_id].outcome,
-            scores=item.scores,
-        )
-        for item in items
-    )
 
 
 def experiment_results(store: Reader, experiment: ExperimentRow) -> dict[str, Any]:

@@ -7,16 +7,16 @@ from dataclasses import replace
 from ...core.concurrency import bounded
 from ...core.errors import ITEM_ERRORS, EndpointError, ReplyError
 from ...core.ids import derive_id, derive_seed
-from ...core.records import Example, Split, Stage, TurnKind, input_words
-from ...evaluation.summary import JudgedOutput, summarize
+from ...core.records import Example, JudgedOutput, Split, Stage, TurnKind, input_words
+from ...evaluation.summary import summarize
 from ...evaluation.text_metrics import length_ratio
 from ...store import Dialogue, Evaluation, EvaluationItem, Turn, failures
 from ...store.schema import now
+from ...store.search.judged import judged_outputs
 from ...store.writes import adding_new, updating
 from ..context.progress import live_note
 from ..context.run_context import RunContext
 from ..context.scoring import Scoring, open_scoring
-from ..report import judged_outputs
 from ..rollout.recording import (
     finish_dialogue,
     open_dialogue,

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from ...core.config import EvaluationSettings
 from ...core.errors import TrainingError
 from ...core.ids import derive_id
-from ...core.records import Split, Stage
-from ...evaluation.summary import JudgedOutput, gain
+from ...core.records import JudgedOutput, Split, Stage
+from ...evaluation.summary import gain
 from ...evaluation.text_metrics import distinct_n
 from ...store import Adapter, Dialogue, Training
 from ...store.schema import now

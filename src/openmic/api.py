@@ -266,8 +266,7 @@ def gain_over_seeds(runs: Iterable[Run]) -> Gain:
         ConfigError: there is none, two have the same seed, one has no gain, or they share no test input.
     """
     from .evaluation.arms.pooled import paired
-    from .graph.report import judged_outputs
-    from .store import Evaluation
+    from .store.search.judged import outputs_of
 
     before, after, seeds = dict[tuple[str, int], float](), dict[tuple[str, int], float](), list[int]()
     given = rows_given(runs, "runs", "a run")
@@ -281,10 +280,9 @@ def gain_over_seeds(runs: Iterable[Run]) -> Gain:
             raise ConfigError(f"runs: two have seed {seed}; give one of each")
         seeds.append(seed)
         with run._open() as reader:
+            row = reader.resolve_run(run.id)
             for numbers, version in ((before, found["from"]), (after, found["to"])):
-                wanted = {"run_id": run.id, "adapter_version": version, "split": Split.TEST}
-                [evaluation] = reader.select(Evaluation, **wanted)
-                numbers |= {(one.example_id, seed): one.credit for one in judged_outputs(reader, evaluation.id)}
+                numbers |= {one.place: one.credit for one in outputs_of(reader, row, version)}
     if not given:
         raise ConfigError("runs: there is none; give one of each seed")
     difference = paired(before, after, given[0].config.evaluation, given[0].config.seed)

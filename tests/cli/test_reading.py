@@ -37,7 +37,15 @@ def test_status_shows_a_row_for_each_version(of_run: Openmic, run: WholeRun) -> 
     assert outcome.code == 0
     assert f"run {run.status['run']} (tiny, task humor): finished" in outcome.out
     assert "simulated cast" in outcome.out
-    for name in ("no adapter", "imitation", "round 1", "win-tie rate", "95% interval", "distinct-2", "gain in win-tie"):
+    for name in (
+        "no adapter",
+        "imitation",
+        "round 1",
+        "win-tie rate",
+        "95% interval",
+        "distinct-2",
+        " in win-tie rate (95%",
+    ):
         assert name in outcome.out
     assert "6 finished, 0 failed, 0 pending" in outcome.out
     assert f"drafts       18 -> {run.status['funnel']['drafts']['valid']} valid" in outcome.out

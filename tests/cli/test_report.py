@@ -84,6 +84,12 @@ def status_of(**more: Any) -> dict[str, Any]:
         "turns": 60,
         "versions": [],
         "gain": None,
+        "headline": {
+            "sentence": "no version was judged on the test inputs yet",
+            "figures": [],
+            "rule": "",
+            "samples": [],
+        },
         "funnel": EMPTY_FUNNEL,
         "verdict_style": "label",
         "verdicts": {"count": 0, "unanswered": {}},
@@ -110,13 +116,9 @@ def test_a_version_that_was_not_evaluated_has_dashes(capsys: pytest.CaptureFixtu
 
 def test_a_judge_that_called_everything_a_tie_decided_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     ties = JUDGED | {"win": 0, "tie": 40, "loss": 0, "win_tie_rate": 1.0, "ci": [1.0, 1.0]}
-    gain = {"from": 0, "to": 1, "value": 0.0, "ci": [0.0, 0.0], "n": 40}
-    both = printed(capsys, versions=[version(0, "none", **ties), version(1, "imitation", **ties)], gain=gain)
+    both = printed(capsys, versions=[version(0, "none", **ties), version(1, "imitation", **ties)])
     [row] = [line for line in both if line.startswith("v1")]
     assert row.split() == ["v1", "imitation", "0", "40", "0", "nothing", "decided", "-", "1.10", "0.80"]
-    assert any(line.endswith(": nothing was decided, every comparison was a tie") for line in both)
-    one = printed(capsys, versions=[version(0, "none", **ties), version(1, "imitation", **JUDGED)], gain=gain)
-    assert any(line.endswith(": no clear difference") for line in one)
 
 
 def test_each_scorer_is_a_column_and_where_it_failed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,10 +150,34 @@ def test_scores_that_make_the_table_too_wide_have_one_of_their_own(capsys: pytes
 def test_intervals_are_of_the_runs_confidence(
     capsys: pytest.CaptureFixture[str], confidence: float, heading: str
 ) -> None:
-    gain = {"from": 1, "to": 2, "value": 0.1, "ci": [0.02, 0.2], "n": 40}
-    lines = printed(capsys, confidence=confidence, versions=[version(1, "imitation", **JUDGED)], gain=gain)
-    assert sum(heading in line for line in lines) == 2
-    assert any("v1 to v2: +10.0%" in line and "feedback beats imitation" in line for line in lines)
+    lines = printed(capsys, confidence=confidence, versions=[version(1, "imitation", **JUDGED)])
+    assert sum(heading in line for line in lines) == 1
+
+
+def test_the_sentence_that_matters_comes_first_and_samples_stand_side_by_side(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    long = "so long " * 100
+    outputs = [
+        {"version": 0, "text": "", "outcome": "loss", "dialogue": "d0"},
+        {"version": 2, "text": f"[bold]\x1b[2J {long}end", "outcome": "win", "dialogue": "d2"},
+    ]
+    samples = [{"input": "in\nput", "teacher": "of the teacher", "outputs": outputs}]
+    first = {
+        "sentence": "feedback [beats] it",
+        "figures": ["length 1.00 → 2.00"],
+        "rule": "by rule",
+        "samples": samples,
+    }
+    lines = printed(capsys, versions=[version(1, "imitation", **JUDGED)], headline=first)
+    assert lines[:2] == ["feedback [beats] it", "length 1.00 → 2.00"]
+    at = lines.index("Side by side (by rule)")
+    told = [line.rstrip() for line in lines[at + 1 :]]
+    assert told[:2] == ["input    in put", "v0 loss  (nothing)"]
+    assert told[2].startswith("v2 win   [bold]")
+    assert "\x1b" not in "".join(told)
+    assert any(line.endswith("end") for line in told)
+    assert "teacher  of the teacher" in told
 
 
 def test_a_version_that_was_rolled_back_says_why(capsys: pytest.CaptureFixture[str]) -> None:
@@ -312,26 +338,17 @@ def test_what_was_turned_away_and_what_was_not_answered_is_said(capsys: pytest.C
 
 def test_inputs_that_were_not_judged_are_missing_from_the_figures_and_said(capsys: pytest.CaptureFixture[str]) -> None:
     half = JUDGED | {"n": 31}
-    gain = {"from": 1, "to": 2, "value": 0.1, "ci": [0.02, 0.2], "n": 31}
     stages = {"evaluate": {"finished": 71, "failed": 9, "pending": 0}}
     failures = [{"stage": "evaluate", "count": 9, "error": "EndpointError: [judge] is down"}]
     versions = [version(1, "imitation", **JUDGED), version(2, "round 1", **half)]
-    lines = printed(capsys, versions=versions, gain=gain, stages=stages, failures=failures)
+    lines = printed(capsys, versions=versions, stages=stages, failures=failures)
     assert any("(31 to 40 of 40 held-out inputs, both orders)" in line for line in lines)
-    assert any("v1 to v2 on 31 of 40 inputs: +10.0%" in line for line in lines)
     assert "9 of 80 failed in evaluate: EndpointError: [judge] is down" in lines
 
 
 def test_an_evaluation_that_goes_on_shows_no_figure(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, versions=[version(1, "imitation", **JUDGED), version(2, "round 1", judged=3)])
     assert any(line.startswith("v2 is not judged to the end: 3 of 40 held-out inputs") for line in lines)
-    assert not any(line.startswith("gain") for line in lines)
-
-
-@pytest.mark.parametrize(("n", "said"), [(29, True), (30, False)])
-def test_few_inputs_are_said(capsys: pytest.CaptureFixture[str], n: int, said: bool) -> None:
-    lines = printed(capsys, versions=[version(1, "imitation", **JUDGED | {"n": n})])
-    assert any("fewer than 30 held-out inputs" in line for line in lines) is said
 
 
 def test_what_must_be_known_of_the_cast_stands_under_the_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,9 +5,9 @@ import pytest
 
 from openmic.core.config import EvaluationSettings
 from openmic.core.plugs import Plug
-from openmic.core.records import Outcome
+from openmic.core.records import JudgedOutput, Outcome
 from openmic.evaluation.intervals import bootstrap_mean, unvaried
-from openmic.evaluation.summary import JudgedOutput, gain, score_columns, shown_score, summarize
+from openmic.evaluation.summary import gain, score_columns, shown_score, summarize
 
 SETTINGS = EvaluationSettings(bootstrap_samples=500)
 NONE_OF_3 = unvaried(0.0, 3, confidence=0.95, within=(-1, 1))
@@ -17,7 +17,16 @@ OUTCOMES: dict[str, Outcome] = {"w": "win", "t": "tie", "l": "loss"}
 def judged(outcomes: Iterable[str], start: int = 0, **scores: float) -> list[JudgedOutput]:
     """One output per letter (w, t or l), the inputs numbered from `start`."""
     return [
-        JudgedOutput(f"input {number}", f"the bus number {number}", OUTCOMES[letter], letter != "t", 1.5, scores)
+        JudgedOutput(
+            f"input {number}",
+            "the bus",
+            f"the bus number {number}",
+            "a bus",
+            OUTCOMES[letter],
+            letter != "t",
+            length_ratio=1.5,
+            scores=scores,
+        )
         for number, letter in enumerate(outcomes, start)
     ]
 

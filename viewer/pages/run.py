@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from ...store import Run
 from ...store.cast_notes import cast_notes
 from ...store.liveness import live_status
-from ..run_facts import adapters_of, counted, learning_of, now_of
+from ..run_facts import adapters_of, counted, headline_of, learning_of, now_of
 from ..site import AtSite, Site
 
 router = APIRouter()
@@ -33,6 +33,7 @@ def _facts(site: Site, run: Run) -> dict[str, Any]:
     return {
         "run": run,
         "folder": site.store.located(run.home),
+        "headline": headline_of(site, run),
         "versions": adapters_of(site.store, run),
         "learning": learning_of(site.store, run),
         "standing": standing,

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmic.core.config import EvaluationSettings
-from openmic.core.records import Outcome
-from openmic.evaluation.arms.summary import ArmOutput
+from openmic.core.records import JudgedOutput, Outcome
 
 SETTINGS = EvaluationSettings(bootstrap_samples=300)
 TRIALS = 1000
@@ -31,14 +30,14 @@ def covered(intervals: Iterable[tuple[float, float, float]], truth: float) -> fl
     return sum(found) / len(found)
 
 
-def outputs(judge: str, critic: str = "", seed: int = 0, start: int = 0) -> list[ArmOutput]:
+def outputs(judge: str, critic: str = "", seed: int = 0, start: int = 0) -> list[JudgedOutput]:
     """An output for each letter: w, t or l before the judge; a tie is one of orders that disagreed."""
     return list(_outputs(judge, critic, seed, start))
 
 
-def _outputs(judge: str, critic: str, seed: int, start: int) -> Iterator[ArmOutput]:
+def _outputs(judge: str, critic: str, seed: int, start: int) -> Iterator[JudgedOutput]:
     for place, letter in enumerate(judge):
-        yield ArmOutput(
+        yield JudgedOutput(
             input_id=f"input {start + place}",
             source=f"The bus number {start + place} was late.",
             text=f"The bus number {start + place} was so late that it missed itself.",

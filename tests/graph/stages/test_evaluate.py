@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from openmic.core.errors import ConfigError, EndpointError
-from openmic.core.records import Input, Split, Stage, TurnKind
-from openmic.evaluation.summary import JudgedOutput
+from openmic.core.records import Input, JudgedOutput, Split, Stage, TurnKind
 from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.progress import Silent
 from openmic.graph.context.run_context import RunContext
@@ -53,7 +52,7 @@ def test_every_output_is_scored_by_every_scorer(prepare: Prepare, store: Store) 
     texts = {example.id: example.text for example in INPUTS}
     assert len(outputs) == 3
     for output in outputs:
-        assert output.scores["rubric"] == rubric(texts[output.example_id], [TEXT])[0]
+        assert output.scores["rubric"] == rubric(texts[output.input_id], [TEXT])[0]
         assert set(output.scores) == {"faithfulness", "rubric"}
     found = summary(store)
     assert list(found["scores"]) == ["faithfulness", "rubric"]

@@ -1,8 +1,7 @@
 from collections.abc import Sequence
 
 from openmic.core.config import EvaluationSettings
-from openmic.core.records import Outcome
-from openmic.evaluation.summary import JudgedOutput
+from openmic.core.records import JudgedOutput, Outcome
 from openmic.graph.stages.promotion import UNJUDGED, decide
 
 VARIED = ["a cat sang to the moon", "nine ducks ran for mayor", "our kettle wrote a novel", "the bus took up yoga"]
@@ -10,7 +9,7 @@ SETTINGS = EvaluationSettings(rollback_margin=0.05, diversity_floor=0.7, bootstr
 
 
 def outputs(outcomes: Sequence[Outcome], texts: list[str] = VARIED) -> list[JudgedOutput]:
-    return [JudgedOutput(f"e{i}", texts[i % len(texts)], outcome, True, 1.0) for i, outcome in enumerate(outcomes)]
+    return [JudgedOutput(f"e{i}", "", texts[i % len(texts)], "", outcome, True) for i, outcome in enumerate(outcomes)]
 
 
 def test_a_better_adapter_is_promoted_with_the_figures() -> None:
