@@ -49,10 +49,10 @@ def chat(
     ref = _adapter(adapters, version, places)
 
     from ..agents.cast import StudentAgent
-    from ..agents.tasks.task import load_task
+    from ..graph.context.plugs import Plugs
     from ..training.engines.choose import make_engine
 
-    task = load_task(config.task)
+    task = Plugs().recall(found).task(config.task)
     agent = StudentAgent(task, derive_seed(config.seed, "chat", seed))
     interactive = not text and sys.stdin.isatty()
 

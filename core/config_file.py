@@ -10,15 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from pydantic import ValidationError
 
 from .config import SIMULATED, PlugOrEndpoint, RunConfig
 from .errors import ConfigError
+from .files.yaml_text import BadYAMLError, parse_yaml
 from .nearest_key import Key, nearest_key, nearest_variable, section_at
+from .plugs import look_in
 from .section import from_home
 
 ENV_PREFIX = "OPENMIC_"
+_INSTANCE = re.compile(r"valid dictionary(?: or instance of \w+)?")
+"""What pydantic calls a section."""
 _ENV_NESTED = re.compile(r"[A-Z0-9]+(?:_[A-Z0-9]+)*(?:__[A-Z0-9]+(?:_[A-Z0-9]+)*)+")
 """What follows the prefix in a variable that names a key within a section."""
 _ENV_OF_A_SERVICE = re.compile(r"\w*[^_]_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_\w+)?)")
@@ -29,7 +32,8 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
     """The configuration in `path` with the environment's and the overrides' values laid over it.
 
     Args:
-        path: A YAML file. Relative paths inside it (inputs, task files) are resolved against its folder.
+        path: A YAML file. Relative paths inside it (inputs, task files) are resolved against its folder, where modules
+            of its plugs are looked for, too.
         overrides: `a.b=value` each, the value in YAML; relative paths in them are from the working directory.
         environment: Defaults to the process's own; OPENMIC_A__B sets a.b; `stray_variables` names what does not.
 
@@ -40,16 +44,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), environment: Mapping[
     values = _read_yaml(path)
     if {"arms", "config"} <= values.keys():
         raise ConfigError(f"{path} has arms: it is an experiment, for `openmic experiment`")
-    sources: dict[Key, str] = {}
-    overridden = _copied(values)
-    _lay_overrides(overridden, overrides, {})
-    _lay_environment(values, environment, sources, _names_of_keys(overridden))
-    _lay_overrides(values, overrides, sources)
-    try:
-        config = RunConfig.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, str(path), sources)) from None
-    return _resolve_paths(config, path.parent, sources)
+    return layered_config([Layer(values, str(path))], path.parent, overrides, environment)
 
 
 class Layer(NamedTuple):
@@ -75,15 +70,15 @@ def layered_config(
         environment: Likewise.
 
     Raises:
-        ConfigError: as `load_config`, with the layer that a wrong value comes from.
+        ConfigError: as `load_config`, with the layer that a wrong value comes from; or a layer sets a key twice.
     """
+    look_in(folder)
     values: dict[str, Any] = {}
     within: dict[Key, str] = {}
     for layer in layers:
+        within |= dict.fromkeys(keys_of(layer), layer.source)
         for dotted, value in layer.values.items():
-            key = tuple(part.strip() for part in str(dotted).split("."))
-            _lay(values, key, _copied(value), layer.source)
-            within |= dict.fromkeys(_keys_beneath(key, value), layer.source)
+            _lay(values, _parts(dotted), _copied(value), layer.source)
     sources: dict[Key, str] = {}
     overridden = _copied(values)
     _lay_overrides(overridden, overrides, {})
@@ -96,11 +91,35 @@ def layered_config(
     return _resolve_paths(config, folder, sources)
 
 
+def _parts(dotted: Any) -> Key:
+    return tuple(part.strip() for part in str(dotted).split("."))
+
+
+def keys_of(layer: Layer) -> set[Key]:
+    """The keys that a layer sets.
+
+    Raises:
+        ConfigError: it sets one twice, dotted and nested.
+    """
+    found: set[Key] = set()
+    above: set[Key] = set()
+    for key in _keys_beneath((), layer.values):
+        over = {key[:depth] for depth in range(1, len(key))}
+        if key in found | above or over & found:
+            raise ConfigError(
+                f"{layer.source}: the key {'.'.join(key)!r} stands there twice, dotted and within its section; leave "
+                "out one of the two"
+            )
+        found.add(key)
+        above |= over
+    return found
+
+
 def _keys_beneath(key: Key, value: Any) -> Iterator[Key]:
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
-            yield from _keys_beneath((*key, str(name)), inner)
-    else:
+            yield from _keys_beneath((*key, *_parts(name)), inner)
+    elif key:
         yield key
 
 
@@ -225,7 +244,7 @@ def _lay_overrides(values: dict[str, Any], overrides: Sequence[str], sources: di
         dotted, separator, text = override.partition("=")
         if not separator or not dotted.strip():
             raise ConfigError(f"--set {override!r} is not of the form key=value, such as --set rounds=2")
-        key = tuple(part.strip() for part in dotted.split("."))
+        key = _parts(dotted)
         _lay(values, key, _parse_value(text, f"--set {override}"), f"--set {override}")
         sources[key] = f"--set {override}"
 
@@ -243,12 +262,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that looks like one and is none
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or error
-        raise ConfigError(f"{path}{where}: not valid YAML: {problem}") from None
+        values = parse_yaml(text)
+    except BadYAMLError as fault:
+        raise ConfigError(f"{path}, {fault}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no configuration: it should be a mapping such as `inputs: {{path: …}}`")
     return values
@@ -256,9 +272,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _parse_value(text: str, source: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        raise ConfigError(f"{source}: the value is not valid YAML; quote it") from None
+        return parse_yaml(text)
+    except BadYAMLError as fault:
+        raise ConfigError(f"{source}: {fault}; quote it if it is a text") from None
 
 
 def _lay(values: dict[str, Any], key: Key, value: Any, source: str) -> None:
@@ -271,7 +287,7 @@ def _lay(values: dict[str, Any], key: Key, value: Any, source: str) -> None:
         if issubclass(model, PlugOrEndpoint):
             value = _instead(model, value)
         for name, inner in value.items():
-            _lay(values, (*key, str(name)), inner, source)
+            _lay(values, (*key, *_parts(name)), inner, source)
         if value:
             return
     section = values
@@ -309,7 +325,8 @@ def _explain(error: ValidationError, path: str, sources: Mapping[Key, str]) -> s
         elif item["type"] == "missing":
             lines.append(f"{source}: {dotted} is missing and has no default")
         else:
-            message = item["msg"].removeprefix("Value error, ")
+            message = _INSTANCE.sub("section", item["msg"].removeprefix("Value error, "))
+            message = message.replace("valid tuple", "list").replace("Tuple should", "The list should")
             whole = isinstance(item["input"], dict) and item["type"] == "value_error"
             given = "" if whole else f" (given: {json.dumps(item['input'], default=str)})"
             lines.append(f"{source}: {dotted or 'configuration'}: {message[:1].lower()}{message[1:]}{given}")

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -273,7 +274,7 @@ def _attribute(path: str, where: str) -> Any:
         if module_name == missing or module_name.startswith(f"{missing}."):
             raise ConfigError(
                 f"{where}: there is no module {missing!r} for {path}; install it, or run where its file lies "
-                f"(looked in {os.getcwd()} and on PYTHONPATH)"  # noqa: PTH109 - as the user typed it
+                f"(looked in {', '.join(looked_in())} and on PYTHONPATH)"
             ) from None
         raise ConfigError(f"{where}: importing {module_name} fails: {_words(error)}") from error
     except (Exception, SystemExit) as error:  # whatever a module does while it is imported
@@ -290,11 +291,24 @@ def _attribute(path: str, where: str) -> Any:
     return found
 
 
+def look_in(*folders: str | Path) -> None:
+    """Have modules that are nowhere else, nor in the working directory, looked for in these folders too."""
+    _FOLDERS.update(dict.fromkeys(str(Path(folder).absolute()) for folder in folders))
+
+
+def looked_in() -> list[str]:
+    """The folders in which modules are looked for that are not installed: the working directory's, then `look_in`'s."""
+    return list(dict.fromkeys([os.getcwd(), *_FOLDERS]))  # noqa: PTH109 - sys.path holds strings
+
+
+_FOLDERS: dict[str, None] = {}
+
+
 def _module(name: str) -> Any:
     """Import a module, from the working directory where it is nowhere else; it never hides an installed one."""
-    folder = os.getcwd()  # noqa: PTH109 - sys.path holds strings
-    if "" not in sys.path and folder not in sys.path:
-        sys.path.append(folder)
+    new = [folder for folder in looked_in() if folder not in sys.path]
+    if new:
+        sys.path.extend(new)
         importlib.invalidate_caches()
     return importlib.import_module(name)
 

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
@@ -42,10 +42,24 @@ class Section(BaseModel):
     def _texts_are_as_meant(cls, value: Any, info: ValidationInfo) -> Any:
         assert info.field_name is not None
         if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
-            raise ValueError("yes, no, true and false are no values for this key")
+            raise ValueError(f"yes, no, true and false are no values for this key{_which_are(cls, info.field_name)}")
         if value == "~" and cls.model_fields[info.field_name].annotation is Path:
             return from_home(value)
         return _as_meant(value)
+
+
+def _which_are(section: type[BaseModel], name: str) -> str:
+    """The words that a key takes, where there are some."""
+    words: list[str] = []
+    left = [section.model_fields[name].annotation]
+    while left:
+        annotation = left.pop()
+        members = get_args(annotation)
+        if get_origin(annotation) is Literal:
+            words += [str(word) for word in members]
+        else:
+            left += members
+    return f", but {' or '.join(words)}" if words else ""
 
 
 def _as_meant(value: Any) -> Any:

@@ -119,7 +119,7 @@ class Task:
             named_functions("cleaning.functions", self.file.cleaning.functions, _several(clean)),
             named_functions("validity.functions", self.file.validity.functions, _several(gates)),
         )
-        self.hash = content_hash([self.file.model_dump(mode="json"), self.functions.records])
+        self.hash = content_hash([self.as_file().model_dump(mode="json"), self.functions.records])
         """Of everything that can change what is asked, or what counts as an answer."""
         self.prompts = Prompts(self.file)
         check_prompts(self.prompts)
@@ -153,6 +153,16 @@ class Task:
         cleaning = self.file.cleaning.model_copy(update={"functions": named(self.functions.clean)})
         validity = self.file.validity.model_copy(update={"functions": named(self.functions.gates)})
         return self.file.model_copy(update={"cleaning": cleaning, "validity": validity})
+
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, Any], name: str) -> Self:
+        """The task that a run was begun with, as `as_file` gave it; its functions are imported again.
+
+        Raises:
+            TaskError: this version of openmic has no such keys.
+            ConfigError: a function cannot be imported.
+        """
+        return cls(**dict(checked_task(stored, name)))
 
     def values(self, given: Input) -> dict[str, str]:
         """What a prompt may show of an input: all of it as `input`, and each field that the task declares.

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ...core.errors import TaskError
+from ...core.files.yaml_text import BadYAMLError, parse_yaml
 from ...core.nearest_key import nearest_key
 from ...core.plugs import Plug
 from ...core.records import Sampling
@@ -195,12 +196,9 @@ def read_task_file(source: TaskSource) -> TaskFile:
         TaskError: it is not YAML, or as for `checked_task`.
     """
     try:
-        content = yaml.safe_load(source.text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that looks like one and is none
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or error
-        raise TaskError(f"task {source.where}{place}: not valid YAML: {problem}") from None
+        content = parse_yaml(source.text)
+    except BadYAMLError as fault:
+        raise TaskError(f"task {source.where}, {fault}") from None
     if not isinstance(content, dict):
         raise TaskError(
             f"task {source.where} holds no task: it should be a mapping with name, version, description and prompts; "

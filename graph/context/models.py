@@ -18,7 +18,8 @@ from ...core.config import CastSettings
 from ...core.errors import EndpointLostError
 from ...core.records import Role
 from ...simulator import SimulatedCast, SimulatorSettings
-from ...simulator.skills import MODELS
+from ...simulator.prompts import read_source
+from ...simulator.skills import MODELS, SKILLS
 from .seats import ROLES, Seat, seat_model, seats
 
 LOOK_S = 0.2
@@ -105,3 +106,14 @@ async def _kept_alive(cast: SimulatedCast, tell: Tell) -> AsyncIterator[None]:
 def simulated_models() -> tuple[str, ...]:
     """The models that the simulated cast has, by the names its server lists."""
     return tuple(MODELS)
+
+
+def simulated_tasks() -> dict[str, str]:
+    """The tasks that the simulated cast knows, each with the tag that it knows it by."""
+    return {skill.task: skill.tag for skill in SKILLS}
+
+
+def simulated_task_of(prompt: str) -> str | None:
+    """Which of its tasks the simulated cast takes a prompt for; None where it can make nothing of it."""
+    skill, _ = read_source(prompt)
+    return None if skill is None else skill.task

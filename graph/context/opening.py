@@ -187,11 +187,13 @@ def task_of(run: Run, config: RunConfig, plugs: Plugs) -> Task:
     """The task of a run, as it was when the run began.
 
     Raises:
-        ConfigError: its file was changed since.
+        ConfigError: a function of it was changed since, or another task was given.
     """
     task = plugs.task(config.task)
     if task.hash != run.task_hash:
-        raise ConfigError(f"the task {config.task!r} was changed since run {run.id} began; restore it, or start anew")
+        changed = [name for name, record in task.functions.records.items() if run.plugs.get(f"task.{name}") != record]
+        what = f"{', '.join(changed)} of the task" if changed else "the task"
+        raise ConfigError(f"{what} {config.task!r} was changed since run {run.id} began; restore it, or start anew")
     return task
 
 

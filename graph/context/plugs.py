@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from ...agents.tasks.task import Task, load_task
 from ...core.errors import ConfigError
-from ...core.plugs import Plug, describe_object, describe_plug, import_plug, load_plug
+from ...core.plugs import Plug, describe_object, describe_plug, import_plug, load_plug, look_in
+from ...store import Run
 
 _AGAIN = "give it again in Python, by its argument or its key, as in openmic.open_run(…).resume(critic=…)"
 
@@ -22,6 +23,7 @@ class Plugs:
         self._recorded: dict[str, Mapping[str, Any]] = {}
         self._loaded: dict[str, Any] = {}
         self._records: dict[str, dict[str, Any]] = {}
+        self._task: Mapping[str, Any] = {}
 
     def load(self, key: str, plug: Plug, shipped: Mapping[str, str] | None = None, *, make: bool = True) -> Any:
         """The object behind a configuration key; with `make=False` the class or function itself that makes it.
@@ -42,9 +44,17 @@ class Plugs:
                 self._records[key] = describe_plug(plug, shipped)
         return self._loaded[key]
 
-    def recall(self, recorded: Mapping[str, Mapping[str, Any]]) -> Self:
-        """Know what a stored run was given, so that what cannot be imported again is refused and never made anew."""
-        self._recorded = dict(recorded)
+    def recall(self, run: Run, kept: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
+        """Know what a stored run was begun with: its task, and its objects.
+
+        What cannot be imported again is refused and never made anew. Modules are looked for where they were found.
+
+        Args:
+            run: The run.
+            kept: Those of its objects that still stand, by key. None: all.
+        """
+        look_in(*run.folders)
+        self._recorded, self._task = dict(run.plugs if kept is None else kept), run.task_file
         return self
 
     @property
@@ -61,16 +71,23 @@ class Plugs:
         self._records[key] |= facts
 
     def task(self, name: str) -> Task:
-        """The task that was given, or the one that the configuration names.
+        """The task that was given, the one that the recalled run has, or the one that the configuration names.
 
         Raises:
             TaskError: as `load_task`.
         """
         given = self._given.get("task")
         if given is None:
-            if not self._recorded.get("task", {}).get("importable", True):
-                raise ConfigError(f"the run was given a Python object that cannot be imported again: task; {_AGAIN}")
-            return load_task(name)
+            functions = {key: record for key, record in self._recorded.items() if key.startswith("task.")}
+            lost = [key for key, record in functions.items() if not record.get("importable", True)]
+            if not self._task and not self._recorded.get("task", {}).get("importable", True):
+                lost.append("task")
+            if lost:
+                raise ConfigError(
+                    f"the run was given a Python object that cannot be imported again: {', '.join(lost)}; "
+                    + _AGAIN.replace("critic", "task")
+                )
+            return Task.from_stored(self._task, name) if self._task else load_task(name)
         if not isinstance(given, Task):
             raise ConfigError(f"task: a {type(given).__name__} is no openmic.Task; make one with Task(…)")
         self._records["task"] = describe_object(given)

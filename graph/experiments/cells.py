@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ...agents.tasks.task import Task
 from ...core.config import InputSettings, RunConfig
-from ...core.config_file import Layer, flat_values, layered_config, read_mapping
+from ...core.config_file import Layer, flat_values, keys_of, layered_config, read_mapping
 from ...core.errors import ConfigError
 from ...core.ids import content_hash
 from ...core.inputs import read_inputs
@@ -158,6 +158,8 @@ def _check_own_keys(read: ReadExperiment, arm: Arm, name: str) -> None:
         "--set": {line.partition("=")[0].strip(): "" for line in read.overrides},
         f"arms.{name}.set": {**flat_values(arm.set)},
     }
+    for where, values in (("set", read.experiment.set), (f"arms.{name}.set", arm.set)):
+        keys_of(Layer(values, where))  # none twice
     for where, values in given.items():
         own = _OWN if where in {"set", "--set"} else _OWN | _OF_ALL
         for key in values:

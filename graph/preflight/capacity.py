@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from math import floor, inf
 from pathlib import Path
 
-import yaml
-
 from ...core.config import RunConfig
 from ...core.errors import ConfigError
+from ...core.files.yaml_text import parse_yaml
 
 Resources = Mapping[str, float]
 """How much of each resource, by Ray's names: CPU, GPU, and those that a cluster gives its nodes."""
@@ -51,9 +50,9 @@ def autoscalable_nodes(plan: Path) -> list[Resources]:
     Empty where there is no such plan, which is everywhere but on the head of a cluster that `ray up` made.
     """
     try:
-        kinds = yaml.safe_load(plan.expanduser().read_text(encoding="utf-8"))["available_node_types"].values()
+        kinds = parse_yaml(plan.expanduser().read_text(encoding="utf-8"))["available_node_types"].values()
         return [kind["resources"] for kind in kinds for _ in range(kind["max_workers"]) if kind["resources"]]
-    except (OSError, UnicodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
 
 

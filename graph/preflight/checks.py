@@ -6,7 +6,6 @@ from typing import Any
 
 from ...agents.endpoints.check import check_endpoint, check_scores_prompts
 from ...agents.tasks.task import Task
-from ...agents.verdicts.pairwise import PURPOSES
 from ...core.config import RunConfig
 from ...core.errors import ConfigError, StoreError
 from ...core.inputs import read_inputs
@@ -21,12 +20,13 @@ from ..context.keys import refuse_unused
 from ..context.models import simulated_models
 from ..context.plugs import Plugs
 from ..context.prices import check_priced
-from ..context.seats import ROLES, SeatSettings, seat_model, seat_setting, seats
+from ..context.seats import ROLES, Seat, SeatSettings, seat_model, seat_setting, seats
 from ..context.shares import check_workers
 from .drafts import check_teacher_tokens, refuse_drafts
 from .estimate import Sizing, budget_notes, estimate
 from .forecast import forecast_of
 from .objects import check_demonstrations, check_engine, check_objective, try_plugs
+from .simulated import check_simulated_task, prompts_asked, simulated_task_notes
 from .student import check_student, check_student_vllm
 
 WAY = {"model", "base_url", "api_key_env", "timeout_s", "headers", "query", "extra_body", "reasoning_effort"}
@@ -90,7 +90,7 @@ def check(
     refuse_unused(plugs.all_given, config)
     check_priced(config)
     check_objective(config, plugs)
-    notes = refuse_drafts(config)
+    notes = simulated_task_notes(config, task) + refuse_drafts(config)
     check_engine(config, plugs, ask=ask)
     notes += check_demonstrations(config, examples)
     try_plugs(config, task, examples[0], plugs)
@@ -114,25 +114,26 @@ def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES
 
     Raises:
         TaskError: the task has no prompt for the style of verdict.
-        ConfigError: a jury has more simulated members than there are simulated critics.
+        ConfigError: a jury has more simulated members than there are simulated critics, or the simulated cast does not
+            know the task.
         EndpointSetupError: an endpoint is not there, lacks the model, or cannot score prompts where that is needed.
     """
     task = plugs.task(config.task)
     asked = {seat: settings for seat, settings in seats(config.cast, roles).items() if settings.asked}
-    for role, place in asked:
-        style = config.verdict.style
-        task.template(role, "demonstrate" if role == "teacher" else style if style == "cloze" else PURPOSES[style])
-        if (role, place) == ("critic", 0) and config.dialogue.max_revisions:
-            task.template(role, config.dialogue.critique)
-    found, known = [], dict[str, bool]()
+    check_simulated_task(config, task, [seat for seat, settings in asked.items() if settings.simulated])
+    for seat in asked:
+        for purpose in prompts_asked(config, seat):
+            task.template(seat[0], purpose)
+    found, known = dict[Seat, bool](), dict[str, bool]()
     for seat, settings in asked.items():
         # Of seats that ask one model in one way the first stands for all.
         way = f"{settings.model_dump_json(include=WAY)} {seat[0] == 'teacher'}"
         if settings.simulated or way not in known:
             known[way] = _check_seat(config, *seat, settings, ask=ask)
-        found.append(known[way])
+        found[seat] = known[way]
+    check_simulated_task(config, task, [seat for seat, simulated in found.items() if simulated])
     judged = "judge" not in roles or ("judge", 0) in asked
-    return bool(found) and all(found) and judged
+    return bool(found) and all(found.values()) and judged
 
 
 def _check_seat(config: RunConfig, role: Role, place: int, settings: SeatSettings, *, ask: bool) -> bool:

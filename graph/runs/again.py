@@ -57,7 +57,7 @@ def train_again(
     broken = [row for row in _made(store, run, version) if not _is_whole(store, row)]
     if not broken:
         return []
-    config, plugs = saved_config(run), (plugs or Plugs()).recall(run.plugs)
+    config, plugs = saved_config(run), (plugs or Plugs()).recall(run)
     check_objects(store, run, config, plugs, roles=(), engine=False, scorers=False)
     done: list[Remade] = []
 

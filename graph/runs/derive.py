@@ -56,7 +56,7 @@ def recalled(source: Run, config: RunConfig, plugs: Plugs | None) -> Plugs:
         for key, record in source.plugs.items()
         if uses.get(key, record["use"]) == record["use"] and kwargs.get(key) == before.get(key)
     }
-    return (plugs or Plugs()).recall(kept)
+    return (plugs or Plugs()).recall(source, kept)
 
 
 def _kwargs(config: RunConfig) -> dict[str, Mapping[str, Any]]:

@@ -47,7 +47,7 @@ def evaluate_run(
     missing = [version for version in wanted if version not in known]
     if missing or not known:
         raise ConfigError(f"run {run.id} has no adapter version {missing or 'at all'}; it has {known}")
-    config, plugs = saved_config(run), (plugs or Plugs()).recall(run.plugs)
+    config, plugs = saved_config(run), (plugs or Plugs()).recall(run)
     roles = examiners(config.evaluation)
     check_objects(store, run, config, plugs, roles=roles, objective=False, ask=ask)
     check_cast(config, plugs, roles=roles, ask=ask)

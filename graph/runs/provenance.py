@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
-from ...agents.tasks.task import Task
+from ...agents.tasks.task import Task, is_plug, load_task
 from ...core.config import RunConfig
 from ...core.config_file import flat_file
-from ...core.errors import ConfigError
+from ...core.errors import ConfigError, OpenmicError
 from ...core.ids import content_hash
+from ...core.plugs import looked_in
 from ...core.section import from_home
 from ...store import PromptTemplateRow, Run, without_passwords
 from ...store.tables.transcript import RunKind
@@ -76,12 +77,14 @@ def run_record(
     values = config.model_dump(mode="json")
     if config.store is not None:
         values["store"] = without_passwords(config.store)
+    objects = plugs | {f"task.{key}": record for key, record in task.functions.records.items()}
     prices = {seat: asdict(price) for seat, price in prices_of(config.cast).items()}
     return Run(
         id=run_id,
         name=config.name if member is None else f"{member.experiment}/{member.arm}",
         task=task.name,
         task_hash=task.hash,
+        task_file=task.as_file().model_dump(mode="json") if type(task) is Task else {},
         cast=cast_record(config.cast, simulated=simulated),
         config=values,
         config_hash=content_hash(values),
@@ -98,7 +101,8 @@ def run_record(
             **({} if foreseen_s is None else {"foreseen_s": foreseen_s}),
         },
         kind=kind,
-        plugs=plugs | {f"task.{key}": record for key, record in task.functions.records.items()},
+        plugs=objects,
+        folders=looked_in() if objects else [],
         source_run_id=source,
         config_file={} if config_file is None else file_record(config_file),
         reuses=reuses,
@@ -136,6 +140,17 @@ def file_changes(run: Run) -> list[str]:
         return [f"it cannot be read any more: {error}"]
     keys = (key for key in [*before, *(key for key in now if key not in before)] if before.get(key) != now.get(key))
     return [f"{key}: {before.get(key, 'not set')} -> {now.get(key, 'not set')}" for key in keys]
+
+
+def task_file_changed(run: Run) -> bool:
+    """Whether the file of a run's task says something else by now; one that is gone does not."""
+    name = str(run.config.get("task"))
+    if not run.task_file or is_plug(name):
+        return False
+    try:
+        return load_task(name).hash != run.task_hash
+    except OpenmicError:
+        return False
 
 
 def template_rows(task: Task) -> list[PromptTemplateRow]:

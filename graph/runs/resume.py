@@ -14,7 +14,7 @@ from ..context.prices import check_priced
 from ..context.progress import Progress
 from .examine import resume_examination
 from .execution import held
-from .provenance import file_changes
+from .provenance import file_changes, task_file_changed
 from .rejudge import resume_rejudging
 from .retrain import resume_training
 from .retry import retry_run
@@ -52,7 +52,7 @@ def resume_any(
     if overrides:
         run = _with_budget(store, run, overrides)
     if run.status == "finished" and retry_failed and run.kind != "rejudge":
-        retry_run(store, run, progress, plugs=plugs.recall(run.plugs), cluster=cluster, ask=ask)
+        retry_run(store, run, progress, plugs=plugs.recall(run), cluster=cluster, ask=ask)
         return run
     if run.status == "finished" and not (retry_failed and store.count(Dialogue, run_id=run.id, status="failed")):
         progress.print(f"run {run.id} ({run.name}) is finished already; there is nothing to go on with")
@@ -64,7 +64,11 @@ def resume_any(
         )
         for change in changes:
             progress.print(f"  {change}")
-    plugs.recall(run.plugs)
+    if "task" not in plugs.all_given and task_file_changed(run):
+        progress.print(
+            f"note: the task {run.config['task']} was changed since the run began, which goes on with its own"
+        )
+    plugs.recall(run)
     if run.kind == "evaluate":
         return resume_examination(store, run, progress, plugs=plugs, cluster=cluster, ask=ask)
     if run.kind == "train":

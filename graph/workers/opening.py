@@ -60,7 +60,7 @@ async def open_worker(setup: Setup, outbox: Outbox) -> AsyncIterator[Opened]:
             assembled(
                 store,
                 run,
-                Plugs(given).recall(run.plugs),
+                Plugs(given).recall(run),
                 models,
                 allowance,
                 progress,

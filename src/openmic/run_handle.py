@@ -277,7 +277,7 @@ class Run:
 
         config = self.config
         adapter = None if version == 0 else self.adapter(version)
-        found = given_plugs({} if task is None else {"task": task}).recall(self.plugs).task(config.task)
+        found = given_plugs({} if task is None else {"task": task}).recall(self.row).task(config.task)
         student = config.student
         speaker = load_student(student.weights, adapter, student.device, student.chat_template_kwargs)
         return Speaker(speaker, found)

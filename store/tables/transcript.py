@@ -44,6 +44,8 @@ class Run(TableModel, table=True):
     name: str
     task: str
     task_hash: str
+    task_file: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """The task as a task file would hold it, every default filled in; empty for one of a class of its own."""
     status: RunStatus = Field(default="running", sa_type=AutoString)
     cast: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """Which model plays each role, and `simulated`: whether the large models were the simulated cast."""
@@ -51,6 +53,9 @@ class Run(TableModel, table=True):
     """What was given as a Python object or an import path, by its key (`cast.critic`, `training.objective`, …): `use`,
     the import path; `kwargs`; `source_hash`, of its source, null where that cannot be read; `earlier_hashes`, those it
     had before it was changed, if it was; `importable`, whether it can be imported again when the run is resumed."""
+    folders: list[str] = Field(default_factory=list, sa_type=JSON)
+    """Where modules were looked for that are not installed: the working directory, the configuration's folder. Empty
+    where nothing was imported."""
     config: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """The configuration as resolved, defaults included; never a secret."""
     config_hash: str

@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from openmic.core.concurrency import run_to_end
+from openmic.core.config_file import load_config
 from openmic.core.errors import ConfigError, PlugError
 from openmic.core.plugs import Plug, call_plug, describe_object, describe_plug, import_plug, load_plug
 
@@ -210,3 +211,19 @@ def test_an_asynchronous_function_stays_in_its_loop_however_often_it_awaits_anot
         return found
 
     assert len(called(outer)) == 1
+
+
+def test_a_module_is_found_in_the_configurations_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (folder / "beside_the_configuration.py").write_text(
+        "def score(source, outputs):\n    return [1.0] * len(outputs)\n"
+    )
+    (folder / "run.yaml").write_text("inputs: {path: i.txt}\n")
+    monkeypatch.chdir(elsewhere)
+    load_config(folder / "run.yaml")
+    found = load_plug(Plug(use="beside_the_configuration:score"), where="cast.critic")
+    assert found("a", ["b"]) == [1.0]
+    with pytest.raises(ConfigError, match=rf"looked in {elsewhere}, .*{folder}"):
+        load_plug(Plug(use="nowhere_at_all_1:score"), where="cast.critic")

@@ -8,7 +8,7 @@ of these tables (`batch_alter_table` does) loses its triggers, and has to make t
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001_70d8ce4e"  # ends with a hash of the schema, so that one that was changed is told apart
+revision = "0001_1dcc6d67"  # ends with a hash of the schema, so that one that was changed is told apart
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -106,9 +106,11 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("task", sa.String(), nullable=False),
         sa.Column("task_hash", sa.String(), nullable=False),
+        sa.Column("task_file", sa.JSON(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("cast", sa.JSON(), nullable=False),
         sa.Column("plugs", sa.JSON(), nullable=False),
+        sa.Column("folders", sa.JSON(), nullable=False),
         sa.Column("config", sa.JSON(), nullable=False),
         sa.Column("config_hash", sa.String(), nullable=False),
         sa.Column("arguments", sa.JSON(), nullable=False),

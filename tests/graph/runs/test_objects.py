@@ -125,7 +125,8 @@ def test_what_was_changed_is_told_and_recorded_with_what_it_was(store: Store, tm
         "cast.critic": {"use": "length", "kwargs": {}, "source_hash": "older", "importable": True},
         "task.validity.functions.0": {"use": "a:b", "kwargs": {}, "source_hash": "same", "importable": True},
     }
-    run, plugs, notes = run_in(store, tmp_path, config, before), Plugs().recall(before), Heard()
+    run, plugs, notes = run_in(store, tmp_path, config, before), Plugs(), Heard()
+    plugs.recall(run)
     check_objects(store, run, config, plugs, roles=("critic",), engine=False)
 
     async def opened() -> None:
