@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights postgresql chromium screenshots hosts servers run test test-fast test-cluster test-kills test-servers test-vllm lint format lock audit licences clean
+.PHONY: help setup weights postgresql chromium screenshots hosts servers run test test-fast test-cluster test-kills test-servers test-vllm lint format docs reference lock audit licences clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -95,6 +95,12 @@ format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(STAMP) ## Build the documentation's site in site/, without a network
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/zensical build --strict --clean
+
+reference: $(STAMP) ## Write anew the pages of docs/reference that are made from the code
+	$(BIN)/python -m tests.docs.reference
+
 lock: ## Pin the newest versions that fit pyproject.toml
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet 'setuptools>=80' '.[dev]'
@@ -115,4 +121,4 @@ licences: $(STAMP) $(AUDIT)/pip-audit ## List every installed package with its v
 	@$(AUDIT)/pip-licenses --python $(BIN)/python --from=mixed --order=license --format=csv --with-urls
 
 clean: ## Remove the environment and all caches of this folder
-	rm -rf .venv .venv-audit .mypy_cache .ruff_cache .pytest_cache build dist
+	rm -rf site .venv .venv-audit .mypy_cache .ruff_cache .pytest_cache build dist

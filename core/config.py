@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from .dialogue_settings import DialogueSettings, PreferenceSettings
+from .dialogue_settings import DialogueSettings, PreferenceSettings, VerdictSettings
 from .endpoints.simulated import SimulatedCastSettings
 from .errors import ConfigError
 from .plugs import Plug
@@ -92,8 +92,11 @@ class SamplingOverrides(Section):
     """What one endpoint's model samples with in place of what the task says; None leaves it as it is there."""
 
     temperature: float | None = Field(default=None, ge=0, le=2)
+    """0 is greedy decoding."""
     top_p: float | None = Field(default=None, gt=0, le=1)
+    """The share of probability that tokens are drawn from, the likeliest first."""
     max_tokens: int | None = Field(default=None, ge=1)
+    """The most tokens of one reply."""
 
     def over(self, sampling: Sampling) -> Sampling:
         """`sampling`, with what is set here in its place."""
@@ -107,6 +110,7 @@ class PriceSettings(Section):
     """What an endpoint charges, in dollars per million tokens."""
 
     input: float = Field(ge=0)
+    """Of prompts."""
     output: float = Field(ge=0)
     """Of what is written, thoughts included."""
     cached: float | None = Field(default=None, ge=0)
@@ -278,6 +282,7 @@ class CastSettings(Section):
     judge: CriticSettings | None = None
     """Judges for evaluation alone. Default: simulated beside a simulated critic, else the critic itself."""
     simulated: SimulatedCastSettings = SimulatedCastSettings()
+    """How the simulated cast behaves where it plays a role."""
 
     @model_validator(mode="after")
     def _who_only_compares_samples_as_verdicts_do(self) -> Self:
@@ -309,29 +314,6 @@ class CastSettings(Section):
         return not judge.simulated and same
 
 
-class VerdictSettings(Section):
-    """How critic and judge compare two texts. Both orders are always asked."""
-
-    style: Literal["label", "reason", "cloze"] = "label"
-    """`label` reads the probability of the label that is answered, `reason` lets the model give a short reason before
-    its label, `cloze` compares how likely each text makes a template (needs an endpoint that scores prompts)."""
-    samples: int = Field(default=5, ge=1)
-    """Labels sampled in each order where log-probabilities are missing, or too little of them is of both labels."""
-    max_tokens: int | None = Field(default=None, ge=1)
-    """The most tokens of a comparison's reply, such as 4000 for a model that thinks aloud first. None: 2 for a label,
-    300 with a reason. A reply that names no label is asked for again with no fewer than 1024."""
-    min_label_mass: float = Field(default=0.2, ge=0, le=1)
-    """What both labels have to have together of the probability. Where they have less, the model wants to say something
-    else, and its words are read instead; how often that was so is told by `openmic status`."""
-    jury: Literal["mean", "majority"] = "mean"
-    """With several critics: the mean of their probabilities, or the majority of their outcomes."""
-    orders: Literal["both", "first"] = "both"
-    """Which of the two orders counts in a critic's verdict. `first` is a negative control: the other one is asked for
-    and kept, and does not count. A judge's verdict always counts both."""
-    tie_margin: float = Field(default=0.05, ge=0, lt=0.5)
-    """A verdict with |p - 1/2| below this is a tie, as is one whose orders disagree."""
-
-
 class EvaluationSettings(Section):
     """How adapter versions are compared with the teacher on held-out inputs."""
 
@@ -355,7 +337,9 @@ class EvaluationSettings(Section):
     """What scores each output besides: names that ship, such as length, faithfulness or reward_model, or
     module:attribute of functions of one's own. Each is a column of every report."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
+    """Of every interval: how often such intervals hold the true value."""
     bootstrap_samples: int = Field(default=2000, ge=100)
+    """Samples of inputs that an interval is computed from."""
     rollback_margin: float = Field(default=0.05, ge=0, le=1)
     """A new adapter is rolled back when even the high end of its gain's interval on dev inputs is below minus this."""
     diversity_floor: float = Field(default=0.7, ge=0, le=1)
@@ -390,9 +374,11 @@ class RunConfig(Section):
     """Everything a run depends on, resolved."""
 
     name: str = "openmic"
+    """What the run is called in lists; it need not be unique."""
     task: str = "humor"
     """The name of a task that ships, a task file (relative to the configuration's folder), or `module:attribute`."""
     seed: int = Field(default=7, ge=0, lt=2**31)
+    """Of everything that is drawn: texts, pairs, batches."""
     rounds: int = Field(default=1, ge=0)
     """Rounds of collect, fine-tune, evaluate, promote or roll back."""
     home: Path = Path("openmic-data")
@@ -403,15 +389,25 @@ class RunConfig(Section):
     """Where adapters are kept, so that every node finds them: a folder that all share, or s3://… and the like (as
     fsspec has it). Default: the run's folder in `home`."""
     inputs: InputSettings
+    """The texts to learn from; every step takes them from here."""
     cast: CastSettings = CastSettings()
+    """Who plays which role: the teacher demonstrates, the critic compares in dialogues, the judge in evaluations."""
     verdict: VerdictSettings = VerdictSettings()
+    """How critic and judge compare: matters in dialogues, in evaluations and in `openmic rejudge`."""
     student: StudentSettings = StudentSettings()
+    """The small model, and what generates with it: matters wherever it writes, and for its training."""
     imitation: ImitationSettings = ImitationSettings()
+    """The first fine-tuning, on demonstrations: matters for adapter v1, and what follows from it."""
     dialogue: DialogueSettings = DialogueSettings()
+    """How dialogues are held: matters in the step `collect`."""
     preferences: PreferenceSettings = PreferenceSettings()
+    """Which preferences are made and trained on: matters in dialogues and in the fine-tuning after them."""
     training: TrainingSettings = TrainingSettings()
+    """The fine-tuning on feedback, once per round or while dialogues go on: matters for every adapter after v1."""
     evaluation: EvaluationSettings = EvaluationSettings()
+    """How adapters are compared on held-out inputs: matters for promotion (dev inputs) and for the report (test)."""
     budget: BudgetSettings = BudgetSettings()
+    """What the run may take in all; the only part that may change when it goes on."""
 
     @field_validator("storage_uri")
     @classmethod

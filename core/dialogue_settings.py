@@ -1,4 +1,4 @@
-"""The configuration's sections on dialogues, and on which preferences come out of them."""
+"""The configuration's sections on dialogues, on verdicts, and on which preferences come out of them."""
 
 from typing import Annotated, Literal, Self
 
@@ -40,6 +40,29 @@ class DialogueSettings(Section):
             few = f"concurrency={self.concurrency} dialogues at once; lower the one or raise the other"
             raise ValueError(f"workers={self.workers} have nothing to do with {few}")
         return self
+
+
+class VerdictSettings(Section):
+    """How critic and judge compare two texts. Both orders are always asked."""
+
+    style: Literal["label", "reason", "cloze"] = "label"
+    """`label` reads the probability of the label that is answered, `reason` lets the model give a short reason before
+    its label, `cloze` compares how likely each text makes a template (needs an endpoint that scores prompts)."""
+    samples: int = Field(default=5, ge=1)
+    """Labels sampled in each order where log-probabilities are missing, or too little of them is of both labels."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """The most tokens of a comparison's reply, such as 4000 for a model that thinks aloud first. None: 2 for a label,
+    300 with a reason. A reply that names no label is asked for again with no fewer than 1024."""
+    min_label_mass: float = Field(default=0.2, ge=0, le=1)
+    """What both labels have to have together of the probability. Where they have less, the model wants to say something
+    else, and its words are read instead; how often that was so is told by `openmic status`."""
+    jury: Literal["mean", "majority"] = "mean"
+    """With several critics: the mean of their probabilities, or the majority of their outcomes."""
+    orders: Literal["both", "first"] = "both"
+    """Which of the two orders counts in a critic's verdict. `first` is a negative control: the other one is asked for
+    and kept, and does not count. A judge's verdict always counts both."""
+    tie_margin: float = Field(default=0.05, ge=0, lt=0.5)
+    """A verdict with |p - 1/2| below this is a tie, as is one whose orders disagree."""
 
 
 class PreferenceSettings(Section):

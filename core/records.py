@@ -97,12 +97,14 @@ def input_text(value: Input) -> str:
 
 
 class Sampling(BaseModel):
-    """How a model samples. Temperature 0 is greedy decoding."""
+    """How a model samples."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     temperature: float = Field(default=1.0, ge=0, le=2)
+    """0 is greedy decoding."""
     top_p: float = Field(default=1.0, gt=0, le=1)
+    """The share of probability that tokens are drawn from, the likeliest first."""
     max_tokens: int = Field(default=128, ge=1)
     """The most tokens to generate for one reply."""
 

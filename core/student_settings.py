@@ -183,13 +183,17 @@ class StudentSettings(StudentWeights):
     batch_wait_ms: float = Field(default=30.0, ge=0)
     """How long a batch of the static engine waits for one more to join it."""
     continuous: ContinuousSettings = ContinuousSettings()
+    """For the engine `continuous`."""
     slots: SlotsSettings = SlotsSettings()
+    """For the engine `slots`."""
     vllm: VLLMSettings = VLLMSettings()
+    """For the engine `vllm`."""
     endpoint: StudentEndpointSettings | None = None
     """Where the student is served; for the engine `endpoint`."""
     sampling: StudentSampling = StudentSampling(temperature=1.0, top_p=0.95, max_tokens=48)
     """How drafts and revisions are sampled. With `num_beams` the candidates are the best beams of one search."""
     pool: PoolSettings = PoolSettings()
+    """The processes that generate."""
 
     @field_validator("engine")
     @classmethod

@@ -18,9 +18,13 @@ class LoRASettings(Section):
     """The adapter's shape, in PEFT's words."""
 
     r: int = Field(default=16, ge=1)
+    """The rank of the matrices."""
     alpha: int = Field(default=32, ge=1)
+    """What the adapter's output is multiplied by, over `r`."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the adapter's inputs that are left out at random in training."""
     target_modules: str | list[str] = "all-linear"
+    """The layers that are adapted, by their names, or `all-linear`."""
     last_layers: int | None = Field(default=None, ge=1)
     """Adapt only the last so many layers, which spares the backward pass through the others. None: all layers."""
 
@@ -57,9 +61,11 @@ class FineTuneSettings(ObjectiveSettings):
     what is trained on; one without a verdict counts 1."""
 
     epochs: float = Field(default=2.0, gt=0)
+    """How often each example is learned from."""
     steps: int | None = Field(default=None, ge=1)
     """Optimizer steps in place of epochs, so that trainings on more or fewer examples take as many. None: by epochs."""
     learning_rate: float = Field(default=5e-4, gt=0)
+    """The highest, which the warm-up ends at."""
     batch_size: int = Field(default=16, ge=1)
     """Examples (for a pairwise objective: pairs) per optimizer step."""
     micro_batch_size: int | None = Field(default=None, ge=1)
@@ -67,6 +73,7 @@ class FineTuneSettings(ObjectiveSettings):
     warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
     """Share of the steps over which the learning rate rises; it then falls linearly to zero."""
     max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients with a larger norm are scaled down to it."""
     max_length: int = Field(default=512, ge=8)
     """Prompt and completion together; longer examples are left out and counted."""
     holdout_ratio: float = Field(default=0.0, ge=0, lt=0.5)
@@ -98,6 +105,7 @@ class TrainingSettings(FineTuneSettings):
     objective_kwargs: dict[str, Any] = Field(default_factory=dict)
     """What an objective of your own is made with. Those that ship take their numbers from the keys above."""
     learning_rate: float = Field(default=2e-4, gt=0)
+    """The highest, which the warm-up ends at."""
     train_every: int | None = Field(default=None, ge=1)
     """Train whenever so many new preferences have come together, while dialogues go on. None: once per round."""
     overlap: Literal["auto", "always", "never"] = "auto"
@@ -119,6 +127,7 @@ class TrainingSettings(FineTuneSettings):
     resources: dict[str, float] = Field(default_factory=dict)
     """Custom Ray resources that each needs, to have them on certain nodes: {"trainer": 1}."""
     lora: LoRASettings = LoRASettings()
+    """The adapter's shape, of imitation too."""
 
     @property
     def from_drafts(self) -> bool:

@@ -22,7 +22,7 @@ def commands(job: str) -> list[str]:
 def test_every_target_that_is_called_exists() -> None:
     called = {job: [target for command in commands(job) for target in CALL.findall(command)] for job in JOBS}
     assert called == {
-        "lint": ["setup", "lint"],
+        "lint": ["setup", "lint", "docs"],
         "audit": ["audit"],
         "fast": ["setup", "test-fast"],
         "whole": ["setup", "test"],
@@ -35,7 +35,7 @@ def test_every_target_that_is_called_exists() -> None:
 def test_what_contributors_call_has_a_line_of_help() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     told = set(re.findall(r"^([a-z-]+):.*##", makefile, re.MULTILINE))
-    assert {"setup", "lint", "format", "test", "test-fast", "audit", "licences"} <= told
+    assert {"setup", "lint", "format", "test", "test-fast", "docs", "reference", "audit", "licences"} <= told
 
 
 def test_the_fast_tests_run_on_every_python_from_the_oldest_on() -> None:

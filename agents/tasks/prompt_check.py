@@ -25,7 +25,7 @@ EXAMPLE: dict[str, Any] = {
 }
 """Something in place of everything a prompt may ask for, to show what a rendered prompt looks like."""
 
-_NEEDED = {
+NEEDED = {
     ("student", "draft"): ("input",),
     ("student", "revise"): ("suggestion",),
     ("teacher", "demonstrate"): ("input", "count"),
@@ -33,7 +33,8 @@ _NEEDED = {
     **{(role, style): ("input", "first", "second") for role in ("critic", "judge") for style in ("compare", "reason")},
     **{(role, "cloze"): ("input", "text") for role in ("critic", "judge")},
 }
-_WITH_OVERUSED = frozenset({("teacher", "demonstrate"), ("critic", "critique"), ("critic", "hint")}) | {
+"""What each prompt has to show."""
+WITH_OVERUSED = frozenset({("teacher", "demonstrate"), ("critic", "critique"), ("critic", "hint")}) | {
     (role, style) for role in ("critic", "judge") for style in ("compare", "reason")
 }
 """The prompts that are told which endings have been heard too often."""
@@ -45,8 +46,8 @@ _TAGGED = re.compile(r"<(\w+)>.*?</\1>", re.DOTALL)
 
 def example_values(template: PromptTemplate) -> dict[str, Any]:
     """Something in place of every value that a prompt is given, but the input."""
-    names = _NEEDED.get((template.role, template.purpose), ())
-    overused = ["overused"] if (template.role, template.purpose) in _WITH_OVERUSED else []
+    names = NEEDED.get((template.role, template.purpose), ())
+    overused = ["overused"] if (template.role, template.purpose) in WITH_OVERUSED else []
     return {name: EXAMPLE[name] for name in (*names, *overused) if name != "input"}
 
 
@@ -66,7 +67,7 @@ def check_prompts(prompts: Prompts) -> None:
     for template in prompts.all():
         _check_names(prompts, template)
         renderings = _renderings(prompts, template)
-        for name in _NEEDED.get((template.role, template.purpose), ()):
+        for name in NEEDED.get((template.role, template.purpose), ()):
             shown_as = ("input", *prompts.fields) if name == "input" else (name,)
             if not any(_shows(text, shown) for text in renderings for shown in shown_as):
                 fields = f", and none of {', '.join(prompts.fields)}" if len(shown_as) > 1 else ""
@@ -115,7 +116,7 @@ def _renderings(prompts: Prompts, template: PromptTemplate) -> list[str]:
     """The prompt with marks for texts: with and without endings heard too often, with many and with one to write."""
     marks: dict[str, Any] = {name: _mark(name) for name in ("input", *prompts.fields)}
     marks |= {name: _mark(name) for name in example_values(template) if name in _TEXTS}
-    with_overused = (template.role, template.purpose) in _WITH_OVERUSED
+    with_overused = (template.role, template.purpose) in WITH_OVERUSED
     told: list[dict[str, Any]] = [{"overused": [_mark("overused")]}, {"overused": []}] if with_overused else [{}]
     counts: list[dict[str, Any]] = [{"count": _COUNT}, {"count": 1}] if template.purpose == "demonstrate" else [{}]
     return [

@@ -27,29 +27,37 @@ _FIELD = re.compile(r"[A-Za-z_]\w*")
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class StudentPrompts(_Part):
     """What the student is asked; it is trained on exactly these words."""
 
     system: str
+    """Its system prompt, in training and wherever it writes."""
     draft: str = "{{ input }}"
+    """What it is asked for an output."""
     revise: str = "{{ suggestion }}"
+    """What it is asked after its draft and a critique of it."""
 
 
 class TeacherPrompts(_Part):
     """What the teacher is asked."""
 
     system: str
+    """Its system prompt."""
     demonstrate: str
+    """What it is asked for demonstrations. `count` is how many to write, `overused` the endings that were heard too
+    often."""
 
 
 class JudgePrompts(_Part):
     """What the judge is asked. `compare` is asked for a label alone; the two others serve other verdict styles."""
 
     system: str
+    """Its system prompt."""
     compare: str
+    """Which of two texts, `first` and `second`, is the better answer to the input. To be answered by 1 or 2 alone."""
     reason: str | None = None
     """As `compare`, with a reason before the label, which stands in a last line `Answer: 1` or `Answer: 2`."""
     cloze: str | None = None
@@ -83,7 +91,9 @@ class Validity(_Part):
     """
 
     min_words: int = Field(default=1, ge=1)
+    """The fewest words of an output."""
     max_words: int = Field(default=200, ge=1)
+    """The most words of an output."""
     max_length_ratio: float | None = Field(default=None, gt=0)
     """The most words of the output for one word of the input. None: however many."""
     max_repetition: float = Field(default=0.5, ge=0, le=1)
@@ -120,26 +130,37 @@ class TaskSampling(_Part):
     """How the large models sample for this task."""
 
     teacher: Sampling = Sampling(temperature=0.8, max_tokens=400)
+    """Demonstrations and references."""
     critique: Sampling = Sampling(temperature=0.7, max_tokens=200)
+    """Critiques."""
 
 
 class TaskFile(_Part):
     """A task file."""
 
     name: str = Field(min_length=1)
+    """What it is called in reports, and in a configuration where it ships."""
     version: int = Field(default=1, ge=1)
+    """To be raised where its prompts change; a run keeps the hash of all of it besides."""
     description: str = ""
+    """One line for lists of tasks."""
     inputs: tuple[str, ...] = ()
     """The fields of an input that prompts show by name, such as question and context. Empty: an input is one text,
     `input`. In a prompt `input` is all of an input as one text, unless a field is called so."""
     student: StudentPrompts
+    """What the student is asked."""
     teacher: TeacherPrompts | None = None
-    """Left out where no endpoint plays the teacher; so are critic and judge."""
+    """What the teacher is asked. Left out where no endpoint plays it."""
     critic: CriticPrompts | None = None
+    """What the critic is asked. Left out where no endpoint plays it."""
     judge: JudgePrompts | None = None
+    """What the judge is asked. Left out where no endpoint plays it."""
     cleaning: Cleaning = Cleaning()
+    """How a reply becomes an output, of student and teacher alike."""
     validity: Validity = Validity()
+    """The gates that every output passes before it is judged or trained on; what they turn away is counted."""
     sampling: TaskSampling = TaskSampling()
+    """How teacher and critic sample; `cast.….sampling` in the configuration is laid over it."""
 
     @field_validator("inputs")
     @classmethod

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from ...core.config import VerdictSettings
+from ...core.dialogue_settings import VerdictSettings
 from ...core.records import Input
 from .verdict import Opinion, Verdict, verdict
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ...core.config import VerdictSettings
+from ...core.dialogue_settings import VerdictSettings
 from ...core.errors import ReplyError
 from ...core.records import Input, Role, Sampling, VerdictMethod
 from ..llm import LLM, Exchange

@@ -7,7 +7,7 @@ from openmic.agents.llm import LLM
 from openmic.agents.tasks.task import Task
 from openmic.agents.verdicts.jury import Jury
 from openmic.agents.verdicts.pairwise import EndpointJuror
-from openmic.core.config import VerdictSettings
+from openmic.core.dialogue_settings import VerdictSettings
 from openmic.core.records import Role
 
 

@@ -7,7 +7,8 @@ from openmic.agents.cast import EndpointCritiques, EndpointTeacher, StudentAgent
 from openmic.agents.critique import REMINDER, Critique
 from openmic.agents.llm import Exchange
 from openmic.agents.tasks.task import Task
-from openmic.core.config import SamplingOverrides, VerdictSettings
+from openmic.core.config import SamplingOverrides
+from openmic.core.dialogue_settings import VerdictSettings
 from openmic.core.ids import derive_seed
 from openmic.core.records import LLMRequest, StudentSampling
 from openmic.simulator import SimulatedCast

@@ -1,10 +1,6 @@
-"""The part of docs/reference/store.md that is made from the tables.
-
-`python -m tests.store.schema_page` writes it anew.
-"""
+"""The part of docs/reference/store.md that is made from the tables; `make reference` writes it anew."""
 
 import ast
-import sys
 from pathlib import Path
 
 from sqlalchemy import Column
@@ -65,8 +61,3 @@ def _said() -> dict[str, tuple[str, dict[str, str]]]:
                 name = getattr(module, node.name).__tablename__
                 found[name] = (" ".join((ast.get_docstring(node) or "").split()), fields)
     return found
-
-
-if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    sys.stdout.write(f"{PAGE}\n")

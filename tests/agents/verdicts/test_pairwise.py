@@ -8,7 +8,7 @@ import pytest
 
 from openmic.agents.tasks.task import Task
 from openmic.agents.verdicts.verdict import Verdict
-from openmic.core.config import VerdictSettings
+from openmic.core.dialogue_settings import VerdictSettings
 from openmic.core.errors import EndpointError, ReplyError
 from openmic.core.records import LLMRequest, Role
 from openmic.simulator import SimulatedCast

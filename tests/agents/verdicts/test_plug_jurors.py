@@ -10,7 +10,7 @@ from openmic.agents.llm import PlugReply
 from openmic.agents.verdicts.jury import Jury
 from openmic.agents.verdicts.plug_jurors import CompareJuror, ScorerJuror
 from openmic.agents.verdicts.verdict import Verdict
-from openmic.core.config import VerdictSettings
+from openmic.core.dialogue_settings import VerdictSettings
 from openmic.core.errors import PlugError
 from openmic.core.records import Input
 

@@ -12,7 +12,8 @@ import pytest
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.agents.tasks.task import Task
 from openmic.agents.verdicts.verdict import Verdict
-from openmic.core.config import EndpointSettings, VerdictSettings
+from openmic.core.config import EndpointSettings
+from openmic.core.dialogue_settings import VerdictSettings
 from openmic.evaluation.intervals import Interval, bootstrap_mean
 from openmic.simulator import SimulatedCast, SimulatorSettings
 
