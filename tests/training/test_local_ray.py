@@ -3,11 +3,13 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from openmic.core.errors import ConfigError
+from openmic.core.errors import ConfigError, RayLostError
 from openmic.training import local_ray
 from openmic.training.local_ray import _folder as ray_folder
 from openmic.training.local_ray import _signals_wait, ray_session, runs_here
@@ -139,6 +141,30 @@ def test_where_no_cluster_answers_the_error_says_how_to_start_one(monkeypatch: p
         refused = pytest.raises(ConfigError, match=rf"{address}.*refused.*ray up ray_cluster\.yaml")
         with refused, ray_session(address=address):
             raise AssertionError("there was nobody to join")
+
+
+@pytest.mark.parametrize("slow", [1, 2])
+def test_ray_that_takes_too_long_to_start_is_started_once_more(monkeypatch: pytest.MonkeyPatch, slow: int) -> None:
+    import ray
+
+    started: list[subprocess.Popen[bytes]] = []
+
+    def init(**_: Any) -> None:
+        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        if len(started) <= slow:
+            raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    refused = pytest.raises(RayLostError, match=r"timed out during startup\): .*too busy.*try again")
+    with refused if slow == 2 else nullcontext(), ray_session():
+        pass
+    assert [one.wait(timeout=60) for one in started[:slow]] == [-signal.SIGKILL] * slow
+    for running in started[slow:]:
+        assert running.poll() is None
+        running.kill()
+        running.wait()
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
