@@ -44,6 +44,7 @@ COMMANDS = {
     "run": "Teach a student: the whole loop, from inputs to a report.",
     "resume": "Go on with a run that was interrupted or failed.",
     "runs": "List the runs of a store, the newest first.",
+    "compare": "Compare runs: what differs, and what one gains.",
     "status": "Show where a run stands and what its adapters achieved.",
     "transcripts": "List, read, search, explain and export what was said.",
     "view": "Look at runs in a web browser, while they go on too.",
@@ -63,6 +64,7 @@ COMMANDS = {
 }
 """What there is, in the order of the help, each in the module of its name: a function of that name, or an `app`."""
 _ELSEWHERE = {
+    "compare": "experiments.compare",
     "config": "configuration.config",
     "critic-card": "card.command",
     "experiment": "experiments.experiment",

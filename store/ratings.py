@@ -47,6 +47,8 @@ class Given:
 
     annotation_id: str
     choice: Choice
+    remark: str = ""
+    """What they said about the pair in words."""
 
 
 def pairs_to_rate(
@@ -118,11 +120,21 @@ def ratings_of(reader: Reader, run: Run, rater: str) -> dict[str, Given]:
     """What a rater said of a run's pairs, by their verdicts, what was said last at the end."""
     rows = reader.select(Annotation, run_id=run.id, author=rater, name=[PREFERENCE, CORRECTION], order_by="created_at")
     latest = sorted(_latest(rows), key=lambda row: (row.created_at, row.id))
-    return {row.verdict_id: Given(row.id, _choice(row)) for row in latest if row.verdict_id is not None}
+    return {
+        row.verdict_id: Given(row.id, _choice(row), row.explanation or "")
+        for row in latest
+        if row.verdict_id is not None
+    }
 
 
 def rating(
-    verdict: VerdictRow, rater: str, choice: Choice, *, seconds: float | None = None, corrects: str | None = None
+    verdict: VerdictRow,
+    rater: str,
+    choice: Choice,
+    *,
+    seconds: float | None = None,
+    corrects: str | None = None,
+    remark: str | None = None,
 ) -> Annotation:
     """The annotation that says what a rater chose, to be written by `Store.add_new`.
 
@@ -132,6 +144,7 @@ def rating(
         choice: Of the pair as `blind_pair` shows it to them.
         seconds: How long they thought, as far as is known.
         corrects: The id of the annotation that this one takes the place of; None for the first of this pair.
+        remark: What they say about the pair in words.
     """
     first_left = first_is_left(verdict.id, rater)
     chosen = {"left": first_left, "right": not first_left}
@@ -144,6 +157,7 @@ def rating(
         verdict_id=verdict.id,
         name=PREFERENCE if corrects is None else CORRECTION,
         label=label,
+        explanation=remark,
         author=rater,
         data=data if corrects is None else {**data, "corrects": corrects},
     )

@@ -51,7 +51,9 @@ class Usage:
     estimated: int = 0
     """Replies whose tokens the endpoint did not count."""
     latency_ms: float = 0.0
-    """The mean of a request."""
+    """The mean of a request, without what it waited for its turn."""
+    queue_ms: float = 0.0
+    """The mean that a request of the student waited for its turn; of a large model not known, so 0."""
     reused: int = 0
     """Further replies, that another run had paid for."""
     usd: float | None = None
@@ -75,13 +77,14 @@ def spending(reader: Reader, run: Run) -> dict[Agent, Spending]:
     """What was spent on each agent that said anything. It looks at all turns of the run, which takes as long."""
     agent = col(Turn.agent)
     counts = [_total(column_of(Turn, name)) for name in ("input_tokens", "cached_tokens", "output_tokens")]
-    statement = select(agent, func.count(), counts[0], counts[1], counts[2], func.avg(col(Turn.latency_ms)))
+    waits = func.avg(col(Turn.latency_ms)), func.avg(col(Turn.queue_ms))
+    statement = select(agent, func.count(), counts[0], counts[1], counts[2], *waits)
     rows = reader.rows(statement.where(col(Turn.run_id) == run.id).group_by(agent).order_by(agent))
     calls = llm_usage(reader, run)
     # One reply of the teacher's makes several demonstrations; the student is asked for every turn by itself.
     return {
-        who: Spending(turns, calls.get(who) or Usage(turns, read, cached, written, latency_ms=latency))
-        for who, turns, read, cached, written, latency in rows
+        who: Spending(turns, calls.get(who) or Usage(turns, read, cached, written, latency_ms=took, queue_ms=waited))
+        for who, turns, read, cached, written, took, waited in rows
     }
 
 

@@ -12,7 +12,22 @@ from fastapi.staticfiles import StaticFiles
 from ..store import Store
 from .failures import add_failures
 from .guard import LOOPBACK, Guard, UnderPath, Unslashed
-from .pages import adapter, compare, dialogue, dialogues, export, help_page, rating, ratings, run, runs, search, turn
+from .pages import (
+    adapter,
+    between_runs,
+    compare,
+    dialogue,
+    dialogues,
+    export,
+    help_page,
+    rating,
+    ratings,
+    run,
+    runs,
+    samples,
+    search,
+    turn,
+)
 from .site import Site
 
 _ROOT_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII)
@@ -23,6 +38,8 @@ ROUTERS = (
     dialogues.router,
     dialogue.router,
     compare.router,
+    between_runs.router,
+    samples.router,
     search.router,
     turn.router,
     adapter.router,

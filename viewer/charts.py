@@ -4,7 +4,7 @@ Not for numbers: beside every curve stands a table that says them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,6 +49,8 @@ class Chart:
     curves: list[str]
     """The `points` of one polyline each."""
     marks: list[Mark] = field(default_factory=list)
+    parity: float | None = None
+    """Where as many are lost as are not, on an axis of shares."""
 
     left: int = _LEFT
     right: int = WIDTH - _RIGHT
@@ -72,30 +74,45 @@ class Rate:
 
 def rate_chart(rates: Sequence[Rate], title: str, x_name: str) -> Chart:
     """Shares between 0 and 1 in a row, each with its interval. Needs at least one."""
+    return rates_chart({"": rates}, title, x_name)
 
-    def x(place: int) -> float:
-        return _spread((place + 0.5) / len(rates))
 
-    step = math.ceil(len(rates) / 16)
-    said = ", ".join(f"{rate.name} {rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%})" for rate in rates[:16])
+def rates_chart(series: Mapping[str, Sequence[Rate]], title: str, x_name: str) -> Chart:
+    """Several rows of shares by the rows' names, those of one name above each other. Needs at least one share."""
+    names = [rate.name for rates in series.values() for rate in rates]
+    if len(series) > 1:
+        names = list(dict.fromkeys(names))
+    apart = min(0.12, 0.6 / len(series))
+
+    def x(row: int, place: int, name: str) -> float:
+        column = place if len(series) == 1 else names.index(name)
+        return _spread((column + 0.5 + apart * (row - (len(series) - 1) / 2)) / len(names))
+
+    step = math.ceil(len(names) / 16)
+    every = [
+        (x(row, place, rate.name), of, rate)
+        for row, (of, rates) in enumerate(series.items())
+        for place, rate in enumerate(rates)
+    ]
+    said = [f"{of} {rate.name}".strip() for _, of, rate in every]
+    shares = [f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%})" for _, _, rate in every]
     return Chart(
         title=title,
-        description=said,
+        description=", ".join(f"{name} {share}" for name, share in zip(said[:16], shares, strict=False)),
         x_name=x_name,
-        x_ticks=[Tick(x(place), rate.name) for place, rate in enumerate(rates) if place % step == 0],
-        y_ticks=[Tick(_rise(share), f"{share:.0%}") for share in (0.0, 0.25, 0.5, 0.75, 1.0)],
-        curves=[_points([(x(place), _rise(rate.value)) for place, rate in enumerate(rates)])],
-        marks=[
-            Mark(
-                x(place),
-                _rise(rate.value),
-                _rise(rate.low),
-                _rise(rate.high),
-                f"{rate.name}: {rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%})",
-                rate.kind,
-            )
-            for place, rate in enumerate(rates)
+        x_ticks=[
+            Tick(_spread((place + 0.5) / len(names)), name) for place, name in enumerate(names) if place % step == 0
         ],
+        y_ticks=[Tick(_rise(share), f"{share:.0%}") for share in (0.0, 0.25, 0.5, 0.75, 1.0)],
+        curves=[
+            _points([(x(row, place, rate.name), _rise(rate.value)) for place, rate in enumerate(rates)])
+            for row, rates in enumerate(series.values())
+        ],
+        marks=[
+            Mark(at, _rise(rate.value), _rise(rate.low), _rise(rate.high), f"{name}: {share}", rate.kind)
+            for (at, _, rate), name, share in zip(every, said, shares, strict=True)
+        ],
+        parity=_rise(0.5),
     )
 
 

@@ -1,11 +1,12 @@
 """A dialogue as the blocks that its page shows one under the other.
 
 The order is that in which things were said. A verdict is one block, whatever number of replies went into it; a critique
-has beside it the text it criticises, a revision the words that changed.
+has beside it the text it criticises, a revision the words that changed; drafts that follow each other are folded.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from ..core.records import TurnKind
@@ -53,8 +54,8 @@ class Judgement:
     second: Turn
     first_name: str
     second_name: str
-    foreign: list[tuple[str, Turn]]
-    """Those of the two texts that were said elsewhere, by name."""
+    shown: list[tuple[str, Turn]]
+    """Both texts by name, where one of them was said elsewhere, or is folded away."""
     replies: list[tuple[AskedTurn, BallotRow]]
     """The replies that went into it."""
     preference: Preference | None
@@ -63,7 +64,14 @@ class Judgement:
     """Whether there is more than one reply of an order: a jury, or labels that were sampled."""
 
 
-Block = Speech | Judgement
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """Drafts of the student's that follow each other, two or more."""
+
+    drafts: list[Speech]
+
+
+Block = Speech | Judgement | Drafts
 
 
 def blocks(store: Store, conversation: Conversation) -> list[Block]:
@@ -82,6 +90,7 @@ class _Blocks:
         self._conversation = conversation
         self._turns = {turn.id: turn for turn in (*conversation.quoted, *conversation.turns)}
         self._names = names(conversation)
+        self._folded = {turn.id for turn in conversation.quoted}
         self._verdicts = {verdict.forward_turn_id: verdict for verdict in conversation.verdicts}
         self._critiques = {critique.turn_id: critique for critique in conversation.critiques}
         self._preferences = {preference.verdict_id: preference for preference in conversation.preferences}
@@ -93,11 +102,16 @@ class _Blocks:
         self._prompts = store.prompts(turn.prompt_hash for turn in conversation.turns)
 
     def all(self) -> Iterator[Block]:
-        for turn in self._conversation.turns:
-            if turn.id in self._verdicts:
-                yield self._judgement(turn, self._verdicts[turn.id])
-            elif turn.id not in self._parts:
-                yield self._speech(turn)
+        spoken = [turn for turn in self._conversation.turns if turn.id in self._verdicts or turn.id not in self._parts]
+        for drafts, group in groupby(spoken, key=lambda turn: turn.kind is TurnKind.DRAFT):
+            turns = list(group)
+            if drafts and len(turns) > 1:
+                self._folded |= {turn.id for turn in turns}
+                yield Drafts([self._speech(turn) for turn in turns])
+                continue
+            for turn in turns:
+                verdict = self._verdicts.get(turn.id)
+                yield self._speech(turn) if verdict is None else self._judgement(turn, verdict)
 
     def _asked(self, turn: Turn) -> AskedTurn:
         return asked_turn(turn, self._calls.get(turn.request_key or ""), self._prompts)
@@ -120,10 +134,10 @@ class _Blocks:
     def _judgement(self, turn: Turn, verdict: VerdictRow) -> Judgement:
         first, second = self._turns[verdict.first_turn_id], self._turns[verdict.second_turn_id]
         ballots = [ballot for ballot in self._conversation.ballots if ballot.verdict_id == verdict.id]
+        both = (first, second)
         replies: list[tuple[AskedTurn, BallotRow]] = [
             (self._asked(self._turns[ballot.turn_id]), ballot) for ballot in ballots
         ]
-        own = {turn.id for turn in self._conversation.turns}
         preference = self._preferences.get(verdict.id)
         return Judgement(
             verdict=verdict,
@@ -132,7 +146,7 @@ class _Blocks:
             second=second,
             first_name=self._names[first.id],
             second_name=self._names[second.id],
-            foreign=[(self._names[text.id], text) for text in (first, second) if text.id not in own],
+            shown=[(self._names[text.id], text) for text in both] if {text.id for text in both} & self._folded else [],
             replies=replies,
             preference=preference,
             chosen_name=self._names.get(preference.chosen_turn_id, "") if preference is not None else "",

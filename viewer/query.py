@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from ..core.errors import ConfigError
-from ..core.records import Agent, Stage
+from ..core.records import Agent, Split, Stage
 from ..store.search.filters import DialogueFilter, DialogueOrder, VerdictFilter
 from ..store.tables.transcript import DialogueStatus
 
@@ -24,12 +24,25 @@ _COLUMNS: Final = {"adapter": "adapter_version"}
 """Parameters that are called otherwise in a filter."""
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "stage": tuple(Stage),
+    "split": tuple(Split),
     "status": STATUSES,
     "agent": tuple(Agent),
     "verdict": VERDICTS,
     "order": tuple(ORDERS),
 }
-NAMES: Final = ("stage", "round", "status", "stop_reason", "agent", "adapter", "verdict", "tag", "text", "order")
+NAMES: Final = (
+    "stage",
+    "split",
+    "round",
+    "status",
+    "stop_reason",
+    "agent",
+    "adapter",
+    "verdict",
+    "tag",
+    "text",
+    "order",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +80,6 @@ def _value(name: str, value: str) -> Any:
         raise ConfigError(f"{name}={value!r} is none of {', '.join(_CHOICES[name])}")
     if name == "stage":
         return Stage(value)
+    if name == "split":
+        return Split(value)
     return Agent(value) if name == "agent" else value

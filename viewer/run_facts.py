@@ -97,7 +97,7 @@ def adapters_of(store: Store, run: Run) -> Versions:
     return Versions(rows, chart, score_columns(row.tested for row in rows))
 
 
-def headline_of(site: Site, run: Run) -> dict[str, Any] | None:
+def headline_of(site: Site, run: Run, *, patience_s: float = PATIENCE_S) -> dict[str, Any] | None:
     """What matters first of a run (see `evaluation.headline`); None while it is first worked out."""
     adapters = site.store.select(Adapter, run_id=run.id, order_by="version")
     summaries = summaries_on_test(site.store, run)
@@ -111,7 +111,7 @@ def headline_of(site: Site, run: Run) -> dict[str, Any] | None:
     # Of outputs that were judged nothing changes but their number, and which adapter is promoted.
     standing = [(row.version, row.status) for row in adapters]
     key = ("headline", run.id, *standing, *((version, one.get("n")) for version, one in summaries.items()))
-    found: dict[str, Any] | None = site.slow.get(key, work_out, final=True, patience_s=PATIENCE_S)
+    found: dict[str, Any] | None = site.slow.get(key, work_out, final=True, patience_s=patience_s)
     return found
 
 

@@ -51,11 +51,21 @@ def report(
       openmic report paper-table --format markdown --out results.md
       openmic report 01JD8Z --json
     """
-    wanted, file = chosen_format("json" if as_json else form, out), home_expanded(out)
+    wanted = chosen_format(form, out, as_json=as_json)
     with read_store(store) as reader:
         text = report_text(reader, named(reader, name), wanted)
+    written(escaped(text) if wanted == "json" else text, out)
+
+
+def written(text: str, out: Path | None) -> None:
+    """Write what a command made into a file that nobody else may read, or to stdout.
+
+    Raises:
+        ConfigError: it cannot be written there.
+    """
+    file = home_expanded(out)
     if file is None:
-        typer.echo(escaped(text) if wanted == "json" else text, nl=not text.endswith("\n"))
+        typer.echo(text, nl=not text.endswith("\n"))
         return
     if file.is_dir():
         raise ConfigError(f"--out {str(file)!r} is a folder; name a file, such as {file / 'report.html'}")
@@ -68,12 +78,16 @@ def report(
     typer.echo(f"written: {file}", err=True)
 
 
-def chosen_format(form: str | None, out: Path | None) -> Format:
+def chosen_format(form: str | None, out: Path | None, *, as_json: bool = False) -> Format:
     """The format that is meant.
 
     Raises:
-        ConfigError: there is no such format.
+        ConfigError: there is no such format, or two are named.
     """
+    if as_json:
+        if form not in {None, "json"}:
+            raise ConfigError(f"--json and --format {form} are two formats; give one of them")
+        form = "json"
     if form is None:
         if out is not None and out.suffix.lower() not in SUFFIXES:
             raise ConfigError(f"--out {str(out)!r}: what is written is said by .html, .md or .json, or by --format")
@@ -96,7 +110,8 @@ def named(reader: Store, name: str) -> Run | ExperimentRow:
         return reader.resolve_run(name)
     except NotFoundError as error:
         names = dict.fromkeys(row.name for row in reader.select(ExperimentRow, order_by="-created_at", limit=20))
-        raise NotFoundError(f"{error}" + (f"; experiments are {', '.join(names)}" if names else "")) from None
+        known = f"experiments are {', '.join(names)}" if names else "there is no experiment"
+        raise NotFoundError(f"{error}; {known}") from None
 
 
 def report_text(reader: Store, found: Run | ExperimentRow, form: Format) -> str:

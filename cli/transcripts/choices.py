@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ...core.records import Agent, Stage
+from ...core.records import Agent, Split, Stage
 from ...store import Dialogue, Run, Store
 from ...store.search.filters import DialogueFilter, VerdictFilter
 from ...store.tables.transcript import DialogueStatus, RunKind
@@ -29,6 +29,7 @@ StageOption = Annotated[
     StageChoice | None,
     typer.Option("--stage", help="What the dialogues were held for. Default: what the run is about."),
 ]
+SplitOption = Annotated[Split | None, typer.Option("--split", help="Only dialogues about inputs of this split.")]
 RoundOption = Annotated[int | None, typer.Option("--round", help="Only this round.")]
 StatusOption = Annotated[DialogueStatus | None, typer.Option("--status", help="Only dialogues that stand so.")]
 StopOption = Annotated[str | None, typer.Option("--stop-reason", help="Only dialogues that ended for this reason.")]
@@ -57,6 +58,7 @@ MAIN_STAGE: dict[RunKind, Stage] = {
 def filter_of(
     *,
     stage: Stage | None,
+    split: Split | None = None,
     round_number: int | None,
     status: DialogueStatus | None,
     stop_reason: str | None,
@@ -69,6 +71,7 @@ def filter_of(
     """The filter that the options of a command mean."""
     return DialogueFilter(
         stage=stage,
+        split=split,
         round=round_number,
         status=status,
         stop_reason=stop_reason,

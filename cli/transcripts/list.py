@@ -1,13 +1,16 @@
 """`openmic transcripts list`: the dialogues of a run, one line each."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from ...store import DialogueLine
+from ...core.records import Outcome, Split
+from ...store import Dialogue, DialogueLine
 from ...store.search.filters import DialogueOrder
+from ...store.search.judged import outcomes_in, splits_of
 from ...store.tags import tags_of
 from ..options import JsonOption, RunArgument, StoreOption, print_json, read_store
 from ..report import report_console
@@ -15,6 +18,7 @@ from .choices import (
     AdapterOption,
     AgentOption,
     RoundOption,
+    SplitOption,
     StageOption,
     StatusOption,
     StopOption,
@@ -24,12 +28,16 @@ from .choices import (
     filter_of,
     stage_of,
 )
-from .lines import LIST_WIDTH, BothEnds, one_line
+from .lines import LIST_WIDTH, BothEnds, cut_in_the_middle, one_line
+
+ONE_LINE_EACH = 100
+"""Columns from which on a dialogue is one line."""
 
 
 def list_dialogues(
     run: RunArgument = "latest",
     stage: StageOption = None,
+    split: SplitOption = None,
     round_number: RoundOption = None,
     agent: AgentOption = None,
     adapter: AdapterOption = None,
@@ -57,6 +65,7 @@ def list_dialogues(
         found = reader.resolve_run(run)
         wanted = filter_of(
             stage=stage_of(stage, found),
+            split=split,
             round_number=round_number,
             status=status,
             stop_reason=stop_reason,
@@ -70,11 +79,17 @@ def list_dialogues(
         lines = reader.dialogues(found.id, wanted, order=sort, limit=number + 1, after=last)
         page, more = lines[:number], len(lines) > number
         tags = tags_of(reader, [line.dialogue.id for line in page])
+        splits = splits_of(reader, found, [line.dialogue.example_id for line in page])
+        outcomes = outcomes_in(reader, [line.dialogue for line in page])
     if as_json:
-        print_json([_line_json(line, tags.get(line.dialogue.id, [])) for line in page])
+        more_of = (
+            {"split": splits.get(line.dialogue.example_id), "outcome": outcomes.get(line.dialogue.id)} for line in page
+        )
+        told = zip(page, more_of, strict=True)
+        print_json([_line_json(line, tags.get(line.dialogue.id, [])) | facts for line, facts in told])
         return
     if page:
-        _print_lines(page, tags)
+        _print_lines(page, tags, splits, outcomes)
     else:
         where = f" among those of stage {wanted.stage}: --stage all looks at the others too" if wanted.stage else ""
         typer.echo(f"no dialogue matches{where}", err=True)
@@ -98,11 +113,28 @@ def _line_json(line: DialogueLine, tags: list[str]) -> dict[str, Any]:
     }
 
 
-def _print_lines(lines: list[DialogueLine], tags: dict[str, list[str]]) -> None:
+def _print_lines(
+    lines: Sequence[DialogueLine],
+    tags: Mapping[str, Sequence[str]],
+    splits: Mapping[str, Split],
+    outcomes: Mapping[str, Outcome],
+) -> None:
+    """One line each where there is room for the texts beside the rest, else two, the texts on the second."""
+    console = report_console(soft_wrap=False, file_width=LIST_WIDTH)
+    ends = {line.dialogue.id: one_line(_ended(line.dialogue, outcomes)) for line in lines}
+    if console.width < ONE_LINE_EACH:
+        for line in lines:
+            dialogue, marks = line.dialogue, tags.get(line.dialogue.id, [])
+            facts = [dialogue.id[:12], f"round {dialogue.round}", f"{line.turns} turns", ends[dialogue.id], *marks]
+            console.print(Text(cut_in_the_middle("  ".join(facts), console.width), style="dim"))
+            for text in (line.example_text, line.final_text or dialogue.error or ""):
+                console.print(Text(f"  {cut_in_the_middle(one_line(text), console.width - 2)}"))
+        return
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     table.add_column("dialogue", style="dim", no_wrap=True)
     for heading in ("round", "turns"):
         table.add_column(heading, no_wrap=True, justify="right")
+    table.add_column("split", no_wrap=True)
     table.add_column("ended", no_wrap=True)
     if tags:
         table.add_column("tags", style="cyan", no_wrap=True)
@@ -114,9 +146,15 @@ def _print_lines(lines: list[DialogueLine], tags: dict[str, list[str]]) -> None:
             dialogue.id[:12],
             str(dialogue.round),
             str(line.turns),
-            Text(one_line(dialogue.stop_reason or dialogue.status)),
+            splits.get(dialogue.example_id, ""),
+            Text(ends[dialogue.id]),
             *([Text(one_line(", ".join(tags.get(dialogue.id, []))))] if tags else []),
             BothEnds(line.example_text),
             BothEnds(line.final_text or dialogue.error or ""),
         )
-    report_console(soft_wrap=False, file_width=LIST_WIDTH).print(table)
+    console.print(table)
+
+
+def _ended(dialogue: Dialogue, outcomes: Mapping[str, Outcome]) -> str:
+    """How a dialogue ended: of an evaluation, how its output fared."""
+    return outcomes.get(dialogue.id) or dialogue.stop_reason or dialogue.status

@@ -87,7 +87,9 @@ def explain_turn(reader: Reader, turn_id: str, *, limit: int | None = None) -> T
     )
 
 
-def explain_adapter(reader: Reader, run_id: str, version: int, *, limit: int | None = None) -> AdapterLineage:
+def explain_adapter(
+    reader: Reader, run_id: str, version: int, *, limit: int | None = None, skip: int = 0
+) -> AdapterLineage:
     """The lineage of an adapter, both ways.
 
     Args:
@@ -95,6 +97,7 @@ def explain_adapter(reader: Reader, run_id: str, version: int, *, limit: int | N
         run_id: Whose.
         version: Which; 0 is the base model.
         limit: The most things to give that it learned from; None for all.
+        skip: How many of them to leave out before the first.
 
     Raises:
         NotFoundError: The run has no such version.
@@ -106,7 +109,7 @@ def explain_adapter(reader: Reader, run_id: str, version: int, *, limit: int | N
         raise NotFoundError(f"run {run_id} has no adapter version {version}; it has {sorted(adapters) or 'none yet'}")
     trainings = {row.id: row for row in reader.select(Training, id=_set(a.training_id for a in adapters.values()))}
     training = trainings.get(adapter.training_id or "")
-    items = _items(reader, training, limit)
+    items = _items(reader, training, limit, skip)
     total = reader.count(TrainingItem, training_id=adapter.training_id) if adapter.training_id else 0
     left_out = frozenset() if training is None else left_out_items(training)
     return AdapterLineage(
@@ -131,14 +134,14 @@ def _line(adapters: dict[int, Adapter], adapter: Adapter) -> list[Adapter]:
     return found
 
 
-def _items(reader: Reader, training: Training | None, limit: int | None) -> list[TrainingItem]:
-    """What a training learned from, the first so many."""
+def _items(reader: Reader, training: Training | None, limit: int | None, skip: int = 0) -> list[TrainingItem]:
+    """What a training learned from, so many after those that are skipped."""
     if training is None:
         return []
     left_out = left_out_items(training)
-    most = None if limit is None else limit + len(left_out)
+    most = None if limit is None else skip + limit + len(left_out)
     items = reader.select(TrainingItem, training_id=training.id, order_by="position", limit=most)
-    return [item for item in items if item.id not in left_out][:limit]
+    return [item for item in items if item.id not in left_out][skip:][:limit]
 
 
 def _learned(reader: Reader, items: Sequence[TrainingItem]) -> list[LearnedItem]:

@@ -6,12 +6,13 @@ from typing import Any, Literal, TypeVarTuple, get_args
 
 from sqlalchemy import Boolean, ColumnElement, FunctionElement, Select, and_, case, func, literal, or_, select, tuple_
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import aliased
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import col
 
-from ...core.records import Agent, Stage
+from ...core.records import Agent, Split, Stage
 from ..schema import column_of
-from ..tables.transcript import Dialogue, DialogueStatus, ExampleRow, Turn, VerdictRow
+from ..tables.transcript import Dialogue, DialogueStatus, ExampleRow, Run, RunExample, Turn, VerdictRow
 from ..tags import has_tag
 from .words import example_matches, terms_of, turn_matches
 
@@ -30,7 +31,9 @@ class DialogueFilter:
     """What a dialogue must be like; None asks for nothing, and what is asked for must all be so."""
 
     stage: Stage | None = None
-    """What it was held for."""
+    """Which part of the run it belongs to."""
+    split: Split | None = None
+    """Which part its input plays."""
     round: int | None = None
     status: DialogueStatus | None = None
     stop_reason: str | None = None
@@ -50,6 +53,8 @@ class DialogueFilter:
         """What a SELECT over the `Dialogue`s of a run adds to its WHERE."""
         equal = {"stage": self.stage, "round": self.round, "status": self.status, "stop_reason": self.stop_reason}
         found = [getattr(Dialogue, name) == value for name, value in equal.items() if value is not None]
+        if self.split is not None:
+            found.append(_in_split(self.split, run_id))
         if self.agent is not None:
             found.append(_has_turn_by(self.agent))
         if self.adapter_version is not None:
@@ -101,6 +106,17 @@ def beyond(order: DialogueOrder, place: Sequence[Any], *, reverse: bool = False)
     columns = sort_key(order), column_of(Dialogue, "id")
     here, there = tuple_(*columns), tuple_(*place, types=[column.type for column in columns])
     return here < there if order.startswith("-") is not reverse else here > there
+
+
+def _in_split(split: Split, run_id: str) -> ColumnElement[bool]:
+    """Condition that a dialogue's input is in the split of the campaign that the run goes back to."""
+    source, its_source = aliased(Run), aliased(Run)
+    of_source = select(col(source.source_run_id)).where(col(source.id) == run_id).correlate(None)
+    beyond_it = select(col(its_source.source_run_id)).where(col(its_source.id).in_(of_source)).correlate(None)
+    place = col(RunExample.run_id)
+    known = or_(place == run_id, place.in_(of_source), place.in_(beyond_it))
+    found = select(col(RunExample.example_id)).where(known, col(RunExample.split) == split).correlate(None)
+    return col(Dialogue.example_id).in_(found)
 
 
 def _has_turn(condition: ColumnElement[bool]) -> ColumnElement[bool]:

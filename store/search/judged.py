@@ -1,11 +1,12 @@
 """What adapters said of held-out inputs and how it fared, out of the evaluations."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...core.records import JudgedOutput, Split, input_words
+from ...core.records import JudgedOutput, Outcome, Split, Stage, input_words
 from ..reading import Reader
 from ..tables.training import Evaluation, EvaluationItem
-from ..tables.transcript import ExampleRow, Run, Turn, VerdictRow
+from ..tables.transcript import Dialogue, ExampleRow, Run, RunExample, Turn, VerdictRow
 
 
 def judged_outputs(store: Reader, evaluation_id: str, seed: int = 0) -> list[JudgedOutput]:
@@ -50,3 +51,16 @@ def outputs_of(store: Reader, run: Run, version: int, split: Split = Split.TEST)
     """What an adapter said of a split's inputs; nothing before it was judged to the end."""
     found = store.select(Evaluation, run_id=run.id, adapter_version=version, split=split, status="finished")
     return judged_outputs(store, found[0].id, run.seed) if found else []
+
+
+def outcomes_in(store: Reader, dialogues: Sequence[Dialogue]) -> dict[str, Outcome]:
+    """How the output of each dialogue that was held for an evaluation fared, by the dialogue."""
+    finals = {dialogue.final_turn_id: dialogue.id for dialogue in dialogues if dialogue.stage == Stage.EVALUATE}
+    items = store.select(EvaluationItem, output_turn_id=[turn for turn in finals if turn is not None])
+    return {finals[item.output_turn_id]: item.outcome for item in items}
+
+
+def splits_of(store: Reader, run: Run, examples: Iterable[str]) -> dict[str, Split]:
+    """Which part each input plays in the campaign that a run goes back to."""
+    rows = store.select(RunExample, run_id=store.campaign_of(run).id, example_id=list(dict.fromkeys(examples)))
+    return {row.example_id: row.split for row in rows}

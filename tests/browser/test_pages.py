@@ -130,7 +130,7 @@ def test_one_gets_from_the_runs_to_a_lineage_by_links_alone(
         page.get_by_role("link", name="tiny").click()
         found.reached(paths["run"] + "$")
         page.get_by_role("link", name="Dialogues", exact=True).click()
-        page.get_by_label("held for").select_option("collect")
+        page.get_by_label("stage", exact=True).select_option("collect")
         page.get_by_role("button", name="Show").click()
         found.reached(r".*/dialogues\?stage=collect$")
         page.locator("a[data-row]").first.click()

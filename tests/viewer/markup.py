@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 _NAMES = """
     a abbr bdi body br button caption circle code datalist dd del desc details dialog div dl dt fieldset
     footer form g h1 h2 h3 h4 head header html input ins kbd label legend li line link main mark meta
-    nav ol option p polyline pre progress rect script section select span strong summary svg table tbody td text
+    nav ol option p polyline pre progress rect script section select span strong summary svg table tbody td
+    text textarea
     th thead title tr ul
 """
 TAGS = frozenset(_NAMES.split())

@@ -41,7 +41,12 @@ PAGES = [
     "/turns/output-2-0",
     "/turns/reference-2-0",
     *(f"/adapters/RUN1/{version}" for version in (0, 1, 2)),
-    "/adapters/RUN1/2?every=true",
+    "/adapters/RUN1/2?page=1",
+    "/compare",
+    "/compare?run=RUN1",
+    "/runs/RUN1/samples",
+    "/runs/RUN1/samples?version=0&outcome=win&sort=-length",
+    "/runs/RUN1/samples?split=dev",
 ]
 
 
@@ -231,6 +236,8 @@ def test_the_list_of_runs_is_not_live_while_none_is_running(pages: TestClient) -
 
 
 def test_the_list_of_runs_is_live_while_one_is_running(pages: TestClient, store: Store, carried_out: None) -> None:
+    while "being worked out" in pages.get("/").text:
+        pass
     [again] = read(pages.get("/").text).polls
     assert pages.get(again).status_code == 204
     store.update(Adapter, "adapter2", status="rolled_back")

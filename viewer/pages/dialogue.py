@@ -5,6 +5,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from ...core.errors import ConfigError
 from ...store import Annotation
+from ...store.search.judged import outcomes_in, splits_of
 from ...store.tables.annotation import CORRECTION, PREFERENCE, TAG
 from ...store.tags import UNTAG, tag_changes, tags_of
 from ..conversation_view import blocks, names
@@ -34,6 +35,9 @@ def dialogue(request: Request, site: AtSite, dialogue: str) -> Response:
         run=conversation.run,
         dialogue=conversation.dialogue,
         blocks=blocks(site.store, conversation),
+        split=splits_of(site.store, conversation.run, [found.example_id]).get(found.example_id),
+        outcome=outcomes_in(site.store, [found]).get(found.id),
+        final=next((turn for turn in conversation.turns if turn.id == found.final_turn_id), None),
         names=names(conversation),
         tags=tags_of(site.store, [found.id]).get(found.id, []),
         # A person's blind rating names no winner to those who may still have to rate.

@@ -5,8 +5,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from ...core.records import Agent, Stage
+from ...core.records import Agent, Split, Stage
 from ...store import Adapter, Run
+from ...store.search.judged import outcomes_in, splits_of
 from ...store.tags import tags_of
 from ..query import NAMES, ORDERS, STATUSES, VERDICTS, Asked, asked
 from ..run_facts import counted
@@ -40,6 +41,8 @@ def dialogues(request: Request, site: AtSite, run: str, after: str | None = None
         asked=wanted,
         lines=page,
         tags=tags_of(site.store, [line.dialogue.id for line in page]),
+        splits=splits_of(site.store, found, [line.dialogue.example_id for line in page]),
+        outcomes=outcomes_in(site.store, [line.dialogue for line in page]),
         total=_total(site, found, wanted),
         most=_most(wanted),
         after=after,
@@ -83,6 +86,7 @@ def _choices(site: Site, run: Run) -> dict[str, Any]:
     counts = counted(site, run)
     return {
         "stages": list(Stage),
+        "splits": list(Split),
         "agents": list(Agent),
         "statuses": STATUSES,
         "verdicts": VERDICTS,

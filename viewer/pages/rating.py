@@ -30,6 +30,8 @@ from ..site import AtSite, Site
 
 LONGEST = 60
 """Characters of a rater's name."""
+LONGEST_REMARK = 500
+"""Characters of what a rater remarks on a pair."""
 NUMBER = 100
 """Pairs to rate where the address does not say how many."""
 MOST = 1000
@@ -115,6 +117,7 @@ def rate(request: Request, site: AtSite, run: str, session: AskedSession, pair: 
         done=sum(one in given for one in pairs),
         number=len(pairs),
         now=time.time(),
+        longest_remark=LONGEST_REMARK,
     )
 
 
@@ -128,13 +131,17 @@ def rated(site: AtSite, run: str, session: AskedSession, form: SentForm) -> Resp
     verdict = verdict_to_rate(site.store, found, form.get("pair", ""))
     writer = site.writer()
     given = ratings_of(writer, found, session.rater).get(verdict.id)
-    corrects = form.get("again") or None
+    corrects, remark = form.get("again") or None, " ".join(form.get("remark", "").split())
+    if len(remark) > LONGEST_REMARK:
+        raise ConfigError(f"A remark has at most {LONGEST_REMARK} characters.")
     if corrects is None:
         new = given is None
     else:
-        new = given is not None and given.annotation_id == corrects and given.choice != choice
+        new = given is not None and given.annotation_id == corrects and (given.choice, given.remark) != (choice, remark)
     if new:
-        writer.add_new(rating(verdict, session.rater, choice, seconds=_seconds(form), corrects=corrects))
+        writer.add_new(
+            rating(verdict, session.rater, choice, seconds=_seconds(form), corrects=corrects, remark=remark or None)
+        )
     return RedirectResponse(session.address(found), 303)
 
 

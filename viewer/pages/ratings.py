@@ -10,9 +10,13 @@ from ...core.config import EvaluationSettings, saved_section
 from ...core.ratings import RatedPair, RatedPairs
 from ...evaluation.human import RatingResults, rating_results
 from ...evaluation.intervals import FEW
-from ...store import Run
+from ...store import Annotation, Run
 from ...store.ratings import rated_pairs
+from ...store.tables.annotation import CORRECTION, PREFERENCE
 from ..site import AtSite, Site
+
+MOST_REMARKS = 50
+"""Remarks that are shown, the newest."""
 
 router = APIRouter()
 
@@ -31,12 +35,14 @@ def live(request: Request, site: AtSite, run: str, what: RatedPairs = "test") ->
 
 def _facts(site: Site, run: Run, what: RatedPairs) -> dict[str, Any]:
     settings = saved_section(run, "evaluation", EvaluationSettings)
+    told = site.store.select(Annotation, run_id=run.id, name=[PREFERENCE, CORRECTION], order_by="created_at")
     return {
         "run": run,
         "what": what,
         "critic": "judge" if what == "test" else "critic",
         "results": _results(tuple(rated_pairs(site.store, run, what)), settings, run.seed),
         "confidence": settings.confidence,
+        "remarks": [row for row in reversed(told) if row.explanation][:MOST_REMARKS],
         "enough": FEW,
     }
 

@@ -21,7 +21,7 @@ from openmic.store import Adapter, Conversation, Dialogue, LLMCall, Store
 from openmic.store.lineage.explain import explain_adapter, explain_turn
 from openmic.training.student.tokenization import render_prompt
 from openmic.training.trainer.trainer import Trainer
-from openmic.viewer.conversation_view import Speech, blocks
+from openmic.viewer.conversation_view import Drafts, Speech, blocks
 
 from ...agents.scripted_endpoint import Answer, ScriptedEndpoint, failure
 from ...tiny_teacher import TinyTeacher
@@ -91,8 +91,10 @@ def test_the_teacher_scores_every_draft_and_no_critic_is_asked(
 def test_pages_and_terminals_show_what_the_teacher_thinks_under_its_draft(stage: Bench, store: Store) -> None:
     found = hold_one(stage, ScriptedPool(DRAFTS))
     shown = blocks(store, found)
-    assert [block.number for block in shown] == [1, 2, 3, 4, 5, 6]
-    said = shown[3]
+    drafts, *others = shown
+    assert isinstance(drafts, Drafts)
+    assert [block.number for block in drafts.drafts] == [1, 2, 3]
+    said = others[0]
     assert isinstance(said, Speech)
     assert said.answers is not None
     assert said.answers.id == found.turns[0].id

@@ -1,0 +1,99 @@
+"""`openmic compare` over a small store of two runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from openmic.core.records import Outcome, Split
+from openmic.store import Adapter, Evaluation, EvaluationItem, Store
+from openmic.store.schema import now
+
+from ...store.rows import dialogue, example, run, turn, verdict
+from ..conftest import Openmic
+
+
+def judged_run(store: Store, name: str, objective: str, outcomes: str, seed: int = 7) -> None:
+    """A run whose only adapter has these outcomes: w or l."""
+    config = {"student": {"model": "tiny"}, "training": {"objective": objective}, "seed": seed}
+    store.add(
+        run(
+            id=name,
+            name=f"| {name}",
+            seed=seed,
+            status="finished",
+            config=config,
+            cast={"judge": "j", "simulated": False},
+        )
+    )
+    store.add(
+        Adapter(id=f"a{name}", run_id=name, version=0, stage="base", round=0, base_model="tiny", status="promoted"),
+        Evaluation(
+            id=f"e{name}",
+            run_id=name,
+            adapter_version=0,
+            split=Split.TEST,
+            status="finished",
+            finished_at=now(),
+            summary={"n": len(outcomes), "win": 1, "tie": 0, "loss": 1, "win_tie_rate": 0.5, "ci": [0.1, 0.9]},
+        ),
+    )
+    for place, letter in enumerate(outcomes):
+        key = f"{name}-{place}"
+        store.add(dialogue(id=key, run_id=name, stage="evaluate", example_id=f"in{place}", round=0))
+        both = [turn(n, id=f"{key}-{n}", run_id=name, dialogue_id=key, content=f"{key} {n}") for n in range(4)]
+        store.add(*both)
+        ids = {"first_turn_id": f"{key}-0", "second_turn_id": f"{key}-1"}
+        ends = {"forward_turn_id": f"{key}-2", "reverse_turn_id": f"{key}-3"}
+        outcome: Outcome = "win" if letter == "w" else "loss"
+        store.add(
+            verdict(id=f"v{key}", run_id=name, dialogue_id=key, agent="judge", outcome=outcome, **ids, **ends),
+            EvaluationItem(
+                evaluation_id=f"e{name}",
+                example_id=f"in{place}",
+                output_turn_id=f"{key}-0",
+                reference_turn_id=f"{key}-1",
+                verdict_id=f"v{key}",
+                outcome=outcome,
+                length_ratio=1.0,
+            ),
+        )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    path = str(tmp_path / "two.db")
+    with Store.open(path) as opened:
+        opened.add(*(example(id=f"in{place}", text=f"input {place}") for place in range(4)))
+        judged_run(opened, "ONE", "dpo", "llll")
+        judged_run(opened, "TWO", "simpo", "wwwl")
+    return path
+
+
+def test_runs_are_compared_as_a_table_as_json_and_as_a_page(openmic: Openmic, store: str, tmp_path: Path) -> None:
+    shown = openmic("compare", "one", "TWO", "--store", store)
+    assert shown.code == 0, shown.err
+    assert "B against A: " in shown.out
+    assert "+75.0% in win-tie rate (95% interval " in shown.out
+    assert '| training.objective | "dpo" | "simpo" |' in shown.out
+    found = json.loads(openmic("compare", "ONE", "TWO", "--json", "--store", store).out)
+    assert found["gains"][0]["value"] == pytest.approx(0.75)
+    page = tmp_path / "out" / "compared.html"
+    assert openmic("compare", "ONE", "TWO", "--store", store, "--out", str(page)).code == 0
+    assert page.read_text(encoding="utf-8").count('<circle class="point') == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["ONE"], "takes two runs or more"),
+        (["ONE", "one"], "run ONE is named twice"),
+        (["ONE", "nope"], "no run goes by 'nope'"),
+        (["ONE", "TWO", "--json", "--format", "html"], "--json and --format html are two formats"),
+        (["ONE", "TWO", "--out", "x.txt"], "what is written is said by"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(openmic: Openmic, store: str, given: list[str], said: str) -> None:
+    outcome = openmic("compare", *given, "--store", store)
+    assert outcome.code == 2
+    assert said in outcome.err
