@@ -1,5 +1,6 @@
 """The student's part of the configuration: which model it is, which engine generates with it, and its actors."""
 
+import re
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,6 +15,7 @@ ENGINES = ("auto", "static", "continuous", "slots", "vllm", "endpoint")
 """The engines that ship."""
 WITHOUT_BEAMS = ("continuous", "slots", "vllm", "endpoint")
 """Those of them that search no beams."""
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?")
 LARGEST_LORA_RANK = 512
 """Of adapters that vLLM takes."""
 
@@ -141,6 +143,9 @@ class StudentWeights(Section):
     revision: str | None = Field(default=None, min_length=1)
     """Of a hub id: a branch, a tag or a commit. None: its main branch. A run stays with the commit that it begins with
     and records it."""
+    published_as: str | None = Field(default=None, min_length=1)
+    """The hub id of the weights, with @REVISION where wanted, where `model` is a folder. Adapters and their cards name
+    it as their base model."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """What the weights are kept in. `auto`: bfloat16 on a GPU, else float32."""
     quantization: Literal["4bit"] | None = None
@@ -150,6 +155,13 @@ class StudentWeights(Section):
     """Whether code that comes with the model is run. Nobody is ever asked."""
     pickled_weights: bool = False
     """Whether weights may be read that are pickled (`pytorch_model.bin`). Code in them is not run even then."""
+
+    @field_validator("published_as")
+    @classmethod
+    def _is_no_path(cls, name: str | None) -> str | None:
+        if name is not None and not _HUB_ID.fullmatch(name):
+            raise ValueError(f"{name!r} is no hub id; give one such as ORGANISATION/MODEL or ORGANISATION/MODEL@COMMIT")
+        return name
 
     @property
     def weights(self) -> "StudentWeights":

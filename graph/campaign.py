@@ -18,6 +18,7 @@ from langgraph.runtime import Runtime
 from ..core.records import Split
 from ..store import Adapter
 from .context.run_context import RunContext
+from .model_card import write_cards
 from .stages import collect as collecting
 from .stages import demonstrate as demonstrating
 from .stages import evaluate as evaluating
@@ -92,10 +93,11 @@ async def roll_back(state: CampaignState, runtime: Runtime[RunContext]) -> Campa
 
 async def report(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """Every version is judged on the test inputs, which nothing has looked at before, unless that is left for later."""
-    if not runtime.context.config.evaluation.at_end:
-        return {}
-    for adapter in runtime.context.store.select(Adapter, run_id=runtime.context.run.id, order_by="version"):
+    rows = runtime.context.store.select(Adapter, run_id=runtime.context.run.id, order_by="version")
+    for adapter in rows if runtime.context.config.evaluation.at_end else []:
         await evaluating.evaluate(runtime.context, adapter.version, Split.TEST)
+    context = runtime.context
+    await asyncio.to_thread(write_cards, context.store, context.run, context.config, context.progress.print)
     return {}
 
 

@@ -93,13 +93,15 @@ def train(
         AdapterError: `start` is broken, or is another student's.
         TrainingError: there is nothing to train on, or an example does not fit the objective.
     """
-    from .adapters.adapters import commit_adapter, committed_adapter, verify_adapter
+    from .adapters.adapters import MANIFEST, commit_adapter, committed_adapter, file_sha256, verify_adapter
+    from .adapters.carried import carried_files
     from .adapters.lora import adapted
     from .adapters.storage import try_writing
     from .loop.fine_tune import fine_tune
     from .objectives import as_objective, load_objective
     from .objectives.trial import try_objective
     from .student.device import check_device
+    from .student.published import published_base
     from .student.student import load_student as load_model
 
     learned = load_objective(objective, where="objective") if isinstance(objective, str) else objective
@@ -131,8 +133,10 @@ def train(
         seed=seed,
         on_progress=progress or (lambda _: None),
     )
-    facts = {"base_model": weights.full_name, "parent": None if start is None else str(start), "objective": name}
-    ref = commit_adapter(wrapped, output, VERSION, facts)
+    facts = {"parent": None if folder is None else file_sha256(folder / MANIFEST), "objective": name}
+    base = published_base(weights)
+    carries = carried_files(model, base, {}, version=VERSION, objective=name, rank=wrapped.active_peft_config.r)
+    ref = commit_adapter(wrapped, output, VERSION, facts, base=base, carries=carries)
     return TrainedAdapter(Path(str(ref.uri)), metrics)
 
 

@@ -1,5 +1,6 @@
 """Judging a run's adapters on held-out inputs after the fact: those that no report of it has judged yet."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
 from ..context.seats import examiners
+from ..model_card import write_cards
 from ..preflight.checks import check_cast
 from ..preflight.cluster import checked_session
 from ..stages.evaluate import evaluate
@@ -56,6 +58,7 @@ def evaluate_run(
         async with open_run_context(store, run, progress, plugs=plugs, roles=roles) as context:
             for version in wanted:
                 await evaluate(context, version, Split.TEST)
+            await asyncio.to_thread(write_cards, store, run, config, progress.print)
 
     with checked_session(config, store.address, run_folder(store, run)):
         locked(store, run, judge_all)

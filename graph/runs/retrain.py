@@ -3,6 +3,8 @@
 The student starts where the campaign's feedback started from, the imitation adapter, or any other version of it.
 """
 
+import asyncio
+
 from ...core.config import RunConfig, saved_config
 from ...core.errors import ConfigError, TrainingError
 from ...core.ids import derive_id
@@ -14,6 +16,7 @@ from ...training.student.device import check_device
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
+from ..model_card import write_cards
 from ..preflight.cluster import checked_session
 from ..stages.fine_tune import fine_tune_on_feedback
 from ..stages.last_words import nothing_to_learn_from
@@ -107,6 +110,7 @@ def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress) -> Run:
             reason=f"trained from the transcripts of run {run.source_run_id}; not evaluated",
             decided_at=now(),
         )
+        await asyncio.to_thread(write_cards, store, run, saved_config(run), progress.print)
 
     return execute(store, run.id, train)
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ...agents.tasks.carried import carried_prompts
 from ...core.errors import OpenmicError
 from ...core.ids import derive_id, derive_seed
 from ...core.records import AdapterRef, Split, TrainingMetrics
@@ -194,6 +195,7 @@ def training_job(
         version=training.adapter_version,
         run=context.run.id,
         chat_template_kwargs=context.config.student.chat_template_kwargs,
+        prompts=carried_prompts(context.task, context.config.evaluation.sampling),
     )
 
 

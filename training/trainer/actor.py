@@ -95,10 +95,12 @@ class TrainerWorker:
         self, job: TrainingJob, group: "ProcessGroup", checkpoints: "Checkpoints"
     ) -> tuple[AdapterRef, TrainingMetrics] | None:
         from ..adapters.adapters import commit_adapter, made_adapter, metrics_beside, verify_adapter
+        from ..adapters.carried import carried_files
         from ..adapters.lora import adapted, adapter_weights, set_adapter_weights
         from ..loop.checkpoints import Snapshot
         from ..loop.fine_tune import fine_tune
         from ..objectives import as_objective, load_objective
+        from ..student.published import published_base
         from ..student.student import load_student
 
         phases = [(number, phase) for number, phase in enumerate(job.phases, start=1) if phase.examples]
@@ -154,14 +156,30 @@ class TrainerWorker:
             return None
         together = concat_metrics(metrics, [number for number, _ in phases])
         if found is None:
+            objective = "-".join(phase.objective for _, phase in phases)
             facts = {
                 "run": job.run,
                 "training": job.key,
-                "base_model": job.student.full_name,
                 "parent": job.parent.version,
-                "objective": "-".join(phase.objective for _, phase in phases),
+                "objective": objective,
             }
-            found = commit_adapter(model, job.adapters, job.version, facts, metrics=together)
+            base = published_base(job.student)
+            found = commit_adapter(
+                model,
+                job.adapters,
+                job.version,
+                facts,
+                metrics=together,
+                base=base,
+                carries=carried_files(
+                    student,
+                    base,
+                    job.prompts,
+                    version=job.version,
+                    objective=objective,
+                    rank=model.active_peft_config.r,
+                ),
+            )
         return found, together
 
     def _report(self, progress: TrainingProgress) -> None:
