@@ -4,12 +4,10 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-import uvicorn
-
-from ..core.errors import ConfigError
+from ..core.endpoints.listening import AnnouncingServer, address_of, bind
 from .app import build_app
 from .settings import SimulatorSettings
 
@@ -41,9 +39,8 @@ def serve(
         ConfigError: The port is taken, the address is not one of this machine, or the log cannot be written.
     """
     app = build_app(settings, log)
-    listener = bind(host, port)
-    shown = f"[{host}]" if ":" in host else host
-    base_url = f"http://{shown}:{listener.getsockname()[1]}/v1"
+    listener = bind(host, port, "the simulated cast")
+    base_url = f"{address_of(host, listener)}/v1"
 
     def announce() -> None:
         if ready_file is not None:
@@ -53,46 +50,20 @@ def serve(
         if on_ready is not None:
             on_ready(base_url)
 
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
-    with listener, suppress(KeyboardInterrupt):
-        _Server(config, announce, parent).run(sockets=[listener])
+    _Server(app, announce, parent).serve_until_told(listener)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that is bound, so that nobody else can take the port before the server listens on it.
+class _Server(AnnouncingServer):
+    """A server that announces itself and watches its parent."""
 
-    Raises:
-        ConfigError: The port is taken, or the address is not one of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP, or asyncio leaves Nagle's algorithm on and every answer takes some 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise ConfigError(
-            f"The simulated cast cannot listen on {host} port {port}: {error}. Name another with --port, or 0 for any."
-        ) from error
-    return listener
-
-
-class _Server(uvicorn.Server):
-    """A uvicorn server that announces itself and watches its parent."""
-
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None], parent: int | None) -> None:
-        super().__init__(config)
-        self._announce = announce
+    def __init__(self, app: Any, announce: Callable[[], None], parent: int | None) -> None:
+        super().__init__(app, announce)
         self._parent = parent
         self._watch: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.should_exit:
-            return
-        self._announce()
-        if self._parent is not None:
+        if not self.should_exit and self._parent is not None:
             self._watch = asyncio.create_task(self._outlive_nobody(self._parent))
 
     async def _outlive_nobody(self, parent: int) -> None:

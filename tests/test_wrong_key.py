@@ -11,10 +11,10 @@ import pytest
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
+from openmic.core.endpoints.listening import bind
 from openmic.core.endpoints.secrets import without
 from openmic.simulator import SimulatorSettings
 from openmic.simulator.app import build_app
-from openmic.simulator.server import bind
 from openmic.store import Dialogue, Store
 
 from .kills.promises import facts_of
@@ -67,7 +67,7 @@ class Refusing:
 
 @pytest.fixture
 def refusing() -> Iterator[tuple[Refusing, str]]:
-    cast, listener = Refusing(), bind("127.0.0.1", 0)
+    cast, listener = Refusing(), bind("127.0.0.1", 0, "the test")
     server = uvicorn.Server(uvicorn.Config(cast, log_level="warning", access_log=False, lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -9,9 +9,10 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
+from ..core.endpoints.listening import LOOPBACK
 from ..store import Store
 from .failures import add_failures
-from .guard import LOOPBACK, Guard, UnderPath, Unslashed
+from .guard import Guard, UnderPath, Unslashed
 from .pages import (
     adapter,
     between_runs,

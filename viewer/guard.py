@@ -11,16 +11,15 @@
 import secrets
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..core.endpoints.listening import name_of
 from ..core.ids import content_hash
-
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS: Final = {
@@ -151,14 +150,6 @@ class UnderPath:
 def _at(scope: Scope, path: str) -> Scope:
     """The request for another path; the first page's is empty."""
     return {**scope, "path": path or "/", "raw_path": quote(path or "/").encode()}
-
-
-def name_of(host: str) -> str | None:
-    """The name in a Host header, without the port; None where it cannot be read."""
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
 
 
 def _refused(why: str, status: int) -> Response:

@@ -2,16 +2,11 @@
 
 import re
 import secrets
-import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from ipaddress import ip_address
 
-import uvicorn
-
+from ..core.endpoints.listening import LOOPBACK, AnnouncingServer, address_of, bind, is_loopback, name_of
 from ..core.errors import ConfigError
 from .app import create_app
-from .guard import LOOPBACK, name_of
 
 _NAME = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d{1,5})?")
 
@@ -55,52 +50,6 @@ def serve(
         app = create_app(store_url, token=token, allowed_hosts=allowed, proxied_as=proxied_as, root_path=root_path)
     except ValueError as error:
         raise ConfigError(f"--root-path {error}") from None
-    listener = _bind(host, port)
-    address = _address(host, listener.getsockname()[1]) + root_path + path + (f"?token={token}" if token else "")
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
-    with listener, suppress(KeyboardInterrupt):
-        _Server(config, lambda: on_ready(address)).run(sockets=[listener])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _address(host: str, port: int) -> str:
-    shown = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)  # noqa: S104 - what to show
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """A socket that is bound, so that the port is known before anything is served."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP, or asyncio leaves Nagle's algorithm on and every answer takes some 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise ConfigError(
-            f"the viewer cannot listen on {host} port {port}: {error}. Name another with --port, or 0 for any"
-        ) from error
-    return listener
-
-
-class _Server(uvicorn.Server):
-    """A server that says when it answers."""
-
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._announce = announce
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if not self.should_exit:
-            self._announce()
+    listener = bind(host, port, "the viewer")
+    address = address_of(host, listener) + root_path + path + (f"?token={token}" if token else "")
+    AnnouncingServer(app, lambda: on_ready(address)).serve_until_told(listener)

@@ -14,6 +14,7 @@ import uvicorn
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.agents.tasks.task import load_task
 from openmic.core.config import EndpointSettings, RunConfig
+from openmic.core.endpoints.listening import bind
 from openmic.core.ids import content_hash
 from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split
 from openmic.graph.context.budget import Budget
@@ -26,7 +27,6 @@ from openmic.graph.context.seats import seat_model, seats
 from openmic.graph.context.train_gate import TrainGate
 from openmic.simulator import SimulatorSettings
 from openmic.simulator.app import build_app
-from openmic.simulator.server import bind
 from openmic.store import ExampleRow, PromptTemplateRow, Run, RunExample, Store
 from openmic.training.pool.pool import StudentPool
 from openmic.training.pool.stats import PoolStats
@@ -90,7 +90,7 @@ def serve() -> Iterator[Serve]:
     def start(log: Path | None = None, **settings: Any) -> str:
         name = f"{log} {settings}"
         if name not in running:
-            listener = bind("127.0.0.1", 0)
+            listener = bind("127.0.0.1", 0, "the test")
             app = build_app(SimulatorSettings(**settings), log)
             server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

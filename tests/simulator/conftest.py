@@ -12,9 +12,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from openmic.core.endpoints.listening import bind
 from openmic.simulator import SimulatorSettings
 from openmic.simulator.app import build_app
-from openmic.simulator.server import bind
 
 INPUTS = Path(__file__).parents[2] / "examples" / "inputs"
 Serve = Callable[..., httpx.Client]
@@ -55,7 +55,7 @@ def serve() -> Iterator[Serve]:
 
 
 def _start(app: FastAPI) -> tuple[uvicorn.Server, threading.Thread, httpx.Client]:
-    listener = bind("127.0.0.1", 0)
+    listener = bind("127.0.0.1", 0, "the test")
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from openmic.core.endpoints.listening import bind
 from openmic.core.errors import ConfigError, EndpointLostError, EndpointSetupError
 from openmic.simulator import SimulatedCast, SimulatorSettings, server
 
@@ -78,7 +79,7 @@ def test_the_server_ends_with_its_parent() -> None:
 
 
 def test_a_port_that_is_taken_is_named() -> None:
-    with server.bind("127.0.0.1", 0) as taken:
+    with bind("127.0.0.1", 0, "the test") as taken:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"port {port}"):

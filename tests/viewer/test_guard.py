@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from openmic.core.endpoints.listening import LOOPBACK
 from openmic.store import Store
 from openmic.viewer.app import create_app
-from openmic.viewer.guard import LOOPBACK
 
 TOKEN = "correct-horse"
 TAG = {"tag": "good", "author": "Ann"}

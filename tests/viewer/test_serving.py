@@ -2,9 +2,10 @@ import socket
 
 import pytest
 
+from openmic.core.endpoints.listening import is_loopback
 from openmic.core.errors import ConfigError
 from openmic.store import Store
-from openmic.viewer.serving import is_loopback, serve
+from openmic.viewer.serving import serve
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
