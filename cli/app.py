@@ -56,6 +56,8 @@ COMMANDS = {
     "experiment": "Carry out arms and seeds from one file: one table.",
     "report": "Report on a run or an experiment: HTML, Markdown or JSON.",
     "chat": "Have the student answer, with the adapter it has learned.",
+    "serve": "Serve the student over OpenAI's API.",
+    "model": "Hand a student on: merged weights, GGUF, a hub.",
     "config": "Show the resolved configuration, or its JSON schema.",
     "db": "Look after the store: where it is, backups, checks.",
     "task": "List the tasks that ship, print a task file, or check one.",
@@ -69,8 +71,10 @@ _ELSEWHERE = {
     "critic-card": "card.command",
     "experiment": "experiments.experiment",
     "init": "configuration.init",
+    "model": "models.model",
     "report": "experiments.report",
     "resume": "run",
+    "serve": "models.serve",
     "transcripts": "transcripts.command",
 }
 """Commands that stand in another module."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from .core.config import RunConfig, saved_config
 from .core.errors import ConfigError, NotFoundError, OpenmicError
@@ -281,6 +281,32 @@ class Run:
         student = config.student
         speaker = load_student(student.weights, adapter, student.device, student.chat_template_kwargs)
         return Speaker(speaker, found)
+
+    def export(
+        self,
+        target: str | Path,
+        to: Literal["adapter", "merged", "gguf"] = "merged",
+        version: int | str = "promoted",
+        **options: Any,
+    ) -> Path:
+        """Write an adapter version as files that others serve, as `openmic model export` does; returns the folder.
+
+        Args:
+            target: The folder, which is made.
+            to: `adapter`, `merged`, or `gguf` with a Modelfile.
+            version: A number, or `promoted`.
+            options: `dtype`, `verify` (on how many inputs it is compared with the adapter), `device`, `converter`.
+
+        Raises:
+            ConfigError: the folder is there already, or it cannot be written so.
+            NotFoundError: there is no such adapter.
+            AdapterError: it is not what was committed.
+            StudentError: the base model cannot be loaded, or cannot be written so.
+        """
+        from .graph.runs.export_model import export_model
+
+        with self._open() as reader:
+            return export_model(reader, reader.resolve_run(self.id), version, to, Path(target), **options).path
 
     def explain(self, name: int | str, *, limit: int | None = None) -> Explanation:
         """Where a text or an adapter comes from and what became of it. Print it, or look into it.

@@ -1,0 +1,1 @@
+"""The commands that hand a student on: `openmic model` and `openmic serve`."""

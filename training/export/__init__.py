@@ -1,0 +1,1 @@
+"""A student outside openmic: merged weights, GGUF, and how far what they say agrees with the adapter."""
