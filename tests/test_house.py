@@ -37,16 +37,16 @@ MOST_FILES = 20
 """In a folder of the package."""
 FLOORS: dict[str, list[set[str]]] = {
     "graph": [
-        {"experiments"},
+        {"experiments", "serving"},
         {"runs", "draw", "studio"},
         {"campaign"},
         {"stages", "workers"},
-        {"rollout", "preflight"},
+        {"rollout", "preflight", "model_card"},
         {"training_data", "report"},
         {"context"},
     ],
     "training": [
-        {"trainer", "standalone"},
+        {"trainer", "standalone", "export"},
         {"example_forms"},
         {"pool"},
         {"loop", "engines"},

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from math import ceil
@@ -70,6 +70,8 @@ class ContinuousEngine(LocalEngine[AdapterSlots]):
     Raises:
         ConfigError: the student is not causal.
     """
+
+    streams = True
 
     def __init__(
         self,
@@ -134,8 +136,11 @@ class ContinuousEngine(LocalEngine[AdapterSlots]):
         running = min(self._stats.running, under_way)
         return replace(self._stats, running=running, waiting=under_way - running, busy_s=self._active.busy_s)
 
-    async def generate(self, request: GenerationRequest) -> Generation:
-        """One generation; it begins with the next step that has room for it."""
+    async def generate(self, request: GenerationRequest, *, on_text: Callable[[str], None] | None = None) -> Generation:
+        """One generation; it begins with the next step that has room for it.
+
+        `on_text` is called with all of the text so far as tokens come; the last of it may still change.
+        """
         if self._closed:
             raise GenerationError(CLOSED)
         version = request.adapter
@@ -145,7 +150,7 @@ class ContinuousEngine(LocalEngine[AdapterSlots]):
         self._refuse_too_long(request, len(prompt))
         self._adapters.touch(version)
         with self._active.one(version):
-            output = await self._output(request, prompt, version)
+            output = await self._output(request, prompt, version, on_text)
         self._stats.answered += 1
         self._stats.tokens += len(output.generated_tokens)
         self._limit.answered(len(prompt) + request.sampling.max_tokens)
@@ -172,12 +177,14 @@ class ContinuousEngine(LocalEngine[AdapterSlots]):
                     reply.set_exception(GenerationError(CLOSED))
             self._student.model.set_attn_implementation(self._attention)
 
-    async def _output(self, request: GenerationRequest, prompt: list[int], version: int) -> Any:
+    async def _output(
+        self, request: GenerationRequest, prompt: list[int], version: int, on_text: Callable[[str], None] | None
+    ) -> Any:
         while True:
             manager = self._manager
             smallest = self._limit.most == 1 and self._step_tokens == LEAST_STEP
             try:
-                return await self._output_of(manager, request, prompt, version)
+                return await self._output_of(manager, request, prompt, version, on_text)
             except _StoppedError as stopped:
                 if self._closed or not await self._go_on_with_less(manager):
                     raise GenerationError(str(stopped)) from None
@@ -204,7 +211,14 @@ class ContinuousEngine(LocalEngine[AdapterSlots]):
         self._student.model.set_attn_implementation(self._attention)
         self._manager = self._start()
 
-    async def _output_of(self, manager: Any, request: GenerationRequest, prompt: list[int], version: int) -> Any:
+    async def _output_of(
+        self,
+        manager: Any,
+        request: GenerationRequest,
+        prompt: list[int],
+        version: int,
+        on_text: Callable[[str], None] | None,
+    ) -> Any:
         sampling, key = request.sampling, request_key(self._load_of[version], next(self._numbers))
         params = RequestParams(
             version,
@@ -218,12 +232,17 @@ class ContinuousEngine(LocalEngine[AdapterSlots]):
         reply.add_done_callback(self._replies.discard)
 
         def answer(output: Any) -> None:
-            if not reply.done():
+            if reply.done():
+                return
+            if on_text is None or output.is_finished():
                 reply.set_result(output)
+            else:
+                on_text(self._student.tokenizer.decode(output.generated_tokens, skip_special_tokens=True).strip())
 
         manager.register_result_handler(key, answer)
         # The key begins with the loading of the adapter, by which `prefix_sharing` tells apart whose prompts are whose.
-        added = manager.add_request(prompt, request_id=key, max_new_tokens=sampling.max_tokens, params=params)
+        options = {"max_new_tokens": sampling.max_tokens, "streaming": on_text is not None}
+        added = manager.add_request(prompt, request_id=key, params=params, **options)
         if added is None:
             await asyncio.to_thread(manager.join, time.perf_counter(), LAST_WORDS_S)  # it says why as it ends
             why = manager.background_thread_status.fatal_error

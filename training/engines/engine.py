@@ -103,7 +103,8 @@ EngineFactory = Callable[..., StudentEngine]
 """Makes an engine in a student's process: `factory(settings, threads=…, worker=…, **engine_kwargs)`.
 
 `settings` are the `StudentSettings`, `threads` the CPU threads it may use, `worker` what its generations are to name.
-A class with such an `__init__` is one. An attribute `beams = True` says that its engines answer requests for beams.
+A class with such an `__init__` is one. An attribute `beams = True` says that its engines answer requests for beams;
+`streams = True`, that `generate` takes `on_text`, which it calls with the text so far as tokens come.
 """
 
 

@@ -1,0 +1,1 @@
+"""A run's student behind OpenAI's API, in one process and without Ray."""
