@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights postgresql chromium screenshots hosts servers run test test-fast test-cluster test-kills test-servers test-vllm lint format docs reference lock audit licences clean
+.PHONY: help setup weights postgresql chromium screenshots hosts servers run test test-fast test-cluster test-kills test-servers test-vllm lint format docs reference image lock audit licences clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -100,6 +100,9 @@ docs: $(STAMP) ## Build the documentation's site in site/, without a network
 
 reference: $(STAMP) ## Write anew the pages of docs/reference that are made from the code
 	$(BIN)/python -m tests.docs.reference
+
+image: ## Build the container's image, with CUDA; TORCH_INDEX=ADDRESS of PyTorch's CPU builds makes one without
+	docker build --tag openmic $(if $(TORCH_INDEX),--build-arg TORCH_INDEX=$(TORCH_INDEX)) .
 
 lock: ## Pin the newest versions that fit pyproject.toml
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
