@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -281,3 +282,14 @@ def test_its_student_answers_as_it_was_taught(campaign: openmic.Run) -> None:
         two = student(["The bus left.", "A kettle."], n=2, max_tokens=8, temperature=1.0)
     assert isinstance(one, str)
     assert [len(samples) for samples in two] == [2, 2]
+
+
+def test_a_clone_without_links_says_what_to_do(tmp_path: Path) -> None:
+    package = tmp_path / "openmic"
+    package.mkdir()
+    shutil.copy(Path(openmic.__file__), package)
+    (package / "core").write_text("../../core")  # what git writes where it may make no links
+    done = subprocess.run(
+        [sys.executable, "-c", "import openmic"], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
+    )
+    assert "git config core.symlinks true" in done.stderr

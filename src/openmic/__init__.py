@@ -8,7 +8,15 @@ is private, and may change without notice.
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+if not Path(__file__).with_name("core").is_dir():
+    raise ImportError(
+        "src/openmic/core is a link to a folder, and git wrote it as a file, as it does on Windows unless it is told "
+        "otherwise: switch on Windows' developer mode, then `git config core.symlinks true` and "
+        "`git restore --source=HEAD src` in this clone; or install a wheel, or work in WSL"
+    )
 
 if TYPE_CHECKING:  # imported when they are first used, so that `import openmic` takes no time
     from .agents.tasks.task import Task as Task
