@@ -26,7 +26,8 @@ weights: $(STAMP) ## Convert the student's weights once into the user's cache
 	$(BIN)/python -m openmic.training.student.packaged_weights
 
 run: weights ## Run the whole loop on this machine with the simulated cast
-	$(BIN)/openmic run examples/humor.yaml
+	@$(BIN)/openmic run examples/humor.yaml || { code=$$?; test $$code = 3 && \
+	echo "make run: the run is finished; a few items failed, as is said above (openmic run ends with 3 then)"; }
 
 # The tests start a PostgreSQL server of their own; Debian keeps its programs off the PATH.
 postgresql: $(STAMP)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote
 
 import typer
 
@@ -42,7 +43,8 @@ def path(store: StoreOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"store": shown})
     else:
-        typer.echo(shown.removeprefix("sqlite:///"))
+        file = shown.removeprefix("sqlite:///")
+        typer.echo(shown if file == shown else unquote(file))
 
 
 @app.command()

@@ -39,6 +39,9 @@ RunArgument = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, a
 NoCheckOption = Annotated[
     bool, typer.Option("--no-check", help="Ask no endpoint beforehand whether it answers.", show_default=False)
 ]
+PlainOption = Annotated[
+    bool, typer.Option("--plain", help="Progress as lines, as in a log, also on a terminal.", show_default=False)
+]
 
 
 def configuration(given: Path | None, example: str | None) -> Path:

@@ -37,10 +37,11 @@ def stdout_for_data() -> Iterator[None]:
         yield
 
 
-def progress_display(stream: TextIO | None = None) -> ProgressSink:
-    """Bars where a person watches, lines where a file does."""
+def progress_display(stream: TextIO | None = None, *, plain: bool = False) -> ProgressSink:
+    """Bars where a person watches, lines where a file does, or where they are asked for."""
     console = Console(file=stream or sys.stderr)
-    return TerminalProgress(console) if console.is_terminal else PlainProgress(stream or sys.stderr)
+    lines = plain or not console.is_terminal
+    return PlainProgress(stream or sys.stderr) if lines else TerminalProgress(console)
 
 
 class TerminalProgress:

@@ -36,6 +36,8 @@ def print_report(status: dict[str, Any], *, funnel: bool = False) -> None:
         funnel: Whether the funnel of every gate and filter follows, which tells more of what the teacher wrote.
     """
     console, status = report_console(), printable_in(status)
+    if console.is_terminal:  # else lines are broken by whoever reads the file
+        console = report_console(soft_wrap=False)
     if status["source_run"] is not None:
         console.print(f"from run {escape(status['source_run'])}")
     if status["versions"]:
@@ -190,10 +192,15 @@ def _print_versions(console: Console, status: dict[str, Any]) -> None:
     scorers = score_columns(judged)
     table = _table(status, scorers)
     unlimited = console.options.update(max_width=_UNLIMITED)
-    if scorers and console.measure(table, options=unlimited).maximum > console.width:
+    wide = console.measure(table, options=unlimited).maximum > console.width
+    if scorers and wide and not console.is_terminal:
         console.print(_table(status, {}))
         table = _scores(status, scorers)
-    console.print(table)
+    if console.is_terminal and console.measure(table, options=unlimited).maximum > console.width:
+        for version in status["versions"]:
+            console.print(escape(_in_words(version, scorers)))
+    else:
+        console.print(table)
     for version in status["versions"]:
         if "judged" in version:
             console.print(
@@ -236,6 +243,19 @@ def _table(status: dict[str, Any], scorers: dict[str, bool]) -> Table:
     for version in status["versions"]:
         table.add_row(*_row(version, scorers))
     return table
+
+
+def _in_words(version: dict[str, Any], scorers: dict[str, bool]) -> str:
+    """A row of the table as a sentence, where the table is too wide for the terminal."""
+    name, stage, win, tie, loss, rate, interval, *others = _row(version, scorers)
+    *figures, state = others
+    if "n" not in version:
+        return f"{name}, {stage}: not judged{f', {state}' if state else ''}"
+    told = [f"{label} {figure}" for label, figure in zip([*scorers, "length", "distinct-2"], figures, strict=True)]
+    counts = f"{win} won, {tie} tied, {loss} lost"
+    return printable(
+        f"{name}, {stage}: {rate} ({interval}), {counts}; {', '.join(told)}{f'; {state}' if state else ''}"
+    )
 
 
 def _scores(status: dict[str, Any], scorers: dict[str, bool]) -> Table:

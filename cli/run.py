@@ -17,6 +17,7 @@ from .options import (
     JsonOption,
     NoCheckOption,
     OverridesOption,
+    PlainOption,
     RunArgument,
     StoreOption,
     configuration,
@@ -73,6 +74,7 @@ def run(
     ] = None,
     cluster: ClusterOption = None,
     no_check: NoCheckOption = False,
+    plain: PlainOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Teach a student: demonstrations, imitation, rounds of dialogues and fine-tuning, evaluation, report.
@@ -129,7 +131,7 @@ def run(
         finished = carry_out(
             config,
             overrides or [],
-            progress=progress_display(),
+            progress=progress_display(plain=plain),
             cluster=cluster,
             check=not no_check,
             reuse=source,
@@ -164,6 +166,7 @@ def resume(
             "finished run.",
         ),
     ] = False,
+    plain: PlainOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a run that was interrupted or failed; nothing that was done is done again.
@@ -179,7 +182,7 @@ def resume(
     with stdout_for_data(), _resumable(found):
         found.resume(
             overrides,
-            progress=progress_display(),
+            progress=progress_display(plain=plain),
             cluster=cluster,
             check=not no_check,
             retry_failed=retry_failed,

@@ -15,8 +15,7 @@ from ..store import Adapter, Evaluation, EvaluationItem, Run, RunExample, Store,
 from ..store.cast_notes import cast_notes
 from ..store.liveness import live_status
 from ..store.search.judged import outputs_of, summaries_on_test
-from ..store.spending import prices_of_run
-from .context.reuse import TAKEN_FROM
+from ..store.spending import TAKEN_FROM, prices_of_run
 
 STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
 MODELS = ("teacher", "critic", "jury", "judge")

@@ -15,6 +15,8 @@ from .tally import EXTRA, SAMPLED, Tallied, by_name, summed
 
 MILLION = 1_000_000
 _PARTS = ("input", "cached", "output", "reasoning", "estimated")
+TAKEN_FROM = "run "
+"""What stands before the run's id, in place of the worker, in a turn of the student's that was taken over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """`openmic critic-card`: how far a critic agrees with people on pairs that they labelled."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ...core.errors import ConfigError, told_of_disk
+from ...core.section import unwritable
 from ..options import JsonOption, NoCheckOption, OverridesOption, exit_by_failures, home_expanded, print_json
 from ..progress import progress_display, stdout_for_data
 
@@ -59,6 +61,11 @@ def critic_card(
     page = home_expanded(html)
     if page is not None and not page.absolute().parent.is_dir():
         raise ConfigError(f"--html: there is no folder {str(page.absolute().parent)!r}; make it first")
+    if page is not None and (problem := unwritable(page.parent)) is not None:
+        raise ConfigError(f"--html: {str(page)!r} cannot be written: {problem}; name another")
+    if page is not None and (page.is_dir() or (page.exists() and not os.access(page, os.W_OK))):
+        why = "it is a folder" if page.is_dir() else "no permission to write it"
+        raise ConfigError(f"--html: {str(page)!r} cannot be written: {why}; name another")
     if page is not None and page.exists() and page.samefile(home_expanded(pairs) or pairs):
         raise ConfigError(f"--html {str(page)!r} is the file of the pairs, and would be written over; name another")
     with stdout_for_data():

@@ -29,19 +29,30 @@ def _head(found: Mapping[str, Any]) -> Iterable[Block]:
     card = found["card"]
     if found["simulated"]:
         yield Paragraph("The critic is simulated: its figures say nothing about any real one.", quiet=True)
+    elif any(name.rpartition(":")[2] in {"simulated_rubric", "SimulatedRubric"} for name in found["critic"]):
+        yield Paragraph(
+            "simulated_rubric is the rubric of the simulated cast, made of word lists: it says nothing about how good "
+            "any text is.",
+            quiet=True,
+        )
     left = [
-        f"{count} {what}"
-        for count, what in (
-            (found["unlabelled"], "rows that nobody labelled were left out"),
-            (found["alike"], "rows with the same text twice were left out"),
-            (found["twice"], "pairs stand there again, and count each time"),
+        f"{count} {one if count == 1 else more}"
+        for count, one, more in (
+            (found["unlabelled"], "row that nobody labelled was left out", "rows that nobody labelled were left out"),
+            (
+                found["alike"],
+                "row with the same text twice was left out",
+                "rows with the same text twice were left out",
+            ),
+            (found["twice"], "pair stands there again, and counts", "pairs stand there again, and count each time"),
+            (found["empty"], "pair has an empty text, and counts", "pairs have an empty text, and count"),
         )
         if count
     ]
     judged = 0 if card is None else card["pairs"]
-    yield Paragraph("; ".join([f"{judged} pairs of {found['pairs']}, each asked in both orders", *left]) + ".")
+    yield Paragraph("; ".join([f"{_pairs(judged)} of {found['pairs']}, each asked in both orders", *left]) + ".")
     for error, count in found["failed"].items():
-        yield Paragraph(f"No verdict on {count} pairs: {error}")
+        yield Paragraph(f"No verdict on {_pairs(count)}: {error}")
     if card is None:
         return
     if card["accuracy"] is None:
@@ -50,10 +61,14 @@ def _head(found: Mapping[str, Any]) -> Iterable[Block]:
     labels = ", ".join(f"{name} {count}" for name, count in card["labels"].items())
     few = " Too few pairs to say much: intervals are narrower than they should be." if card["few"] else ""
     yield Paragraph(
-        f"On the {card['decided']} pairs that people decided, the critic prefers the text that they prefer in "
+        f"On the {_pairs(card['decided'])} that people decided, the critic prefers the text that they prefer in "
         f"{_interval(card['accuracy'])}; a tie of its own counts half, and chance is 50%.{_believed(card)}{few}"
     )
     yield Paragraph(f"Labels: {labels}. Intervals resample pairs.", quiet=True)
+
+
+def _pairs(number: int) -> str:
+    return f"{number} pair" if number == 1 else f"{number} pairs"
 
 
 def _believed(card: Mapping[str, Any]) -> str:
@@ -143,7 +158,7 @@ def _calibration(card: Mapping[str, Any], confidence: str) -> Iterable[Block]:
         yield Paragraph("The critic found every pair that people decided even, so there is nothing to calibrate.")
         return
     yield Paragraph(
-        f"Expected calibration error {calibration['error']:.3f}, over {calibration['n']} pairs that people decided; "
+        f"Expected calibration error {calibration['error']:.3f}, over {_pairs(calibration['n'])} that people decided; "
         f"{calibration['even']} more had p = 1/2. A calibrated critic is right as often as it is sure."
     )
     bins = calibration["bins"]

@@ -10,10 +10,20 @@ import typer
 
 from ...core.config_file import stray_variables
 from ...core.errors import ConfigError, OpenmicError
+from ...core.files.examples import example_file, example_names
 from ...core.files.private import private_file, private_folder
+from ...core.section import unwritable
 from ...core.text import printable
 from ...store import Store
-from ..options import JsonOption, NoCheckOption, OverridesOption, exit_by_failures, home_expanded, print_json
+from ..options import (
+    JsonOption,
+    NoCheckOption,
+    OverridesOption,
+    PlainOption,
+    exit_by_failures,
+    home_expanded,
+    print_json,
+)
 from ..plan import spoken
 from ..progress import progress_display, stdout_for_data
 from ..run import ClusterOption
@@ -22,7 +32,13 @@ from .experiment_document import experiment_document, table_document
 
 
 def experiment(
-    file: Annotated[Path, typer.Argument(help="The experiment's file.", metavar="FILE")],
+    file: Annotated[
+        Path | None, typer.Argument(help="The experiment's file.", metavar="FILE", show_default=False)
+    ] = None,
+    example: Annotated[
+        str | None,
+        typer.Option("--example", metavar="NAME", help="One that ships, in place of a file: paper_table, …"),
+    ] = None,
     overrides: OverridesOption = None,
     out: Annotated[
         Path | None,
@@ -33,6 +49,7 @@ def experiment(
     ] = False,
     cluster: ClusterOption = None,
     no_check: NoCheckOption = False,
+    plain: PlainOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Carry out arms times seeds from one file, and print one table.
@@ -44,6 +61,7 @@ def experiment(
     \b
     Examples:
       openmic experiment examples/paper_table.yaml --dry-run
+      openmic experiment --example biased_critic
       openmic experiment examples/paper_table.yaml --out paper-table
       openmic experiment examples/biased_critic.yaml --set evaluation.test_inputs=40
     """
@@ -54,15 +72,18 @@ def experiment(
     for line in stray_variables():
         typer.echo(f"note: {line}", err=True)
     folder = home_expanded(out)
+    given = _experiment_file(file, example)
     if folder is not None and folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {str(folder)!r} is a file; name a folder")
+    if folder is not None and (problem := unwritable(folder)) is not None:
+        raise ConfigError(f"--out {str(folder)!r} cannot be written: {problem}; name another folder")
     with stdout_for_data():
-        found = check_experiment(read_experiment(file, overrides or []), cluster=cluster, ask=not no_check)
+        found = check_experiment(read_experiment(given, overrides or []), cluster=cluster, ask=not no_check)
     if dry_run:
         planned = experiment_plan(found)
         print_json(planned) if as_json else print_experiment_plan(planned)
         return
-    progress, name = progress_display(), found.read.experiment.name
+    progress, name = progress_display(plain=plain), found.read.experiment.name
     for note in found.notes:
         progress.print(f"note: {note}")
     with stdout_for_data(), _to_go_on():
@@ -75,6 +96,19 @@ def experiment(
             progress.print(f"written: {folder}/report.html, report.md, results.json")
     print_json(results) if as_json else typer.echo(markdown(table_document(results)), nl=False)
     exit_by_failures(len(results["failed"]))
+
+
+def _experiment_file(file: Path | None, example: str | None) -> Path:
+    """The file that is meant.
+
+    Raises:
+        ConfigError: none is given, or two are.
+    """
+    if (file is None) is (example is None):
+        names = ", ".join(example_names(experiments=True))
+        what = "two experiments are given" if file else "no experiment is given"
+        raise ConfigError(f"{what}; give a file, or --example with one of {names}")
+    return example_file(example, experiments=True) if example is not None else Path(str(file))
 
 
 def write_report(folder: Path, results: dict[str, Any], samples: list[dict[str, Any]]) -> None:

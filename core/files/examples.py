@@ -9,20 +9,24 @@ from ..errors import ConfigError
 _FOLDER = Path(str(files("openmic"))) / "examples"
 
 
-def example_names() -> list[str]:
-    """What `openmic run --example` takes, in order. Experiments, which have arms, are for `openmic experiment`."""
+def example_names(*, experiments: bool = False) -> list[str]:
+    """What `openmic run --example` takes, in order; or `openmic experiment --example`: those that have arms."""
     files_there = ((path.stem, path.read_text(encoding="utf-8")) for path in _FOLDER.glob("*.yaml"))
-    return sorted(name for name, text in files_there if "\narms:" not in text)
+    return sorted(name for name, text in files_there if ("\narms:" in text) is experiments)
 
 
-def example_file(name: str) -> Path:
-    """The configuration file of an example; what it names lies beside it.
+def example_file(name: str, *, experiments: bool = False) -> Path:
+    """The file of an example; what it names lies beside it.
 
     Raises:
-        ConfigError: there is no such example.
+        ConfigError: there is no such example, or it is of the other kind.
     """
-    if name not in example_names():
-        close = difflib.get_close_matches(name, example_names(), n=1)
+    known = example_names(experiments=experiments)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
         meant = f"; did you mean {close[0]}?" if close else ""
-        raise ConfigError(f"there is no example {name!r}, only {', '.join(example_names())}{meant}")
+        if name in example_names(experiments=not experiments):
+            meant = f"; it is one for `openmic {'run' if experiments else 'experiment'} --example {name}`"
+        what = "example of an experiment" if experiments else "example"
+        raise ConfigError(f"there is no {what} {name!r}, only {', '.join(known)}{meant}")
     return _FOLDER / f"{name}.yaml"

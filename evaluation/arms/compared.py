@@ -50,7 +50,7 @@ class Side:
 
     @property
     def judged(self) -> int | None:
-        """The version that stands for it, as in its own first sentence: the last of a round where one was judged."""
+        """The version that stands for it, as in its own first sentence; None where none was judged."""
         shown = shown_versions(self.versions, self.summaries)
         return shown[-1] if shown else None
 

@@ -59,7 +59,9 @@ class LabelledPairs(NamedTuple):
     alike: int
     """Rows whose two texts are the same."""
     twice: int
-    """Pairs that stand there again with the same texts; they count each time."""
+    """Pairs that stand there again with the same texts, in either order; they count each time."""
+    empty: int = 0
+    """Pairs one of whose texts is empty; they count."""
 
 
 def read_pairs(given: str | Path | Iterable[Mapping[str, Any]], columns: Columns | None = None) -> LabelledPairs:
@@ -99,8 +101,9 @@ def read_pairs(given: str | Path | Iterable[Mapping[str, Any]], columns: Columns
         raise InputError(
             f"{name}: there is no pair to look at{left}; give rows with two texts and a label of 1, 2 or 0"
         )
-    counts = Counter((pair.source, pair.first, pair.second) for pair in pairs)
-    return LabelledPairs(pairs, unlabelled, alike, counts.total() - len(counts))
+    counts = Counter((pair.source, *sorted((pair.first, pair.second))) for pair in pairs)
+    empty = sum(not pair.first.strip() or not pair.second.strip() for pair in pairs)
+    return LabelledPairs(pairs, unlabelled, alike, counts.total() - len(counts), empty)
 
 
 def majority(votes: Iterable[Outcome]) -> Outcome:

@@ -13,6 +13,7 @@ from ...core.config import RunConfig, saved_config
 from ...core.ids import derive_id
 from ...core.records import Agent, Generation, GenerationRequest, LLMReply, LLMRequest
 from ...store import Adapter, Run, Store, Turn
+from ...store.spending import TAKEN_FROM
 from .models import simulated_seed
 from .seats import Seat, seat_model, seats
 
@@ -32,8 +33,6 @@ _MADE_ALIKE = {
 """What of the student's settings its texts depend on, and its requests do not say."""
 OF_THE_CAST = {"latency_s", "rate_limit_rate", "seed"}
 """What of the simulated cast's settings changes no reply; its seed is looked at by itself."""
-TAKEN_FROM = "run "
-"""What stands before the run's id, in place of the worker, in a turn of the student's that was taken over."""
 
 
 class TakenReply(NamedTuple):

@@ -247,13 +247,9 @@ class _Carrying:
 
     def _make(self, one: Standing) -> None:
         """The run that makes a cell's adapter, begun, gone on with, or found done."""
+        if self._gone_on_with(one):
+            return
         cell = one.cell
-        if one.run is not None and one.run.status == "finished":
-            return
-        one.error = None
-        if one.run is not None:
-            one.run = resume_any(self._store, one.run.id, self._progress, cluster=self._cluster, ask=self._ask)
-            return
         member, progress = Membership(self._name, cell.arm, cell.content), self._progress
         if cell.source is None:
             checked = check(cell.config, Plugs(), cluster=self._cluster, ask=self._ask)
@@ -306,14 +302,7 @@ class _Carrying:
 
     def _examine(self, one: Standing) -> None:
         cell = one.cell
-        if one.run is not None and one.run.status == "finished":
-            return
-        one.error = None
-        if one.run is not None:
-            one.run = resume_any(self._store, one.run.id, self._progress, cluster=self._cluster, ask=self._ask)
-            return
-        source = self._source(one)
-        if source is None:
+        if self._gone_on_with(one) or (source := self._source(one)) is None:
             return
         try:
             one.run = start_examination(
@@ -328,6 +317,16 @@ class _Carrying:
             )
         finally:
             one.run = one.run or self._begun(cell)
+
+    def _gone_on_with(self, one: Standing) -> bool:
+        """Whether the run of a cell was there already: it is finished, or was gone on with."""
+        if one.run is None:
+            one.error = None
+            return False
+        if one.run.status != "finished":
+            one.error = None
+            one.run = resume_any(self._store, one.run.id, self._progress, cluster=self._cluster, ask=self._ask)
+        return True
 
     def _source(self, one: Standing) -> Run | None:
         """The finished run that a cell goes back to; None where there is none, which is why it fails."""

@@ -5,7 +5,7 @@ A cell is done where a finished run of the store has its hash, whatever else was
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -146,8 +146,9 @@ def campaign_config(read: ReadExperiment, arm: Arm, name: str, seed: int) -> Run
     ]
     config = layered_config([layer for layer in layers if layer.values], folder, read.overrides)
     _check_own_keys(read, arm, name)
-    if config.seed != seed or config.evaluation.at_end:  # such as by the environment, which lies over everything
-        raise ConfigError(f"arms.{name}: {_OWN['seed' if config.seed != seed else 'evaluation.at_end']}")
+    # Whatever lies over everything, such as the environment, may have said them too.
+    said = {"seed": config.seed != seed, "evaluation.at_end": config.evaluation.at_end}
+    _refuse_own(f"arms.{name}", [key for key, is_said in said.items() if is_said], _OWN)
     return config
 
 
@@ -162,9 +163,13 @@ def _check_own_keys(read: ReadExperiment, arm: Arm, name: str) -> None:
         keys_of(Layer(values, where))  # none twice
     for where, values in given.items():
         own = _OWN if where in {"set", "--set"} else _OWN | _OF_ALL
-        for key in values:
-            if key in own:
-                raise ConfigError(f"{where}: {key}: {own[key]}")
+        _refuse_own(where, values, own)
+
+
+def _refuse_own(where: str, keys: Iterable[str], own: Mapping[str, str]) -> None:
+    for key in keys:
+        if key in own:
+            raise ConfigError(f"{where}: {key}: {own[key]}")
 
 
 def _check_version(name: str, arm: Arm, source: Cell) -> None:

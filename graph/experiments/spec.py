@@ -16,6 +16,8 @@ from ...core.errors import ConfigError
 from ...core.nearest_key import nearest_key
 from ...core.section import Section, from_home
 
+MOST_CELLS = 1000
+"""Arms times seeds: each is worked out, checked and told beforehand."""
 LONGEST_NAME = 60
 """Characters of the name of an experiment or an arm."""
 
@@ -74,6 +76,13 @@ class Experiment(Section):
             return arms
         return {str(name): {} if arm is None else arm for name, arm in arms.items()}
 
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _seeds_are_numbers(cls, seeds: Any) -> Any:
+        if isinstance(seeds, list | tuple) and any(isinstance(seed, bool) for seed in seeds):
+            raise ValueError(f"a seed is a number: {list(seeds)!r:.80}; yes, no, true and false are none")
+        return seeds
+
     @field_validator("seeds")
     @classmethod
     def _seeds_are_different(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -94,6 +103,13 @@ class Experiment(Section):
                 raise ValueError(
                     f"{name!r:.80} is no name: it has from 1 to {LONGEST_NAME} characters, all of which can be printed"
                 )
+        if self.name.strip().lower() == "latest":
+            raise ValueError("name: 'latest' means the latest run wherever a run is named; give another")
+        if (cells := len(self.arms) * len(self.seeds)) > MOST_CELLS:
+            raise ValueError(
+                f"{len(self.arms)} arms with {len(self.seeds)} seeds are {cells:,} runs; an experiment has "
+                f"{MOST_CELLS:,} at most: give fewer seeds, or make several experiments of it"
+            )
         try:
             self.order()
         except CycleError as error:
@@ -140,6 +156,8 @@ def read_experiment(given: str | Path | Mapping[str, Any], overrides: Sequence[s
         ConfigError: it cannot be read, or names every key that is unknown or has a wrong value.
     """
     file = Path(from_home(given)) if isinstance(given, str | Path) else None
+    if file is not None and not file.exists():
+        raise ConfigError(f"there is no experiment file {str(file.absolute())!r}; `--example NAME` needs none")
     values = read_mapping(file) if file is not None else given
     where = str(file) if file is not None else "the experiment"
     if isinstance(values, Mapping) and "arms" not in values and "inputs" in values:

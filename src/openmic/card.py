@@ -49,6 +49,7 @@ class Card:
             "unlabelled": self._read.unlabelled,
             "alike": self._read.alike,
             "twice": self._read.twice,
+            "empty": self._read.empty,
             "failed": dict(found.failed),
             "replies": {"all": found.replies, "asked_now": found.asked},
             "card": None if card is None else card.as_json(),

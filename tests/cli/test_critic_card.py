@@ -93,7 +93,7 @@ def test_a_scorer_that_fails_on_some_pairs_is_told_and_the_others_count(openmic:
     )
     outcome = openmic("critic-card", "pairs.jsonl", "--critic", "moody_critics:moody")
     assert outcome.code == 3
-    assert "No verdict on 1 pairs" in outcome.out
+    assert "No verdict on 1 pair: " in outcome.out
     assert "2 pairs of pairs.jsonl" in outcome.out
 
 

@@ -94,3 +94,9 @@ def test_the_first_steps_say_nothing_about_those_to_come(monkeypatch: pytest.Mon
         bar.line()
         assert ("left" in stream.getvalue()) is (done >= 3)
     assert stream.getvalue().splitlines()[-1].endswith("about 480 s left")
+
+
+def test_a_terminal_gets_lines_where_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert isinstance(progress.progress_display(io.StringIO()), TerminalProgress)
+    assert isinstance(progress.progress_display(io.StringIO(), plain=True), PlainProgress)

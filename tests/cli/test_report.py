@@ -1,5 +1,6 @@
 """The closing table and the funnel, as people see them."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -391,3 +392,17 @@ def test_what_nobody_knows_of_prices_and_tokens_is_said(capsys: pytest.CaptureFi
     assert "$" not in "".join(lines)
     assert "tokens of 7 replies are estimated, by four characters each: their endpoint counted none" in lines
     assert "what mine charges is not known: no list has it" in lines
+
+
+def test_a_terminal_that_is_too_narrow_for_the_table_gets_a_sentence_for_each_version(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    scored = {"scores": {"rubric": 0.672}, "shares": ["rubric"]}
+    shown = printed(capsys, versions=[version(0, "no adapter"), version(1, "imitation", **JUDGED | scored)])
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in shown]
+    assert all(len(line) <= 60 for line in lines)
+    told = " ".join(lines)
+    assert "v0, no adapter: not judged" in told
+    assert "v1, imitation: 35.0% (20.0% to 50.0%), 4 won, 10 tied, 26 lost; rubric 67.2%, length 1.10" in told

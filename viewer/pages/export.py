@@ -46,6 +46,7 @@ def download(
     form: ExportForm = "preference",
     to: FileKind = "jsonl",
     split: Annotated[list[Split] | None, Query()] = None,
+    trained: bool = False,
 ) -> Response:
     """A zip of what `openmic transcripts export` writes into a folder: a file for each split, and the data card."""
     found = site.run(run)
@@ -54,7 +55,7 @@ def download(
     folder = kept.__enter__()
     try:
         name = f"{found.id[:12]}-{form}"
-        export(site.store, found, folder / name, form, to, wanted=wanted, splits=split)
+        export(site.store, found, folder / name, form, to, wanted=wanted, splits=split, trained=trained)
         archive = make_archive(str(folder / name), "zip", root_dir=folder, base_dir=name)
     except BaseException:
         kept.__exit__(None, None, None)

@@ -83,6 +83,12 @@ def test_several_people_have_a_column_each_and_need_not_all_have_labelled() -> N
     assert majority(["tie", "tie", "win"]) == "win"
 
 
+def test_pairs_that_are_swapped_and_empty_texts_are_counted() -> None:
+    rows = [("a", "b"), ("b", "a"), ("", "b"), ("  ", "c")]
+    found = read_pairs([{"first": first, "second": second, "label": 1} for first, second in rows])
+    assert (len(found.pairs), found.twice, found.empty) == (4, 1, 2)
+
+
 def test_texts_that_are_alike_say_nothing_and_pairs_that_stand_twice_are_counted() -> None:
     same: dict[str, Any] = {"first": "a", "second": "a", "label": 1}
     found = read_pairs([same, *rows(1), *rows(1)])

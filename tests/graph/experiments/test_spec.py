@@ -45,6 +45,9 @@ def test_gains_are_over_the_first_imitation_unless_an_arm_is_named() -> None:
         ({"seeds": [3, 3]}, "a seed stands there twice: [3, 3]"),
         ({"seeds": [-1]}, "a seed lies from 0"),
         ({"seeds": ["one"]}, "seeds.0"),
+        ({"seeds": [True]}, "a seed is a number: [True]"),
+        ({"seeds": list(range(1001))}, "seeds are 1,001 runs; an experiment has 1,000 at most"),
+        ({"name": "Latest"}, "'latest' means the latest run"),
         ({"arms": {"dpo": {"of": "ftt"}, "ft": {}}}, "arms.dpo: there is no arm 'ftt'; did you mean 'ft'?"),
         ({"arms": {"a": {"of": "b"}, "b": {"of": "a"}}}, "arms go back to each other in a circle: a -> b -> a"),
         ({"arms": {"a": {"of": "a"}}}, "arms go back to each other in a circle: a -> a"),
@@ -68,7 +71,7 @@ def test_a_configuration_of_one_run_is_told_from_an_experiment(tmp_path: Path) -
     path.write_text("inputs: {path: x.txt}\n")
     with pytest.raises(ConfigError, match="has no arms: it is the configuration of one run, for `openmic run`"):
         read_experiment(path)
-    with pytest.raises(ConfigError, match="there is no configuration file"):
+    with pytest.raises(ConfigError, match="there is no experiment file"):
         read_experiment(tmp_path / "none.yaml")
     path.write_text("")
     with pytest.raises(ConfigError, match="holds no configuration"):
