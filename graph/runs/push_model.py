@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -79,9 +79,7 @@ def push_model(
         folder = Path(scratch, "model")
         done = export_model(store, run, version, form, folder, place=repo, tell=tell, **options)
         tell(f"uploading to {repo}")
-        if not sys.stderr.isatty():
-            disable_progress_bars()
-        with _told(repo):
+        with _told(repo), nullcontext() if sys.stderr.isatty() else disable_progress_bars():
             url = api.create_repo(repo, private=not public, exist_ok=True)
             said = f"openmic: run {done.run}, v{done.version}, {done.form}"
             commit = api.upload_folder(repo_id=repo, folder_path=folder, commit_message=said)
@@ -108,9 +106,13 @@ def _told(repo: str) -> Iterator[None]:
             "; does the token in HF_TOKEN, or of `hf auth login`, let you write there?" if status in {401, 403} else ""
         )
         raise EndpointSetupError(f"the hub refuses {repo} (HTTP {status}): {_line(error)}{hint}") from error
+    except RuntimeError as error:  # as the library tells that one file of several did not get there
+        raise EndpointSetupError(
+            f"{repo}: {_line(error)} ({_line(error.__cause__ or error)}); push it again"
+        ) from error
     except (httpx2.HTTPError, OSError) as error:
         raise EndpointSetupError(f"the hub could not be asked about {repo}: {_line(error)}") from error
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -10,6 +10,9 @@ from ...whole_run import WholeRun
 from ..conftest import Openmic
 from .uploads import TOKEN, Hub, taking_uploads
 
+# What huggingface_hub hands its own client.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
