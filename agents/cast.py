@@ -212,7 +212,8 @@ class StudentAgent:
 
     def prompt(self, source: Input) -> tuple[Message, ...]:
         """What the student is asked, in training as in use."""
-        return self.task.render("student", "draft", input=source)
+        system, asked = self.task.render("student", "draft", input=source)
+        return (system, asked) if system.content else (asked,)
 
     def draft(self, request_id: str, source: Input, sampling: StudentSampling, adapter: int) -> GenerationRequest:
         """A request for one output. The seed follows from the request's id."""

@@ -23,7 +23,9 @@ ConfigurationArgument = Annotated[
 ]
 ExampleOption = Annotated[
     str | None,
-    typer.Option("--example", metavar="NAME", help="One that ships, in place of a file: humor, plain-language, …"),
+    typer.Option(
+        "--example", metavar="NAME", help="One that ships, in place of a file: humor, support-tone, titles, klartext, …"
+    ),
 ]
 StoreOption = Annotated[
     str | None,

@@ -66,7 +66,9 @@ def print_report(status: dict[str, Any], *, funnel: bool = False) -> None:
         console.print("[dim]length: words of the output over words of the input[/]")
     for note in status["notes"]:
         console.print(f"[dim]note: {escape(printable(note))}[/]")
-    if funnel:
+    if status["little_learned"]:
+        console.print(f"[bold]{escape(printable(status['little_learned']))}[/]")
+    if funnel or status["little_learned"]:
         print_funnel(status)
 
 

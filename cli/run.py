@@ -214,7 +214,8 @@ def _conclude(finished: Run, *, as_json: bool) -> None:
     if as_json:
         print_json(status)
     elif status["kind"] != "campaign":
-        typer.echo(f"run {finished.id} ({status['kind']} of {status['source_run']}) is finished")
+        of = "" if status["source_run"] is None else f" of {status['source_run']}"
+        typer.echo(f"run {finished.id} ({status['kind']}{of}) is finished")
         for line in failure_lines(status):
             typer.echo(f"  {line}")
     else:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Protocol, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from .dialogue_settings import DialogueSettings, PreferenceSettings, VerdictSettings
+from .endpoints.costs import BudgetSettings, PriceSettings
 from .endpoints.simulated import SimulatedCastSettings
 from .errors import ConfigError
 from .plugs import Plug
@@ -40,11 +41,20 @@ class InputSettings(Section):
     """The literal texts to learn from."""
 
     path: Path
-    """A .jsonl, .json, .csv, .tsv, .parquet or .txt file; a relative path is looked up from the configuration file's
-    folder, and one that `--set` or the environment gives from the working directory; so are the other files."""
+    """A .jsonl, .json, .csv, .tsv, .parquet or .txt file, the folder of a dataset as Hugging Face's `datasets` saves
+    it, or one on the hub, `hf://OWNER/NAME`. A relative path is looked up from the configuration file's folder, and one
+    that `--set` or the environment gives from the working directory; so are the other files."""
     fields: str | Annotated[tuple[str, ...], Field(min_length=1)] = "input"
-    """The key (.jsonl, .json) or column (.csv, .tsv, .parquet) that holds the text, or a list of them for inputs of
-    several fields."""
+    """The key (.jsonl, .json) or column (.csv, .tsv, .parquet, a dataset) that holds the text, or a list of them for
+    inputs of several fields."""
+    id_field: str | None = None
+    """The key or column of an id of your own for each input, which exports give back."""
+    metadata: tuple[str, ...] = ()
+    """Keys or columns that no prompt shows and that travel along into the store and the exports."""
+    split: str | None = None
+    """Which split of a dataset is read. None: its only one."""
+    subset: str | None = None
+    """Which configuration of a dataset on the hub is read. None: its only one."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     """What stands between the columns of a .csv or .tsv file. None: commas, or tabs in a .tsv file; where those do not
     give the columns, semicolons, tabs or bars do if every line agrees."""
@@ -58,6 +68,9 @@ class InputSettings(Section):
     """Share of the inputs held out for the report alone. Fixed by the hash of each text."""
     limit: int | None = Field(default=None, ge=1)
     """Use only the first so many inputs."""
+    max_characters: int = Field(default=100_000, ge=1)
+    """A longer input, or field of one, is taken for a mistake, such as a whole file on one line. Whether the student
+    has room for the inputs is another matter, which is looked at before a run begins."""
 
     @model_validator(mode="after")
     def _leave_something_to_train_on(self) -> Self:
@@ -104,17 +117,6 @@ class SamplingOverrides(Section):
 
 
 AS_THE_TASK_SAYS = SamplingOverrides()
-
-
-class PriceSettings(Section):
-    """What an endpoint charges, in dollars per million tokens."""
-
-    input: float = Field(ge=0)
-    """Of prompts."""
-    output: float = Field(ge=0)
-    """Of what is written, thoughts included."""
-    cached: float | None = Field(default=None, ge=0)
-    """Of prompts that the endpoint had cached. None: as `input`."""
 
 
 class EndpointSettings(Section):
@@ -235,8 +237,13 @@ class TeacherSettings(PlugOrEndpoint):
     """Who demonstrates: an endpoint's model, demonstrations that exist already, or a function of input and count."""
 
     demonstrations: Path | None = None
-    """A .jsonl, .json, .csv, .tsv or .parquet file with inputs and outputs, from which demonstrations are taken instead
-    of asking anybody. A relative path is looked up from the configuration file's folder."""
+    """A .jsonl, .json, .csv, .tsv or .parquet file, or a dataset as under `inputs.path`, with inputs and outputs, from
+    which demonstrations are taken instead of asking anybody. A relative path is looked up from the configuration file's
+    folder."""
+    split: str | None = None
+    """Which split of a dataset of demonstrations is read. None: its only one."""
+    subset: str | None = None
+    """Which configuration of one on the hub is read. None: its only one."""
     input_field: str | tuple[str, ...] = "input"
     """The key or column of `demonstrations` that holds the input, or those of its fields, as in `inputs.fields`."""
     output_field: str = "output"
@@ -357,17 +364,6 @@ class EvaluationSettings(Section):
         if twice:
             raise ValueError(f"two scorers are called {twice[0]!r}; give one of them another name")
         return scorers
-
-
-class BudgetSettings(Section):
-    """What a run may take in all, resumed or not. Once it has, it stops (exit code 4) and can be resumed with more."""
-
-    tokens: int | None = Field(default=None, ge=1)
-    """Of large models' prompts and replies together."""
-    usd: float | None = Field(default=None, gt=0)
-    """What the replies of large models cost, in dollars; needs to know what each of them charges."""
-    minutes: float | None = Field(default=None, gt=0)
-    """Of work, from when the cast is opened."""
 
 
 class RunConfig(Section):

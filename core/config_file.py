@@ -17,6 +17,7 @@ from .errors import ConfigError
 from .files.yaml_text import BadYAMLError, parse_yaml
 from .nearest_key import Key, nearest_key, nearest_variable, section_at
 from .plugs import look_in
+from .row_files import hub_id
 from .section import from_home
 
 ENV_PREFIX = "OPENMIC_"
@@ -348,6 +349,8 @@ def _resolve_paths(config: RunConfig, folder: Path, sources: Mapping[Key, str]) 
     """Files named in the configuration are found from its folder, those named elsewhere from the working directory."""
 
     def found(path: str | Path, *key: str) -> Path:
+        if hub_id(Path(path)) is not None:
+            return Path(path)
         return (folder if _source(key, sources, None) is None else Path()) / path
 
     inputs = config.inputs.model_copy(update={"path": found(config.inputs.path, "inputs", "path")})

@@ -4,19 +4,18 @@ Everything is checked before anything else happens. All that is wrong with input
 of a file whose rows cannot be read, and of demonstrations, the first fault is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .config import InputSettings
+from .config import InputSettings, TeacherSettings
 from .errors import InputError
 from .ids import content_hash
 from .records import Example, Input, Split, input_text
-from .row_files import KINDS, FileRow, Reading, read_rows, read_text, unread_kind, unstorable
+from .row_files import KINDS, FileRow, Reading, as_json, is_dataset, read_rows, read_text, unread_kind, unstorable
 from .text import fold
 
-MAX_CHARACTERS = 4000
-"""A longer input, or field of one, is taken for a mistake, such as a whole file on one line."""
 _MOST_TOLD = 50
 """Problems, and places of each, that one message names; of more it gives the number."""
 _TWICE = (
@@ -42,12 +41,14 @@ def read_inputs(settings: InputSettings) -> ReadInputs:
     """
     path = settings.path
     first_seen: dict[str, str] = {}
+    ids: dict[str, str] = {}
     examples: list[Example] = []
     problems: dict[str, list[str]] = {}
     duplicates = 0
     for place, record in _read_records(path, settings):
         fields = _fields(record, settings.field_names)
-        problem = _problem(fields, record, settings.field_names)
+        own_id, metadata = _own_id(record, settings.id_field), _metadata(record, settings.metadata)
+        problem = _problem(fields, record, settings) or _problem_beside(own_id, metadata, settings)
         if problem is not None:
             problems.setdefault(problem, []).append(place)
             continue
@@ -60,7 +61,12 @@ def read_inputs(settings: InputSettings) -> ReadInputs:
                 problems.setdefault(text, []).append(place)
             continue
         first_seen[folded] = place
-        examples.append(example_of(value, settings.dev_ratio, settings.test_ratio))
+        if own_id is not None and own_id in ids:
+            problems.setdefault(f"the same {settings.id_field} as on {ids[own_id]}: {own_id[:60]!r}", []).append(place)
+        elif own_id is not None:
+            ids[own_id] = place
+        found = example_of(value, settings.dev_ratio, settings.test_ratio)
+        examples.append(replace(found, own_id=own_id, metadata=metadata))
     if problems:
         raise InputError(_told(path, problems, _TWICE if duplicates and not settings.drop_duplicates else ""))
     if settings.limit is not None:
@@ -86,9 +92,41 @@ def _value(fields: Mapping[str, str]) -> Input:
     return fields if len(fields) > 1 else next(iter(fields.values()))
 
 
-def _problem(fields: Mapping[str, str], record: Mapping[str, object], wanted: Sequence[str]) -> str | None:
+def _own_id(row: Mapping[str, Any], name: str | None) -> str | None:
+    """The id that a row gives its input; None where none is wanted, or there is none."""
+    found = None if name is None else row.get(name)
+    known = isinstance(found, str | int) and not isinstance(found, bool) and str(found).strip()
+    return str(found).strip() if known else None
+
+
+def _metadata(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What a row says besides, as JSON has it; what it lacks, or leaves empty, is not there."""
+    return {name: as_json(row[name]) for name in names if row.get(name) not in (None, "")}
+
+
+def _problem_beside(own_id: str | None, metadata: Mapping[str, Any], settings: InputSettings) -> str | None:
+    """What is wrong with what stands beside an input, and what to do; None where nothing is."""
+    if settings.id_field is not None and own_id is None:
+        return f"no text or number under the key {settings.id_field!r}; set inputs.id_field, or mend the line"
+    return unstorable("\n".join([own_id or "", *_texts_in(metadata)]))
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Every text in a value that JSON has, names among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from _texts_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts_in(inner)
+
+
+def _problem(fields: Mapping[str, str], record: Mapping[str, object], settings: InputSettings) -> str | None:
     """What is wrong with one input, and what to do; None where nothing is."""
-    missing = next((field for field in wanted if field not in fields), None)
+    missing = next((field for field in settings.field_names if field not in fields), None)
     if missing is not None:
         found = f"{record[missing]!r:.60}" if missing in record else f"its keys are {sorted(map(str, record))}"
         return f"no text under the key {missing!r} ({found}); set inputs.fields, or mend the line"
@@ -98,8 +136,8 @@ def _problem(fields: Mapping[str, str], record: Mapping[str, object], wanted: Se
     if not any(fold(field) for field in fields.values()):
         return f"the input is blank or has no word in it: {text[:60]!r}; remove the line"
     longest = max(len(field) for field in fields.values())
-    if longest > MAX_CHARACTERS:
-        return f"the input has {longest} characters, over {MAX_CHARACTERS}; split it"
+    if longest > settings.max_characters:
+        return f"the input has {longest} characters, over inputs.max_characters={settings.max_characters}; split it"
     return None
 
 
@@ -146,9 +184,14 @@ def _folded(value: Input) -> str:
 
 def _read_records(path: Path, settings: InputSettings) -> list[FileRow]:
     """The rows of the file, each with its place."""
+    beside = () if settings.id_field is None else (settings.id_field,)
     reading = Reading(
-        columns=settings.field_names,
+        columns=(*settings.field_names, *beside),
         kind="inputs",
+        optional=settings.metadata,
+        split=settings.split,
+        subset=settings.subset,
+        split_key="inputs.split",
         path_key="inputs.path",
         columns_key="inputs.fields",
         encoding_key="inputs.encoding",
@@ -156,8 +199,13 @@ def _read_records(path: Path, settings: InputSettings) -> list[FileRow]:
         encoding=settings.encoding,
     )
     ending = path.suffix.lower()
-    if ending in KINDS:
+    if ending in KINDS or is_dataset(path):
         return read_rows(path, reading)
+    if settings.id_field is not None or settings.metadata:
+        raise InputError(
+            f"{path}: a .txt file holds one text on each line, without ids and metadata; leave out inputs.id_field and "
+            "inputs.metadata, or give a .jsonl or .csv file"
+        )
     if ending != ".txt":
         raise unread_kind(path, reading, (*KINDS, ".txt"))
     if len(settings.field_names) > 1:
@@ -170,15 +218,23 @@ def _read_records(path: Path, settings: InputSettings) -> list[FileRow]:
 
 
 def read_demonstrations(
-    path: Path, input_field: str | Sequence[str], output_field: str, *, key: str = "cast.teacher.demonstrations"
+    path: Path,
+    input_field: str | Sequence[str],
+    output_field: str,
+    *,
+    key: str = "cast.teacher.demonstrations",
+    split: str | None = None,
+    subset: str | None = None,
 ) -> dict[str, tuple[str, ...]]:
     """The outputs for each input, in the file's order; `known_outputs` finds those of one.
 
     Args:
-        path: A .jsonl, .json, .csv, .tsv or .parquet file.
+        path: A .jsonl, .json, .csv, .tsv or .parquet file, or a dataset's folder or address.
         input_field: The key or column of the input, or those of its fields, in any order.
         output_field: The key or column of the output: a text, or a list of texts.
         key: The configuration's key that names the file, for errors.
+        split: Which split of a dataset.
+        subset: Which configuration of a dataset on the hub.
 
     Raises:
         InputError: the file cannot be read, or a row lacks an input or an output; it names the row.
@@ -190,6 +246,9 @@ def read_demonstrations(
         kind="demonstrations",
         path_key=key,
         columns_key="input_field and output_field",
+        split=split,
+        subset=subset,
+        split_key=f"{key.rpartition('.')[0]}.split",
     )
     for place, row in read_rows(path, reading):
         where = f"{path}, {place}"
@@ -209,6 +268,19 @@ def read_demonstrations(
     if not known:
         raise InputError(f"{path} holds no demonstration; give it rows with {input_field!r} and {output_field!r}")
     return known
+
+
+def demonstrated(settings: TeacherSettings, key: str) -> dict[str, tuple[str, ...]]:
+    """The outputs for each input that a teacher's settings name; see `read_demonstrations`."""
+    assert settings.demonstrations is not None
+    return read_demonstrations(
+        settings.demonstrations,
+        settings.input_field,
+        settings.output_field,
+        key=key,
+        split=settings.split,
+        subset=settings.subset,
+    )
 
 
 def known_outputs(known: Mapping[str, Sequence[str]], value: Input) -> Sequence[str]:

@@ -25,9 +25,13 @@ VerdictMethod = Literal["logprobs", "sampled", "text", "cloze", "score", "functi
 that was named, from how likely each text is in a template, from the scores of a scorer, or from what a Python critic
 said."""
 
-PreferenceSource = Literal["candidates", "revision", "teacher_pair", "teacher", "gate"]
-"""Where a preference comes from: two drafts, a revision over its draft, two demonstrations of the teacher, or the
-teacher's text over the student's."""
+PreferenceSource = Literal["candidates", "revision", "teacher_pair", "teacher", "gate", "given"]
+"""Where a preference comes from: two drafts, a revision over its draft, two demonstrations of the teacher, the
+teacher's text over the student's, a valid text over one that a gate turned away, or pairs of other people's making."""
+
+
+GIVEN = "given"
+"""The source of preferences whose pairs are of other people's making, and why the dialogues that hold them ended."""
 
 
 class Split(StrEnum):
@@ -77,6 +81,10 @@ class Example:
     split: Split
     fields: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Its fields by name, in the order of the configuration; empty where it is one text."""
+    own_id: str | None = None
+    """The id that its file gives it (`inputs.id_field`)."""
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What else its file says of it (`inputs.metadata`), fit for JSON."""
 
     @property
     def value(self) -> Input:

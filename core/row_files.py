@@ -8,6 +8,7 @@ import codecs
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -58,6 +59,12 @@ class Reading(NamedTuple):
     """None: what the byte order mark says, else UTF-8."""
     optional: Sequence[str] = ()
     """Keys or columns that are read where they are there."""
+    split: str | None = None
+    """Which split of a dataset. None: its only one."""
+    subset: str | None = None
+    """Which configuration of a dataset on the hub. None: its only one."""
+    split_key: str = "split"
+    """The configuration's key of the split."""
 
 
 def read_rows(path: Path, reading: Reading) -> list[FileRow]:
@@ -67,6 +74,10 @@ def read_rows(path: Path, reading: Reading) -> list[FileRow]:
         InputError: there is no such file, it is of another kind, or it cannot be read; or a column is missing.
     """
     ending = path.suffix.lower()
+    if is_dataset(path):
+        return _from_dataset(path, reading)
+    if reading.split is not None or reading.subset is not None:
+        raise InputError(f"{path} is a file, and {reading.split_key} is for datasets; leave it out")
     if ending not in KINDS:
         raise unread_kind(path, reading, KINDS)
     if ending == ".parquet":
@@ -106,6 +117,28 @@ def read_text(path: Path, reading: Reading) -> str:
     if not content.strip():
         raise InputError(f"{path} is empty; give it {reading.kind}")
     return content
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether a path is that of a dataset: a folder, or `hf://OWNER/NAME`."""
+    return hub_id(path) is not None or path.is_dir()
+
+
+def hub_id(path: Path) -> str | None:
+    """The id in an address on the hub, `hf://OWNER/NAME` or `hf://datasets/OWNER/NAME`; else None."""
+    scheme, _, rest = path.as_posix().partition(":/")  # a path has one slash where an address has two
+    return rest.removeprefix("/").removeprefix("datasets/") if scheme == "hf" and rest.strip("/") else None
+
+
+def as_json(value: Any) -> Any:
+    """A value of a row's as JSON has it; what JSON does not know, such as NaN, becomes its text."""
+    if isinstance(value, Mapping):
+        return {str(key): as_json(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(inner) for inner in value]
+    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value)
 
 
 def unstorable(text: str) -> str | None:
@@ -209,6 +242,42 @@ def _from_parquet(path: Path, reading: Reading) -> list[FileRow]:
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
     return [FileRow(f"row {number}", row) for number, row in enumerate(rows, start=1)]
+
+
+def _from_dataset(path: Path, reading: Reading) -> list[FileRow]:
+    """The rows of a dataset in a folder or on the hub, of the columns that are wanted alone."""
+    identity = hub_id(path)
+    name = str(path) if identity is None else f"hf://{identity}"
+    try:
+        import datasets
+    except ImportError:
+        raise InputError(
+            f"{name} is a dataset, which takes the package datasets; pip install 'openmic[datasets]'"
+        ) from None
+    try:
+        if identity is None and any((path / file).exists() for file in ("dataset_info.json", "dataset_dict.json")):
+            found = datasets.load_from_disk(str(path))
+        else:
+            owner, _, revision = (identity or "").partition("@")
+            found = datasets.load_dataset(owner or str(path), reading.subset, revision=revision or None)
+    except Exception as error:  # whatever stands in the way of a folder, or of the hub
+        raise InputError(f"{name} cannot be read as a dataset: {type(error).__name__}: {error}") from None
+    if isinstance(found, datasets.DatasetDict):
+        splits = ", ".join(map(str, found))
+        if reading.split is None and len(found) != 1:
+            raise InputError(f"{name} has the splits {splits}; set {reading.split_key} to one of them")
+        if reading.split is not None and reading.split not in found:
+            raise InputError(f"{name} has no split {reading.split!r}, only {splits}; set {reading.split_key}")
+        found = found[reading.split if reading.split is not None else next(iter(found))]
+    elif reading.split is not None and str(found.split) != reading.split:
+        raise InputError(f"{name} has no splits; leave out {reading.split_key}")
+    if missing := [column for column in reading.columns if column not in found.column_names]:
+        raise _no_column(name, missing[0], found.column_names, reading)
+    wanted = [*reading.columns, *(column for column in reading.optional if column in found.column_names)]
+    rows = found.select_columns(list(dict.fromkeys(wanted)))
+    if not len(rows):
+        raise InputError(f"{name} is empty; give it {reading.kind}")
+    return [FileRow(f"row {number}", dict(row)) for number, row in enumerate(rows, start=1)]
 
 
 class _Table(NamedTuple):

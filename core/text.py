@@ -123,3 +123,9 @@ def printable(text: str) -> str:
     Whatever a model wrote goes through here before a terminal sees it.
     """
     return _CONTROL.sub("", _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def spaced(text: str) -> str:
+    """The text with one space between words, its line breaks kept, and no two lines empty in a row."""
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

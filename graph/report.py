@@ -16,6 +16,7 @@ from ..store.cast_notes import cast_notes
 from ..store.liveness import live_status
 from ..store.search.judged import outputs_of, summaries_on_test
 from ..store.spending import TAKEN_FROM, prices_of_run
+from .context.losses import little_to_learn_from
 
 STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
 MODELS = ("teacher", "critic", "jury", "judge")
@@ -32,6 +33,9 @@ def run_status(store: Store, run: Run, *, samples: int = SAMPLES) -> dict[str, A
     see `stages`, and `failed`, the number of all that did.
 
     `headline` is what matters first (see `evaluation.headline`), with that many `samples`; its `gain` stands beside it.
+
+    `little_learned` is a line, with the keys that would help, where a finished campaign's rounds have learned from few
+    preferences; else None.
 
     Of the configuration it reads no more than it needs, so that runs of other versions of openmic can be shown.
     """
@@ -71,6 +75,7 @@ def run_status(store: Store, run: Run, *, samples: int = SAMPLES) -> dict[str, A
         "cast": "simulated" if run.cast["simulated"] else models,
         "models": models,
         "notes": cast_notes(run.cast),
+        "little_learned": little_to_learn_from(counts["funnel"], run),
         "plugs": run.plugs,
         "verdict_style": run.config.get("verdict", {}).get("style", "label"),
         "student": run.config["student"]["model"],

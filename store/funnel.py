@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from ..core.config import saved_section
 from ..core.dialogue_settings import PreferenceSettings
-from ..core.records import Stage, TurnKind
+from ..core.records import GIVEN, Stage, TurnKind
 from ..core.training_settings import STALENESS_TOLERANT, staleness_limit
 from .reading import Reader, chunks
 from .tables.training import Adapter, Training, TrainingItem, left_out_items
@@ -60,7 +60,7 @@ def funnel(
     """
     every = tallies(store, run.id) if every is None else every
     of_round = [one for one in every if round_number in {None, one.round}]
-    collected = [one for one in of_round if one.stage is Stage.COLLECT]
+    collected = [one for one in of_round if one.stage is Stage.COLLECT and one.stop_reason != GIVEN]
     counts = summed(collected)
     shown = summed(of_round) if round_number is None else counts
     return {

@@ -15,7 +15,7 @@ from ...core.errors import OpenmicError, TaskError
 from ...core.ids import content_hash
 from ...core.plugs import Plug, load_plug
 from ...core.records import Input, Message, input_text, input_words
-from ...core.text import fold, storable_text
+from ...core.text import fold, spaced, storable_text
 from ..endpoints.reading import read_text
 from .functions import Clean, Gate, TaskFunction, TaskFunctions, named_functions
 from .gates import REFUSAL, first_problem
@@ -237,7 +237,7 @@ class Task:
         text = _ESCAPED.sub(lambda mark: html.unescape(mark.group()), text)
         if self.file.cleaning.strip_quotes:
             text = _EMPHASIS.sub(r"\2", _unwrapped(_REMARKED.sub("", text)))
-        text = re.sub(r"\s+", " ", text).strip()
+        text = spaced(text) if self.file.cleaning.keeps_line_breaks else " ".join(text.split())
         return storable_text(self.functions.cleaned(text)).strip()
 
     def problem(self, text: str, source: Input, *, cut_off: bool = False) -> str | None:

@@ -78,10 +78,23 @@ class Cleaning(_Part):
 
     first_line_only: bool = True
     """Whether what stands after the first line with anything on it is no part of the output."""
+    line_breaks: bool | None = None
+    """Whether line breaks within an output stay, as in a letter or a list. None: where `first_line_only` is false."""
     strip_quotes: bool = True
     """Whether quotes and emphasis around the whole of it are no part of it."""
     functions: tuple[Plug, ...] = ()
     """Functions of text to text that go on where this cleaning ends, in their order."""
+
+    @model_validator(mode="after")
+    def _one_line_has_no_breaks(self) -> Self:
+        if self.first_line_only and self.line_breaks:
+            raise ValueError("line_breaks are kept of what first_line_only cuts off; set first_line_only to false")
+        return self
+
+    @property
+    def keeps_line_breaks(self) -> bool:
+        """Whether they stay, the default filled in."""
+        return not self.first_line_only if self.line_breaks is None else self.line_breaks
 
 
 class Validity(_Part):

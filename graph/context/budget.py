@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol, Self
 
-from ...core.config import BudgetSettings
+from ...core.endpoints.costs import BudgetSettings
 from ...core.errors import BudgetError
 from ...core.records import TokenUsage
 from ...store import Run, Store

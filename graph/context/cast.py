@@ -14,7 +14,7 @@ from ...agents.verdicts.pairwise import EndpointJuror
 from ...agents.verdicts.plug_jurors import CompareJuror, ScorerJuror
 from ...core.config import CastSettings, CriticSettings, RunConfig, TeacherSettings
 from ...core.errors import ConfigError, PlugError
-from ...core.inputs import read_demonstrations
+from ...core.inputs import demonstrated
 from ...core.records import Input, Role
 from ...evaluation.scorers import SHIPPED_SCORERS, NamedScorer, as_scorer
 from .plugs import Plugs
@@ -113,7 +113,7 @@ class Casting:
         name = seat_model(seat, settings)
         if settings.demonstrations is not None:
             key = f"cast.{seat_setting(seat)}.demonstrations"
-            known = read_demonstrations(settings.demonstrations, settings.input_field, settings.output_field, key=key)
+            known = demonstrated(settings, key)
             return KnownDemonstrations(known, name, self._task, taken=self._config.imitation.demonstrations)
         if settings.plug is None:
             seed = self._config.seed if seed is None else seed

@@ -202,7 +202,9 @@ def examples_of(store: Store, run_id: str) -> list[Example]:
     rows = store.select(RunExample, run_id=run_id, order_by="position")
     inputs = {row.id: row for row in store.select(ExampleRow, id=[row.example_id for row in rows])}
     found = [(row, inputs[row.example_id]) for row in rows]
-    return [Example(example.id, example.text, row.split, example.fields) for row, example in found]
+    return [
+        Example(example.id, example.text, row.split, example.fields, row.own_id, row.details) for row, example in found
+    ]
 
 
 def prepare_weights(config: RunConfig, progress: Progress) -> None:

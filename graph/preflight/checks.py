@@ -25,6 +25,7 @@ from ..context.shares import check_workers
 from .drafts import check_teacher_tokens, refuse_drafts
 from .estimate import Sizing, budget_notes, estimate
 from .forecast import forecast_of
+from .idle_settings import idle_settings
 from .objects import check_demonstrations, check_engine, check_objective, try_plugs
 from .simulated import check_simulated_task, prompts_asked, simulated_task_notes
 from .student import check_student, check_student_vllm
@@ -90,7 +91,7 @@ def check(
     refuse_unused(plugs.all_given, config)
     check_priced(config)
     check_objective(config, plugs)
-    notes = simulated_task_notes(config, task) + refuse_drafts(config)
+    notes = idle_settings(config) + simulated_task_notes(config, task) + refuse_drafts(config)
     check_engine(config, plugs, ask=ask)
     notes += check_demonstrations(config, examples)
     try_plugs(config, task, examples[0], plugs)

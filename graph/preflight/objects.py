@@ -8,7 +8,7 @@ from ...agents.tasks.task import Task
 from ...core.concurrency import run_to_end
 from ...core.config import RunConfig, TeacherSettings
 from ...core.errors import ConfigError, OpenmicError
-from ...core.inputs import known_outputs, read_demonstrations
+from ...core.inputs import demonstrated, known_outputs
 from ...core.records import Example, LLMReply, LLMRequest, Role, Split
 from ...training.engines.choose import engine_name
 from ..context.cast import Casting
@@ -105,7 +105,7 @@ def check_demonstrations(config: RunConfig, examples: Sequence[Example]) -> list
         if not isinstance(settings, TeacherSettings) or settings.demonstrations is None:
             continue
         key = f"cast.{seat_setting(seat)}.demonstrations"
-        known = read_demonstrations(settings.demonstrations, settings.input_field, settings.output_field, key=key)
+        known = demonstrated(settings, key)
         for split in _demonstrated_splits(config, seat[1]):
             inputs = [example for example in examples if example.split is split]
             limit = config.imitation.inputs if split is Split.TRAIN else config.evaluation.limit(split)

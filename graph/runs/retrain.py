@@ -72,7 +72,7 @@ def start_training(
         )
         known = store.select(Adapter, run_id=campaign.id)
         store.add(*(inherited(run, row) for row in known if row.version in (0, parent)))
-        return _carry_out(store, run, plugs, progress)
+        return carry_out_training(store, run, plugs, progress)
 
 
 def resume_training(
@@ -82,23 +82,30 @@ def resume_training(
     config, plugs = saved_config(run), plugs or Plugs()
     _check_objects(store, run, config, plugs)
     with checked_session(config, store.address, run_folder(store, run), address=cluster, students=False):
-        return _carry_out(store, run, plugs, progress)
+        return carry_out_training(store, run, plugs, progress)
 
 
 def _check_objects(store: Store, run: Run, config: RunConfig, plugs: Plugs) -> None:
     check_objects(store, run, config, plugs, roles=(), engine=False, scorers=False)
 
 
-def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress) -> Run:
+def carry_out_training(store: Store, run: Run, plugs: Plugs, progress: Progress) -> Run:
+    """Train as a run was recorded to: from its source's preferences, or from pairs of its own.
+
+    Raises:
+        TrainingError: nothing is left to train on.
+    """
+    learned = run.source_run_id or run.id
+    whose = "pairs that were given" if run.source_run_id is None else f"the transcripts of run {run.source_run_id}"
+
     async def train(run: Run) -> None:
         async with open_run_context(store, run, progress, plugs=plugs, roles=()) as context:
             own = [row.id for row in store.select(Training, run_id=run.id)]
             inherited = [row for row in store.select(Adapter, run_id=run.id) if row.training_id not in own]
             parent = max(row.version for row in inherited)
-            assert run.source_run_id is not None
-            version = await fine_tune_on_feedback(context, 1, parent, source_run=run.source_run_id)
+            version = await fine_tune_on_feedback(context, 1, parent, source_run=learned)
         if version is None:
-            source = store.get(Run, run.source_run_id)
+            source = store.get(Run, learned)
             assert source is not None
             # What decided was this run's configuration, over the source's rows.
             looked_at = Run(**source.model_dump() | {"config": run.config, "plugs": run.plugs})
@@ -107,7 +114,7 @@ def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress) -> Run:
             Adapter,
             derive_id(run.id, "adapter", version),
             status="promoted",
-            reason=f"trained from the transcripts of run {run.source_run_id}; not evaluated",
+            reason=f"trained from {whose}; not evaluated",
             decided_at=now(),
         )
         await asyncio.to_thread(write_cards, store, run, saved_config(run), progress.print)

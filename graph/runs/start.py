@@ -105,7 +105,14 @@ def record_run(store: Store, run: Run, task: Task, examples: Sequence[Example]) 
     store.add(
         run,
         *(
-            RunExample(run_id=run.id, example_id=example.id, position=position, split=example.split)
+            RunExample(
+                run_id=run.id,
+                example_id=example.id,
+                position=position,
+                split=example.split,
+                own_id=example.own_id,
+                details=dict(example.metadata),
+            )
             for position, example in enumerate(examples)
         ),
     )

@@ -4,12 +4,11 @@ What failed comes first, with its reason; then what was set aside; and only then
 only where something was lost that it decides: more dialogues help nobody whose endpoint is down.
 """
 
-from typing import Any
-
 from ...core.records import Stage, TurnKind
 from ...core.training_settings import LEARNS_FROM_DRAFTS
 from ...store import Dialogue, Run, Turn, failures, funnel, told_failures
 from ...store.reading import Reader
+from ..context.losses import helpful_keys, set_aside
 
 
 def nothing_to_learn_from(store: Reader, run: Run, round_number: int | None = None) -> str:
@@ -24,8 +23,8 @@ def nothing_to_learn_from(store: Reader, run: Run, round_number: int | None = No
     told, others = told_failures(failed)
     said = [f"{failure['count']} dialogues failed ({failure['error']})" for failure in told]
     said += [f"{others} more failed for other reasons"] if others else []
-    said += _set_aside(found)
-    keys = _keys(found)
+    said += set_aside(found)
+    keys = [words for _, words in helpful_keys(found)]
     if failed and not found["dialogues"]["drafted"]:
         keys = []  # nothing but the failures stands in the way
     if failed and round_number is not None:
@@ -52,58 +51,3 @@ def _no_drafts(store: Reader, run: Run, round_number: int | None) -> str:
     parts = [f"{failure['count']} dialogues failed ({failure['error']})" for failure in told]
     parts += [f"{others} more failed for other reasons"] if others else []
     return "; ".join((said, *parts))
-
-
-def _set_aside(found: dict[str, Any]) -> list[str]:
-    """What the gates and filters took out, in the order in which they did."""
-    drafts, dialogues, revisions = found["drafts"], found["dialogues"], found["revisions"]
-    compared, preferred = found["comparisons"].values(), found["preferences"].values()
-    parts = [
-        (f"of {drafts['made']} drafts", {**drafts["rejected"], "duplicate": drafts["duplicates"]}),
-        (
-            f"of {dialogues['drafted']} dialogues",
-            {
-                "with no valid draft": dialogues["no_valid_draft"],
-                "with one valid draft": dialogues["one_valid_draft"],
-                "with no two of similar length": dialogues["no_similar_length"],
-            },
-        ),
-        (f"of {revisions['made']} revisions", {**revisions["rejected"], "unchanged": revisions["unchanged"]}),
-        (
-            f"of {sum(one['made'] for one in compared)} comparisons",
-            {
-                "tied": sum(one["ties"] for one in compared),
-                "decided by the place": sum(one["inconsistent"] for one in compared),
-            },
-        ),
-        (
-            f"of {sum(one['made'] for one in preferred)} preferences",
-            {
-                "outside the length filter": sum(one["outside_length"] for one in preferred),
-                "too stale": sum(one["too_stale"] for one in preferred),
-                "too long to train on": sum(one["too_long"] for one in preferred),
-                "switched off": sum(one["switched_off"] for one in preferred),
-            },
-        ),
-    ]
-    lost = ((whole, [f"{number} {why}" for why, number in reasons.items() if number]) for whole, reasons in parts)
-    return [f"{whole}, {', '.join(reasons)}" for whole, reasons in lost if reasons]
-
-
-def _keys(found: dict[str, Any]) -> list[str]:
-    """What would help against what was lost, each with its key."""
-    drafts, dialogues = found["drafts"], found["dialogues"]
-    compared, preferred = found["comparisons"].values(), found["preferences"].values()
-    outside = dialogues["no_similar_length"] + sum(one["outside_length"] for one in preferred)
-    help_by = {
-        "look at the drafts and at the task's validity (openmic transcripts list), or let them be longer "
-        "(student.sampling.max_tokens)": bool(drafts["rejected"]) and dialogues["no_valid_draft"],
-        "sample more candidates (dialogue.candidates)": dialogues["one_valid_draft"],
-        "sample them more freely (student.sampling.temperature)": drafts["duplicates"] and dialogues["one_valid_draft"],
-        "widen preferences.length_ratio": outside,
-        "take another critic (cast.critic)": sum(one["ties"] + one["inconsistent"] for one in compared),
-        "raise training.max_staleness": sum(one["too_stale"] for one in preferred),
-        "raise training.max_length": sum(one["too_long"] for one in preferred),
-        "train on what is switched off (preferences)": sum(one["switched_off"] for one in preferred),
-    }
-    return [words for words, needed in help_by.items() if needed]

@@ -194,12 +194,13 @@ def _examples(
     chains = rankings(at_once)
     named = {turn for row in preferences for turn in (row.chosen_turn_id, row.rejected_turn_id)}
     turns = {turn.id: turn for turn in context.store.select(Turn, id=list(named))}
+    given = _given_prompts(context, preferences)
     inputs = {row.id: row.value for row in context.store.select(ExampleRow, id=[p.example_id for p in preferences])}
     targets = _targets(context, demonstrations) if objective.uses_target else {}
     made = []
     for chain in chains:
         example_id = chain.preferences[0].example_id
-        prompt, target = context.student.prompt(inputs[example_id]), targets.get(example_id)
+        prompt, target = given.get(example_id) or context.student.prompt(inputs[example_id]), targets.get(example_id)
         if objective.needs == "pairs":
             for row in chain.preferences:
                 pair = [turns[row.chosen_turn_id], turns[row.rejected_turn_id]]
@@ -213,6 +214,18 @@ def _examples(
             ranked = pair[:1] if objective.needs == "chosen" else pair
             made.append(_example((row,), revised[row.id], ranked, None, name=f"{row.id} revised"))
     return made
+
+
+def _given_prompts(context: RunContext, preferences: Sequence[Preference]) -> dict[str, tuple[Message, ...]]:
+    """The prompts of pairs of other people's making, by the input: as they were given, and none of the task's."""
+    named = {row.dialogue_id for row in preferences if row.source == "given"}
+    dialogues = context.store.select(Dialogue, id=list(named))
+    prompts = {row.hash: row for row in context.store.select(PromptRow, hash=[row.prompt_hash for row in dialogues])}
+    return {
+        row.example_id: tuple(Message.model_validate(message) for message in prompts[row.prompt_hash].messages)
+        for row in dialogues
+        if row.prompt_hash is not None
+    }
 
 
 def _draft_examples(context: RunContext, drafts: Sequence[Turn]) -> list[SourcedExample]:

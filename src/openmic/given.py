@@ -234,7 +234,9 @@ def with_inputs(config: RunConfig, inputs: Sequence[str | Mapping[str, str]]) ->
     """The configuration with inputs that were given in Python, kept as a file in its home."""
     rows = [_input_row(row, place) for place, row in enumerate(rows_given(inputs, "inputs", _AN_INPUT))]
     fields = list(rows[0]) if rows else ["input"]
-    settings = {"path": str(_kept(config.home, rows)), "fields": fields, "delimiter": None, "encoding": None}
+    of_files: dict[str, Any] = dict.fromkeys(("delimiter", "encoding", "split", "subset", "id_field"))
+    of_files["metadata"] = []
+    settings = {"path": str(_kept(config.home, rows)), "fields": fields, **of_files}
     return override_config(config, [f"inputs={json.dumps(settings)}"])
 
 

@@ -11,7 +11,7 @@ from ..search.filters import DialogueFilter
 from ..tables.training import Training, TrainingItem, left_out_items
 from ..tables.transcript import Preference, Run, RunExample, Turn
 from .forms import COLUMNS, ExportForm, ExportRow
-from .transcript import transcript_rows
+from .transcript import as_text, transcript_rows
 
 _DIALOGUES = 100
 """Read at once."""
@@ -48,7 +48,7 @@ def export_rows(
     learned = _Learned(reader, run)
     for lines in _pages(reader, run, wanted):
         parts = {
-            row.example_id: row.split.value
+            row.example_id: row
             for row in reader.select(
                 RunExample, run_id=origin, example_id=list({line.dialogue.example_id for line in lines})
             )
@@ -64,7 +64,8 @@ def export_rows(
         for row in found:
             if trained and form != "transcript" and row["learned_by"] is None:
                 continue
-            row["split"] = parts[row["example_id"]]
+            used = parts[row["example_id"]]
+            row |= {"split": used.split.value, "input_id": used.own_id, "metadata": as_text(used.details)}
             yield {column.name: row.get(column.name) for column in COLUMNS[form]}
 
 

@@ -175,9 +175,13 @@ def _put_in_place(staging: Path, target: Path, card: Path, *, single: bool) -> N
 
 
 def _nothing(run: Run, form: ExportForm, *, trained: bool) -> str:
-    more = {
-        "train": f"; it trained on run {run.source_run_id}: export that",
-        "rejudge": f"; the texts it judged are of run {run.source_run_id}: export that",
-    }.get(run.kind, "")
+    more = (
+        ""
+        if run.source_run_id is None
+        else {
+            "train": f"; it trained on run {run.source_run_id}: export that",
+            "rejudge": f"; the texts it judged are of run {run.source_run_id}: export that",
+        }.get(run.kind, "")
+    )
     those = " that an adapter learned from" if trained else ""
     return f"run {run.id} has nothing for --format {form}{those} under these filters and splits{more}"

@@ -135,6 +135,10 @@ class RunExample(TableModel, table=True):
     position: int
     split: Split = Field(sa_type=member_of(Split))
     """Which part the input plays in this run; the shares of the splits are a run's own."""
+    own_id: str | None = None
+    """The id that the run's file of inputs gives it."""
+    details: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """What else that file says of it, of what `inputs.metadata` names."""
 
 
 class PromptTemplateRow(TableModel, table=True):

@@ -7,12 +7,13 @@ import pytest
 
 from openmic.core.config import InputSettings
 from openmic.core.ids import content_hash
-from openmic.core.inputs import MAX_CHARACTERS, example_of, read_inputs, split_of
+from openmic.core.inputs import example_of, read_inputs, split_of
 from openmic.core.records import Split, input_text
 
 from .input_files import Write, refusal, texts_of
 
 SHIPPED = Path(__file__).parents[2] / "examples" / "inputs" / "humor.jsonl"
+MAX_CHARACTERS = InputSettings.model_fields["max_characters"].default
 TEXTS = [f"The {thing} broke on day {day}." for day in range(10) for thing in ("kettle", "printer", "bus", "door")]
 
 
@@ -164,7 +165,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 def test_a_folder(tmp_path: Path) -> None:
     (tmp_path / "folder.txt").mkdir()
-    assert "cannot be read: Is a directory" in refusal(tmp_path / "folder.txt")
+    assert "cannot be read as a dataset" in refusal(tmp_path / "folder.txt")
 
 
 @pytest.mark.parametrize("name", ["a.xml", "a", "a.xlsx"])
@@ -255,7 +256,7 @@ def test_everything_that_is_wrong_is_told_at_once(write: Write) -> None:
         42: "there is a NUL character",
         43: "the same input as on line 1",
         44: "half of a surrogate pair",
-        45: "the input has 4001 characters",
+        45: f"the input has {MAX_CHARACTERS + 1} characters",
         46: "no text under the key 'input' (its keys are ['text'])",
         47: "no text under the key 'input' (3)",
         48: "no text under the key 'input' (4)",

@@ -8,7 +8,7 @@ of these tables (`batch_alter_table` does) loses its triggers, and has to make t
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001_1dcc6d67"  # ends with a hash of the schema, so that one that was changed is told apart
+revision = "0001_dcfec539"  # ends with a hash of the schema, so that one that was changed is told apart
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -207,6 +207,8 @@ def upgrade() -> None:
         sa.Column("example_id", sa.String(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("split", sa.String(16), nullable=False),
+        sa.Column("own_id", sa.String(), nullable=True),
+        sa.Column("details", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["example_id"], ["example.id"], name=op.f("fk_run_example_example_id_example")),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_run_example_run_id_run")),
         sa.PrimaryKeyConstraint("run_id", "example_id", name=op.f("pk_run_example")),

@@ -163,7 +163,7 @@ def test_a_nul_is_cleaned_away(tmp_path: Path) -> None:
 
 def test_cleaning_can_be_switched_off(tmp_path: Path) -> None:
     task = load_task(str(write_task(tmp_path, cleaning={"first_line_only": False, "strip_quotes": False})))
-    assert task.clean('"One line.\nAnother."') == '"One line. Another."'
+    assert task.clean('"One line.\nAnother."') == '"One line.\nAnother."'
 
 
 def test_the_tasks_own_rules_are_the_gates(tmp_path: Path) -> None:
@@ -290,3 +290,29 @@ def test_a_tasks_own_refusals_take_the_place_of_those_that_models_use(tmp_path: 
 def test_a_refusal_that_cannot_be_looked_for_is_named(tmp_path: Path, pattern: str, why: str) -> None:
     with pytest.raises(TaskError, match=why):
         load_task(str(write_task(tmp_path, validity={"refusals": [pattern]})))
+
+
+# Line breaks
+
+LETTER = "Dear Ms Roe,\n\n\n\nyour  parcel is\ton its way.\r\n\r\nKind regards"
+
+
+@pytest.mark.parametrize(
+    ("cleaning", "said"),
+    [
+        ({"first_line_only": False}, "Dear Ms Roe,\n\nyour parcel is on its way.\n\nKind regards"),
+        ({"first_line_only": False, "line_breaks": False}, "Dear Ms Roe, your parcel is on its way. Kind regards"),
+        ({}, "Dear Ms Roe,"),
+    ],
+)
+def test_line_breaks_stay_where_the_task_wants_them(cleaning: dict[str, bool], said: str) -> None:
+    task = Task("letter", student={"system": "Answer."}, cleaning=cleaning)
+    assert task.clean(LETTER) == said
+    assert task.clean(task.clean(LETTER)) == said
+    assert task.outputs(LETTER, "Where is it?", 1)[0].text == said
+    assert [output.text for output in task.checked([LETTER], "Where is it?", 1)] == [said]
+
+
+def test_line_breaks_cannot_be_kept_of_one_line() -> None:
+    with pytest.raises(TaskError, match="line_breaks are kept of what first_line_only cuts off"):
+        Task("letter", student={"system": "Answer."}, cleaning={"line_breaks": True})

@@ -8,11 +8,43 @@ import pytest
 from openmic.agents.tasks.task import load_task
 from openmic.core.config_file import load_config
 from openmic.core.errors import ConfigError
-from openmic.core.files.examples import example_file, example_names
+from openmic.core.files.examples import example_file, example_names, project_names
+from openmic.core.inputs import demonstrated, known_outputs, read_inputs
+from openmic.core.plugs import load_plug
+from openmic.graph.context.cast import Casting
+from openmic.graph.context.plugs import Plugs
+from openmic.graph.preflight.objects import NobodyAsked
 
 from ..conftest import Openmic
 
 FILES = ["openmic.yaml", "task.yaml", "inputs.jsonl", "README.md"]
+
+
+@pytest.mark.parametrize("name", project_names())
+def test_an_example_in_a_folder_of_its_own_is_copied_as_it_is(
+    openmic: Openmic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    made = openmic("init", "project", "--task", name, "--json")
+    assert made.code == 0, made.err
+    folder = tmp_path / "project"
+    for file in json.loads(made.out)["files"]:
+        if file != "README.md":
+            assert (folder / file).read_bytes() == (example_file(name).parent / file).read_bytes()
+    monkeypatch.chdir(tmp_path)
+    config = load_config(folder / "openmic.yaml", [])
+    task, examples = load_task(config.task), read_inputs(config.inputs).examples
+    task.check_inputs(config.inputs.field_names)
+    assert (task.name, len({example.own_id for example in examples})) == (name, len(examples))
+    known = demonstrated(config.cast.teacher, "cast.teacher.demonstrations")
+    casting = Casting(config, task, NobodyAsked(), Plugs())
+    scorer = load_plug(config.evaluation.scorers[0], where="evaluation.scorers")
+    better = 0
+    for example in examples:
+        outputs = task.checked(known_outputs(known, example.value), example.value, 5)
+        assert [output.problem for output in outputs] == [None] * len(outputs), example.text
+        better += min(scorer(example.value, [output.text for output in outputs])) > scorer(example.value, ["Hm"])[0]
+    assert better > 0.9 * len(examples), "the scorer prefers what the file demonstrates to a mumble"
+    assert casting.cast(("critic", "judge")).critic is not None
 
 
 @pytest.mark.parametrize("task", ["humor", "plain-language"])
@@ -42,7 +74,7 @@ def test_what_is_there_is_left_alone(openmic: Openmic, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (["init", "--task", "sonnet"], "there is no task 'sonnet' that ships, only humor, plain-language"),
+        (["init", "--task", "sonnet"], "there is no task 'sonnet' that ships, only humor, klartext, plain-language"),
         (["config", "show"], "there is no openmic.yaml here; `openmic init` makes one"),
         (["config", "show", "mine.yaml", "--example", "humor"], "are two configurations; give one of them"),
         (["run", "--example", "humour"], "did you mean humor?"),
@@ -52,6 +84,13 @@ def test_what_cannot_be_meant_is_told_with_what_would_do(openmic: Openmic, comma
     refused = openmic(*command)
     assert refused.code == 2
     assert told in refused.err
+
+
+def test_a_file_is_no_folder_to_begin_in(openmic: Openmic, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    refused = openmic("init", "notes.txt")
+    assert refused.code == 2
+    assert "notes.txt is a file; nothing was written. Give a folder" in refused.err
 
 
 def test_what_is_to_be_typed_next_does_no_harm(openmic: Openmic, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from openmic.agents.endpoints.client import OpenAIClient
-from openmic.core.config import BudgetSettings, EndpointSettings, RunConfig
+from openmic.core.config import EndpointSettings, RunConfig
+from openmic.core.endpoints.costs import BudgetSettings
 from openmic.core.errors import BudgetError
 from openmic.core.records import LLMRequest, Message, Sampling, TokenUsage
 from openmic.graph.context.budget import Budget, working_time

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from openmic.graph.context.losses import little_to_learn_from
 from openmic.graph.stages.last_words import nothing_to_learn_from
 from openmic.store import Run, Store, failures, told_failures
 
@@ -98,3 +99,65 @@ def test_a_preference_outside_the_length_filter_names_its_key_alone(store: Store
 
 def test_where_nothing_was_lost_more_dialogues_help(store: Store, begun: Run) -> None:
     assert keys_in(nothing_to_learn_from(store, begun, 1)) == ["dialogue.inputs"]
+
+
+def _funnel(**changes: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "drafts": {"made": 72, "rejected": {"cut off": 31}, "duplicates": 2, "valid": 39},
+        "dialogues": {"drafted": 24, "no_valid_draft": 9, "one_valid_draft": 4, "no_similar_length": 1},
+        "revisions": {"made": 0, "rejected": {}, "unchanged": 0, "accepted": 0},
+        "comparisons": {"candidates": {"made": 10, "ties": 2, "inconsistent": 3}},
+        "preferences": {"candidates": _preferences(made=5, trained_on=5)},
+    }
+    return found | changes
+
+
+def _preferences(**counts: int) -> dict[str, int]:
+    nothing = dict.fromkeys(("made", "outside_length", "too_stale", "too_long", "switched_off", "trained_on"), 0)
+    return nothing | counts
+
+
+def _finished(objective: str = "dpo", **values: Any) -> Run:
+    return run(**{"config": {"training": {"objective": objective}}, "status": "finished"} | values)
+
+
+def test_a_run_that_learned_from_little_names_the_two_keys_that_would_help_most() -> None:
+    words = little_to_learn_from(_funnel(), _finished())
+    assert words == (
+        "feedback had little to learn from: 5 preferences of 24 dialogues were trained on: let drafts be longer "
+        "(student.sampling.max_tokens), or look at the drafts and at the task's validity (openmic transcripts list); "
+        "or take another critic (cast.critic)"
+    )
+    gates = _funnel(drafts={"made": 72, "rejected": {"too short": 31}, "duplicates": 0, "valid": 41})
+    assert "trained on: look at the drafts and at the task's validity" in (
+        little_to_learn_from(gates, _finished()) or ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "of"),
+    [
+        (_funnel(preferences={"candidates": _preferences(made=9, trained_on=8)}), _finished()),
+        (_funnel(), _finished("sft")),
+        (_funnel(), _finished("opd")),
+        (_funnel(preferences={}), _finished("mine:Own")),
+        (_funnel(), _finished(status="interrupted")),
+        (_funnel(), _finished(kind="train")),
+        (
+            _funnel(dialogues={"drafted": 0, "no_valid_draft": 0, "one_valid_draft": 0, "no_similar_length": 0}),
+            _finished(),
+        ),
+    ],
+)
+def test_nothing_is_said_where_there_was_enough_or_no_preference_is_needed(found: dict[str, Any], of: Run) -> None:
+    assert little_to_learn_from(found, of) is None
+
+
+def test_with_nothing_lost_there_is_but_one_key() -> None:
+    nothing = {
+        "drafts": {"made": 9, "rejected": {}, "duplicates": 0, "valid": 9},
+        "dialogues": {"drafted": 4, "no_valid_draft": 0, "one_valid_draft": 0, "no_similar_length": 0},
+        "comparisons": {},
+        "preferences": {},
+    }
+    assert "hold more dialogues (dialogue.inputs)" in (little_to_learn_from(_funnel(**nothing), _finished()) or "")

@@ -213,7 +213,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(engine: Engine, monkeypatc
 
 def test_a_migration_that_leaves_dangling_references_is_undone(sqlite_store: Store) -> None:
     engine = sqlite_store._engine
-    orphan = "INSERT INTO run_example (run_id, example_id, position, split) VALUES ('none', 'none', 0, 'dev')"
+    orphan = "INSERT INTO run_example (run_id, example_id, position, split, details) VALUES ('a', 'b', 0, 'dev', '{}')"
     with pytest.raises(StoreError, match="run_example"), changing_schema(engine) as connection:
         connection.exec_driver_sql(orphan)
     with engine.connect() as connection:
