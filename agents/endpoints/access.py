@@ -95,6 +95,8 @@ class Access:
 
         Tokens that spell a secret, one by one, are left out with all others.
         """
+        if not self.secrets:
+            return reply
         parts = {name: getattr(reply, name) for name in ("text", "thought", "model", "finish_reason", "raw")}
         found = {name: clean for name, part in parts.items() if (clean := without_all(part, self.secrets)) != part}
         for name in ("token_logprobs", "prompt_logprobs"):
@@ -116,7 +118,8 @@ class Access:
                 f"it sends requests on to {request.url.scheme}://{request.url.netloc.decode()}, which gets neither "
                 "prompts nor keys; set base_url to that address if it is meant"
             )
-        request.headers.update(self.headers)
+        if self.headers:
+            request.headers.update(self.headers)
         own = any(name.lower() == "authorization" for name in self.headers)
         if self.key is None and self.headers and not own:
             request.headers.pop("Authorization", None)  # whoever brings another header wants no key made up beside it

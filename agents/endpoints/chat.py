@@ -2,16 +2,20 @@
 
 ChatOpenAI has the openai library check every part of a request against each kind of message there is, build typed
 objects of the reply and turn those into dicts again, in another thread. With hundreds of calls in flight that is most
-of what a call costs. Here the body is sent as it was made, and read as it was received; what LangChain and openai do
-beside that (headers, errors; callbacks and tracing where there are any) is left to them. Not for streaming, nor for the
-Responses API.
+of what a call costs, and openai makes every request's address, headers and options anew, which are always the same.
+Here the body is sent as it was made, and read as it was received; what LangChain and openai do beside that (headers,
+errors; callbacks and tracing where there are any) is left to them. Not for streaming, nor for the Responses API.
 """
 
 from collections.abc import Mapping
+from ssl import SSLError
 from typing import Any
 
+import anyio
 import httpx2
+import openai
 from langchain_core.callbacks import AsyncCallbackManager, AsyncCallbackManagerForLLMRun
+from langchain_core.callbacks.base import BaseCallbackManager
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 from langchain_core.runnables.config import var_child_runnable_config
@@ -26,6 +30,8 @@ class DirectChat(ChatOpenAI):
 
     _sent_always: dict[str, Any] = PrivateAttr(default_factory=dict)
     """Private to keep it out of traces: it may hold secrets."""
+    _blanks: dict[str, httpx2.Request] = PrivateAttr(default_factory=dict)
+    """A request without a body for each path: its address and its headers."""
 
     def always_send(self, extra: Mapping[str, Any]) -> None:
         """From now on lay this over the body of every request."""
@@ -33,8 +39,7 @@ class DirectChat(ChatOpenAI):
 
     async def ask(self, messages: list[BaseMessage], **options: Any) -> BaseMessage:
         """Like `ainvoke`; where nobody listens to LangChain's callbacks, without all that is done for them."""
-        within = (var_child_runnable_config.get() or {}).get("callbacks")
-        if AsyncCallbackManager.configure(within, self.callbacks, verbose=self.verbose).handlers:
+        if self._heard():
             return await self.ainvoke(messages, **options)
         result = await self._agenerate(messages, **options)
         [generation] = result.generations
@@ -42,6 +47,13 @@ class DirectChat(ChatOpenAI):
         known = (result.llm_output or {}) | (generation.generation_info or {})
         message.response_metadata = known | message.response_metadata
         return message
+
+    def _heard(self) -> bool:
+        """Whether anybody listens to LangChain's callbacks."""
+        within = (var_child_runnable_config.get() or {}).get("callbacks")
+        if isinstance(within, BaseCallbackManager) and not self.callbacks:
+            return bool(within.handlers)  # LangGraph has looked for all others when it came to the step this is within
+        return bool(AsyncCallbackManager.configure(within, self.callbacks, verbose=self.verbose).handlers)
 
     async def _agenerate(
         self,
@@ -56,8 +68,7 @@ class DirectChat(ChatOpenAI):
         """
         body = self._get_request_payload(messages, stop=stop) | kwargs | self._sent_always
         del body["stream"]
-        response = await self.root_async_client.post("/chat/completions", body=body, cast_to=httpx2.Response)
-        answer, left_out = read_body(response.content)
+        answer, left_out = read_body(await self._post("/chat/completions", body))
         result = self._create_chat_result(answer)
         for generation, choice in zip(result.generations, answer["choices"], strict=True):
             generation.message.additional_kwargs["unreadable"] = dict(+left_out)
@@ -71,6 +82,31 @@ class DirectChat(ChatOpenAI):
 
         Raises openai's errors, or ErrorInReplyError for a body that is none.
         """
-        asked = {"model": self.model_name, **body}
-        response = await self.root_async_client.post("/completions", body=asked, cast_to=httpx2.Response)
-        return parse_body(response.content)
+        return parse_body(await self._post("/completions", {"model": self.model_name, **body}))
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> bytes:
+        """The content of an answer. Raises openai's errors."""
+        connections: httpx2.AsyncClient | None = self.http_async_client
+        assert connections is not None, "it is made with a client"
+        blank = self._blanks.get(path) or self._blank(path, connections)
+        request = httpx2.Request("POST", blank.url, headers=blank.headers, cookies=connections.cookies, json=body)
+        try:
+            response = await connections.send(request)
+        except httpx2.TimeoutException as error:
+            raise openai.APITimeoutError(request) from error
+        except (httpx2.RequestError, SSLError, anyio.EndOfStream) as error:
+            raise openai.APIConnectionError(request=request) from error
+        if not response.is_success:
+            raise self.root_async_client._make_status_error_from_response(response)
+        return response.content
+
+    def _blank(self, path: str, connections: httpx2.AsyncClient) -> httpx2.Request:
+        client = self.root_async_client
+        headers = {
+            name: value
+            for name, value in {**client.auth_headers, **client.default_headers}.items()
+            if isinstance(value, str)
+        }
+        blank = connections.build_request("POST", f"{self.openai_api_base}{path}", headers=headers)
+        del blank.headers["Content-Length"]
+        return self._blanks.setdefault(path, blank)
