@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import regex
@@ -35,6 +37,9 @@ _DENSE = regex.compile(rf"{_LETTER}|\p{{Hangul}}", regex.VERSION1)
 """A character that large models take for a token or more."""
 CHARACTERS_PER_TOKEN = 4
 """Of most scripts."""
+Tokens = tuple[tuple[str, bool], ...]
+_SHORT = 2000
+"""Characters of a text whose words are worth remembering."""
 LETTERS_TO_A_WORD = 2
 """How many letters of a script without spaces make about a word; in Chinese one or two do, in Thai three or four."""
 
@@ -50,7 +55,7 @@ def words(text: str) -> list[str]:
 
 def length(text: str) -> int:
     """Length of a text: words, or letters where its script has no spaces; their sum in a mixed text."""
-    return len(words(text))
+    return len(_tokens(text))
 
 
 def rough_tokens(text: str) -> int:
@@ -81,15 +86,25 @@ def ending(text: str, length: int = 3) -> str:
     return _joined(last[::-1])
 
 
-def _tokens(text: str) -> list[tuple[str, bool]]:
+def _tokens(text: str) -> Tokens:
     """The words of a text, each with whether it is a letter of a script without spaces."""
+    return _tokens_again(text) if len(text) <= _SHORT else _read(text)
+
+
+@lru_cache(maxsize=512)
+def _tokens_again(text: str) -> Tokens:
+    """The words of a short text: gates, selection and preferences all ask for those of the same few texts."""
+    return _read(text)
+
+
+def _read(text: str) -> Tokens:
     if _LATIN.fullmatch(text):
-        return [(match.group().lower(), False) for match in _LATIN_WORD.finditer(text)]
+        return tuple((match.group().lower(), False) for match in _LATIN_WORD.finditer(text))
     text = _UNSEEN.sub("", unicodedata.normalize("NFC", text))
-    return [(match.group().lower(), match.group("letter") is not None) for match in _WORD.finditer(text)]
+    return tuple((match.group().lower(), match.group("letter") is not None) for match in _WORD.finditer(text))
 
 
-def _joined(tokens: list[tuple[str, bool]]) -> str:
+def _joined(tokens: Sequence[tuple[str, bool]]) -> str:
     """Words with spaces between them, letters of scripts without spaces as they are written."""
     said, before = "", True
     for token, letter in tokens:

@@ -155,9 +155,12 @@ class _Keys:
 
 def _counted(request: LLMRequest, reply: LLMReply) -> LLMReply:
     """The reply with its tokens; where its endpoint did not count them, they are estimated from their characters."""
+    usage = reply.usage
+    if usage.input and usage.output:
+        return reply
     thoughts = [reply.thought, *reply.raw.get("thought_alone", ())]
-    usage, written = reply.usage, sum(rough_tokens(text) for text in (reply.text, *thoughts))
-    if usage.input and (usage.output or not written):
+    written = sum(rough_tokens(text) for text in (reply.text, *thoughts))
+    if usage.input and not written:
         return reply
     read = len(thoughts) * sum(rough_tokens(message.content) for message in request.messages)
     counted = {"input": usage.input or read, "output": usage.output or written, "estimated": 1}
