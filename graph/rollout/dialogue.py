@@ -8,12 +8,13 @@ store the moment it is said, and holding the dialogue again finds it there (see 
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Literal, TypedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Command
 
 from ...agents.critique import advice
 from ...core.records import PreferenceSource, TurnKind
@@ -47,6 +48,9 @@ class DialogueState(TypedDict, total=False):
 
 
 DialogueGraph = CompiledStateGraph[DialogueState, DialogueSession, DialogueState, DialogueState]
+Node = Callable[[DialogueState, Runtime[DialogueSession]], Awaitable[DialogueState]]
+Way = Callable[[DialogueState, Runtime[DialogueSession]], str]
+"""Which node comes next; where it may lead is what it says it returns."""
 
 
 async def draft(state: DialogueState, runtime: Runtime[DialogueSession]) -> DialogueState:
@@ -177,8 +181,7 @@ async def demonstrate(state: DialogueState, runtime: Runtime[DialogueSession]) -
     return {"next_seq": next_seq, "stop_reason": "teacher demonstrated", "final": turn.id}
 
 
-# Coroutines, though they await nothing: LangGraph would have a thread call any other function.
-async def after_draft(
+def after_draft(
     state: DialogueState, runtime: Runtime[DialogueSession]
 ) -> Literal["teacher_logprobs", "tournament", "compare", "critique", "demonstrate", "__end__"]:
     """Two texts are compared, one is criticised where it may be revised, none leaves it to the teacher."""
@@ -191,14 +194,14 @@ async def after_draft(
     return "compare" if state["challenger"] is not None else after_try(state, runtime)
 
 
-async def after_tournament(
+def after_tournament(
     state: DialogueState, runtime: Runtime[DialogueSession]
 ) -> Literal["compare", "critique", "demonstrate", "__end__"]:
     """Best and worst are compared unless they have met."""
     return "compare" if state["challenger"] is not None else after_try(state, runtime)
 
 
-async def after_compare(
+def after_compare(
     state: DialogueState, runtime: Runtime[DialogueSession]
 ) -> Literal["critique", "demonstrate", "__end__"]:
     """An accepted revision ends the dialogue; else there is another try, or the teacher's turn."""
@@ -207,7 +210,7 @@ async def after_compare(
     return after_try(state, runtime)
 
 
-async def after_revise(
+def after_revise(
     state: DialogueState, runtime: Runtime[DialogueSession]
 ) -> Literal["compare", "critique", "demonstrate", "__end__"]:
     """A revision that says something new is compared; any other was a try for nothing."""
@@ -232,15 +235,31 @@ def build_dialogue_graph() -> DialogueGraph:
     graph: StateGraph[DialogueState, DialogueSession, Any, Any] = StateGraph(
         DialogueState, context_schema=DialogueSession
     )
+    ways: dict[Node, Way] = {
+        draft: after_draft,
+        tournament: after_tournament,
+        compare: after_compare,
+        revise: after_revise,
+    }
     for node in (draft, teacher_logprobs, tournament, compare, critique, revise, demonstrate):
-        graph.add_node(node.__name__, node)
+        if (way := ways.get(node)) is None:
+            graph.add_node(node.__name__, node)
+        else:
+            ends = get_args(get_type_hints(way)["return"])
+            graph.add_node(node.__name__, _going_on(node, way), destinations=ends)
     graph.add_edge(START, "draft")
-    graph.add_conditional_edges("draft", after_draft)
-    graph.add_conditional_edges("tournament", after_tournament)
-    graph.add_conditional_edges("compare", after_compare)
     graph.add_edge("critique", "revise")
-    graph.add_conditional_edges("revise", after_revise)
     graph.add_edge("teacher_logprobs", END)
     graph.add_edge("demonstrate", END)
     # The store alone says where a dialogue stands, whatever the tool that opens the graph would keep.
     return graph.compile(checkpointer=False, name="dialogue")
+
+
+def _going_on(node: Node, way: Way) -> Callable[..., Awaitable[Command[str]]]:
+    """The node, which says itself where it leads: a conditional edge costs as much as the node does."""
+
+    async def act(state: DialogueState, runtime: Runtime[DialogueSession]) -> Command[str]:
+        said = await node(state, runtime)
+        return Command(update=said, goto=way({**state, **said}, runtime))
+
+    return act

@@ -6,7 +6,7 @@ from functools import cache
 from ...core.errors import ITEM_ERRORS
 from ...store import Dialogue
 from ..context.run_context import RunContext
-from .dialogue import DialogueGraph, build_dialogue_graph
+from .dialogue import DialogueGraph, DialogueState, build_dialogue_graph
 from .recording import finish_dialogue
 from .session import DialogueSession
 
@@ -22,7 +22,8 @@ async def hold(
     """Hold one dialogue to its end and record how it ended. In a `new` one the student has said nothing yet."""
     session = DialogueSession.begin(context, dialogue, new=new)
     try:
-        state = await _graph().ainvoke({"adapter_version": version, "overused": list(overused)}, context=session)
+        begun: DialogueState = {"adapter_version": version, "overused": list(overused)}
+        state = (await _graph().ainvoke(begun, context=session, version="v2")).value
     except ITEM_ERRORS as error:
         await session.writes.settle()
         await finish_dialogue(context.store, dialogue, error=error)

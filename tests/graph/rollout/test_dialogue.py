@@ -88,18 +88,18 @@ def test_the_texts_of_this_file_are_what_the_critic_takes_them_for() -> None:
     ],
 )
 def test_after_drafts(prepare: Prepare, state: DialogueState, following: str) -> None:
-    assert asyncio.run(after_draft(state, runtime(prepare()))) == following
+    assert after_draft(state, runtime(prepare())) == following
 
 
 def test_a_draft_without_a_rival_goes_to_the_teacher_where_no_revision_is_allowed(prepare: Prepare) -> None:
     stage = prepare(dialogue={"max_revisions": 0})
     state = DialogueState(best="a", challenger=None, revisions=0)
-    assert asyncio.run(after_draft(state, runtime(stage))) == "demonstrate"
+    assert after_draft(state, runtime(stage)) == "demonstrate"
 
 
 def test_after_a_comparison_a_reason_to_stop_ends_the_dialogue(prepare: Prepare) -> None:
     state = DialogueState(best="a", challenger=None, revisions=0, stop_reason="revision accepted")
-    assert asyncio.run(after_compare(state, runtime(prepare()))) == "__end__"
+    assert after_compare(state, runtime(prepare())) == "__end__"
 
 
 @pytest.mark.parametrize("allowed", [0, 1, 2])
@@ -109,12 +109,12 @@ def test_tries_go_on_until_the_revisions_are_used_up(prepare: Prepare, allowed: 
         state = DialogueState(best="a", challenger=None, revisions=revisions)
         expected = "critique" if revisions < allowed else "demonstrate"
         assert after_try(state, use) == expected
-        assert [asyncio.run(after(state, use)) for after in (after_compare, after_revise)] == [expected] * 2
+        assert [after(state, use) for after in (after_compare, after_revise)] == [expected] * 2
 
 
 def test_a_new_revision_is_compared_even_when_it_was_the_last(prepare: Prepare) -> None:
     state = DialogueState(best="a", challenger="b", revisions=1)
-    assert asyncio.run(after_revise(state, runtime(prepare(dialogue={"max_revisions": 1})))) == "compare"
+    assert after_revise(state, runtime(prepare(dialogue={"max_revisions": 1}))) == "compare"
 
 
 def test_a_better_revision_is_accepted_and_preferred(prepare: Prepare) -> None:
