@@ -6,7 +6,7 @@ theirs, so every dialogue is of one student. How stale what is trained on may be
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import asynccontextmanager
 
 from ...store.trainable import lag, promoted_versions
@@ -33,6 +33,9 @@ class PeriodicTraining:
         self._improving: asyncio.Task[None] | None = None
         self._passed_over: Set[str] = frozenset()
         self._changed = asyncio.Event()
+        self._looking, self._asked, self._seen = asyncio.Lock(), 0, 0
+        self._ended: list[int] = []
+        """Of dialogues that have ended since the last look."""
 
     @asynccontextmanager
     async def dialogue(self, begun_with: int | None) -> AsyncIterator[int]:
@@ -51,8 +54,8 @@ class PeriodicTraining:
         try:
             yield version
         finally:
-            self._admission.end_dialogue(ticket)
-        self._look()
+            self._ended.append(ticket)
+        await self._look()
 
     async def finish(self) -> None:
         """Wait for the improvement that is under way."""
@@ -67,25 +70,41 @@ class PeriodicTraining:
 
     async def _until_admitted(self) -> None:
         while not self._admission.has_room():
-            self._look()
+            await self._look()
             if self._admission.has_room() or not (self._admission.under_way or self._admission.training):
                 return  # in the second case there is nothing to wait for
             await self._changed.wait()
 
-    def _look(self) -> None:
-        """Begin an improvement if one is due and may begin, and have those that wait look again."""
+    async def _look(self) -> None:
+        """Begin an improvement if one is due and may begin, and have those that wait look again.
+
+        The store is asked in a thread, by one at a time; those who came before a look began share what it saw.
+        """
         if self._every is None:
             return
-        if self._improving is not None and self._improving.done():
-            self._improving.result()
-        if not self._admission.training:
-            waiting = self._waiting()
-            self._admission.waiting = sum(has_lag for has_lag in waiting.values())
-            self._admission.due = len(waiting) >= self._every
-            if self._admission.due and self._admission.may_train():
-                self._admission.begin_training()
-                self._improving = asyncio.create_task(self._improve(waiting.keys()))
+        self._asked += 1
+        mine = self._asked
+        async with self._looking:
+            if self._improving is not None and self._improving.done():
+                self._improving.result()
+            if self._seen < mine:
+                self._seen = self._asked
+                ended, self._ended = self._ended, []
+                # While nothing is trained no other version comes to serve, and nobody else begins a training.
+                waiting = None if self._admission.training else await asyncio.to_thread(self._waiting)
+                # At once, so that at no time an ended dialogue counts neither as under way nor by what it yielded.
+                for ticket in ended:
+                    self._admission.end_dialogue(ticket)
+                if waiting is not None:
+                    self._train_if_due(waiting, self._every)
         self._wake()
+
+    def _train_if_due(self, waiting: Mapping[str, bool], every: int) -> None:
+        self._admission.waiting = sum(waiting.values())
+        self._admission.due = len(waiting) >= every
+        if self._admission.due and self._admission.may_train():
+            self._admission.begin_training()
+            self._improving = asyncio.create_task(self._improve(waiting.keys()))
 
     def _waiting(self) -> dict[str, bool]:
         """What a training could learn from now, by its id: whether the student wrote any of it."""
@@ -98,7 +117,7 @@ class PeriodicTraining:
             self.promoted_version = await improve(self._context, self._round)
             await self._context.pool.load_adapter(self._context.adapter(self.promoted_version))
             # What a training had before it and did not learn from is no reason for the next one.
-            self._passed_over |= waiting & self._waiting().keys()
+            self._passed_over |= waiting & (await asyncio.to_thread(self._waiting)).keys()
         finally:
             self._admission.end_training(promoted=self.promoted_version != before)
             self._wake()
