@@ -14,6 +14,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,33 +101,35 @@ def of_engine(options: Namespace, name: str, build: Callable[[int], StudentEngin
     """Useful tokens/s of an engine that is made for so many requests at once."""
     for count in crowds(options):
         timed = requests(options, count, timed=True)
-        seconds = engines.engine_seconds(lambda count=count: build(count), timed, requests(options, count, timed=False))  # type: ignore[misc]
+        seconds = engines.engine_seconds(partial(build, count), timed, requests(options, count, timed=False))
         target = 25_000.0 if (name, count) == ("slots", crowds(options)[-1]) else None
         yield Figure(f"{name}, {count} requests at once", tokens(timed) / seconds, "useful tokens/s", target)
 
 
-def static(options: Namespace) -> Iterator[Figure]:
-    """Our batches."""
+def of_student(options: Namespace, name: str, build: Callable[[LoadedStudent, int], StudentEngine]) -> Iterator[Figure]:
+    """Useful tokens/s of an engine that runs a student in this process."""
     student = load_student(options.model, device=options.device)
     with engines.endless(student):
-        yield from of_engine(
-            options,
-            "static",
-            lambda count: StaticEngine(student, max_batch=count, wait_ms=30, threads=options.threads, worker="gpu"),
-        )
+        yield from of_engine(options, name, partial(build, student))
+
+
+def static(options: Namespace) -> Iterator[Figure]:
+    """Our batches."""
+
+    def build(student: LoadedStudent, count: int) -> StudentEngine:
+        return StaticEngine(student, max_batch=count, wait_ms=30, threads=options.threads, worker="gpu")
+
+    yield from of_student(options, "static", build)
 
 
 def slots(options: Namespace) -> Iterator[Figure]:
     """Our engine for GPUs."""
-    student = load_student(options.model, device=options.device)
-    with engines.endless(student):
-        yield from of_engine(
-            options,
-            "slots",
-            lambda count: SlotsEngine(
-                student, max_batch=count, limits=SlotsSettings(), threads=options.threads, worker="gpu"
-            ),
-        )
+
+    def build(student: LoadedStudent, count: int) -> StudentEngine:
+        limits = SlotsSettings()
+        return SlotsEngine(student, max_batch=count, limits=limits, threads=options.threads, worker="gpu")
+
+    yield from of_student(options, "slots", build)
 
 
 def vllm(options: Namespace) -> Iterator[Figure]:
@@ -163,7 +166,9 @@ def batching_seconds(options: Namespace, student: LoadedStudent, count: int) -> 
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
     pad = student.tokenizer.pad_token_id
-    generation = GenerationConfig(do_sample=True, top_k=0, eos_token_id=-1, pad_token_id=pad, **SAMPLED)  # type: ignore[no-untyped-call]
+    ends: dict[str, Any] = {"eos_token_id": -1, "pad_token_id": pad}
+    # transformers leaves its constructor untyped
+    generation = GenerationConfig(do_sample=True, top_k=0, **ends, **SAMPLED)  # type: ignore[no-untyped-call]
     own: dict[str, Any] = {"num_blocks": 64} if options.quick else {}
     config = ContinuousBatchingConfig(max_requests_per_batch=count, **own)
     seconds = 0.0

@@ -6,6 +6,7 @@ each row's own random numbers, and are looked at once in `STRIDE` steps. It know
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -182,7 +183,7 @@ class SlotDecoder:
             # Rows that make up the number write where nobody reads.
             prompts.rows.copy_(self._moved([*(each.row for each in group), *(self._most_rows for _ in padding)]))
             prompts.slots.copy_(self._moved([*(self._adapters.slot(each.version) for each in group), *padding]))
-            self.graphs.run(("prompts", count, width), lambda prompts=prompts: self._read_one(prompts))  # type: ignore[misc]
+            self.graphs.run(("prompts", count, width), partial(self._read_one, prompts))
 
     def _read_one(self, prompts: _Prompts) -> None:
         model = self._student.model
