@@ -26,6 +26,7 @@ PARTS: Mapping[str, Mapping[str, Sequence[str]]] = {
             f"ChatOpenAI.{name}" for name in ("_agenerate", "_get_request_payload", "_create_chat_result")
         ]
     },
+    "openai": {"openai": ["AsyncOpenAI._make_status_error_from_response"]},
     "ray": {
         "ray._private.ray_constants": ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"],
         "ray._private.services": ["resolve_ip_for_localhost"],

@@ -24,7 +24,8 @@ from openmic.graph.rollout.holding import hold
 from openmic.graph.rollout.recording import open_dialogue
 from openmic.graph.rollout.session import DialogueSession
 from openmic.simulator import rubric_for
-from openmic.store import Conversation, Dialogue, LLMCall, Store, Turn
+from openmic.store import Conversation, Dialogue, LLMCall, Run, Store, Turn
+from openmic.store.writes import updating
 
 from ..conftest import SENTENCE, Bench, Prepare, ScriptedPool, Serve
 
@@ -313,6 +314,7 @@ def test_a_dialogue_goes_on_from_any_turn_at_which_it_was_interrupted(prepare: P
     first.generate = interrupted  # type: ignore[method-assign] # the student's process ends while it revises
     with pytest.raises(_ProcessEnded):
         hold_one(stage, first)
+    asyncio.run(store.keep(updating(Run, "RUN1", seconds=0.0)))  # what was handed in before is written before
     said = store.select(Turn, order_by="seq")
     assert [turn.kind for turn in said] == [DRAFT] * 3 + COMPARED + [CRITIQUE]
     second = ScriptedPool([], [GOOD])
