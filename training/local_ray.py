@@ -105,7 +105,7 @@ def _begin(minimum_cpus: int, address: str | None) -> None:
 
 
 def _start(cpus: int, quiet: dict[str, Any]) -> None:
-    """Start Ray here; once more where its processes take longer than it has patience, as on a machine that is busy."""
+    """Start Ray here; once more where its processes take longer than it has patience, as on a busy machine."""
     import ray
 
     folder, before = _folder(), psutil.Process().children()
