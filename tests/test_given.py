@@ -232,7 +232,7 @@ def test_progress_has_what_is_called(progress: Any) -> None:
 @pytest.mark.parametrize(
     ("wanted", "why"),
     [
-        ({"stag": "collect"}, "there is no field 'stag'; there are stage, round"),
+        ({"stag": "collect"}, "there is no field 'stag'; there are stage, split, round"),
         ({"stage": "colect"}, "there is no stage 'colect'; there are demonstrate"),
         ({"status": "done"}, "there is no status 'done'"),
         ({"round": "x"}, "round 'x' is a str, and not a int"),

@@ -10,7 +10,7 @@ from .looking import Tab, press
 LIST = "/runs/RUN1/dialogues?stage=collect"
 FOCUSED = "document.activeElement.getAttribute('href')"
 REACHABLE = """() => [...document.querySelectorAll(
-    "a[href], button, input:not([type=hidden]), select, summary, [tabindex='0']"
+    "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']"
 )].filter((element) => element.checkVisibility()).length"""
 NEXT_FOCUS = """() => {
     const element = document.activeElement;

@@ -117,6 +117,7 @@ def test_a_page_is_for_everybody_wide_and_narrow_light_and_dark(name: str, looki
 def test_a_page_says_the_same_without_scripts(
     name: str, browser: Browser, where: str, paths: dict[str, str], looking: Tab
 ) -> None:
+    looking.page.set_viewport_size(WIDE)
     with_scripts = looking.go(paths[name]).locator("main").inner_text()
     with tab(browser, where, viewport=WIDE, java_script_enabled=False) as plain:
         assert plain.go(paths[name]).locator("main").inner_text() == with_scripts
@@ -130,7 +131,7 @@ def test_one_gets_from_the_runs_to_a_lineage_by_links_alone(
         page.get_by_role("link", name="tiny").click()
         found.reached(paths["run"] + "$")
         page.get_by_role("link", name="Dialogues", exact=True).click()
-        page.get_by_label("stage", exact=True).select_option("collect")
+        page.get_by_label("stage").first.select_option("collect")
         page.get_by_role("button", name="Show").click()
         found.reached(r".*/dialogues\?stage=collect$")
         page.locator("a[data-row]").first.click()

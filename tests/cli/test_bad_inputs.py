@@ -29,7 +29,7 @@ INPUTS = [
     ("twice.txt", "\n".join([*LINES, "i lost UMBRELLA number 3, on the train"]).encode(), ["line 31", "line 4"]),
     ("few.txt", b"One sentence alone.\n", ["fewer than 2"]),
     ("inputs.docx", b"x", [".tsv, .parquet or .txt", ".docx"]),
-    ("long.txt", ("word " * 2000).encode(), ["line 1", "over 4000"]),
+    ("long.txt", ("word " * 20_001).encode(), ["line 1", "over inputs.max_characters=100000"]),
 ]
 
 

@@ -81,6 +81,7 @@ def status_of(**more: Any) -> dict[str, Any]:
         "failures": [],
         "notes": [],
         "stages": {},
+        "little_learned": None,
         "revisions": 2,
         "turns": 60,
         "versions": [],

@@ -6,7 +6,7 @@ import pytest
 from openmic.core.config import RunConfig
 from openmic.core.config_file import config_from, load_config, stray_variables
 from openmic.core.errors import ConfigError
-from openmic.core.files.examples import example_names
+from openmic.core.files.examples import example_file, example_names
 
 INPUTS = "inputs: {path: inputs.txt}\n"
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -162,7 +162,7 @@ def test_paths_in_flags_and_variables_are_found_from_the_working_directory(load:
 
 @pytest.mark.parametrize("name", example_names())
 def test_the_examples_are_valid(name: str) -> None:
-    assert load_config(EXAMPLES / f"{name}.yaml", environment={}).inputs.path.exists()
+    assert load_config(example_file(name), environment={}).inputs.path.exists()
 
 
 def test_an_experiment_is_told_apart_from_a_configuration() -> None:

@@ -205,11 +205,11 @@ def test_numbers_within_a_text_begin_no_list(task: Task) -> None:
 def test_of_one_output_that_may_have_lines_all_are_kept(tmp_path: Path) -> None:
     task = load_task(str(write_task(tmp_path, cleaning={"first_line_only": False}, validity={"max_length_ratio": 99})))
     recipe = "Toast for two:\n1. Burn it.\n2. Apologise.\n\nServe with regret."
-    assert answers(task, recipe, 1) == ["Toast for two: 1. Burn it. 2. Apologise. Serve with regret."]
+    assert answers(task, recipe, 1) == [recipe]
     both = f"1. First verse.\nOf toast I sing.\n\n2. {B}\nAnd so have I.\n\nLet me know if you want more!"
-    assert answers(task, both, 2) == ["First verse. Of toast I sing.", f"{B} And so have I."]
+    assert answers(task, both, 2) == ["First verse.\nOf toast I sing.", f"{B}\nAnd so have I."]
     announced = f"Sure! Here is a retelling:\n\n{A}\n\nIt was burned.\n\nI hope this helps!"
-    assert answers(task, announced, 1) == [f"{A} It was burned."]
+    assert answers(task, announced, 1) == [f"{A}\n\nIt was burned."]
 
 
 PARTS = st.sampled_from(

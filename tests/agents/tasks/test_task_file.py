@@ -74,7 +74,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({"judge": {"critique": "x"}}, "unknown key 'judge.critique'; did you mean 'critic.critique'?"),
     (
         {"cleaning": {"shout": True}},
-        "'cleaning.shout'; valid keys of cleaning are first_line_only, strip_quotes, functions",
+        "'cleaning.shout'; valid keys of cleaning are first_line_only, line_breaks, strip_quotes, functions",
     ),
     ({"version": "one"}, "version: input should be a valid integer, unable to parse string"),
     ({"version": "one"}, "(given: 'one')"),

@@ -114,7 +114,7 @@ def test_each_kind_of_damage_is_found(sound: Store, statement: str, check: str, 
 
 
 def test_a_reference_to_nothing_is_found(sqlite_store: Store) -> None:
-    damage(sqlite_store, "INSERT INTO run_example VALUES ('none', 'e1', 0, 'dev')")
+    damage(sqlite_store, "INSERT INTO run_example VALUES ('none', 'e1', 0, 'dev', NULL, '{}')")
     faults = [fault for fault in verify(sqlite_store) if fault.check == "reference"]
     assert [(fault.row, fault.what) for fault in faults] == [
         ("run_example (rowid 1)", "refers to a row that run does not hold")

@@ -55,7 +55,7 @@ def test_a_training_ends_with_its_last_step_and_a_manifest_that_tells_where_it_c
     manifest = json.loads((verify_adapter(ref) / MANIFEST).read_text())
     assert {key: manifest[key] for key in ("version", "base_model", "parent", "objective")} == {
         "version": 1,
-        "base_model": job.student.model,
+        "base_model": Path(job.student.model).name,
         "parent": 0,
         "objective": "sft",
     }
