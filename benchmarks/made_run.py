@@ -20,7 +20,7 @@ from openmic.graph.context.seats import ROLES
 from openmic.graph.context.train_gate import TrainGate
 from openmic.graph.runs.provenance import run_record
 from openmic.graph.runs.start import record_run
-from openmic.store import Adapter, Run, Store
+from openmic.store import Adapter, Store
 from openmic.training.pool.pool import StudentPool
 
 AT_ONCE = 64
@@ -77,10 +77,9 @@ async def made_run(
     with Store.open(str(config.home / "store.db")) as store:
         simulated = config.cast.critic.simulated
         run = run_record(new_id(), config, task, simulated=simulated, plugs={}, home=config.home, arguments=[])
-        record_run(store, run, task, examples)
-        base = Adapter(id="base", run_id=run.id, version=0, stage="base", round=0, base_model="none", status="promoted")
+        row = record_run(store, run, task, examples)
+        base = Adapter(id="base", run_id=row.id, version=0, stage="base", round=0, base_model="none", status="promoted")
         store.add(base)
-        row = cast(Run, store.get(Run, run.id))
         async with open_run_context(store, row, progress, plugs=Plugs(), roles=roles) as context:
             yield context
 

@@ -245,6 +245,17 @@ class Store(ConversationReader):
         """
         return self._write([adding_new(*rows)])
 
+    def write(self, *writes: Write) -> int:
+        """Do several writes in one transaction, in their order, all or none.
+
+        Returns:
+            How many rows were added or changed.
+
+        Raises:
+            StoreError: As for what each of them does.
+        """
+        return self._write(writes)
+
     def update(self, table: type[SQLModel], key: Any, **values: Any) -> None:
         """Set some columns of a run, dialogue, adapter, training or evaluation; a JSON column is replaced as a whole.
 

@@ -141,9 +141,8 @@ def _recorded(store: Store, config: RunConfig, task: Task, folder: Path, *, simu
     home = store.recorded(folder)
     row = run_record(folder.name, config, task, simulated=simulated, plugs={}, home=home, arguments=[])
     if store.get(Run, folder.name) is None:
-        record_run(store, row, task, [])
-    else:
-        store.update(Run, folder.name, config=row.config, cost=row.cost)
+        return record_run(store, row, task, [])
+    store.update(Run, folder.name, config=row.config, cost=row.cost)
     found = store.get(Run, folder.name)
     assert found is not None
     return found

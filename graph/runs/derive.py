@@ -9,7 +9,6 @@ from typing import Any
 from ...core.config import RunConfig, saved_config
 from ...core.config_file import override_config
 from ...core.errors import ConfigError
-from ...core.files.private import private_folder
 from ...core.ids import derive_id, new_id
 from ...store import Adapter, Run, Store
 from ...store.liveness import run_folder
@@ -18,7 +17,7 @@ from ..context.keys import plug_keys
 from ..context.opening import task_of
 from ..context.plugs import Plugs
 from ..context.seats import seat_setting, seats
-from .provenance import Membership, run_record
+from .provenance import Membership, begin_run, run_record
 
 SETTABLE = {
     "train": ("training", "preferences", "student", "seed", "budget"),
@@ -75,9 +74,10 @@ def begin_derived(
     plugs: Plugs,
     simulated: bool,
     arguments: Sequence[str],
+    adapters: Sequence[Adapter] = (),
     member: Membership | None = None,
 ) -> Run:
-    """Record a new run over a source's transcripts.
+    """Record a new run over a source's transcripts, with the adapters of the source's that it works with.
 
     Raises:
         ConfigError: the source's task was changed since it began.
@@ -85,7 +85,6 @@ def begin_derived(
     task = task_of(source, config, plugs)
     run_id = new_id()
     home = run_folder(store, source).parent / run_id
-    private_folder(home)
     run = run_record(
         run_id,
         config,
@@ -98,11 +97,9 @@ def begin_derived(
         source=source.id,
         member=member,
     )
-    store.add(run)
-    return run
+    return begin_run(store, run, *(_inherited(run_id, row) for row in adapters))
 
 
-def inherited(run: Run, row: Adapter) -> Adapter:
+def _inherited(run_id: str, row: Adapter) -> Adapter:
     """A source's adapter as a version of a run that goes back to it; its files stay where they are."""
-    values = row.model_dump() | {"id": derive_id(run.id, "adapter", row.version), "run_id": run.id}
-    return Adapter(**values)
+    return Adapter(**row.model_dump() | {"id": derive_id(run_id, "adapter", row.version), "run_id": run_id})

@@ -17,7 +17,7 @@ from ..context.seats import examiners
 from ..preflight.checks import check_cast
 from ..preflight.cluster import checked_session
 from ..stages.evaluate import evaluate
-from .derive import begin_derived, derived_config, inherited, recalled
+from .derive import begin_derived, derived_config, recalled
 from .execution import execute
 from .objects import check_objects
 from .provenance import Membership
@@ -67,9 +67,9 @@ def start_examination(
         plugs=plugs,
         simulated=simulated and bool(source.cast["simulated"]),
         arguments=arguments,
+        adapters=[row for row in known if row.version in {0, version}],
         member=member,
     )
-    store.add(*(inherited(run, row) for row in known if row.version in {0, version}))
     return resume_examination(store, run, progress, plugs=plugs, ask=False)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from ...agents.tasks.task import Task
 from ...core.config import RunConfig
 from ...core.errors import ConfigError, InputError
-from ...core.files.private import private_folder
 from ...core.ids import content_hash, derive_id, new_id
 from ...core.records import GIVEN, Agent, Message, Split, Stage, TrainingExample, TurnKind, as_sent
 from ...core.row_files import Reading, hub_id, read_rows
@@ -26,7 +25,7 @@ from ..context.plugs import Plugs
 from ..context.progress import Progress
 from ..preflight.cluster import checked_session
 from ..preflight.objects import check_objective
-from .provenance import pinned, run_record
+from .provenance import begin_run, pinned, run_record
 from .retrain import carry_out_training
 
 LEARNS_FROM_PAIRS = ("dpo", "simpo", "kto", "sd")
@@ -119,7 +118,6 @@ def train_on_pairs(
     home = (config.home / "runs" / run_id).absolute()
     task = Task("pairs", student={"system": _system(pairs)}, description=f"As the pairs of {path.name} have it.")
     with checked_session(config, config.store_url, home, students=False), Store.open(config.store_url) as store:
-        private_folder(home)
         run = run_record(
             run_id,
             config,
@@ -131,10 +129,8 @@ def train_on_pairs(
             kind="train",
         )
         run.cast = {"simulated": False, "judge_is_critic": False}
-        _record(store, run, config, pairs, str(path))
-        found = store.get(Run, run_id)
-        assert found is not None
-        carry_out_training(store, found, plugs.recall(found), progress)
+        run = _begin(store, run, config, pairs, str(path))
+        carry_out_training(store, run, plugs.recall(run), progress)
     return run_id, config.store_url
 
 
@@ -144,8 +140,8 @@ def _system(pairs: Sequence[TrainingExample]) -> str:
     return said.pop() if len(said) == 1 else ""
 
 
-def _record(store: Store, run: Run, config: RunConfig, pairs: Sequence[TrainingExample], source: str) -> None:
-    """Store the run: a dialogue for each prompt, a turn for each text, a preference for each pair."""
+def _begin(store: Store, run: Run, config: RunConfig, pairs: Sequence[TrainingExample], source: str) -> Run:
+    """Record the run: a dialogue for each prompt, a turn for each text, a preference for each pair."""
     by_prompt: dict[str, list[TrainingExample]] = {}
     for pair in pairs:
         by_prompt.setdefault(content_hash(as_sent(pair.messages)), []).append(pair)
@@ -167,8 +163,7 @@ def _record(store: Store, run: Run, config: RunConfig, pairs: Sequence[TrainingE
         shared += [ExampleRow(id=example_id, text=_as_text(alike[0].messages)), prompt]
         own.append(RunExample(run_id=run.id, example_id=example_id, position=position, split=Split.TRAIN))
         own += _dialogue(run.id, example_id, prompt.hash, alike, source)
-    store.add_new(*shared)
-    store.add(run, *own)
+    return begin_run(store, run, *own, shared=shared)
 
 
 def _dialogue(

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,11 +13,15 @@ from ...agents.tasks.task import Task, is_plug, load_task
 from ...core.config import RunConfig
 from ...core.config_file import flat_file
 from ...core.errors import ConfigError, OpenmicError
+from ...core.files.private import private_folder
 from ...core.ids import content_hash
 from ...core.plugs import looked_in
 from ...core.section import from_home
-from ...store import PromptTemplateRow, Run, without_passwords
+from ...store import PromptTemplateRow, Run, Store, without_passwords
+from ...store.liveness import run_folder
+from ...store.schema import TableModel
 from ...store.tables.transcript import RunKind
+from ...store.writes import adding, adding_new
 from ...training.student.fingerprint import student_files
 from ...training.student.student import StudentInfo
 from ..context.prices import prices_of
@@ -108,6 +112,28 @@ def run_record(
         reuses=reuses,
         **({} if member is None else asdict(member)),
     )
+
+
+def begin_run(store: Store, run: Run, *own: TableModel, shared: Iterable[TableModel] = ()) -> Run:
+    """Record a run that begins now with all it begins with, or nothing of it.
+
+    A process that is killed leaves no run, or one that can be resumed. The folder of its files is made first.
+
+    Args:
+        store: Open for writing.
+        run: Its row.
+        own: Its other rows, such as the adapters it starts from.
+        shared: Rows that may be there already, such as inputs and prompts.
+
+    Returns:
+        The run as the store has it.
+    """
+    identity = run.id
+    private_folder(run_folder(store, run))
+    store.write(adding_new(*shared), adding(run, *own))
+    begun = store.get(Run, identity)
+    assert begun is not None
+    return begun
 
 
 def pinned(config: RunConfig, student: StudentInfo) -> RunConfig:

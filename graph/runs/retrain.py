@@ -20,7 +20,7 @@ from ..model_card import write_cards
 from ..preflight.cluster import checked_session
 from ..stages.fine_tune import fine_tune_on_feedback
 from ..stages.last_words import nothing_to_learn_from
-from .derive import begin_derived, derived_config, inherited, recalled
+from .derive import begin_derived, derived_config, recalled
 from .execution import execute
 from .objects import check_objects
 from .provenance import Membership
@@ -68,10 +68,16 @@ def start_training(
     simulated = bool(source.cast["simulated"])
     with checked_session(config, store.address, run_folder(store, source).parent, students=False):
         run = begin_derived(
-            store, "train", source, config, plugs=plugs, simulated=simulated, arguments=arguments, member=member
+            store,
+            "train",
+            source,
+            config,
+            plugs=plugs,
+            simulated=simulated,
+            arguments=arguments,
+            adapters=store.select(Adapter, run_id=campaign.id, version=sorted({0, parent})),
+            member=member,
         )
-        known = store.select(Adapter, run_id=campaign.id)
-        store.add(*(inherited(run, row) for row in known if row.version in (0, parent)))
         return carry_out_training(store, run, plugs, progress)
 
 

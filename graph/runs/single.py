@@ -30,7 +30,7 @@ from ...core.records import (
     Role,
     Stage,
 )
-from ...store import Conversation, Run, Store
+from ...store import Conversation, Store
 from ...training.engines.choose import make_engine
 from ...training.engines.engine import StudentEngine, read_generation
 from ...training.pool.pool import StudentPool
@@ -95,14 +95,11 @@ async def hold_once(
         home = stack.enter_context(scratch_folder("single"))
         store = stack.enter_context(Store.open(str(home / "store.db")))
         run = run_record(new_id(), config, task, simulated=False, plugs={}, home=store.recorded(home), arguments=[])
-        identity = run.id
-        record_run(store, run, task, [example])
+        row = record_run(store, run, task, [example])
         prepare_weights(config, progress)
         threads = config.training.threads or os.cpu_count() or 1
         students = LocalStudents(make_engine(config.student, threads=threads, engine=engine_of(plugs, config.student)))
         stack.push_async_callback(students.close)
-        row = store.get(Run, identity)
-        assert row is not None
         opened = open_run_context(store, row, progress, plugs=plugs, roles=("teacher", "critic"))
         context = await stack.enter_async_context(opened)
         context.pool, context.train_gate = cast(StudentPool, students), TrainGate(overlapped=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from ...agents.tasks.task import Task
 from ...core.config import RunConfig, saved_config
-from ...core.files.private import private_folder
 from ...core.records import Example
 from ...store import ExampleRow, Run, RunExample, Store
 from ...store.liveness import run_folder
@@ -19,7 +18,7 @@ from ..preflight.drafts import check_teacher_tokens
 from ..stages.retry import retry_failed
 from .execution import execute
 from .objects import check_objects
-from .provenance import Membership, pinned, run_record, template_rows
+from .provenance import Membership, begin_run, pinned, run_record, template_rows
 
 
 def start_run(
@@ -49,7 +48,6 @@ def start_run(
     config = pinned(config, checked.student)
     home = (config.home / "runs" / run_id).absolute()
     with checked_session(config, config.store_url, home, address=cluster), Store.open(config.store_url) as store:
-        private_folder(home)
         run = run_record(
             run_id,
             config,
@@ -98,24 +96,21 @@ def resume_run(
         return _carry_out(store, run.id, plugs, progress, retry=retry)
 
 
-def record_run(store: Store, run: Run, task: Task, examples: Sequence[Example]) -> None:
-    """Record a campaign that begins now, with its prompts and inputs."""
+def record_run(store: Store, run: Run, task: Task, examples: Sequence[Example]) -> Run:
+    """Record a run that begins now with the prompts of its task and with inputs of its own; returns it."""
     inputs = (ExampleRow(id=example.id, text=example.text, fields=dict(example.fields)) for example in examples)
-    store.add_new(*template_rows(task), *inputs)
-    store.add(
-        run,
-        *(
-            RunExample(
-                run_id=run.id,
-                example_id=example.id,
-                position=position,
-                split=example.split,
-                own_id=example.own_id,
-                details=dict(example.metadata),
-            )
-            for position, example in enumerate(examples)
-        ),
+    own = (
+        RunExample(
+            run_id=run.id,
+            example_id=example.id,
+            position=position,
+            split=example.split,
+            own_id=example.own_id,
+            details=dict(example.metadata),
+        )
+        for position, example in enumerate(examples)
     )
+    return begin_run(store, run, *own, shared=(*template_rows(task), *inputs))
 
 
 def _carry_out(store: Store, run_id: str, plugs: Plugs, progress: Progress, *, retry: bool = False) -> Run:

@@ -3,17 +3,19 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from openmic.core.config import RunConfig
-from openmic.core.errors import ConfigError, EndpointError, TrainingError
+from openmic.core.errors import ConfigError, EndpointError, StoreError, TrainingError
 from openmic.core.plugs import Plug, describe_object
 from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.progress import Silent
 from openmic.graph.runs.derive import derived_config, recalled
+from openmic.graph.runs.examine import start_examination
 from openmic.graph.runs.resume import resume_any
 from openmic.graph.runs.retrain import start_training
 from openmic.run_handle import Run as Handle
@@ -108,6 +110,30 @@ def test_a_training_that_no_cluster_takes_leaves_no_run(store: Store, campaign: 
         )
     assert store.count(Run) == 1
     assert {folder.name for folder in Path(campaign.home).parent.glob("*")} <= {"RUN1"}
+
+
+@pytest.mark.parametrize("kind", ["train", "evaluate"])
+def test_a_run_begins_with_its_adapters_or_not_at_all(
+    store: Store, campaign: Run, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    @contextmanager
+    def here(*_: Any, **__: Any) -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr("openmic.graph.runs.retrain.checked_session", here)
+    store.update(Run, campaign.id, plugs={}, config=config_of().model_dump(mode="json"))
+    source = store.resolve_run(campaign.id)
+    with store.writing_alone(), store.engine.begin() as connection:  # what ends a process there, ends it for good
+        connection.exec_driver_sql(
+            "CREATE TRIGGER end_here BEFORE INSERT ON adapter BEGIN SELECT RAISE(ABORT, 'ended here'); END"
+        )
+    begin: Any = {
+        "train": partial(start_training, objective="dpo", start=None),
+        "evaluate": partial(start_examination, version=1, ask=False),
+    }
+    with pytest.raises(StoreError, match="ended here"):
+        begin[kind](store, source, overrides=[], arguments=[], progress=Silent())
+    assert [run.id for run in store.select(Run)] == [campaign.id]
 
 
 @pytest.mark.usefixtures("no_ray")
