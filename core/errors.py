@@ -131,6 +131,10 @@ class AdapterError(OpenmicError):
     """An adapter is incomplete, was altered since it was committed, or does not fit the student."""
 
 
+class AlteredAdapterError(AdapterError):
+    """A file of an adapter is missing, or is not as it was when the adapter was committed."""
+
+
 class TrainingError(OpenmicError):
     """Fine-tuning could not be carried out: no examples, or a loss that is not a number."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...agents.tasks.carried import carried_prompts
-from ...core.errors import OpenmicError
+from ...core.errors import AlteredAdapterError, OpenmicError
 from ...core.ids import derive_id, derive_seed
 from ...core.records import AdapterRef, Split, TrainingMetrics
 from ...core.training_settings import FineTuneSettings
@@ -19,7 +19,8 @@ from ...store.schema import now
 from ...store.tables.training import TrainingStage
 from ...store.trainable import histogram, staleness_of
 from ...store.writes import adding, adding_new, updating
-from ...training.adapters.adapters import METRICS, made_adapter, metrics_beside
+from ...training.adapters.adapters import METRICS, adapter_uri, made_adapter, metrics_beside, verify_adapter
+from ...training.adapters.storage import remove
 from ...training.loop.checkpoints import remove_checkpoint
 from ...training.trainer.actor import TrainingJob, TrainingProgress
 from ..context.objective import learns_from_demonstrations, training_phase
@@ -101,7 +102,7 @@ async def _carry_out(
     if context.store.count(Adapter, run_id=context.run.id, version=version):
         return version
     job = await asyncio.to_thread(training_job, context, training, settings, phases)
-    ref = made_adapter(context.adapters_root, version, context.run.id, job.key)
+    ref = await asyncio.to_thread(_committed_before, context, version, job)
     if ref is None:
         ref = await _train(context, training, settings, phases, job)
     elif training.status != "finished":  # the process ended between the commit and its record
@@ -122,6 +123,23 @@ async def _carry_out(
     )
     await context.store.keep(adding(adapter))
     return version
+
+
+def _committed_before(context: RunContext, version: int, job: TrainingJob) -> AdapterRef | None:
+    """The adapter that this training committed before its process ended, if it did.
+
+    One that is not whole, as after a power loss or on a bad disk, is removed: nobody has used it, and it can be made.
+    """
+    ref = made_adapter(context.adapters_root, version, context.run.id, job.key)
+    if ref is None:
+        return None
+    try:
+        verify_adapter(ref)
+    except AlteredAdapterError as error:
+        context.progress.print(f"note: adapter v{version} is trained anew: {error}")
+        remove(adapter_uri(context.adapters_root, version))
+        return None
+    return ref
 
 
 def _new_training(
@@ -200,10 +218,10 @@ def training_job(
 
 
 async def carry_out(context: RunContext, training: Training, job: TrainingJob) -> tuple[AdapterRef, TrainingMetrics]:
-    """Have the trainer do a job, and show how far it is.
+    """Have the trainer do a job, and show how far it is; the adapter's files are what was committed.
 
     Raises:
-        OpenmicError: it failed.
+        OpenmicError: it failed, or the adapter cannot be read back as it was written.
     """
     what = training.stage if training.stage == "imitation" else f"round {training.round}"
     began, told = time.monotonic(), 0
@@ -231,6 +249,7 @@ async def carry_out(context: RunContext, training: Training, job: TrainingJob) -
             bar.note(f"loss {progress.loss:.3f}, {rate:.0f} tokens/s")
 
         ref, metrics = await context.trainer.train(job, show)
+        await asyncio.to_thread(verify_adapter, ref)  # before anything names it
         tell(metrics.micro_batch_size)
         bar.set(metrics.steps, metrics.steps)
         bar.note(f"loss {metrics.final_loss:.3f}, {metrics.tokens / metrics.seconds:.0f} tokens/s")

@@ -16,7 +16,7 @@ from openmic.agents.tasks.task import load_task
 from openmic.core.config import EndpointSettings, RunConfig
 from openmic.core.endpoints.listening import bind
 from openmic.core.ids import content_hash
-from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split
+from openmic.core.records import AdapterRef, Example, Generation, GenerationRequest, Split, TrainingMetrics
 from openmic.graph.context.budget import Budget
 from openmic.graph.context.cast import Casting
 from openmic.graph.context.plugs import Plugs
@@ -28,6 +28,7 @@ from openmic.graph.context.train_gate import TrainGate
 from openmic.simulator import SimulatorSettings
 from openmic.simulator.app import build_app
 from openmic.store import ExampleRow, PromptTemplateRow, Run, RunExample, Store
+from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.pool.pool import StudentPool
 from openmic.training.pool.stats import PoolStats
 from openmic.training.trainer.trainer import Trainer
@@ -74,6 +75,19 @@ class ScriptedPool:
         return PoolStats(
             actors=1, serving=1, in_flight=0, waiting=0, tokens_per_second=0, utilisation=0, promoted_version=0
         )
+
+
+class Saves:
+    """A PEFT model, as far as a commit looks at it."""
+
+    def save_pretrained(self, folder: str, **_: object) -> None:
+        Path(folder, "adapter_model.safetensors").write_text("weights")
+
+
+def committed(job: Any, metrics: TrainingMetrics | None = None) -> AdapterRef:
+    """The adapter of a training, committed as the trainer does it."""
+    facts = {"run": job.run, "training": job.key}
+    return commit_adapter(Saves(), job.adapters, job.version, facts, metrics=metrics)
 
 
 class Serve(Protocol):

@@ -7,7 +7,6 @@ lies beside the adapter and is no part of it: seconds differ where every byte of
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -15,7 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import AdapterError
+from ...core.errors import AdapterError, AlteredAdapterError
+from ...core.files.durable import place_through
 from ...core.files.private import make_private, private_folder
 from ...core.records import AdapterRef, TrainingMetrics
 from ..student.packaged_weights import cache_folder
@@ -82,9 +82,9 @@ def commit_adapter(
         manifest = {"version": version, **said, **facts, "files": sha256s}
         files.extend(card)
         if metrics is not None:
-            _write_synced(work / METRICS, json.dumps(asdict(metrics)) + "\n")
+            (work / METRICS).write_text(json.dumps(asdict(metrics)) + "\n", encoding="utf-8")
             files.append(work / METRICS)
-        _write_synced(work / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+        (work / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         sha256 = file_sha256(work / MANIFEST)
         make_private(work)
         if remote:
@@ -92,7 +92,7 @@ def commit_adapter(
                 upload(path, f"{target}/{path.name}")
         else:
             shutil.rmtree(target, ignore_errors=True)  # what an interrupted commit may have left, never a committed one
-            work.replace(Path(target))
+            place_through(work, Path(target))
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return AdapterRef(version, target, sha256)
@@ -125,7 +125,7 @@ def replace_card(ref: AdapterRef, text: str) -> None:
     remote = is_remote(ref.uri)
     work = Path(tempfile.mkdtemp(prefix=".card.", dir=None if remote else folder_of(ref.uri)))
     try:
-        _write_synced(work / CARD, text)
+        (work / CARD).write_text(text, encoding="utf-8")
         if remote:
             upload(work / CARD, f"{ref.uri}/{CARD}")
         else:
@@ -141,7 +141,8 @@ def verify_adapter(ref: AdapterRef) -> Path:
     A remote adapter is fetched once into the cache, under the hash of its manifest.
 
     Raises:
-        AdapterError: names the file that is missing or was altered, or says why the storage cannot be read.
+        AlteredAdapterError: names the file that is missing or was altered.
+        AdapterError: says why the storage cannot be read.
     """
     assert ref.uri is not None, "version 0 is the base model and has no folder"
     if is_remote(ref.uri):
@@ -243,21 +244,21 @@ def file_sha256(path: Path) -> str:
 def _verify(folder: Path, ref: AdapterRef, place: str) -> None:
     manifest_path = folder / MANIFEST
     if not manifest_path.is_file():
-        raise AdapterError(f"{place} holds no committed adapter: {MANIFEST} is missing; {RESTORE}")
+        raise AlteredAdapterError(f"{place} holds no committed adapter: {MANIFEST} is missing; {RESTORE}")
     if ref.sha256 is not None and file_sha256(manifest_path) != ref.sha256:
-        raise AdapterError(
+        raise AlteredAdapterError(
             f"{place}/{MANIFEST} was altered since adapter version {ref.version} was committed; {RESTORE}"
         )
     try:
         files = dict(json.loads(manifest_path.read_text(encoding="utf-8"))["files"])
     except (ValueError, KeyError, TypeError) as error:
-        raise AdapterError(f"{place}/{MANIFEST} cannot be understood; {RESTORE}") from error
+        raise AlteredAdapterError(f"{place}/{MANIFEST} cannot be understood; {RESTORE}") from error
     for name, expected in files.items():
         path = folder / name
         if not path.is_file():
-            raise AdapterError(f"adapter version {ref.version} lacks {name} in {place}; {RESTORE}")
+            raise AlteredAdapterError(f"adapter version {ref.version} lacks {name} in {place}; {RESTORE}")
         if file_sha256(path) != expected:
-            raise AdapterError(
+            raise AlteredAdapterError(
                 f"{place}/{name} was altered since adapter version {ref.version} was committed; {RESTORE}"
             )
 
@@ -308,10 +309,3 @@ def _fetch(uri: str, folder: Path) -> None:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file())
-
-
-def _write_synced(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

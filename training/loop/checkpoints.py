@@ -10,7 +10,6 @@ What a checkpoint holds is the loop's business (`training.loop.loop`) and the tr
 import hashlib
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...core.errors import AdapterError
+from ...core.files.durable import write_through
 from ...core.files.private import make_private, private_folder
 from ..adapters.storage import folder_of, is_remote, join_uri, read, remove, upload
 from .job import TrainingJob
@@ -69,8 +69,7 @@ class Checkpoints:
                 if remote:
                     upload(file, self._uri)
                 else:
-                    with file.open("rb") as written:
-                        os.fsync(written.fileno())
+                    write_through(Path(work))
                     file.replace(self._uri)
         except (OSError, AdapterError) as error:
             logger.warning("checkpoint %s was not written, the training goes on: %s", self._uri, error)

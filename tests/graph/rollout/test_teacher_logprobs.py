@@ -25,7 +25,7 @@ from openmic.viewer.conversation_view import Drafts, Speech, blocks
 
 from ...agents.scripted_endpoint import Answer, ScriptedEndpoint, failure
 from ...tiny_teacher import TinyTeacher
-from ..conftest import SENTENCE, Bench, Prepare, ScriptedPool
+from ..conftest import SENTENCE, Bench, Prepare, ScriptedPool, committed
 
 GOOD = "The kettle in our kitchen broke again this morning, and now the umbrella is jealous of the kitchen."
 BLAND = "The kettle in our kitchen broke again this morning, which was a thing that happened."
@@ -144,7 +144,7 @@ class Learns:
 
     async def train(self, job: Any, _: object) -> tuple[AdapterRef, TrainingMetrics]:
         self.jobs.append(job)
-        return AdapterRef(job.version, "nowhere", "0"), TrainingMetrics(1, 3, 1, 1.0, 0.5)
+        return committed(job), TrainingMetrics(1, 3, 1, 1.0, 0.5)
 
 
 def test_drafts_of_the_version_that_is_trained_are_learned_from_once(stage: Bench, store: Store) -> None:

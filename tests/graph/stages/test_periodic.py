@@ -19,7 +19,7 @@ from openmic.graph.stages import periodic
 from openmic.store import Adapter, Dialogue, Store, Training, Turn
 from openmic.training.trainer.trainer import Trainer
 
-from ..conftest import Bench, Prepare, ScriptedPool, example_of
+from ..conftest import Bench, Prepare, ScriptedPool, committed, example_of
 
 DRAFTS = [
     "The kettle in our kitchen broke again this morning, and now the umbrella is jealous of the kitchen.",
@@ -198,7 +198,7 @@ class WatchedTrainer:
         with suppress(TimeoutError):  # where it has its turn none may, and in the end none is left
             await asyncio.wait_for(self.begun.wait(), 5 if self.overlapped else 0.2)
         self.training = False
-        return AdapterRef(job.version, "nowhere", "0"), TrainingMetrics(1, 1, 1, 1.0, 0.5)
+        return committed(job), TrainingMetrics(1, 1, 1, 1.0, 0.5)
 
     def _generated(self) -> None:
         self.generated.append(self.training)

@@ -1,7 +1,9 @@
+import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,9 @@ import pytest
 import torch
 
 from openmic.core.errors import AdapterError
-from openmic.core.records import AdapterRef
+from openmic.core.records import AdapterRef, TrainingMetrics
 from openmic.training.adapters.adapters import (
+    CARD,
     MANIFEST,
     adapter_uri,
     commit_adapter,
@@ -88,6 +91,56 @@ def test_the_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Path, "replace", watched)
     commit_adapter(Saves(), tmp_path, 1, {})
     assert seen == [{WEIGHTS, "adapter_config.json", MANIFEST}]  # in one move, complete
+
+
+def test_all_of_it_is_on_the_disk_before_it_takes_its_place_and_its_place_is_before_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    sync, move = os.fsync, Path.replace
+
+    def watched_sync(opened: int) -> None:
+        seen.append(str(Path(f"/proc/self/fd/{opened}").readlink()))
+        sync(opened)
+
+    def watched_move(self: Path, target: Path) -> Path:
+        seen.append(f"{self} is moved")
+        return move(self, target)
+
+    monkeypatch.setattr(os, "fsync", watched_sync)
+    monkeypatch.setattr(Path, "replace", watched_move)
+    metrics = TrainingMetrics(1, 4, 1, 1.0, 0.5)
+    root = tmp_path / "not" / "there" / "yet"
+    folder = Path(str(commit_adapter(Saves(), root, 1, {}, metrics=metrics, carries={CARD: "# card\n"}).uri))
+    [moved] = [place for place, what in enumerate(seen) if what.endswith(" is moved")]
+    work = seen[moved].removesuffix(" is moved")
+    assert seen[:moved] == [*(f"{work}/{path.name}" for path in sorted(folder.iterdir())), work]
+    assert seen[moved + 1 :][:4] == [str(root), str(root.parent), str(root.parent.parent), str(tmp_path)]
+
+
+def test_a_folder_that_the_disk_does_not_take_is_no_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(opened: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuses)
+        with pytest.raises(OSError, match="Input/output"):
+            commit_adapter(Saves(), tmp_path, 1, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_that_cannot_write_folders_through_is_good_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = os.fsync
+
+    def files_alone(opened: int) -> None:
+        if stat.S_ISDIR(os.fstat(opened).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        sync(opened)
+
+    monkeypatch.setattr(os, "fsync", files_alone)
+    verify_adapter(commit_adapter(Saves(), tmp_path, 1, {}))
 
 
 def test_a_folder_that_was_never_committed_is_replaced(tmp_path: Path) -> None:
