@@ -21,7 +21,7 @@ def write_through(folder: Path) -> None:
 
 
 def place_through(work: Path, target: Path) -> None:
-    """Move a folder to its place in one step, with all it holds, so that a power loss leaves the whole of it or none.
+    """Move a folder to its place; a power loss leaves all of it there, or nothing.
 
     Args:
         work: On the same file system.
