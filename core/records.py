@@ -160,6 +160,8 @@ class LLMRequest:
     as plain text) instead of a reply."""
     prompt_ids: tuple[int, ...] | None = None
     """With `score_prompt`, the prompt as token ids, in the messages' place: they say the same to people."""
+    thought_alone: int = 0
+    """Of a reply that was thought alone, and that is kept for what it took: its number, from 1. 0 for the question."""
 
     @cached_property
     def key(self) -> str:
@@ -177,6 +179,7 @@ class LLMRequest:
                 "json_schema": self.json_schema,
                 "score_prompt": self.score_prompt,
                 "prompt_ids": self.prompt_ids,
+                "thought_alone": self.thought_alone,
             }
         )
 

@@ -93,7 +93,9 @@ async def roll_back(state: CampaignState, runtime: Runtime[RunContext]) -> Campa
 
 async def report(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """Every version is judged on the test inputs, which nothing has looked at before, unless that is left for later."""
-    rows = runtime.context.store.select(Adapter, run_id=runtime.context.run.id, order_by="version")
+    rows = await runtime.context.store.patiently(
+        runtime.context.store.select, Adapter, run_id=runtime.context.run.id, order_by="version"
+    )
     for adapter in rows if runtime.context.config.evaluation.at_end else []:
         await evaluating.evaluate(runtime.context, adapter.version, Split.TEST)
     context = runtime.context

@@ -3,6 +3,7 @@
 Every method may be called from any thread, sees one consistent state of the store, and waits for no writer.
 """
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from itertools import product
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 from sqlalchemy import Column, ColumnElement, Connection, Engine, Row, Select, bindparam, func, or_, select
 from sqlalchemy.exc import DBAPIError
@@ -28,6 +29,7 @@ from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
 T = TypeVar("T", bound=SQLModel)
 R = TypeVar("R", Run, Dialogue)
 V = TypeVar("V")
+P = ParamSpec("P")
 Columns = TypeVarTuple("Columns")
 
 Messages = list[dict[str, str]]
@@ -68,6 +70,23 @@ class Reader:
     def dialect(self) -> str:
         """What is particular about the database's SQL: `sqlite` or `postgresql`."""
         return self._engine.dialect.name
+
+    async def patiently(self, read: Callable[P, V], *args: P.args, **kwargs: P.kwargs) -> V:
+        """What a method of this reader returns, for coroutines: the event loop goes on while a server is waited for.
+
+        Else replies on their way would run out of time, and be asked for again. A file keeps nobody waiting.
+
+        Args:
+            read: The method.
+            *args: What it takes.
+            **kwargs: What else it takes.
+
+        Raises:
+            StoreError: As the method does.
+        """
+        if self.dialect == "postgresql":
+            return await asyncio.to_thread(read, *args, **kwargs)
+        return read(*args, **kwargs)
 
     def located(self, place: str) -> str:
         """The absolute path, or the address, of a run's `home` or an adapter's `uri`."""
@@ -212,7 +231,7 @@ class Reader:
                 connection = self._snapshots.connect()
                 break
             except DBAPIError as error:
-                if not is_gone(error) or not self._may_wait(began):
+                if not is_gone(error) or self.ending or not self._may_wait(began):
                     raise
             time.sleep(PAUSE_S)
         with connection:

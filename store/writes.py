@@ -175,6 +175,7 @@ def saving_reply(run_id: str, request: LLMRequest, reply: LLMReply, reused_from:
         "json_schema": request.json_schema,
         "score_prompt": request.score_prompt,
         "prompt_ids": request.prompt_ids,
+        "thought_alone": request.thought_alone,
     }
     answered = finite(reply.model_dump())
     call = LLMCall(

@@ -68,7 +68,9 @@ class Refusing:
 @pytest.fixture
 def refusing() -> Iterator[tuple[Refusing, str]]:
     cast, listener = Refusing(), bind("127.0.0.1", 0, "the test")
-    server = uvicorn.Server(uvicorn.Config(cast, log_level="warning", access_log=False, lifespan="off"))
+    server = uvicorn.Server(
+        uvicorn.Config(cast, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     while not server.started:
@@ -76,7 +78,7 @@ def refusing() -> Iterator[tuple[Refusing, str]]:
         time.sleep(0.005)
     yield cast, f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     server.should_exit = True
-    thread.join(10)
+    thread.join(60)
 
 
 def left_behind(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ give no log-probabilities of the prompt.
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -29,7 +29,7 @@ from .failures import TROUBLE, Failure, Kind, read_failure
 from .gate import Tell, spoken, unheard
 from .known import Known
 from .options import REFUSALS, RequestOptions
-from .replies import chat_reply, scored_prompt, with_earlier
+from .replies import chat_reply, scored_prompt
 from .waits import wait_before
 
 T = TypeVar("T")
@@ -110,8 +110,16 @@ class OpenAIClient:
         """From now on calls that wait for their turn, or for another attempt, end with EndpointError."""
         self._known.gate.stop()
 
-    async def complete(self, request: LLMRequest) -> LLMReply:
+    async def complete(
+        self, request: LLMRequest, aside: Callable[[LLMReply], Awaitable[None]] | None = None
+    ) -> LLMReply:
         """The endpoint's reply.
+
+        One that is thought alone is asked for again with more room, and so are its successors.
+
+        Args:
+            request: What is asked.
+            aside: Gets each reply that is thought alone before anything more is asked. What it raises ends the call.
 
         Raises:
             EndpointError: this request is refused, or is the only one that is not answered after `max_retries`.
@@ -125,11 +133,19 @@ class OpenAIClient:
                     await self._turn(call)
                     try:
                         ask = self._score if request.score_prompt else self._converse
-                        return self._access.clean(await ask(request, call.began, call.attempts))
+                        reply, wants_more = await ask(request, call.began, call.attempts)
                     except TROUBLE as error:
                         failure = self._read(request, error)
                         self._trying_again[call] = failure.reason
                         await self._bear(call, failure, error)
+                        continue
+                    reply = self._access.clean(reply)
+                    if not wants_more:
+                        return reply.model_copy(update={"raw": reply.raw | call.beside()})
+                    call.thought_alone += 1
+                    self._tell("thinks until its room is used up: such replies are asked for again with more")
+                    if aside is not None:
+                        await aside(reply)
             finally:
                 self._trying_again.pop(call, None)
                 self._held_up.discard(call)
@@ -173,13 +189,12 @@ class OpenAIClient:
         self._known.gate.answered(self._tell_all)
         return answer
 
-    async def _converse(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
-        """A reply; an option the endpoint refuses is left out, now and from now on.
+    async def _converse(self, request: LLMRequest, began: float, retries: int) -> tuple[LLMReply, bool]:
+        """A reply, and whether it is thought alone and has more room from now on.
 
-        A reply that is thought alone is asked for again with more room, and so are its successors.
+        An option the endpoint refuses is left out, now and from now on.
         """
         options, room, effort = self._known.options, self._known.room, self._settings.reasoning_effort
-        earlier: list[LLMReply] = []
         while True:
             had, asked = room.tokens, options.of(request, effort)
             sent = room.widen(dict(asked.options))
@@ -195,11 +210,9 @@ class OpenAIClient:
             assert isinstance(message, AIMessage)
             reply = chat_reply(request, message, _ms_since(began), retries, options.left_out)
             reply = self._known.seen(request, reply, asked.cap + had, self._samples, self._tell)
-            if not room.wants_more(reply, had):
-                return with_earlier(reply, earlier)
-            earlier.append(reply)
+            return reply, room.wants_more(reply, had)
 
-    async def _score(self, request: LLMRequest, began: float, retries: int) -> LLMReply:
+    async def _score(self, request: LLMRequest, began: float, retries: int) -> tuple[LLMReply, bool]:
         """The log-probabilities of a prompt. Servers refuse to write no token at all, so one is."""
         prompt: str | list[int] = "\n".join(message.content for message in request.messages)
         if request.prompt_ids is not None:
@@ -209,7 +222,7 @@ class OpenAIClient:
         if reply is None:
             why = "it sent no log-probabilities of the prompt"
             raise self._cannot_score(request, why) from ErrorInReplyError(why)
-        return reply
+        return reply, False
 
     def _read(self, request: LLMRequest, error: Exception) -> Failure:
         failure = read_failure(error)
@@ -324,6 +337,12 @@ class _Call:
     """When it failed last."""
     vouched: bool = False
     """Whether the endpoint was seen to answer another question meanwhile: one more failure is the request's own."""
+    thought_alone: int = 0
+    """Replies that were, and that it was made again after."""
+
+    def beside(self) -> dict[str, int]:
+        """What the reply in the end says of those before it."""
+        return {"thought_alone": self.thought_alone} if self.thought_alone else {}
 
 
 def _per_minute(limit: int | None) -> AsyncLimiter | None:

@@ -1,7 +1,6 @@
 """From what an OpenAI-compatible endpoint sends back to openmic's own record of a reply."""
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -56,17 +55,6 @@ def _usage(counted: UsageMetadata) -> TokenUsage:
         cached=counted.get("input_token_details", {}).get("cache_read") or 0,
         reasoning=max(beside, counted.get("output_token_details", {}).get("reasoning") or 0),
     )
-
-
-def with_earlier(reply: LLMReply, earlier: Sequence[LLMReply]) -> LLMReply:
-    """A reply with what earlier replies to the same request took; each of them was thought alone."""
-    if not earlier:
-        return reply
-    spent = [each.usage for each in (*earlier, reply)]
-    names = type(reply.usage).model_fields
-    usage = TokenUsage(**{name: sum(getattr(usage, name) for usage in spent) for name in names})
-    raw = {**reply.raw, "thought_alone": [each.thought for each in earlier]}
-    return reply.model_copy(update={"usage": usage, "raw": raw})
 
 
 def scored_prompt(request: LLMRequest, body: dict[str, Any], latency_ms: float, retries: int) -> LLMReply | None:

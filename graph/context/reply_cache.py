@@ -6,6 +6,7 @@ before one is sent.
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -63,12 +64,12 @@ class ReplyCache:
             BudgetError: nothing more may be asked.
             EndpointError: there is no reply to be had.
         """
-        key = request.key
-        if key in self._stored and (saved := self._store.saved_reply(self._run_id, key)) is not None:
+        if (saved := await self._stored_reply(request)) is not None:
             return saved
-        if self._reuse is not None and (taken := self._reuse.reply(request)) is not None:
+        if self._reuse is not None and (taken := await self._store.patiently(self._reuse.reply, request)) is not None:
             await self._keep(request, taken.reply, taken.run_id)
             return taken.reply
+        key = request.key
         task = self._asking.get(key)
         if task is None:
             if self._stopping:
@@ -107,11 +108,33 @@ class ReplyCache:
         if self._budget is not None:
             self._budget.check()
         try:
-            reply = await self._clients[request.role, request.member].complete(request)
+            aside = partial(self._keep_aside, request)
+            reply = await self._clients[request.role, request.member].complete(request, aside)
         except EndpointError:
             if self._budget is not None:
                 self._budget.check()  # it waited for its turn when others took what was left
             raise
+        return await self._keep_paid(request, reply)
+
+    async def _keep_aside(self, request: LLMRequest, reply: LLMReply) -> None:
+        """Keep a reply that is no answer, for what it took; nothing is asked past the budget.
+
+        A run that is taken up again asks anew, so there may be some already.
+        """
+        kept = replace(request, thought_alone=1)
+        while await self._stored_reply(kept) is not None:
+            kept = replace(request, thought_alone=kept.thought_alone + 1)
+        await self._keep_paid(kept, reply)
+        if self._budget is not None:
+            self._budget.check()
+
+    async def _stored_reply(self, request: LLMRequest) -> LLMReply | None:
+        if request.key not in self._stored:
+            return None
+        return await self._store.patiently(self._store.saved_reply, self._run_id, request.key)
+
+    async def _keep_paid(self, request: LLMRequest, reply: LLMReply) -> LLMReply:
+        """The reply with its tokens, once the budget knows of it and the store has it."""
         reply = _counted(request, reply)
         if self._budget is not None:
             self._budget.take((request.role, request.member), reply.usage)
@@ -158,10 +181,9 @@ def _counted(request: LLMRequest, reply: LLMReply) -> LLMReply:
     usage = reply.usage
     if usage.input and usage.output:
         return reply
-    thoughts = [reply.thought, *reply.raw.get("thought_alone", ())]
-    written = sum(rough_tokens(text) for text in (reply.text, *thoughts))
+    written = rough_tokens(reply.text) + rough_tokens(reply.thought)
     if usage.input and not written:
         return reply
-    read = len(thoughts) * sum(rough_tokens(message.content) for message in request.messages)
+    read = sum(rough_tokens(message.content) for message in request.messages)
     counted = {"input": usage.input or read, "output": usage.output or written, "estimated": 1}
     return reply.model_copy(update={"usage": usage.model_copy(update=counted)})

@@ -20,7 +20,7 @@ async def hold(
     new: bool = False,
 ) -> None:
     """Hold one dialogue to its end and record how it ended. In a `new` one the student has said nothing yet."""
-    session = DialogueSession.begin(context, dialogue, new=new)
+    session = await DialogueSession.begin(context, dialogue, new=new)
     try:
         begun: DialogueState = {"adapter_version": version, "overused": list(overused)}
         state = (await _graph().ainvoke(begun, context=session, version="v2")).value

@@ -52,7 +52,9 @@ async def open_dialogues(
         for example, prompt in zip(examples, prompts, strict=True)
     ]
     await context.store.keep(adding_new(*prompts, *new))
-    stored = {row.id: row for row in context.store.select(Dialogue, id=[row.id for row in new])}
+    stored = {
+        row.id: row for row in await context.store.patiently(context.store.select, Dialogue, id=[row.id for row in new])
+    }
     return [stored[row.id] for row in new]
 
 
@@ -105,11 +107,12 @@ async def student_turn(
     `keeper` takes the turn, where it is not to be waited for. A text with an `unwanted` ending is invalid too.
     """
     identity = turn_id(dialogue.id, seq)
-    known = context.store.get(Turn, identity) if said is None else said.get(identity)
+    known = await context.store.patiently(context.store.get, Turn, identity) if said is None else said.get(identity)
     if known is not None:
         return known
     place = dialogue.stage, dialogue.round, dialogue.example_id, seq
-    taken = None if context.reuse is None else context.reuse.generation(request, place)
+    reuse = context.reuse
+    taken = None if reuse is None else await context.store.patiently(reuse.generation, request, place)
     generation = await context.generate(request) if taken is None else taken
     text = context.task.clean(generation.text)
     problem = context.task.problem(text, source, cut_off=generation.finish_reason == "length")

@@ -35,9 +35,9 @@ class DialogueSession:
     """What was criticised, by the critiques' turns."""
 
     @classmethod
-    def begin(cls, run: RunContext, dialogue: Dialogue, *, new: bool = False) -> Self:
+    async def begin(cls, run: RunContext, dialogue: Dialogue, *, new: bool = False) -> Self:
         """A dialogue to be held, or to be held on; of a `new` one the store has no turn."""
-        said = [] if new else run.store.select(Turn, dialogue_id=dialogue.id)
+        said = [] if new else await run.store.patiently(run.store.select, Turn, dialogue_id=dialogue.id)
         turns = {turn.id: turn for turn in said}
         return cls(run, dialogue, run.example(dialogue.example_id), turns, Unwaited(run.store.submit))
 

@@ -50,8 +50,8 @@ async def collect(context: RunContext, round_number: int) -> None:
         except BaseException:
             await training.abandon()
             raise
-    failed = context.store.select(
-        Dialogue, run_id=context.run.id, stage=Stage.COLLECT, round=round_number, status="failed"
+    failed = await context.store.patiently(
+        context.store.select, Dialogue, run_id=context.run.id, stage=Stage.COLLECT, round=round_number, status="failed"
     )
     if len(failed) == len(dialogues):
         reasons = [one for one in failures(context.store, context.run, round_number) if one["stage"] == Stage.COLLECT]

@@ -31,8 +31,8 @@ async def demonstrate_all(context: RunContext) -> None:
         async with live_note(bar, context.trouble):
             await bounded(one, wanted, context.config.cast.teacher.max_concurrency)
     if not demonstrations(context, Split.TRAIN):
-        failed = context.store.select(
-            Dialogue, run_id=context.run.id, stage=Stage.DEMONSTRATE, status="failed", limit=1
+        failed = await context.store.patiently(
+            context.store.select, Dialogue, run_id=context.run.id, stage=Stage.DEMONSTRATE, status="failed", limit=1
         )
         reason = failed[0].error if failed else "it wrote none"
         raise EndpointError(f"the teacher gave no demonstration for any training input: {reason}")

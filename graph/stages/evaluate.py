@@ -42,11 +42,12 @@ async def evaluate(context: RunContext, version: int, split: Split, *, again: bo
         EndpointError: not one output could be judged.
     """
     evaluation_id = derive_id(context.run.id, "evaluation", version, split)
-    found = context.store.get(Evaluation, evaluation_id)
+    found = await context.store.patiently(context.store.get, Evaluation, evaluation_id)
     inputs = {example.id for example in context.evaluation_inputs(split)}
     wanted = [(example, turns[0]) for example, turns in demonstrations(context, split) if example.id in inputs]
     if found is not None and found.status == "finished":
-        if not again or context.store.count(EvaluationItem, evaluation_id=evaluation_id) >= len(wanted):
+        judged = await context.store.patiently(context.store.count, EvaluationItem, evaluation_id=evaluation_id)
+        if not again or judged >= len(wanted):
             return judged_outputs(context.store, evaluation_id)
         # Its figures are not whole until it ends.
         await context.store.keep(updating(Evaluation, evaluation_id, status="running"))

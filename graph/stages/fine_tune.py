@@ -18,7 +18,7 @@ from ...store import Adapter, Preference, Training, TrainingItem, TrainingMetric
 from ...store.schema import now
 from ...store.tables.training import TrainingStage
 from ...store.trainable import histogram, staleness_of
-from ...store.writes import adding, adding_new, updating
+from ...store.writes import adding_new, updating
 from ...training.adapters.adapters import METRICS, adapter_uri, made_adapter, metrics_beside, verify_adapter
 from ...training.adapters.storage import remove
 from ...training.loop.checkpoints import remove_checkpoint
@@ -40,7 +40,7 @@ from .taken_over import CONTENT, content_key, take_over
 async def imitate(context: RunContext) -> int:
     """Fine-tune on the teacher's demonstrations; returns the version of the new adapter."""
     turns = [turn for _, shown in demonstrations(context, Split.TRAIN) for turn in shown]
-    made = context.store.select(Adapter, run_id=context.run.id, stage="imitation")
+    made = await context.store.patiently(context.store.select, Adapter, run_id=context.run.id, stage="imitation")
     if made and made[0].status != "candidate":
         return made[0].version
     begun = _unfinished(context, "imitation", 0)
@@ -96,10 +96,10 @@ async def _carry_out(
     """
     if begun is None:
         new = await asyncio.to_thread(_new_training, context, stage, round_number, objective, settings, phases, parent)
-        await context.store.keep(adding(new[0], *new[1]))
+        await context.store.keep(adding_new(new[0], *new[1]))
     training = new[0] if begun is None else begun
     version = training.adapter_version
-    if context.store.count(Adapter, run_id=context.run.id, version=version):
+    if await context.store.patiently(context.store.count, Adapter, run_id=context.run.id, version=version):
         return version
     job = await asyncio.to_thread(training_job, context, training, settings, phases)
     ref = await asyncio.to_thread(_committed_before, context, version, job)
@@ -121,7 +121,7 @@ async def _carry_out(
         lora=context.config.training.lora.model_dump(),
         training_id=training.id,
     )
-    await context.store.keep(adding(adapter))
+    await context.store.keep(adding_new(adapter))
     return version
 
 

@@ -49,8 +49,10 @@ class PeriodicTraining:
         """
         if begun_with is None:
             await self._until_admitted()
+        # Nothing may come between being admitted and having begun.
+        late = 0 if begun_with is None else await self._context.store.patiently(self._lag, begun_with)
         version = self.promoted_version if begun_with is None else begun_with
-        ticket = self._admission.begin_dialogue(self._lag(version))
+        ticket = self._admission.begin_dialogue(late)
         try:
             yield version
         finally:

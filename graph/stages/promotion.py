@@ -51,7 +51,9 @@ async def train_candidate(context: RunContext, round_number: int) -> int | None:
         candidate = await fine_tune_on_feedback(context, round_number, context.promoted_version)
     if candidate is not None:
         await context.pool.load_adapter(context.adapter(candidate))
-    elif not context.store.count(Training, run_id=context.run.id, stage="round", round=round_number):
+    elif not await context.store.patiently(
+        context.store.count, Training, run_id=context.run.id, stage="round", round=round_number
+    ):
         why = nothing_to_learn_from(context.store, context.run, round_number)
         raise TrainingError(f"round {round_number} cannot be learned from: {why}")
     return candidate
@@ -88,7 +90,7 @@ async def record_decision(context: RunContext, version: int, decision: Decision)
     The students keep a promoted adapter loaded.
     """
     identity = derive_id(context.run.id, "adapter", version)
-    adapter = context.store.get(Adapter, identity)
+    adapter = await context.store.patiently(context.store.get, Adapter, identity)
     assert adapter is not None
     if adapter.status != "candidate":
         return

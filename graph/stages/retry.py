@@ -26,7 +26,9 @@ async def retry_failed(context: RunContext) -> None:
     before = failed_by_fate(context.store, context.run, over=over)
     if over:
         await _demonstrate_again(context, before[0])
-    for row in context.store.select(Evaluation, run_id=context.run.id, status="finished", order_by="adapter_version"):
+    for row in await context.store.patiently(
+        context.store.select, Evaluation, run_id=context.run.id, status="finished", order_by="adapter_version"
+    ):
         await evaluate(context, row.adapter_version, row.split, again=True)
     again, left = failed_by_fate(context.store, context.run, over=over)
     for line in _told(before[0], again, [each for each in left if _is_left(context, each)]):

@@ -34,9 +34,11 @@ async def take_over(context: RunContext, training: Training, content: str) -> Ad
     store, reuse = context.store, context.reuse
     if reuse is None:
         return None
-    finished = store.select(Training, run_id=reuse.of_same_files, status="finished", order_by="started_at")
+    finished = await store.patiently(
+        store.select, Training, run_id=reuse.of_same_files, status="finished", order_by="started_at"
+    )
     source = next((row for row in finished if row.metrics.get(CONTENT) == content), None)
-    made = [] if source is None else store.select(Adapter, training_id=source.id)
+    made = [] if source is None else await store.patiently(store.select, Adapter, training_id=source.id)
     if source is None or not made:
         return None
     ref = AdapterRef(training.adapter_version, store.located(made[0].uri or ""), made[0].sha256)
@@ -45,9 +47,9 @@ async def take_over(context: RunContext, training: Training, content: str) -> Ad
     except AdapterError as error:
         context.progress.print(f"note: adapter v{ref.version} of run {source.run_id} is trained anew: {error}")
         return None
-    curve = store.select(TrainingMetric, training_id=source.id, order_by="step")
+    curve = await store.patiently(store.select, TrainingMetric, training_id=source.id, order_by="step")
     left = source.metrics.get("left_out_items", [])
-    positions = [item.position for item in store.select(TrainingItem, id=left)] if left else []
+    positions = [item.position for item in await store.patiently(store.select, TrainingItem, id=left)] if left else []
     rows = [TrainingMetric(training_id=training.id, step=row.step, values=row.values) for row in curve]
     await store.keep(adding_new(*rows))
     metrics = {

@@ -75,7 +75,7 @@ async def open_worker(setup: Setup, outbox: Outbox) -> AsyncIterator[Opened]:
 
 async def hold_one(context: RunContext, order: Hold) -> None:
     """Hold the dialogue that is meant, which the driver has opened."""
-    dialogue = context.store.get(Dialogue, order.dialogue_id)
+    dialogue = await context.store.patiently(context.store.get, Dialogue, order.dialogue_id)
     assert dialogue is not None
     await hold(context, dialogue, order.version, order.overused, new=order.new)
 

@@ -299,7 +299,7 @@ class DialogueWorkers:
                 self._waiting.append(job)
                 continue
             why = WorkerLostError(f"each of the {job.deaths} workers that held it ended, the last since {error}")
-            dialogue = self._context.store.get(Dialogue, job.order.dialogue_id)
+            dialogue = await self._context.store.patiently(self._context.store.get, Dialogue, job.order.dialogue_id)
             assert dialogue is not None
             await finish_dialogue(self._context.store, dialogue, error=why)
             if not job.done.done():

@@ -71,7 +71,9 @@ class Switch:
 def switch() -> Iterator[tuple[Switch, str]]:
     """The switch, served by this process, and where: to start the command for each text would take minutes."""
     switch = Switch()
-    server = uvicorn.Server(uvicorn.Config(switch, port=0, log_level="critical", lifespan="off"))
+    server = uvicorn.Server(
+        uvicorn.Config(switch, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+    )
     listener = server.config.bind_socket()
     thread = Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

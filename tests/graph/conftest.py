@@ -106,7 +106,9 @@ def serve() -> Iterator[Serve]:
         if name not in running:
             listener = bind("127.0.0.1", 0, "the test")
             app = build_app(SimulatorSettings(**settings), log)
-            server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+            server = uvicorn.Server(
+                uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+            )
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()
             while not server.started:
@@ -119,7 +121,7 @@ def serve() -> Iterator[Serve]:
     for server, _, _ in running.values():
         server.should_exit = True
     for _, thread, _ in running.values():
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

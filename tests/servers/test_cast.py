@@ -90,9 +90,7 @@ def test_every_reply_is_stored_once(campaign: tuple[WholeRun, int], preflight: i
     with Store.open_readonly(run.store) as store:
         calls = store.select(LLMCall)
     assert {call.role for call in calls} == {"teacher", "critic", "judge"}
-    # Of a reply that says nothing what came of asking again with more room is stored, with what was nothing beside it.
-    given = sum(1 + len(call.reply["raw"].get("thought_alone", ())) for call in calls)
-    assert given == answered - preflight > 0
+    assert len(calls) == answered - preflight > 0
     assert all(call.reply["usage"]["output"] > 0 for call in calls)
 
 

@@ -50,13 +50,13 @@ def serve() -> Iterator[Serve]:
         client.close()
         server.should_exit = True
     for _, thread, _ in running.values():
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
 def _start(app: FastAPI) -> tuple[uvicorn.Server, threading.Thread, httpx.Client]:
     listener = bind("127.0.0.1", 0, "the test")
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     while not server.started:

@@ -198,6 +198,29 @@ def test_a_connection_that_a_server_ends_is_made_again(server: Server, database:
         assert sum(map(int, ended.result())) > 0
 
 
+def test_the_event_loop_goes_on_while_a_coroutine_reads_from_a_server_that_is_gone(
+    server: Server, database: str
+) -> None:
+    ticks = 0
+
+    async def read(store: Store) -> Run | None:
+        nonlocal ticks
+        reading = asyncio.create_task(store.patiently(store.get, Run, "RUN1"))
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            ticks += not reading.done()
+        await asyncio.to_thread(server.start)
+        return await reading
+
+    with Store.open(database) as store:
+        store.patience_s = 60
+        store.add(run())
+        server.stop()
+        found = asyncio.run(read(store))
+    assert found is not None
+    assert ticks == 10
+
+
 def test_the_log_of_a_file_is_small_again_after_a_run(stored: Store, path: Path) -> None:
     log = path.with_name(f"{path.name}-wal")
     for seq in range(300):

@@ -1,10 +1,13 @@
 """A reply that is thought alone is asked for again with more room, and the next call starts with it."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from openmic.agents.endpoints.client import OpenAIClient
 from openmic.agents.endpoints.room import FIRST_ROOM, MOST_ROOM
+from openmic.core.errors import BudgetError, EndpointError
 from openmic.core.records import LLMReply, LLMRequest
 
 from ..factories import ask, ask_all, ask_in_turn, request, settings
@@ -51,9 +54,53 @@ def test_a_thought_alone_is_asked_for_again_and_the_room_is_remembered(
     replies = one_after_another(endpoint, request("a"), request("b"))
     assert [reply.text for reply in replies] == ["2", "2"]
     assert caps(endpoint) == [12, 12 + FIRST_ROOM, 12 + 4 * FIRST_ROOM, 12 + 4 * FIRST_ROOM]
-    assert [(reply.usage.input, reply.usage.output) for reply in replies] == [(15, 74), (5, 50)]
-    assert len(replies[0].raw["thought_alone"]) == 2
+    assert [(reply.usage.input, reply.usage.output) for reply in replies] == [(5, 50), (5, 50)]
+    assert [reply.raw.get("thought_alone") for reply in replies] == [2, None]
     assert replies[0].thought == "Hm."
+
+
+def test_whoever_pays_is_handed_each_thought_before_more_is_asked_and_may_refuse(endpoint: ScriptedEndpoint) -> None:
+    endpoint.chat = thinking(1500, {"content": "<think>Hm"})
+    handed: list[tuple[int, LLMReply]] = []
+
+    async def aside(reply: LLMReply) -> None:
+        handed.append((len(endpoint.bodies), reply))
+        if len(handed) == 3:
+            raise BudgetError("nothing is left")
+
+    async def run() -> None:
+        client = OpenAIClient(settings(endpoint.base_url))
+        try:
+            assert (await client.complete(request("a"), aside)).text == "2"
+            endpoint.chat = thinking(10**9, {"content": "<think>Hm"})
+            with pytest.raises(BudgetError, match="nothing is left"):
+                await client.complete(request("b"), aside)
+        finally:
+            await client.close()
+
+    asyncio.run(run())
+    assert [asked for asked, _ in handed] == [1, 2, 4]
+    assert len(endpoint.bodies) == 4
+    assert {(reply.usage.output, reply.text) for _, reply in handed} == {(12, "")}
+
+
+def test_a_thought_alone_is_not_asked_for_again_once_the_run_ends(endpoint: ScriptedEndpoint) -> None:
+    endpoint.chat = thinking(1500, {"content": "<think>Hm"})
+
+    async def run() -> None:
+        client = OpenAIClient(settings(endpoint.base_url))
+
+        async def aside(reply: LLMReply) -> None:
+            client.stop_asking()
+
+        try:
+            with pytest.raises(EndpointError, match="the run is ending"):
+                await client.complete(request("a"), aside)
+        finally:
+            await client.close()
+
+    asyncio.run(run())
+    assert len(endpoint.bodies) == 1
 
 
 def test_calls_at_once_learn_it_together(endpoint: ScriptedEndpoint) -> None:

@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,14 +8,15 @@ import pytest
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.core.config import EndpointSettings, RunConfig
 from openmic.core.endpoints.costs import BudgetSettings
-from openmic.core.errors import BudgetError
+from openmic.core.errors import BudgetError, EndpointError
 from openmic.core.records import LLMRequest, Message, Sampling, TokenUsage
 from openmic.graph.context.budget import Budget, working_time
 from openmic.graph.context.reply_cache import ReplyCache
 from openmic.store import LLMCall, Run, Store
+from openmic.store.admin.verify import verify
 from openmic.store.spending import llm_usage
 
-from ...agents.scripted_endpoint import Answer, ScriptedEndpoint, completion
+from ...agents.scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion, failure
 from ..conftest import Serve, config_of, run_row
 
 DEAR = {"input": 2.0, "cached": 0.5, "output": 8.0, "reasoning": 8.0}
@@ -154,6 +155,48 @@ def test_replies_without_a_count_are_estimated_so_that_a_budget_holds_at_any_end
     assert used.input_tokens > 10 * used.requests
     assert used.output_tokens >= 3 * used.requests
     assert used.input_tokens + used.output_tokens >= 200
+
+
+@pytest.fixture
+def endpoint() -> Iterator[ScriptedEndpoint]:
+    with ScriptedEndpoint() as running:
+        yield running
+
+
+def thought_alone(asked: Asked, number: int) -> Answer:
+    """What a model says that thinks longer than it may: a hundred tokens, and no answer."""
+    usage = {"prompt_tokens": 20, "completion_tokens": 100}
+    return Answer(body=completion("<think>Hm", finish_reason="length", usage=usage))
+
+
+def test_a_reply_that_is_thought_alone_counts_before_more_is_asked(
+    store: Store, run: Run, endpoint: ScriptedEndpoint
+) -> None:
+    endpoint.chat = thought_alone
+    with pytest.raises(BudgetError, match="120 tokens were taken"):
+        Asking(store, run, endpoint.base_url)(one_by_one(1), tokens=100)
+    assert len(endpoint.bodies) == 1
+    (kept,) = store.select(LLMCall)
+    assert (kept.request["thought_alone"], kept.reply["thought"], taken_by(kept)) == (1, "Hm", 120)
+    assert list(verify(store)) == []
+
+    # Who goes on with more asks anew, and both are kept.
+    with pytest.raises(BudgetError, match="240 tokens were taken"):
+        Asking(store, run, endpoint.base_url)(one_by_one(1), tokens=200)
+    assert sorted(row.request["thought_alone"] for row in store.select(LLMCall)) == [1, 2]
+    used = llm_usage(store, run)["teacher"]
+    assert (used.requests, used.output_tokens) == (2, 200)
+
+
+def test_what_was_thought_is_kept_where_asking_again_fails(store: Store, run: Run, endpoint: ScriptedEndpoint) -> None:
+    def script(asked: Asked, number: int) -> Answer:
+        return failure(400, "this prompt is refused") if number else thought_alone(asked, number)
+
+    endpoint.chat = script
+    (error,) = Asking(store, run, endpoint.base_url)(all_of(1))
+    assert isinstance(error, EndpointError)
+    assert "this prompt is refused" in str(error)
+    assert tokens(store) == 120
 
 
 def test_minutes_end_what_is_going_on_and_are_counted_through_all_processes(store: Store, run: Run) -> None:

@@ -67,8 +67,12 @@ def final_text(found: Conversation) -> str:
 
 def runtime(stage: Bench) -> Runtime[DialogueSession]:
     context = stage.context(ScriptedPool([]), None)  # type: ignore[arg-type] # no edge asks a model
-    dialogue = asyncio.run(open_dialogue(context, Stage.COLLECT, 1, stage.examples[0]))
-    return Runtime(context=DialogueSession.begin(context, dialogue))
+
+    async def begin() -> DialogueSession:
+        dialogue = await open_dialogue(context, Stage.COLLECT, 1, stage.examples[0])
+        return await DialogueSession.begin(context, dialogue)
+
+    return Runtime(context=asyncio.run(begin()))
 
 
 def test_the_texts_of_this_file_are_what_the_critic_takes_them_for() -> None:
