@@ -96,7 +96,7 @@ def create_app(
     app.router.redirect_slashes = False
     app.add_middleware(Unslashed)
     app.state.site = site
-    app.add_middleware(Guard, token=token, allowed_hosts=allowed_hosts, origins=proxied_as, root_path=root_path)
+    app.add_middleware(Guard, token=token, allowed_hosts=allowed_hosts, proxied_as=proxied_as, root_path=root_path)
     app.add_middleware(UnderPath, root_path=root_path)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for router in ROUTERS:

@@ -13,15 +13,14 @@ from collections.abc import Collection
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..core.endpoints.listening import name_of
+from ..core.endpoints.own_names import OwnNames
 from ..core.ids import content_hash
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
@@ -45,7 +44,7 @@ class Guard:
         *,
         token: str | None,
         allowed_hosts: Collection[str] | None,
-        origins: Collection[str] = (),
+        proxied_as: Collection[str] = (),
         root_path: str = "",
     ) -> None:
         if allowed_hosts is None and token is None:
@@ -54,9 +53,7 @@ class Guard:
         self._token = token
         # Cookies know no ports: two viewers on one machine must not overwrite each other's.
         self._cookie = f"openmic-{content_hash(token or '')[:12]}"
-        named = {name_of(origin) for origin in origins} | {host.lower().strip("[]") for host in allowed_hosts or ()}
-        self._hosts = None if allowed_hosts is None else named - {None}
-        self._origins = {f"{scheme}://{origin.lower()}" for origin in origins for scheme in ("http", "https")}
+        self._own = OwnNames(allowed_hosts, proxied_as=proxied_as)
         self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,7 +72,7 @@ class Guard:
 
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
-        if self._hosts is not None and name_of(host) not in self._hosts:
+        if not self._own.include(host):
             return _refused(f"This server is not called {host!r}. Open the address that `openmic view` printed.", 400)
         if self._token is not None:
             given = request.query_params.get("token")
@@ -83,7 +80,7 @@ class Guard:
                 return self._admitted(request)
             if not self._is_token(request.cookies.get(self._cookie, "")):
                 return _refused("A token is needed. Open the address that `openmic view` printed.", 403)
-        if request.method not in _SAFE_METHODS and not self._from_here(request.headers):
+        if not self._own.may_send(request.method, request.headers.get("origin", ""), host):
             return _refused("This can be sent from the viewer's own pages only.", 403)
         return None
 
@@ -101,10 +98,6 @@ class Guard:
         path = self._root_path or "/"
         answer.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path=path)
         return answer
-
-    def _from_here(self, headers: Headers) -> bool:
-        origin = headers.get("origin", "")
-        return origin in {f"http://{headers.get('host')}", f"https://{headers.get('host')}"} | self._origins
 
 
 class Unslashed:

@@ -3,11 +3,13 @@
     /v1/chat/completions              the conversation as it is sent
     /v1/tasks/NAME/chat/completions   an input, with the task's prompts before it and its cleaning behind it
 
-It knows nothing of sockets and processes (`server`).
+Without a token it answers no web page: neither one of another site, nor one whose name was made to point here. It knows
+nothing of sockets and processes (`server`).
 """
 
 import asyncio
 import json
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -18,10 +20,11 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ...core.endpoints.listening import name_of
-from ...core.errors import GenerationError, OpenmicError
+from ...core.endpoints.own_names import OwnNames
+from ...core.errors import GenerationError, OpenmicError, StudentError
 from ...core.records import Generation, Message
 from ...training.engines.engine import CLOSED
+from ...training.student.published import without_place
 from .asked import asked_of_task
 from .protocol import (
     ChatRequest,
@@ -37,6 +40,7 @@ from .protocol import (
 )
 from .students import Students
 
+logger = logging.getLogger(__name__)
 OWNER = "openmic"
 
 
@@ -108,19 +112,26 @@ class _Guard:
     """The middleware that answers in place of the application what may not get to it."""
 
     def __init__(self, app: ASGIApp, *, token: str | None, hosts: Collection[str] | None) -> None:
-        self._app, self._token, self._hosts = app, token, hosts
+        self._app, self._token, self._own = app, token, OwnNames(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand on."""
-        refusal = _refusal(Request(scope), self._token, self._hosts) if scope["type"] == "http" else None
+        refusal = _refusal(Request(scope), self._token, self._own) if scope["type"] == "http" else None
         await (refusal or self._app)(scope, receive, send)
 
 
-def _refusal(request: Request, token: str | None, hosts: Collection[str] | None) -> Response | None:
+def _refusal(request: Request, token: str | None, own: OwnNames) -> Response | None:
     host = request.headers.get("host", "")
-    if hosts is not None and name_of(host) not in hosts:
+    if not own.include(host):
         return JSONResponse(error_body(f"this server is not called {host!r}", code="wrong_host"), 403)
-    if token is None or request.url.path == "/healthz":
+    if token is None:
+        # A page cannot leave its origin out, and what is no page may. Where there is a token, no page knows it.
+        origin = request.headers.get("origin")
+        if origin is None or own.may_send(request.method, origin, host):
+            return None
+        message = f"pages of {origin!r} may not ask; give the server a token (--token), and them"
+        return JSONResponse(error_body(message, code="wrong_origin"), 403)
+    if request.url.path == "/healthz":
         return None
     given = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
     if secrets.compare_digest(given.encode(), token.encode()):
@@ -159,7 +170,7 @@ async def _respond(students: Students, asked: ChatRequest, messages: tuple[Messa
         said = await _answers(students, asked, version, messages)
         choices = [_choice(students, asked, one, cleaned=cleaned) for one in said]
     except OpenmicError as error:
-        status, body = _failure(error)
+        status, body = _failure(students, error)
         return JSONResponse(body, status)
     return JSONResponse(completion(_name(), asked.model, int(time.time()), choices))
 
@@ -205,7 +216,7 @@ async def _events(
         if asked.stream_options is not None and asked.stream_options.include_usage:
             yield _event(last_chunk(name, asked.model, created, choices))
     except OpenmicError as error:
-        yield _event(_failure(error)[1])
+        yield _event(_failure(students, error)[1])
     finally:
         answers.cancel()  # whoever listened is gone
     yield "data: [DONE]\n\n"
@@ -215,11 +226,17 @@ def _event(body: dict[str, Any]) -> str:
     return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
 
 
-def _failure(error: OpenmicError) -> tuple[int, dict[str, Any]]:
-    """What is answered where the student cannot: the request's own fault, or the server's."""
-    if isinstance(error, GenerationError) and str(error) != CLOSED:
-        return 400, error_body(str(error), code="cannot_be_answered")
-    return 500, error_body(str(error), code="server_error", kind="server_error")
+def _failure(students: Students, error: OpenmicError) -> tuple[int, dict[str, Any]]:
+    """What is answered where the student cannot: the request's own fault, or the server's.
+
+    Nobody is told where anything lies on this machine: that is for whoever runs the server.
+    """
+    # A template that refuses a conversation is told of the student; its weights were loaded long before.
+    if isinstance(error, GenerationError | StudentError) and str(error) != CLOSED:
+        model = students.served.config.student.model
+        return 400, error_body(str(error).replace(model, without_place(model)), code="cannot_be_answered")
+    logger.error("a request could not be answered: %s", error)
+    return 500, error_body("the student cannot answer; the server says why", code="server_error", kind="server_error")
 
 
 def _name() -> str:

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 import pytest
 
+from openmic.core.endpoints.listening import LOOPBACK
 from openmic.core.errors import ConfigError
+from openmic.core.records import AdapterRef
 from openmic.graph.serving.protocol import Growing
 from openmic.graph.serving.server import serve
 from openmic.training.engines.tiny_student import TinyStudent
@@ -106,6 +110,54 @@ def test_an_input_of_several_fields_is_a_json_object(tiny: TinyStudent) -> None:
             answer = ask(wrong)
             assert answer.status_code == 400
             assert "context" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_where_things_lie_is_for_whoever_runs_the_server(
+    tiny: TinyStudent, caplog: pytest.LogCaptureFixture, tmp_path: Path, stream: bool
+) -> None:
+    gone = AdapterRef(9, str(tmp_path / "v000009"), "0")
+    what = replace(served(tiny), versions={**served(tiny).versions, 9: gone})
+    asked = {"model": "odd/名:v9", "messages": USER, "stream": stream}
+    with serving(what, tiny) as address, httpx2.Client(base_url=address, timeout=120) as client:
+        answer = client.post("/chat/completions", json=asked)
+        assert answer.status_code == (200 if stream else 500)
+        assert "the student cannot answer" in answer.text
+        long = {**asked, "model": "odd/名:v0", "messages": [{"role": "user", "content": "word " * 5000}]}
+        refused = client.post("/chat/completions", json=long)
+        assert f"{tiny.folder.name!r} knows" in refused.text
+    for told in (answer.text, refused.text):
+        assert "/tmp" not in told
+        assert str(tmp_path.parent) not in told
+    assert f"{gone.uri} holds no committed adapter" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["chat/completions", f"{PLACE}/chat/completions"])
+def test_no_other_site_s_page_is_answered(tiny: TinyStudent, path: str) -> None:
+    body = json.dumps({"model": "odd/名", "messages": USER}).encode()
+    # As a page sends it that asks nobody whether it may: no preflight comes before a POST of plain text.
+    page = {"Content-Type": "text/plain;charset=UTF-8"}
+    with serving(served(tiny), tiny, hosts=LOOPBACK) as address:
+        own = address.removesuffix("/v1")
+
+        def post(**headers: str) -> httpx2.Response:
+            return httpx2.post(f"{address}/{path}", content=body, headers={**page, **headers}, timeout=120)
+
+        port = own.rpartition(":")[2]
+        for origin in ("http://evil.example", "null", "", "http://127.0.0.1:9", f"http://localhost:{port}", "file://"):
+            refused = post(Origin=origin)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "wrong_origin")
+        rebound = post(Host=f"evil.example:{port}", Origin=f"http://evil.example:{port}")
+        assert (rebound.status_code, rebound.json()["error"]["code"]) == (403, "wrong_host")
+        assert post().status_code == 200
+        assert post(Origin=own).status_code == 200
+        assert post(Host=f"localhost:{port}", Origin=f"http://localhost:{port}").status_code == 200
+        # What does nothing may be sent; no answer lets the page read it.
+        seen = httpx2.get(f"{address}/models", headers={"Origin": "http://evil.example"}, timeout=120)
+        assert not [name for name in seen.headers if name.startswith("access-control")]
+    with serving(served(tiny), tiny, token="right") as address:
+        known = {**page, "Authorization": "Bearer right", "Origin": "http://chat.example"}
+        assert httpx2.post(f"{address}/{path}", content=body, headers=known, timeout=120).status_code == 200
 
 
 def test_a_token_is_wanted_by_every_request_and_a_foreign_host_is_sent_away(tiny: TinyStudent) -> None:
