@@ -104,7 +104,18 @@ class PlugError(ReplyError):
 
 
 class GenerationError(OpenmicError):
-    """The student could not generate. Fails one dialogue, never a run."""
+    """The student could not answer this request, though it answers others. Fails one dialogue, never a run."""
+
+
+class StudentLostError(OpenmicError):
+    """No student answers until something is mended: its server, a key, its machine. Ends the run, which goes on then.
+
+    No item is marked as failed for it.
+    """
+
+
+class UnansweredError(StudentLostError):
+    """The student did not answer a request, for a fault of that or its own. The pool finds out which."""
 
 
 class RayLostError(OpenmicError):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from openmic.core.errors import GenerationError
+from openmic.core.errors import StudentLostError
 from openmic.graph.campaign import _unless_there_is_no_student
 
 
@@ -25,10 +25,10 @@ async def later(done: list[str], seconds: float) -> None:
 
 def test_the_demonstrations_are_given_up_where_no_student_can_be_started() -> None:
     async def ready() -> None:
-        raise GenerationError("no student could be started")
+        raise StudentLostError("no student could be started")
 
     done: list[str] = []
-    with pytest.raises(GenerationError, match="no student could be started"):
+    with pytest.raises(StudentLostError, match="no student could be started"):
         asyncio.run(_unless_there_is_no_student(context(ready), later(done, 60)))
     assert done == ["given up"]
 

@@ -23,7 +23,7 @@ import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig
 from transformers.generation.continuous_batching.continuous_api import BackgroundThreadStatus
 
-from ...core.errors import AdapterError, GenerationError
+from ...core.errors import AdapterError, GenerationError, UnansweredError
 from ...core.records import Generation, GenerationRequest
 from ...core.student_settings import ContinuousSettings
 from ..student.memory import ran_out
@@ -187,7 +187,7 @@ class ContinuousEngine(LocalEngine[AdapterSlots]):
                 return await self._output_of(manager, request, prompt, version, on_text)
             except _StoppedError as stopped:
                 if self._closed or not await self._go_on_with_less(manager):
-                    raise GenerationError(str(stopped)) from None
+                    raise (GenerationError if self._closed else UnansweredError)(str(stopped)) from None
                 if smallest and stopped.begun:
                     self._limit.lessen(1, request.id, len(prompt) + request.sampling.max_tokens)
 

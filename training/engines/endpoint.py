@@ -6,10 +6,15 @@ is used again may be answered from another adapter's cache, and several runs may
 path, so the server must see the folder that this machine sees.
 
 What a server draws under a seed, and whether its answers depend on who else asks, is the server's business.
+
+What the server refuses about a request fails that request. A server that is not there, lets nobody in or has another
+model fails none: the run ends, and goes on once that is mended.
 """
 
 import asyncio
 import os
+import socket
+import ssl
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -18,7 +23,8 @@ from typing import Any
 import openai
 
 from ...core.endpoints.proxies import connecting
-from ...core.errors import AdapterError, ConfigError, GenerationError
+from ...core.endpoints.secrets import hidden, keep_secret
+from ...core.errors import AdapterError, ConfigError, GenerationError, OpenmicError, StudentLostError, UnansweredError
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import StudentEndpointSettings, StudentWeights
 from ..adapters.adapters import MANIFEST, file_sha256, verify_adapter
@@ -36,6 +42,14 @@ from .engine import (
     refuse_too_long,
     refuse_unloaded,
 )
+
+_OWN_FAULT = frozenset({400, 413, 422})
+"""How a server turns away what it was asked."""
+UNANSWERED = (openai.OpenAIError, ValueError)
+"""What an attempt raises: ValueError where the body is no JSON."""
+_NOT_THERE = (ConnectionRefusedError, socket.gaierror, ssl.SSLError)
+_LONGEST = 300
+"""Characters of what a server says that are quoted."""
 
 
 class EndpointEngine:
@@ -71,9 +85,11 @@ class EndpointEngine:
         self._settings = settings
         self._base_model = settings.model or name
         self._worker = worker or settings.base_url
+        key = key or os.environ.get(settings.api_key_env) or "none"
+        keep_secret(key)
         options: Any = {
             "base_url": settings.base_url,
-            "api_key": key or os.environ.get(settings.api_key_env) or "none",
+            "api_key": key,
             "timeout": settings.timeout_s,
             "max_retries": settings.max_retries,
         }
@@ -113,11 +129,8 @@ class EndpointEngine:
         refuse_too_long(self._student, request, len(prompt))
         with self._active.one(version):
             completion = await self._until_closed(self._complete(request, prompt, self._refs.get(version)))
-        choice, ends = completion.choices[0], self._student.ends
-        ids = getattr(choice, "token_ids", None)
-        if ids is None:
-            ids = self._student.tokenizer(choice.text, add_special_tokens=False)["input_ids"]
-        ended = choice.finish_reason == "stop"
+        ends = self._student.ends
+        text, ids, ended = self._read(request, completion)
         if ended and (not ids or ids[-1] not in ends):
             ids = [*ids, ends[0]]
         self._stats.answered += 1
@@ -132,7 +145,7 @@ class EndpointEngine:
             latency_ms=(time.monotonic() - began) * 1000,
             worker=self._worker,
         )
-        return replace(generation, text=choice.text.strip(), finish_reason="stop" if ended else "length")
+        return replace(generation, text=text.strip(), finish_reason="stop" if ended else "length")
 
     async def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
         """Have the server load an adapter; old ones are unloaded once their requests are answered."""
@@ -167,16 +180,14 @@ class EndpointEngine:
     async def _complete(self, request: GenerationRequest, prompt: list[int], ref: AdapterRef | None) -> Any:
         try:
             return await self._ask(request, prompt, ref)
-        except openai.APIStatusError as error:
-            if ref is None or not _lacks_adapter(error):
-                raise self._refusal(request, error) from error
-        except openai.APIConnectionError as error:
-            raise GenerationError(f"{self._settings.base_url} does not answer: {error}; is it running?") from error
-        try:  # a server that was started anew has forgotten its adapters
-            await self._hand_over(ref)
+        except UNANSWERED as error:
+            if ref is None or not _lacks_adapter(error, ref):
+                raise self._failure(f"request {request.id!r}", error) from error
+        await self._hand_over(ref)  # a server that was started anew has forgotten its adapters
+        try:
             return await self._ask(request, prompt, ref)
-        except (openai.APIError, AdapterError) as error:
-            raise self._refusal(request, error) from error
+        except UNANSWERED as error:
+            raise self._failure(f"request {request.id!r}", error) from error
 
     async def _ask(self, request: GenerationRequest, prompt: list[int], ref: AdapterRef | None) -> Any:
         sampling, model = request.sampling, self._base_model
@@ -196,8 +207,31 @@ class EndpointEngine:
             extra_body=extra,
         )
 
-    def _refusal(self, request: GenerationRequest, error: Exception) -> GenerationError:
-        return GenerationError(f"{self._settings.base_url} could not answer request {request.id!r}: {error}")
+    def _read(self, request: GenerationRequest, completion: Any) -> tuple[str, list[int], bool]:
+        """Text and tokens of a completion, and whether it ended by itself."""
+        try:
+            choice = completion.choices[0]
+            text, ids = choice.text, getattr(choice, "token_ids", None)
+            if ids is None:
+                ids = self._student.tokenizer(text, add_special_tokens=False)["input_ids"]
+            return text, [int(each) for each in ids], choice.finish_reason == "stop"
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise self._failure(f"request {request.id!r}", error) from error
+
+    def _failure(self, what: str, error: Exception) -> OpenmicError:
+        """What it means that the server did not do something, after all attempts: whose fault that is."""
+        url, said = self._settings.base_url, what_happened(error)
+        if isinstance(error, openai.APIStatusError):
+            status = error.status_code
+            if status in _OWN_FAULT:
+                return GenerationError(f"the student's server {url} could not answer {what}: {said}")
+            if status < 500:
+                return StudentLostError(
+                    f"the student's server {url} answers nobody: {said}; mend that, or its settings"
+                )
+        elif isinstance(root_of(error), _NOT_THERE):
+            return StudentLostError(f"the student's server {url} does not answer: {said}; is it running?")
+        return UnansweredError(f"the student's server {url} did not answer {what}: {said}")
 
     async def _until_closed(self, work: Any) -> Any:
         call = self._keep_going(work)
@@ -223,7 +257,7 @@ class EndpointEngine:
         await self._active.drained(version)
         try:
             await asyncio.to_thread(self._administer, "unload_lora_adapter", {"lora_name": adapter_name(ref)})
-        except openai.APIError:
+        except UNANSWERED:
             return  # it is gone already, or the server is: neither keeps an answer from anybody
 
     async def _hand_over(self, ref: AdapterRef) -> AdapterRef:
@@ -231,15 +265,17 @@ class EndpointEngine:
         return await asyncio.to_thread(self._load, ref)
 
     def _load(self, ref: AdapterRef) -> AdapterRef:
-        """Raises AdapterError."""
+        """Raises AdapterError for what is wrong with the adapter, or the server's taking it; else StudentLostError."""
         folder = verify_adapter(ref)
         ref = replace(ref, sha256=ref.sha256 or file_sha256(folder / MANIFEST))
         name = adapter_name(ref)
         try:
             self._administer("load_lora_adapter", {"lora_name": name, "lora_path": str(folder.absolute())})
-        except openai.APIError as error:
+        except UNANSWERED as error:
             if "already" in str(error) and "loaded" in str(error):  # by another worker
                 return ref
+            if not (isinstance(error, openai.APIStatusError) and error.status_code in _OWN_FAULT | {404, 405}):
+                raise self._failure(f"the loading of adapter version {ref.version}", error) from error
             raise AdapterError(
                 f"adapter version {ref.version} does not load on {self._settings.base_url}: {error}; the server "
                 f"must be started with run-time LoRA and must see {folder}"
@@ -259,5 +295,25 @@ def adapter_name(ref: AdapterRef) -> str:
     return f"student-v{ref.version}-{ref.sha256[:8]}"
 
 
-def _lacks_adapter(error: openai.APIStatusError) -> bool:
-    return isinstance(error, openai.NotFoundError) or "not loaded" in str(error)
+def root_of(error: BaseException) -> BaseException:
+    """The innermost error that the system raised, where one did: "Connection error." may be a refused connection."""
+    chain: list[BaseException] = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)
+    return next((one for one in reversed(chain) if isinstance(one, OSError)), error)
+
+
+def what_happened(error: BaseException) -> str:
+    """An error in one line that is not too long and holds no key."""
+    root = root_of(error)
+    if isinstance(root, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, openai.APITimeoutError):
+        return "no answer in time (timeout_s)"
+    line = hidden(" ".join(str(root).split()) or type(root).__name__)
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+
+
+def _lacks_adapter(error: Exception, ref: AdapterRef) -> bool:
+    missing = isinstance(error, openai.NotFoundError) and adapter_name(ref) in str(error)
+    return missing or (isinstance(error, openai.APIStatusError) and "not loaded" in str(error))

@@ -14,16 +14,15 @@ import openai
 
 from ...core.concurrency import run_to_end
 from ...core.endpoints.proxies import connecting
-from ...core.errors import AdapterError, ConfigError, GenerationError
-from ...core.records import AdapterRef, GenerationRequest, Message, StudentSampling
+from ...core.errors import AdapterError, ConfigError, GenerationError, StudentLostError
+from ...core.records import AdapterRef
 from ...core.student_settings import StudentSettings
 from ...core.training_settings import LoRASettings
 from ..adapters.idle import idle_adapter
-from .endpoint import EndpointEngine
+from .endpoint import EndpointEngine, what_happened
+from .engine import plain_request
 
 LOOK_SECONDS = 5.0
-WORDS = (Message(role="user", content="Say OK."),)
-ONE_TOKEN = StudentSampling(temperature=0.0, max_tokens=1)
 _STARTED = {
     "vllm": "vLLM has to be started with --enable-lora, --max-lora-rank of {r} or more, and the environment variable "
     "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True",
@@ -62,8 +61,8 @@ def try_student_endpoint(settings: StudentSettings, lora: LoRASettings, folder: 
 
 async def _try_base(engine: EndpointEngine, settings: StudentSettings) -> None:
     try:
-        await engine.generate(GenerationRequest("preflight", WORDS, ONE_TOKEN, 0, 0))
-    except GenerationError as error:
+        await engine.generate(plain_request("preflight", 0))
+    except (GenerationError, StudentLostError) as error:
         raise ConfigError(_explained(settings, error)) from error
 
 
@@ -71,8 +70,8 @@ async def _try_adapter(engine: EndpointEngine, settings: StudentSettings, lora: 
     assert settings.endpoint is not None
     try:
         await engine.load(ref)
-        await engine.generate(GenerationRequest("preflight", WORDS, ONE_TOKEN, 0, ref.version))
-    except (AdapterError, GenerationError) as error:
+        await engine.generate(plain_request("preflight", ref.version))
+    except (AdapterError, GenerationError, StudentLostError) as error:
         cause = error.__cause__
         said = f"HTTP {cause.status_code}: {_words(cause)}" if isinstance(cause, openai.APIStatusError) else str(error)
         raise ConfigError(
@@ -82,14 +81,15 @@ async def _try_adapter(engine: EndpointEngine, settings: StudentSettings, lora: 
     await engine.unload(ref.version)
 
 
-def _explained(settings: StudentSettings, error: GenerationError) -> str:
+def _explained(settings: StudentSettings, error: Exception) -> str:
     assert settings.endpoint is not None
     endpoint, cause = settings.endpoint, error.__cause__
     url, model = endpoint.base_url.rstrip("/"), endpoint.model or settings.model
     if not isinstance(cause, openai.APIStatusError):
+        why = what_happened(cause or error)
         return (
-            f"student.endpoint.base_url: the student's server {url} cannot be reached ({_root(cause or error)}); is it "
-            "running, and is the address right?"
+            f"student.endpoint.base_url: the student's server {url} cannot be reached ({why}); is it running, and "
+            "is the address right?"
         )
     status = cause.status_code
     if status in {401, 403}:
@@ -132,14 +132,3 @@ def _served(url: str, key_env: str) -> set[str]:
 
 def _words(error: openai.APIStatusError) -> str:
     return " ".join(str(error.message).split())[:300]
-
-
-def _root(error: BaseException) -> str:
-    """What happened, in the words of the innermost error that the system raised."""
-    chain: list[BaseException] = [error]
-    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(inner)
-    told = next((one for one in reversed(chain) if isinstance(one, OSError)), error)
-    if isinstance(told, ConnectionRefusedError):
-        return "connection refused"
-    return " ".join(str(told).split()) or type(told).__name__

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ...core.errors import AdapterError, ConfigError, GenerationError
-from ...core.records import AdapterRef, Generation, GenerationRequest
+from ...core.records import AdapterRef, Generation, GenerationRequest, Message, StudentSampling
 from ..student.student import LoadedStudent, StudentKind
 
 ADAPTERS_KEPT = 3
@@ -72,6 +72,8 @@ class StudentEngine(Protocol):
 
         Raises:
             GenerationError: it cannot be answered, for a reason of its own or because the engine is closed.
+            StudentLostError: nothing can be answered.
+            UnansweredError: one of the two; whoever asked may find out which by asking something else.
         """
 
     async def load(self, ref: AdapterRef, *, keep: Collection[int] = ()) -> None:
@@ -106,6 +108,12 @@ EngineFactory = Callable[..., StudentEngine]
 A class with such an `__init__` is one. An attribute `beams = True` says that its engines answer requests for beams;
 `streams = True`, that `generate` takes `on_text`, which it calls with the text so far as tokens come.
 """
+
+
+def plain_request(name: str, version: int) -> GenerationRequest:
+    """A request for one token that any student can answer."""
+    words = (Message(role="user", content="Say OK."),)
+    return GenerationRequest(name, words, StudentSampling(temperature=0.0, max_tokens=1), 0, version)
 
 
 def read_generation(found: Any, request: GenerationRequest) -> Generation:

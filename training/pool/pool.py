@@ -19,12 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from ...core.errors import GenerationError, OpenmicError, OverloadError
+from ...core.errors import OpenmicError, OverloadError, StudentLostError, UnansweredError
 from ...core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import StudentSettings
 from ..engines.engine import EngineFactory, StudentEngine
 from .actor import RestartedError, configured_engine
 from .adapter_sync import AdapterSync
+from .own_fault import OwnFault
 from .remote import ActorLostError
 from .replica import LOST, Replica, ReplicaState
 from .routing import Router
@@ -77,7 +78,7 @@ class StudentPool:
         self._replicas: list[Replica] = []
         self._router = Router(self._replicas, self._settings.max_in_flight)
         self._scaling = Scaling(self._settings)
-        self._requests = SingleFlight(self._send)
+        self._requests = SingleFlight(OwnFault(self._send).ask)
         self._meter = Meter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._begun = self._closed = False
@@ -89,7 +90,7 @@ class StudentPool:
             self._add()
 
     async def ready(self, students: int = 1) -> None:
-        """Wait until so many students serve. Raises GenerationError if none can."""
+        """Wait until so many students serve. Raises StudentLostError if none can."""
         self._begin()
         await self._router.until_serving(students)
 
@@ -97,7 +98,8 @@ class StudentPool:
         """One generation with the adapter version that the request names; waits where all students are full.
 
         Raises:
-            GenerationError: the student could not answer, or died each time the request was sent.
+            GenerationError: the student cannot answer this request, or dies each time that it is sent, of no other.
+            StudentLostError: no student answers.
         """
         self._begin()
         self._adapters.touch(request.adapter)
@@ -143,7 +145,7 @@ class StudentPool:
         for replica in self._replicas:
             replica.end()
         self._replicas.clear()
-        self._router.fail(GenerationError("the pool of students is closed"), for_good=True)
+        self._router.fail(StudentLostError("the pool of students is closed"), for_good=True)
 
     async def _send(self, request: GenerationRequest) -> Generation:
         """Send a request until a student lives long enough to answer it."""
@@ -162,7 +164,7 @@ class StudentPool:
                 deaths += not isinstance(error, RestartedError)
                 if deaths > self._settings.max_retries and not self._closed:
                     why = f"request {request.id!r} was sent {deaths} times and each time its student died: {error}"
-                    raise GenerationError(why) from error
+                    raise UnansweredError(why) from error
                 continue
             finally:
                 # Also where it died: the count is the driver's own, so nothing else would take this request off it.
@@ -248,7 +250,7 @@ class StudentPool:
         logger.error("student %d cannot be started: %s", replica.number, error)
         self._remove(replica)
         if not self._replicas:
-            self._router.fail(GenerationError(f"no student could be started: {error}"), for_good=True)
+            self._router.fail(StudentLostError(f"no student could be started: {error}"), for_good=True)
 
     def _remove(self, replica: Replica) -> None:
         self._replicas.remove(replica)
@@ -300,4 +302,4 @@ class StudentPool:
                 f"no student came back within {seconds:g} s ({self._trouble}); see `ray status`, or raise "
                 "student.pool.restart_timeout_s"
             )
-            self._router.fail(GenerationError(why), for_good=False)
+            self._router.fail(StudentLostError(why), for_good=False)

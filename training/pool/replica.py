@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from ...core.errors import GenerationError
+from ...core.errors import UnansweredError
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import PoolSettings
 from ..engines.engine import StudentEngine
@@ -113,7 +113,7 @@ class Replica:
 
     async def describe(self) -> None:
         """Wait until its process answers, and learn which incarnation that is. Raises ActorLostError."""
-        self.incarnation = await call(self._actor.describe.remote(), GenerationError)
+        self.incarnation = await call(self._actor.describe.remote(), UnansweredError)
 
     async def wait_for_exit(self) -> None:
         """Wait until its process has ended or any call to it was lost, and then raise ActorLostError.
@@ -135,12 +135,15 @@ class Replica:
 
     async def _pass_warnings_on(self) -> NoReturn:
         while True:
-            warning = await call(self._actor.next_warning.remote(), GenerationError)
+            warning = await call(self._actor.next_warning.remote(), UnansweredError)
             self._tell(f"student {self.number}: {warning}")
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        """One generation. Raises ActorLostError, RestartedError, OverloadError and what the engine raised."""
-        generation = await call(self._actor.generate.remote(self.incarnation, request), GenerationError)
+        """One generation. Raises ActorLostError, RestartedError, OverloadError and what the engine raised.
+
+        What an engine raises that openmic does not know is an UnansweredError.
+        """
+        generation = await call(self._actor.generate.remote(self.incarnation, request), UnansweredError)
         assert isinstance(generation, Generation)
         return generation
 
@@ -152,7 +155,7 @@ class Replica:
             RestartedError: its process was restarted.
             AdapterError: the adapter is broken.
         """
-        pause_s: float = await call(self._actor.load_adapter.remote(self.incarnation, ref, keep), GenerationError)
+        pause_s: float = await call(self._actor.load_adapter.remote(self.incarnation, ref, keep), UnansweredError)
         self.pauses.append(pause_s)
 
     def replace(self) -> None:

@@ -30,6 +30,8 @@ class StudentServer:
         self.adapters: dict[str, int] = {}
         self.failures = 0
         """How many of the next completions are answered with 503."""
+        self.refusal: tuple[int, str] | None = None
+        """With what status and words every call is refused."""
         self.delay_s = 0.0
         self.takes_adapters = True
         """Whether adapters may be loaded while it runs."""
@@ -85,6 +87,8 @@ class StudentServer:
             self.calls.append((f"/{path}", body))
             if self.key is not None and request.headers.get("authorization") != f"Bearer {self.key}":
                 return JSONResponse({"error": "Unauthorized"}, 401)
+            if self.refusal is not None:
+                return JSONResponse({"error": {"message": self.refusal[1]}}, self.refusal[0])
             if path.endswith("completions"):
                 await asyncio.sleep(self.delay_s)
             return await asyncio.to_thread(self._answer, f"/{path}", body)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from openmic.core.errors import AdapterError, ConfigError, GenerationError
+from openmic.core.errors import AdapterError, ConfigError, GenerationError, UnansweredError
 from openmic.core.records import AdapterRef
 from openmic.core.student_settings import ContinuousSettings
 from openmic.testing import EngineConformance
@@ -106,9 +106,9 @@ def test_an_engine_that_broke_says_so_to_everybody(student: BuildStudent, monkey
 
         monkeypatch.setattr(TokenRouter, "route", breaks)
         found = await asyncio.gather(*(engine.generate(request(seed=i)) for i in range(3)), return_exceptions=True)
-        assert {type(each) for each in found} == {GenerationError}
+        assert {type(each) for each in found} == {UnansweredError}
         assert all("no such kernel" in str(each) for each in found)
-        with pytest.raises(GenerationError, match=r"stopped for good \(no such kernel\)"):
+        with pytest.raises(UnansweredError, match=r"stopped for good \(no such kernel\)"):
             await engine.generate(request())
 
 

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from openmic.core.errors import AdapterError, ConfigError, GenerationError
+from openmic.core.errors import (
+    ITEM_ERRORS,
+    ConfigError,
+    GenerationError,
+    StudentLostError,
+    UnansweredError,
+)
 from openmic.core.records import AdapterRef
 from openmic.core.student_settings import StudentEndpointSettings
 from openmic.testing import EngineConformance
@@ -118,7 +124,7 @@ def test_a_busy_server_is_asked_again_and_then_no_more(server: StudentServer, ti
         server.failures = 2
         assert (await engine.generate(request())).token_ids
         server.failures = 3
-        with pytest.raises(GenerationError, match=r"could not answer request 'r': .*503.*busy"):
+        with pytest.raises(UnansweredError, match=r"did not answer request 'r': .*503.*busy"):
             await engine.generate(request())
         assert server.failures == 0
         with pytest.raises(GenerationError, match=r"set sampling\.num_beams to 1, or student.engine to static"):
@@ -132,10 +138,72 @@ def test_a_server_that_is_not_there_is_named(
 
     @scenario(lambda: engine_of(server, tiny_causal, base_url=nowhere, max_retries=0))
     async def test(engine: StudentEngine) -> None:
-        with pytest.raises(GenerationError, match=f"{nowhere} does not answer: .*; is it running"):
-            await engine.generate(request())
-        with pytest.raises(AdapterError, match=f"adapter version 1 does not load on {nowhere}: .*run-time LoRA"):
-            await engine.load(adapters[0])
+        for asked in (engine.generate(request()), engine.load(adapters[0])):
+            with pytest.raises(StudentLostError, match=f"{nowhere} does not answer: connection refused; is it running"):
+                await asked
 
     with pytest.raises(ConfigError, match="serves causal students"):
         engine_of(server, tiny_seq2seq)
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("status", [301, 401, 402, 403, 404, 405, 408, 429, 500, 502, 503])
+def test_what_the_server_does_to_everybody_is_no_fault_of_an_item(
+    server: StudentServer, tiny_causal: Path, adapters: list[AdapterRef], status: int, version: int
+) -> None:
+    @scenario(lambda: engine_of(server, tiny_causal, max_retries=0), adapters[0])
+    async def test(engine: StudentEngine) -> None:
+        server.refusal = (status, "not\nlike this")
+        with pytest.raises(
+            StudentLostError, match=rf"student's server {server.base_url} .*: Error code: {status}"
+        ) as it:
+            await engine.generate(request(adapter=version))
+        assert not isinstance(it.value, ITEM_ERRORS)
+        assert isinstance(it.value, UnansweredError) is (status >= 500)
+        assert "\n" not in str(it.value)
+        server.refusal = None
+        assert (await engine.generate(request(adapter=version))).token_ids
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_the_server_refuses_of_a_prompt_is_the_items_fault(
+    server: StudentServer, tiny_causal: Path, status: int
+) -> None:
+    @scenario(lambda: engine_of(server, tiny_causal))
+    async def test(engine: StudentEngine) -> None:
+        server.refusal = (status, "the prompt is longer than 16 tokens")
+        with pytest.raises(GenerationError, match=r"could not answer request 'r': .*longer than 16 tokens"):
+            await engine.generate(request())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"]
+    + [
+        b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (kind, len(body), body)
+        for kind, body in (
+            (b"text/html", b"<h1>Welcome</h1>"),
+            (b"application/json", b"{"),
+            (b"application/json", b'{"choices": []}'),
+            (b"application/json", b'{"choices": [{"text": null, "finish_reason": "stop"}]}'),
+        )
+    ],
+)
+def test_what_is_no_completion_is_told_as_such(tiny_causal: Path, said: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        writer.close()
+
+    async def test() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+            url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+            settings = StudentEndpointSettings(base_url=url, max_retries=0)
+            engine = EndpointEngine(str(tiny_causal), settings)
+            try:
+                with pytest.raises(UnansweredError, match=rf"server {url} did not answer request 'r': ."):
+                    await engine.generate(request())
+            finally:
+                await engine.close()
+
+    asyncio.run(test())

@@ -10,7 +10,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from openmic.core.errors import AdapterError, ConfigError, GenerationError
+from openmic.core.errors import AdapterError, ConfigError, GenerationError, UnansweredError
 from openmic.core.records import AdapterRef, GenerationRequest
 from openmic.core.student_settings import SlotsSettings
 from openmic.testing import EngineConformance
@@ -161,7 +161,7 @@ def test_a_request_that_breaks_a_step_fails_by_itself_and_the_engine_goes_on(stu
     async def test(engine: StudentEngine) -> None:
         before = await engine.generate(request(seed=1))
         handle = llama.model.get_output_embeddings().register_forward_hook(lambda *_: 1 / 0)
-        with pytest.raises(GenerationError, match=r"request 'r' failed: ZeroDivisionError"):
+        with pytest.raises(UnansweredError, match=r"request 'r' failed: ZeroDivisionError"):
             await engine.generate(request(seed=1))
         handle.remove()
         assert (await engine.generate(request(seed=1))).token_ids == before.token_ids

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from openmic.core.config import InputSettings, RunConfig
-from openmic.core.errors import ConfigError, MemoryFullError, StudentError
+from openmic.core.errors import ConfigError, MemoryFullError, StudentError, StudentLostError, UnansweredError
 from openmic.core.student_settings import StudentSettings
 from openmic.training.engines.choose import engine_name, make_engine
 from openmic.training.engines.vllm.server import VLLMServer
@@ -100,6 +100,24 @@ def test_one_that_dies_of_memory_again_and_again_ends_the_run_and_fails_no_item(
         try:
             with pytest.raises(MemoryFullError, match=r"3 times .*CUDA out of memory.*--max-model-len.*openmic resume"):
                 await engine.generate(request())
+        finally:
+            await engine.close()
+
+    asyncio.run(act())
+
+
+def test_one_that_does_not_start_again_ends_the_run_and_fails_no_item(tiny_causal: Path, tmp_path: Path) -> None:
+    (tmp_path / "ends.py").write_text(FULL.replace("torch.OutOfMemoryError: CUDA out of memory", "Error: XID 79"))
+    once = f"[ -e {tmp_path}/began ] && exit 3; touch {tmp_path}/began; exec {sys.executable} {tmp_path}/ends.py"
+    python = program(tmp_path / "python", "0.32.0", f'{once} "$@"')
+    engine = make_engine(settings(tiny_causal, python=python), threads=1, folder=tmp_path / "run")
+
+    async def act() -> None:
+        try:
+            for asked in (engine.generate(request()), engine.generate(request())):
+                with pytest.raises(StudentLostError, match=r"vLLM 0\.32\.0 does not start: .*code 3") as lost:
+                    await asked
+                assert not isinstance(lost.value, UnansweredError)
         finally:
             await engine.close()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from openmic.core.errors import GenerationError
+from openmic.core.errors import StudentLostError
 from openmic.core.records import Generation
 from openmic.core.student_settings import StudentSettings
 from openmic.training.engines.engine import EngineFactory
@@ -56,5 +56,5 @@ def test_one_of_a_script_goes_there_by_its_value() -> None:
 
 
 def test_one_that_cannot_be_made_says_so_to_those_who_wait() -> None:
-    with pytest.raises(GenerationError, match=r"no student could be started: .*broken could not be made: OSError: no"):
+    with pytest.raises(StudentLostError, match=r"no student could be started: .*broken could not be made: OSError: no"):
         answer(f"{Echo.__module__}:broken")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from openmic.core.errors import AdapterError, GenerationError
+from openmic.core.errors import AdapterError, GenerationError, StudentLostError
 from openmic.core.records import AdapterRef, Generation
 from openmic.core.student_settings import StudentSettings
 from openmic.training.pool.pool import StudentPool
@@ -277,7 +277,7 @@ def test_requests_do_not_wait_for_ever_for_a_student_that_does_not_come_back(dia
             [pid] = writers(diary, "started")
             os.kill(pid, signal.SIGKILL)
             await until(lambda: pool.stats().serving == 0)
-            with pytest.raises(GenerationError, match=r"no student came back within 0.1 s.*restart_timeout_s"):
+            with pytest.raises(StudentLostError, match=r"no student came back within 0.1 s.*restart_timeout_s"):
                 await pool.generate(asked("r", 5))
             await until(lambda: pool.stats().serving == 1)
             assert (await pool.generate(asked("later"))).request_id == "later"
@@ -292,9 +292,9 @@ def test_a_closed_pool_says_so_to_those_that_wait_and_those_that_come(diary: Pat
             await until(lambda: pool.stats().waiting == 1)
             pool.close()
             for one in running:
-                with pytest.raises(GenerationError, match="pool of students is closed"):
+                with pytest.raises(StudentLostError, match="pool of students is closed"):
                     await one
-            with pytest.raises(GenerationError, match="pool of students is closed"):
+            with pytest.raises(StudentLostError, match="pool of students is closed"):
                 await pool.generate(asked("late"))
 
     asyncio.run(scenario())

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from ....core.errors import ConfigError, GenerationError, MemoryFullError
+from ....core.errors import ConfigError, GenerationError, MemoryFullError, UnansweredError
 from ....core.records import Generation, GenerationRequest
 from ....core.student_settings import SlotsSettings
 from ...student.memory import ran_out
@@ -265,7 +265,7 @@ class SlotsEngine(LocalEngine[StackedAdapters]):
         for held in self._running.values():
             if not held.reply.done():
                 held.reply.set_exception(
-                    GenerationError(f"request {held.request.id!r} failed: {type(error).__name__}: {error}")
+                    UnansweredError(f"request {held.request.id!r} failed: {type(error).__name__}: {error}")
                 )
         self._let_go(self._running.values())
 

@@ -6,7 +6,13 @@ from typing import Any
 
 import openai
 
-from ....core.errors import AdapterError, ConfigError, GenerationError, MemoryFullError
+from ....core.errors import (
+    ConfigError,
+    GenerationError,
+    MemoryFullError,
+    StudentLostError,
+    UnansweredError,
+)
 from ....core.records import AdapterRef, GenerationRequest
 from ....core.student_settings import StudentEndpointSettings, StudentSettings
 from ..endpoint import EndpointEngine
@@ -54,7 +60,7 @@ class VLLMEngine(EndpointEngine):
             restarts = self._stats.restarts
             try:
                 return await super()._complete(request, prompt, ref)
-            except GenerationError as error:
+            except StudentLostError as error:
                 if not await self._died(error, restarts):
                     raise
         died = (
@@ -63,7 +69,7 @@ class VLLMEngine(EndpointEngine):
         )
         if self._server.lacked_memory():
             raise MemoryFullError(f"{died}; {MAKE_ROOM}; where there is room, `openmic resume` goes on")
-        raise GenerationError(died)
+        raise UnansweredError(died)
 
     async def _hand_over(self, ref: AdapterRef) -> AdapterRef:
         for _ in range(DEATHS_BORNE):
@@ -71,10 +77,10 @@ class VLLMEngine(EndpointEngine):
             restarts = self._stats.restarts
             try:
                 return await super()._hand_over(ref)
-            except AdapterError as error:
+            except StudentLostError as error:
                 if not await self._died(error, restarts):
                     raise
-        raise AdapterError(
+        raise StudentLostError(
             f"adapter version {ref.version} was given to the student's vLLM server {DEATHS_BORNE} times and each time "
             f"it died: {self._server.last_words()}; see {self._server.log}"
         )
@@ -114,6 +120,6 @@ class VLLMEngine(EndpointEngine):
         except ConfigError as error:
             if not self._closed and MAKE_ROOM in str(error):
                 raise MemoryFullError(f"{error}; where there is room, `openmic resume` goes on") from error
-            raise GenerationError(CLOSED if self._closed else str(error)) from error
+            raise (GenerationError(CLOSED) if self._closed else StudentLostError(str(error))) from error
         if self._closed:
             await asyncio.to_thread(self._server.close)

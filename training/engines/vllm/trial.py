@@ -3,13 +3,13 @@
 from functools import partial
 
 from ....core.concurrency import run_to_end
-from ....core.errors import AdapterError, ConfigError, GenerationError
+from ....core.errors import AdapterError, ConfigError, GenerationError, StudentLostError
 from ....core.files.scratch import scratch_folder
-from ....core.records import AdapterRef, GenerationRequest
+from ....core.records import AdapterRef
 from ....core.student_settings import StudentSettings
 from ....core.training_settings import LoRASettings
 from ...adapters.idle import idle_adapter
-from ..endpoint_trial import ONE_TOKEN, WORDS
+from ..engine import plain_request
 from .engine import VLLMEngine
 from .server import VLLMServer
 
@@ -31,10 +31,10 @@ def try_vllm(settings: StudentSettings, lora: LoRASettings, threads: int) -> Non
     async def ask(ref: AdapterRef) -> None:
         engine = VLLMEngine(settings, server, worker="preflight")
         try:
-            await engine.generate(GenerationRequest("preflight", WORDS, ONE_TOKEN, 0, 0))
+            await engine.generate(plain_request("preflight", 0))
             await engine.load(ref)
-            await engine.generate(GenerationRequest("preflight", WORDS, ONE_TOKEN, 0, ref.version))
-        except (AdapterError, GenerationError) as error:
+            await engine.generate(plain_request("preflight", ref.version))
+        except (AdapterError, GenerationError, StudentLostError) as error:
             raise ConfigError(f"student.engine=vllm: {error}; set student.engine to static, or mend it") from error
         finally:
             await engine.close()
