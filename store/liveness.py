@@ -1,15 +1,24 @@
-"""Whether a run that is said to be running is: the lock of whoever carries it out decides.
+"""Whether a run that is said to be running is: the lock of whoever carries it out decides. Taking that lock.
 
 A process that was killed wrote no other word. Its lock went with it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from ..core.files.private import FILE, private_file, private_folder
+from ..core.ids import derive_id
+from .dialects.holding import held_elsewhere, this_process
 from .reading import Reader
+from .store import Store
 from .tables.transcript import Run, RunStatus
+
+LOOKED_AT_S = 0.5
+"""How long whoever looks whether a run is being carried out may hold its lock, and more."""
 
 LiveStatus = RunStatus | Literal["died"]
 """A run's status as it is; `died` ended without a word, and can be resumed."""
@@ -22,7 +31,7 @@ def run_folder(reader: Reader, run: Run) -> Path:
 
 def run_lock(reader: Reader, run: Run) -> FileLock:
     """The lock that whoever carries the run out holds on this machine."""
-    return FileLock(run_folder(reader, run) / "lock", mode=0o600)
+    return FileLock(run_folder(reader, run) / "lock", mode=FILE)
 
 
 def live_status(reader: Reader, run: Run) -> LiveStatus:
@@ -32,7 +41,7 @@ def live_status(reader: Reader, run: Run) -> LiveStatus:
 
 def is_carried_out(reader: Reader, run: Run) -> bool:
     """Whether a process has the run in hand, here or, with a database server, on another machine."""
-    held = reader.held_on_server(run.id)
+    held = reader.held_on_server(_named(run))
     if held is not None:
         return held
     lock = run_lock(reader, run)
@@ -45,3 +54,63 @@ def is_carried_out(reader: Reader, run: Run) -> bool:
         return True
     except OSError:  # somebody else's file, or a file system that takes no writing: the word is all there is
         return True
+
+
+@contextmanager
+def held_run(store: Store, run: Run) -> Iterator[None]:
+    """Hold a run here, by a file beside what it writes, and in the store, where other machines see it.
+
+    Raises:
+        ConfigError: another process holds it; it is named.
+    """
+    private_folder(run_folder(store, run))
+    with _held_file(run_lock(store, run), _named(run)), store.sole_writer(_named(run)):
+        yield
+
+
+@contextmanager
+def held_experiment(store: Store, name: str) -> Iterator[None]:
+    """Hold an experiment of a store: by a file beside the store's, or on the store's server.
+
+    Raises:
+        ConfigError: another process holds it; it is named.
+    """
+    what = f"experiment {name!r}"
+    here = nullcontext() if store.dialect != "sqlite" else _held_file(_experiment_lock(store, name), what)
+    with here, store.sole_writer(what):
+        yield
+
+
+def _named(run: Run) -> str:
+    """A run, as it is held and told."""
+    return f"run {run.id}"
+
+
+def _experiment_lock(store: Store, name: str) -> FileLock:
+    folder = private_folder(Path(store.located("experiments")))  # whatever homes its arms have
+    return FileLock(folder / f"{derive_id('experiment', name)}.lock", mode=FILE)
+
+
+@contextmanager
+def _held_file(lock: FileLock, what: str) -> Iterator[None]:
+    """Hold a lock file, with a word beside it of who does."""
+    holder = Path(f"{lock.lock_file}.holder")
+    try:
+        lock.acquire(timeout=LOOKED_AT_S)
+    except Timeout:
+        raise held_elsewhere(what, _said_in(holder)) from None
+    try:
+        with suppress(OSError):  # a full disk takes no word, and keeps nobody from going on
+            private_file(holder).write_text(this_process(), encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):
+            holder.unlink()
+        lock.release()
+
+
+def _said_in(holder: Path) -> str:
+    try:
+        return holder.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # it was let go of a moment ago, or is only looked at
+        return ""

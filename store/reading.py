@@ -20,7 +20,7 @@ from sqlmodel import Session, SQLModel
 from ..core.errors import NotFoundError
 from ..core.records import LLMReply
 from .dialects.engine import file_of, snapshots
-from .dialects.postgresql import held
+from .dialects.postgresql import holder
 from .faults import is_gone, store_fault, unreadable
 from .places import located, recorded
 from .schema import column_of, table_of
@@ -163,12 +163,15 @@ class Reader:
         with self._failing_well(), self._connected() as connection:
             yield from connection.execution_options(yield_per=_IN_CHUNK).scalars(keys)
 
-    def held_on_server(self, run_id: str) -> bool | None:
-        """Whether a process on any machine has the run in hand; None where the database cannot know."""
+    def held_on_server(self, what: str) -> bool | None:
+        """Whether a process on any machine has a run or an experiment in hand; None where the database cannot know.
+
+        `what` is as `Store.sole_writer` has it.
+        """
         if self.dialect != "postgresql":
             return None
         with self._failing_well():
-            return held(self._engine, run_id)
+            return holder(self._engine, what) is not None
 
     def campaign_of(self, run: Run) -> Run:
         """The campaign that a run goes back to: itself, or the source of its source."""

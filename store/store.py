@@ -65,7 +65,7 @@ class Store(ConversationReader):
         self._lock = Lock()
         self._reserve: Path | None = None
         self._full: StoreFullError | None = None
-        self._hold: Hold | None = None
+        self._holds: list[Hold] = []
         self._hand_on: HandOn | None = None
 
     @classmethod
@@ -122,20 +122,26 @@ class Store(ConversationReader):
         return store
 
     @contextmanager
-    def sole_writer(self, run_id: str) -> Iterator[None]:
-        """Hold a run for this process while it is carried out, so that no other machine takes it up.
+    def sole_writer(self, *held: str) -> Iterator[None]:
+        """Hold something for this process while it is worked on, so that no other machine takes it up.
 
         Where one did while the server was gone, nothing more is written within.
 
+        Args:
+            held: Runs, each as `run ID`, or an experiment, as `experiment 'NAME'`.
+
         Raises:
-            ConfigError: On entering: another process holds it.
+            ConfigError: On entering: another process holds some of it.
         """
-        with sole_writer(self._engine, run_id) as hold:
-            self._hold = hold
+        with sole_writer(self._engine, held) as hold:
+            if hold is None:
+                yield
+                return
+            self._holds.append(hold)
             try:
                 yield
             finally:
-                self._hold = None
+                self._holds.remove(hold)
 
     def close(self) -> None:
         """Close all connections; closing twice does no harm."""
@@ -328,9 +334,9 @@ class Store(ConversationReader):
         again, last_words = all(write.again for write in writes), all(write.last_words for write in writes)
         fewer = together(writes) if len(writes) > 1 else writes
         while True:
-            if self._hold is not None and self._hold.lost:
+            if lost := next((hold.lost for hold in self._holds if hold.lost), None):
                 raise StoreFaultError(
-                    f"another process took the run up while the store {self.url!r} was gone: it goes on there"
+                    f"another process took {lost} up while the store {self.url!r} was gone: it goes on there"
                 )
             if self._full is not None and not last_words:
                 raise no_room(self.url) from self._full

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from openmic.store import Run, Store
-from openmic.store.liveness import run_folder, run_lock
+from openmic.store.liveness import held_run
 
 
 @contextmanager
 def in_hand(store: Store, run_id: str) -> Iterator[None]:
-    """Hold a run's lock for the time of the block; its home is made where it is not there."""
+    """Hold a run for the time of the block; its home is made where it is not there."""
     run = store.get(Run, run_id)
     assert run is not None
-    run_folder(store, run).mkdir(parents=True, exist_ok=True)
-    with run_lock(store, run), store.sole_writer(run.id):
+    with held_run(store, run):
         yield

@@ -42,14 +42,20 @@ def killed(tiny_causal: Path, ray_running: None, tmp_path_factory: pytest.TempPa
     """An experiment that was killed, and was carried out to its end by the same command."""
     folder = tmp_path_factory.mktemp("killed")
     path = write_experiment(folder, tiny_causal)
-    kill_when(path, "dialogues")
+    refused = kill_when(path, "dialogues")
+    assert refused.returncode == 2
+    assert re.search(r"another process is carrying out experiment 'tiny table' \(process \d+ on ", refused.stderr)
     done = openmic_here("experiment", str(path), "--json", "--out", "report", cwd=folder)
     assert done.returncode == 3, done.stderr
     return folder, json.loads(done.stdout)
 
 
-def kill_when(path: Path, said: str) -> None:
-    """Start the experiment in a process of its own, and kill it with all it started when it says something."""
+def kill_when(path: Path, said: str) -> subprocess.CompletedProcess[str]:
+    """Start the experiment in a process of its own, and kill it with all it started when it says something.
+
+    Returns:
+        What the same command came to just before.
+    """
     log = path.with_name("log.txt")
     with log.open("w") as out:
         process = subprocess.Popen(
@@ -59,8 +65,10 @@ def kill_when(path: Path, said: str) -> None:
         while said not in log.read_text():
             assert process.poll() is None, log.read_text()
             time.sleep(0.1)
+        meanwhile = openmic_here("experiment", str(path), cwd=path.parent)
         process.send_signal(signal.SIGKILL)
         process.wait()
+    return meanwhile
 
 
 def table(results: dict[str, Any]) -> list[Any]:

@@ -151,7 +151,7 @@ class Outages:
         self.server.start()
         with Store.open_readonly(self.server.url("restarted")) as store:
             run = store.resolve_run("latest")
-            if ended and self._reached(lambda: store.held_on_server(run.id)):
+            if ended and self._reached(lambda: store.held_on_server(f"run {run.id}")):
                 self.happened.append(name)
 
     def _reached(self, reached: Callable[[], object]) -> bool:

@@ -24,6 +24,7 @@ from ...core.errors import (
 from ...core.ids import content_hash, new_id
 from ...core.records import Split
 from ...store import Adapter, Evaluation, ExperimentRow, Run, Store
+from ...store.liveness import held_experiment
 from ...store.reading import Reader
 from ...training.local_ray import ray_session
 from ..context.plugs import Plugs
@@ -122,12 +123,13 @@ def run_experiment(
     """Do what is not done yet, and tell how each cell stands.
 
     Raises:
-        ConfigError: the cluster cannot be joined.
+        ConfigError: the cluster cannot be joined, or another process is at the experiment.
         InterruptedRunError: Ctrl-C; everything done is stored, and the same command goes on.
         OpenmicError: the store, Ray or a budget ends all of it; likewise.
     """
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(found.store))
+        stack.enter_context(held_experiment(store, found.read.experiment.name))
         record_experiment(store, found.read, found.cells, arguments)
         carrying = _Carrying(found, store, progress, list(arguments), cluster=cluster, ask=ask)
         if not carrying.left:

@@ -4,34 +4,27 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import redirect_stdout, suppress
 from functools import partial
 from types import FrameType
 from typing import Any, TypeVar
-
-from filelock import Timeout
 
 from ...core.concurrency import ENDING_SIGNALS, run_to_end
 from ...core.endpoints.secrets import hidden
 from ...core.errors import (
     BudgetError,
-    ConfigError,
     InterruptedRunError,
     OpenmicError,
     RayLostError,
     StoreFaultError,
     told_of_disk,
 )
-from ...core.files.private import private_folder
 from ...store import Run, Store
-from ...store.liveness import run_folder, run_lock
+from ...store.liveness import held_run, run_folder
 from ...store.schema import now
 from ...store.tables.transcript import RunStatus
 from ...training.ray_watch import while_ray_lives
-
-LOOKED_AT_S = 0.5
-"""How long whoever looks whether a run is being carried out may hold its lock, and more."""
 
 PATIENCE_S = 600.0
 """How long a run waits for a store that another process keeps locked, or whose server is gone."""
@@ -53,7 +46,7 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
     """
     run = store.get(Run, run_id)
     assert run is not None
-    with held(run, store):
+    with held_run(store, run):
         store.patience_s = PATIENCE_S
         try:
             with store.room_for_last_words(run_folder(store, run)):
@@ -105,31 +98,11 @@ def locked(store: Store, run: Run, work: Callable[[], Coroutine[Any, Any, None]]
         ConfigError: another process is at it.
         InterruptedRunError: Ctrl-C, SIGTERM or SIGHUP; everything done is stored.
     """
-    with held(run, store):
+    with held_run(store, run):
         try:
             run_to_end(partial(_interruptible, store, work))
         except (KeyboardInterrupt, asyncio.CancelledError):
             raise InterruptedRunError("interrupted; everything done so far is stored: run the command again") from None
-
-
-@contextmanager
-def held(run: Run, store: Store) -> Iterator[None]:
-    """Hold the run here, by a file beside what it writes, and in the store, where other machines see it.
-
-    Raises:
-        ConfigError: another process holds it.
-    """
-    private_folder(run_folder(store, run))
-    lock = run_lock(store, run)
-    try:
-        lock.acquire(timeout=LOOKED_AT_S)
-    except Timeout:
-        raise ConfigError(f"another process is carrying out run {run.id}; wait for it, or end it first") from None
-    try:
-        with store.sole_writer(run.id):
-            yield
-    finally:
-        lock.release()
 
 
 async def _interruptible(store: Store, work: Callable[[], Coroutine[Any, Any, T]]) -> T:

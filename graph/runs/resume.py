@@ -7,13 +7,12 @@ from ...core.config_file import override_config
 from ...core.errors import ConfigError
 from ...core.ids import content_hash
 from ...store import Adapter, Dialogue, Run, Store
-from ...store.liveness import live_status
+from ...store.liveness import held_run, live_status
 from ...store.spending import prices_of_run
 from ..context.plugs import Plugs
 from ..context.prices import check_priced
 from ..context.progress import Progress
 from .examine import resume_examination
-from .execution import held
 from .provenance import file_changes, task_file_changed
 from .rejudge import resume_rejudging
 from .retrain import resume_training
@@ -90,7 +89,7 @@ def _with_budget(store: Store, run: Run, overrides: Sequence[str]) -> Run:
     config = override_config(saved_config(run), overrides)
     check_priced(config, prices_of_run(run))
     values = {**run.config, "budget": config.budget.model_dump(mode="json")}
-    with held(run, store):
+    with held_run(store, run):
         store.update(Run, run.id, config=values, config_hash=content_hash(values))
     changed = store.get(Run, run.id)
     assert changed is not None

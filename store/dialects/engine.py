@@ -4,7 +4,7 @@ What is particular to one kind is in `sqlite` and `postgresql`; what SQL cannot 
 for opening a store: that is `Store.open`, which also sees to the schema.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -51,14 +51,14 @@ def snapshots(engine: Engine) -> Engine:
     return postgresql.snapshots(engine) if engine.dialect.name == "postgresql" else engine
 
 
-def sole_writer(engine: Engine, run_id: str) -> AbstractContextManager[Hold | None]:
-    """Hold a run for this process where others on other machines could take it up; None where none could.
+def sole_writer(engine: Engine, held: Sequence[str]) -> AbstractContextManager[Hold | None]:
+    """Hold something for this process where others on other machines could take it up; None where none could.
 
     Raises:
-        ConfigError: On entering: another process holds it.
+        ConfigError: On entering: another process holds some of it.
     """
-    # A file of SQLite's is on one machine, where the run's own lock file does.
-    return holding.sole_writer(engine, run_id) if engine.dialect.name == "postgresql" else nullcontext()
+    # A file of SQLite's is on one machine, where a lock file does.
+    return holding.sole_writer(engine, held) if engine.dialect.name == "postgresql" else nullcontext()
 
 
 def place_of(engine: Engine) -> str:

@@ -21,12 +21,15 @@ _CONNECTIONS = 32
 _DEFAULTS = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": "openmic"}
 """What an address does not say itself. A cluster's driver may be silent for as long as a training takes."""
 
-_HELD = text(
-    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
-    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-    "AND CAST(classid AS bigint) = :high AND CAST(objid AS bigint) = :low)"
+HELD_BY = " by "
+"""What stands in the name of a connection that holds something before the process that does."""
+_HOLDER = text(
+    "SELECT a.application_name FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
+    "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
+    "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND CAST(l.classid AS bigint) = :high AND CAST(l.objid AS bigint) = :low"
 )
-"""Whether a lock on a number of 64 bits is held, which is listed by its two halves, without a sign."""
+"""Who holds a lock on a number of 64 bits, which is listed by its two halves, without a sign."""
 
 
 def writing_engine(url: str) -> Engine:
@@ -99,17 +102,18 @@ def changing_schema(connection: Connection) -> Iterator[None]:
         _compare_by_code_points(connection)
 
 
-def held(engine: Engine, run_id: str) -> bool:
-    """Whether any process, on whichever machine, holds the run.
+def holder(engine: Engine, what: str) -> str | None:
+    """The process that holds something, on whichever machine; empty where it has no name, None where none does.
 
     It reads the server's list of locks: whoever took this one to look would keep it from its writer meanwhile.
 
     Raises:
         DBAPIError: The server cannot be asked.
     """
-    key = lock_key(f"run {run_id}") % 2**64
+    key = lock_key(what) % 2**64
     with engine.connect() as connection:
-        return bool(connection.scalar(_HELD, {"high": key >> 32, "low": key % 2**32}))
+        found = connection.execute(_HOLDER, {"high": key >> 32, "low": key % 2**32}).first()
+    return None if found is None else str(found[0] or "").partition(HELD_BY)[2]
 
 
 def reason(error: DBAPIError) -> str:

@@ -1,11 +1,13 @@
 """A run's status as it is: what says `running` is believed only while somebody has the run in hand."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from openmic.core.errors import ConfigError
 from openmic.store import Run, Store
-from openmic.store.liveness import live_status
+from openmic.store.liveness import held_experiment, live_status
 
 from ..in_hand import in_hand
 
@@ -28,3 +30,26 @@ def test_whoever_only_looks_leaves_nothing_behind(store: Store, tmp_path: Path) 
     store.update(Run, "RUN1", status="running", home=str(tmp_path / "gone"))
     assert live_status(store, store.resolve_run("RUN1")) == "died"
     assert not (tmp_path / "gone").exists()
+
+
+def test_whoever_holds_a_run_is_named(store: Store, tmp_path: Path) -> None:
+    store.update(Run, "RUN1", home=str(tmp_path))
+    with Store.open(store.address) as other, in_hand(store, "RUN1"):
+        with pytest.raises(ConfigError, match=rf"carrying out run RUN1 \(process {os.getpid()} on .+\); wait for it"):
+            in_hand(other, "RUN1").__enter__()
+        (tmp_path / "lock.holder").unlink(missing_ok=True)  # what is gone by the time it is read names nobody
+        with pytest.raises(ConfigError, match="another process is carrying out run RUN1"):
+            in_hand(other, "RUN1").__enter__()
+    with in_hand(store, "RUN1"):
+        pass
+
+
+@pytest.mark.parametrize("name", ["mine", "../a/b", "🫖", "é" * 60, "it's"])
+def test_an_experiment_is_held_by_its_name_and_its_holder_is_named(store: Store, name: str) -> None:
+    with Store.open(store.address) as other, held_experiment(store, name):
+        with pytest.raises(ConfigError, match=rf"carrying out experiment .+ \(process {os.getpid()} on .+\)"):
+            held_experiment(other, name).__enter__()
+        with held_experiment(other, f"{name}2"):
+            pass
+    with held_experiment(store, name):
+        pass

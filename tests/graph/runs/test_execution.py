@@ -34,7 +34,7 @@ def test_a_run_that_another_machine_carries_out_is_not_taken_up(on_server: Store
     async def work(run: Run) -> None:
         done.append(run.id)
 
-    with Store.open(store.address) as elsewhere, elsewhere.sole_writer("RUN1"):
+    with Store.open(store.address) as elsewhere, elsewhere.sole_writer("run RUN1"):
         store.update(Run, "RUN1", status="interrupted")
         with pytest.raises(ConfigError, match="another process is carrying out run RUN1"):
             execute(store, "RUN1", work)

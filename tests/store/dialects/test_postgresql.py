@@ -84,21 +84,23 @@ def test_a_nul_is_refused_as_text(postgresql_store: Store) -> None:
 
 
 def test_a_run_is_one_processs_at_a_time(postgresql_store: Store) -> None:
-    script = "import sys; from openmic.store import Store\nwith Store.open(sys.argv[1]) as s, s.sole_writer('RUN1'):\n"
+    script = (
+        "import sys; from openmic.store import Store\nwith Store.open(sys.argv[1]) as s, s.sole_writer('run RUN1'):\n"
+    )
     script += " print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-W", "error", "-c", script, postgresql_store.address]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(ConfigError, match="another process is carrying out run RUN1"):
-            postgresql_store.sole_writer("RUN1").__enter__()
-        with postgresql_store.sole_writer("RUN2"):
+        with pytest.raises(ConfigError, match=rf"carrying out run RUN1 \(process {other.pid} on .+\)"):
+            postgresql_store.sole_writer("run RUN1").__enter__()
+        with postgresql_store.sole_writer("run RUN2"):
             pass
         other.kill()
     deadline = time.monotonic() + 10
     while True:  # the server notices a moment later that the connection has ended
         try:
-            with postgresql_store.sole_writer("RUN1"):
+            with postgresql_store.sole_writer("run RUN1"):
                 break
         except ConfigError:
             assert time.monotonic() < deadline
@@ -106,7 +108,7 @@ def test_a_run_is_one_processs_at_a_time(postgresql_store: Store) -> None:
 
 
 def test_a_look_never_keeps_a_run_from_its_writer(postgresql_store: Store) -> None:
-    names = [f"RUN{number}" for number in range(8)]  # keys with and without their highest bits
+    names = [f"run RUN{number}" for number in range(8)]  # keys with and without their highest bits
     asked: list[str] = []
     with Store.open_readonly(postgresql_store.address) as looking:
         assert [looking.held_on_server(name) for name in names] == [False] * 8
@@ -126,7 +128,7 @@ def test_a_look_never_keeps_a_run_from_its_writer(postgresql_store: Store) -> No
 
 def test_a_run_can_be_held_again_by_the_same_process(store: Store) -> None:
     for _ in range(2):
-        with store.sole_writer("RUN1"):
+        with store.sole_writer("run RUN1"):
             store.update(Run, "RUN1", name="held")
 
 
@@ -139,16 +141,15 @@ def another_server() -> Iterator[Server]:
 def test_a_run_is_held_again_when_its_server_was_started_again(another_server: Server) -> None:
     server = another_server
     server.sql("CREATE DATABASE held")
-    with Store.open(server.url("held")) as store, store.sole_writer("RUN1"):
+    with Store.open(server.url("held")) as store, store.sole_writer("run RUN1"):
         server.stop()
         server.start()
-        wait_until(lambda: store.held_on_server("RUN1"))
+        wait_until(lambda: store.held_on_server("run RUN1"))
 
 
 def test_a_hold_whose_connection_was_dropped_on_the_way_is_taken_again(postgresql_store: Store) -> None:
-    with postgresql_store.sole_writer("RUN1"), Path(os.devnull).open("rb") as nothing:
-        hold = postgresql_store._hold
-        assert hold is not None
+    with postgresql_store.sole_writer("run RUN1"), Path(os.devnull).open("rb") as nothing:
+        [hold] = postgresql_store._holds
         dropped = hold._connection
         assert dropped is not None
         raw: Any = dropped.connection.dbapi_connection
@@ -156,7 +157,7 @@ def test_a_hold_whose_connection_was_dropped_on_the_way_is_taken_again(postgresq
         server_side = os.dup(file)  # the server hears nothing of it
         os.dup2(nothing.fileno(), file)
         wait_until(lambda: hold._connection not in {None, dropped})
-        wait_until(lambda: postgresql_store.held_on_server("RUN1"))
+        wait_until(lambda: postgresql_store.held_on_server("run RUN1"))
         assert not hold.lost
         os.close(server_side)
 
@@ -164,14 +165,14 @@ def test_a_hold_whose_connection_was_dropped_on_the_way_is_taken_again(postgresq
 def test_a_run_that_another_process_took_up_meanwhile_is_left_to_it(postgresql_store: Store, server: Server) -> None:
     store = postgresql_store
     locks = "FROM pg_locks WHERE locktype = 'advisory'"
-    with ThreadPoolExecutor(1) as thread, store.engine.connect() as other, store.sole_writer("RUN1"):
+    with ThreadPoolExecutor(1) as thread, store.engine.connect() as other, store.sole_writer("run RUN1"):
         taking = thread.submit(other.execute, select(func.pg_advisory_lock(lock_key("run RUN1"))))
         wait_until(lambda: server.sql(f"SELECT count(*) {locks} AND NOT granted") == "1")
         server.sql(f"SELECT pg_terminate_backend(pid) {locks} AND granted")
         taking.result()
-        assert store._hold is not None
-        wait_until(lambda: store._hold is not None and store._hold.lost)
-        with pytest.raises(StoreFaultError, match="another process took the run up") as refused:
+        [hold] = store._holds
+        wait_until(lambda: hold.lost)
+        with pytest.raises(StoreFaultError, match="another process took run RUN1 up") as refused:
             store.update(Run, "RUN1", name="twice")
         assert refused.value.exit_code == 1
         other.rollback()
