@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..core.config import saved_section
-from ..core.ratings import RatedPairs
+from ..core.records import RatedPairs
 from ..core.text import printable
 from ..evaluation.summary import NOTHING_DECIDED
 from .options import JsonOption, RunArgument, StoreOption, print_json, read_store

@@ -52,7 +52,7 @@ def print_report(status: dict[str, Any], *, funnel: bool = False) -> None:
         f"dialogues: {dialogues['finished']} finished, {dialogues['failed']} failed, {dialogues['pending']} pending; "
         f"{revisions} with a revision; {status['turns']} turns in all"
     )
-    for line in (*failure_lines(status), *cost_lines(status)):
+    for line in (*failure_lines(status), *cost_lines(status), *tracker_lines(status)):
         console.print(escape(line))
     for agent, sampled in status["sampled_labels"].items():
         console.print(
@@ -109,6 +109,23 @@ def failure_lines(status: dict[str, Any]) -> list[str]:
         for failure in told
     ]
     return [*lines, f"{others} more failed for other reasons"] if others else lines
+
+
+def tracker_lines(status: dict[str, Any]) -> list[str]:
+    """Where each experiment tracker has the run, and what it does not have."""
+    lines = []
+    for name, sent in status["trackers"].items():
+        line = f"{name}: {_counted(sent['figures'], 'figure')} sent" + (f" to {sent['where']}" if sent["where"] else "")
+        if sent["failures"]:
+            line += f"; {_counted(sent['failures'], 'attempt')} failed"
+        if sent["error"]:
+            line += f", the last one: {sent['error']}"
+        lines.append(line)
+    return lines
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def cost_lines(status: dict[str, Any]) -> list[str]:

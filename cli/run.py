@@ -10,6 +10,7 @@ import typer
 from .. import open_run
 from ..core.config_file import load_config, stray_variables
 from ..core.errors import BudgetError, ConfigError, InterruptedRunError, OpenmicError
+from ..core.text import printable
 from ..run_handle import Run
 from .options import (
     ConfigurationArgument,
@@ -26,7 +27,7 @@ from .options import (
     store_flag,
 )
 from .progress import progress_display, stdout_for_data
-from .report import failure_lines, print_next_steps, print_report
+from .report import failure_lines, print_next_steps, print_report, tracker_lines
 
 BudgetOption = Annotated[
     list[str] | None,
@@ -216,8 +217,8 @@ def _conclude(finished: Run, *, as_json: bool) -> None:
     elif status["kind"] != "campaign":
         of = "" if status["source_run"] is None else f" of {status['source_run']}"
         typer.echo(f"run {finished.id} ({status['kind']}{of}) is finished")
-        for line in failure_lines(status):
-            typer.echo(f"  {line}")
+        for line in (*failure_lines(status), *tracker_lines(status)):
+            typer.echo(f"  {printable(line)}")
     else:
         print_report(status)
         print_next_steps(status, finished.store)

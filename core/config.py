@@ -20,6 +20,7 @@ from .plugs import Plug
 from .records import Role, Sampling, Split, StudentSampling
 from .section import Section, from_home
 from .student_settings import StudentSettings
+from .tracking_settings import TrackingSettings
 from .training_settings import ImitationSettings, TrainingSettings
 
 SIMULATED = "simulated"
@@ -404,6 +405,8 @@ class RunConfig(Section):
     """How adapters are compared on held-out inputs: matters for promotion (dev inputs) and for the report (test)."""
     budget: BudgetSettings = BudgetSettings()
     """What the run may take in all; the only part that may change when it goes on."""
+    tracking: TrackingSettings = TrackingSettings()
+    """Experiment trackers that get the run's figures while it goes on."""
 
     @field_validator("storage_uri")
     @classmethod

@@ -11,8 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from ..core.config import EvaluationSettings
-from ..core.ratings import RatedPair, Rating
-from ..core.records import Outcome, credit
+from ..core.records import Outcome, RatedPair, Rating, credit
 from .intervals import FEW, Interval, bootstrap_mean, bootstrap_ratio, paired_difference, plain
 from .raters import Comparison, RaterAgreement, rater_agreement
 

@@ -15,8 +15,9 @@ from ..store import Adapter, Evaluation, EvaluationItem, Run, RunExample, Store,
 from ..store.cast_notes import cast_notes
 from ..store.liveness import live_status
 from ..store.search.judged import outputs_of, summaries_on_test
-from ..store.spending import TAKEN_FROM, prices_of_run
+from ..store.spending import TAKEN_FROM, cost
 from .context.losses import little_to_learn_from
+from .tracking.sent import trackers
 
 STAGE_NAMES = {"base": "no adapter", "imitation": "imitation"}
 MODELS = ("teacher", "critic", "jury", "judge")
@@ -36,6 +37,8 @@ def run_status(store: Store, run: Run, *, samples: int = SAMPLES) -> dict[str, A
 
     `little_learned` is a line, with the keys that would help, where a finished campaign's rounds have learned from few
     preferences; else None.
+
+    `trackers` says of each experiment tracker where it has the run, and how much of it.
 
     Of the configuration it reads no more than it needs, so that runs of other versions of openmic can be shown.
     """
@@ -83,6 +86,7 @@ def run_status(store: Store, run: Run, *, samples: int = SAMPLES) -> dict[str, A
         **counts,
         "cost": cost(run, counts["llm"]),
         "taken_over": taken_over(store, run, counts["llm"]),
+        "trackers": trackers(store, run),
         "store": store.url,
         "home": store.located(run.home),
         "duplicate_inputs": run.duplicate_inputs,
@@ -98,34 +102,6 @@ def run_status(store: Store, run: Run, *, samples: int = SAMPLES) -> dict[str, A
 def evaluation_settings(run: Run) -> EvaluationSettings:
     """How a run evaluates, as its configuration says."""
     return saved_section(run, "evaluation", EvaluationSettings)
-
-
-def cost(run: Run, used: dict[str, Any]) -> dict[str, Any]:
-    """What a run took in all, beside what it was to take.
-
-    Args:
-        run: The run.
-        used: What each role took, as `overview` gives it.
-
-    Returns:
-        `calls`, `tokens`, `usd` (None where what a model charges is not known), `minutes` of work,
-        `prices` (who says what is charged), `unpriced` (models of which nobody knows it, each with why), `budget` (the
-        limits there are), `estimate` (what was worked out before the run) and `foreseen_minutes` (how long it was to
-        take at least); either is None where nothing was worked out.
-    """
-    prices = prices_of_run(run).values()
-    dollars = [one["usd"] for one in used.values()]
-    return {
-        "calls": sum(one["calls"] for one in used.values()),
-        "tokens": sum(one["input_tokens"] + one["output_tokens"] for one in used.values()),
-        "usd": None if None in dollars else sum(dollars),
-        "minutes": run.seconds / 60,
-        "prices": sorted({price.source for price in prices if price.per_million is not None}),
-        "unpriced": {price.model: price.source for price in prices if price.per_million is None},
-        "budget": {name: limit for name, limit in run.config.get("budget", {}).items() if limit is not None},
-        "estimate": run.cost.get("estimate"),
-        "foreseen_minutes": None if (seconds := run.cost.get("foreseen_s")) is None else seconds / 60,
-    }
 
 
 def taken_over(store: Store, run: Run, used: dict[str, Any]) -> dict[str, Any] | None:

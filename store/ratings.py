@@ -16,8 +16,7 @@ from sqlmodel import col
 
 from ..core.errors import NotFoundError
 from ..core.ids import content_hash, derive_id, derive_seed
-from ..core.ratings import RatedPair, RatedPairs, Rating
-from ..core.records import Outcome, Split
+from ..core.records import Outcome, RatedPair, RatedPairs, Rating, Split
 from ..core.text import length
 from .reading import Reader
 from .tables.annotation import CORRECTION, PREFERENCE, Annotation

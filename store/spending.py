@@ -156,3 +156,31 @@ def sampled_labels(tallied: Sequence[Tallied]) -> dict[str, dict[str, int]]:
 def _total(number: ColumnElement[int]) -> ColumnElement[int]:
     # PostgreSQL sums integers up to a decimal number.
     return cast(func.coalesce(func.sum(number), 0), BigInteger)
+
+
+def cost(run: Run, used: dict[str, Any]) -> dict[str, Any]:
+    """What a run took in all, beside what it was to take.
+
+    Args:
+        run: The run.
+        used: What each role took, as `overview` gives it.
+
+    Returns:
+        `calls`, `tokens`, `usd` (None where what a model charges is not known), `minutes` of work,
+        `prices` (who says what is charged), `unpriced` (models of which nobody knows it, each with why), `budget` (the
+        limits there are), `estimate` (what was worked out before the run) and `foreseen_minutes` (how long it was to
+        take at least); either is None where nothing was worked out.
+    """
+    prices = prices_of_run(run).values()
+    dollars = [one["usd"] for one in used.values()]
+    return {
+        "calls": sum(one["calls"] for one in used.values()),
+        "tokens": sum(one["input_tokens"] + one["output_tokens"] for one in used.values()),
+        "usd": None if None in dollars else sum(dollars),
+        "minutes": run.seconds / 60,
+        "prices": sorted({price.source for price in prices if price.per_million is not None}),
+        "unpriced": {price.model: price.source for price in prices if price.per_million is None},
+        "budget": {name: limit for name, limit in run.config.get("budget", {}).items() if limit is not None},
+        "estimate": run.cost.get("estimate"),
+        "foreseen_minutes": None if (seconds := run.cost.get("foreseen_s")) is None else seconds / 60,
+    }

@@ -43,6 +43,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"stages", "workers"},
         {"rollout", "preflight", "model_card"},
         {"training_data", "report"},
+        {"tracking"},
         {"context"},
     ],
     "training": [

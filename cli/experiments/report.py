@@ -6,11 +6,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from ...core.config import store_address
 from ...core.errors import ConfigError, NotFoundError, told_of_disk
 from ...core.files.private import private_file, private_folder
-from ...core.text import escaped
+from ...core.text import escaped, printable
 from ...store import ExperimentRow, Run, Store
-from ..options import StoreOption, home_expanded, read_store
+from ..options import StoreOption, home_expanded, print_json, read_store
+from ..progress import stdout_for_data
+from ..report import tracker_lines
 from .document import Document, html, markdown
 from .experiment_document import experiment_document
 from .run_document import run_document, run_report
@@ -38,6 +41,14 @@ def report(
         Path | None, typer.Option("--out", metavar="FILE", help="Where to write it. Default: stdout.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--to",
+            metavar="TRACKER",
+            help="Send tensorboard, wandb, mlflow or trackio what it lacks of a run's figures. May be repeated.",
+        ),
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Report on a run or an experiment: one HTML page that needs nothing else, Markdown, or JSON.
@@ -45,16 +56,40 @@ def report(
     Table, curves with intervals, critic against judge, what was turned away, cost and time, samples that a rule has
     chosen, configuration, versions and commit. Of the simulated cast every heading says so.
 
+    With --to no page is made, but an experiment tracker gets what it lacks of a run.
+
     \b
     Examples:
       openmic report latest --out report.html
       openmic report paper-table --format markdown --out results.md
       openmic report 01JD8Z --json
+      openmic report latest --to tensorboard
     """
+    if to:
+        if form is not None or out is not None:
+            raise ConfigError("--to sends figures to a tracker, and --format and --out write a page; give one of them")
+        _send(name, to, store, as_json=as_json)
+        return
     wanted = chosen_format(form, out, as_json=as_json)
     with read_store(store) as reader:
         text = report_text(reader, named(reader, name), wanted)
     written(escaped(text) if wanted == "json" else text, out)
+
+
+def _send(name: str, trackers: list[str], store: str | None, *, as_json: bool) -> None:
+    from ...graph.runs.send import send_figures
+
+    with Store.open(store_address(store)) as opened:
+        found = named(opened, name)
+        if isinstance(found, ExperimentRow):
+            raise ConfigError(f"{name} is an experiment; trackers take runs, each by itself: see openmic runs")
+        with stdout_for_data():
+            sent = send_figures(opened, found, trackers, lambda line: typer.echo(printable(line), err=True))
+    if as_json:
+        print_json(sent)
+    else:
+        for line in tracker_lines({"trackers": sent}):
+            typer.echo(printable(line))
 
 
 def written(text: str, out: Path | None) -> None:

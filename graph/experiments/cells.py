@@ -29,7 +29,7 @@ from .spec import Arm, Experiment, ReadExperiment
 CellKind = Literal["campaign", "train", "evaluate", "adapter"]
 """A run of that kind, or an adapter of another cell's run, judged as it is."""
 _NO_MATTER: dict[str, frozenset[str]] = {
-    "": frozenset({"name", "home", "store", "storage_uri", "budget"}),
+    "": frozenset({"name", "home", "store", "storage_uri", "budget", "tracking"}),
     "student": frozenset({"pool"}),
     "dialogue": frozenset({"workers", "cpus_per_worker"}),
 }

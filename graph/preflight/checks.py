@@ -22,6 +22,7 @@ from ..context.plugs import Plugs
 from ..context.prices import check_priced
 from ..context.seats import ROLES, Seat, SeatSettings, seat_model, seat_setting, seats
 from ..context.shares import check_workers
+from ..tracking.trackers import check_trackers
 from .drafts import check_teacher_tokens, refuse_drafts
 from .estimate import Sizing, budget_notes, estimate
 from .forecast import forecast_of
@@ -83,6 +84,7 @@ def check(
     task.check_inputs(config.inputs.field_names)
     task.functions.try_on(examples[0].value)
     check_writable(config.store_url)
+    check_trackers(config.tracking)
     if config.storage_uri is not None:
         check_storage(config.storage_uri)
     if (problem := unwritable(config.home)) is not None:

@@ -9,7 +9,6 @@ from ...core.errors import ConfigError
 from ...core.records import Split
 from ...store import Adapter, Run, Store
 from ...store.liveness import run_folder
-from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
 from ..context.seats import examiners
@@ -19,6 +18,7 @@ from ..preflight.cluster import checked_session
 from ..stages.evaluate import evaluate
 from .execution import locked
 from .objects import check_objects
+from .opened import opened
 
 
 def evaluate_run(
@@ -55,7 +55,7 @@ def evaluate_run(
     check_cast(config, plugs, roles=roles, ask=ask)
 
     async def judge_all() -> None:
-        async with open_run_context(store, run, progress, plugs=plugs, roles=roles) as context:
+        async with opened(store, run, progress, plugs=plugs, roles=roles) as context:
             for version in wanted:
                 await evaluate(context, version, Split.TEST)
             await asyncio.to_thread(write_cards, store, run, config, progress.print)

@@ -10,7 +10,6 @@ from ...core.errors import ConfigError
 from ...core.records import Split
 from ...store import Adapter, Run, Store
 from ...store.liveness import run_folder
-from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
 from ..context.seats import examiners
@@ -20,6 +19,7 @@ from ..stages.evaluate import evaluate
 from .derive import begin_derived, derived_config, recalled
 from .execution import execute
 from .objects import check_objects
+from .opened import opened
 from .provenance import Membership
 
 
@@ -89,7 +89,7 @@ def resume_examination(
 
     async def judge(run: Run) -> None:
         roles = examiners(config.evaluation)
-        async with open_run_context(store, run, progress, plugs=plugs, roles=roles) as context:
+        async with opened(store, run, progress, plugs=plugs, roles=roles) as context:
             await evaluate(context, version, Split.TEST)
 
     with checked_session(config, store.address, run_folder(store, run), address=cluster):

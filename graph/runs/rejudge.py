@@ -11,7 +11,6 @@ from ...core.ids import derive_id
 from ...core.records import Stage
 from ...store import Dialogue, Run, Store, Turn, VerdictRow
 from ...store.writes import adding_new
-from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.prices import check_priced
 from ..context.progress import Progress, live_note
@@ -22,6 +21,7 @@ from ..rollout.recording import finish_dialogue, record_verdict
 from .derive import begin_derived, derived_config, recalled
 from .execution import execute
 from .objects import check_objects
+from .opened import opened
 from .provenance import template_rows
 
 
@@ -69,7 +69,7 @@ def _check_objects(store: Store, run: Run, config: RunConfig, plugs: Plugs) -> N
 
 def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress) -> Run:
     async def rejudge(run: Run) -> None:
-        async with open_run_context(store, run, progress, plugs=plugs, roles=("critic",)) as context:
+        async with opened(store, run, progress, plugs=plugs, roles=("critic",)) as context:
             store.add_new(*template_rows(context.task))
             await _Rejudging(context).judge_all()
 

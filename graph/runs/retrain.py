@@ -13,7 +13,6 @@ from ...store.liveness import run_folder
 from ...store.schema import now
 from ...training.local_ray import runs_here
 from ...training.student.device import check_device
-from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
 from ..model_card import write_cards
@@ -23,6 +22,7 @@ from ..stages.last_words import nothing_to_learn_from
 from .derive import begin_derived, derived_config, recalled
 from .execution import execute
 from .objects import check_objects
+from .opened import opened
 from .provenance import Membership
 
 
@@ -105,7 +105,7 @@ def carry_out_training(store: Store, run: Run, plugs: Plugs, progress: Progress)
     whose = "pairs that were given" if run.source_run_id is None else f"the transcripts of run {run.source_run_id}"
 
     async def train(run: Run) -> None:
-        async with open_run_context(store, run, progress, plugs=plugs, roles=()) as context:
+        async with opened(store, run, progress, plugs=plugs, roles=()) as context:
             own = [row.id for row in store.select(Training, run_id=run.id)]
             inherited = [row for row in store.select(Adapter, run_id=run.id) if row.training_id not in own]
             parent = max(row.version for row in inherited)

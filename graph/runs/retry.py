@@ -4,7 +4,6 @@ from ...core.config import saved_config
 from ...core.records import Stage
 from ...store import Run, Store
 from ...store.liveness import run_folder
-from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
 from ..context.seats import examiners
@@ -13,6 +12,7 @@ from ..preflight.cluster import checked_session
 from ..stages.retry import failed_by_fate, retry_failed
 from .execution import locked
 from .objects import check_objects
+from .opened import opened
 
 
 def retry_run(
@@ -40,7 +40,7 @@ def retry_run(
     check_cast(config, plugs, roles=roles, ask=ask)
 
     async def hold_again() -> None:
-        async with open_run_context(store, run, progress, plugs=plugs, roles=roles) as context:
+        async with opened(store, run, progress, plugs=plugs, roles=roles) as context:
             await retry_failed(context)
 
     with checked_session(config, store.address, run_folder(store, run), address=cluster):

@@ -9,7 +9,6 @@ from ...core.records import Example
 from ...store import ExampleRow, Run, RunExample, Store
 from ...store.liveness import run_folder
 from ..campaign import run_campaign
-from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
 from ..preflight.checks import Checked, check_cast
@@ -18,6 +17,7 @@ from ..preflight.drafts import check_teacher_tokens
 from ..stages.retry import retry_failed
 from .execution import execute
 from .objects import check_objects
+from .opened import opened
 from .provenance import Membership, begin_run, pinned, run_record, template_rows
 
 
@@ -115,7 +115,7 @@ def record_run(store: Store, run: Run, task: Task, examples: Sequence[Example]) 
 
 def _carry_out(store: Store, run_id: str, plugs: Plugs, progress: Progress, *, retry: bool = False) -> Run:
     async def campaign(run: Run) -> None:
-        async with open_run_context(store, run, progress, plugs=plugs) as context:
+        async with opened(store, run, progress, plugs=plugs) as context:
             if retry:
                 await retry_failed(context)
             await run_campaign(context)

@@ -76,6 +76,7 @@ def status_of(**more: Any) -> dict[str, Any]:
         "models": {"judge": "large"},
         "source_run": None,
         "duplicate_inputs": 0,
+        "trackers": {},
         "confidence": 0.95,
         "dialogues": {"finished": 6, "failed": 0, "pending": 0},
         "failures": [],

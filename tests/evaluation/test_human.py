@@ -4,8 +4,7 @@ from typing import Any
 import pytest
 
 from openmic.core.config import EvaluationSettings
-from openmic.core.ratings import RatedPair, Rating
-from openmic.core.records import Outcome
+from openmic.core.records import Outcome, RatedPair, Rating
 from openmic.evaluation.human import RatingResults, rating_results
 from openmic.evaluation.intervals import FEW, bootstrap_mean, unvaried
 

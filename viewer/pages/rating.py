@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import Field
 
 from ...core.errors import ConfigError, StoreError
-from ...core.ratings import RatedPairs
+from ...core.records import RatedPairs
 from ...store import Run
 from ...store.ratings import (
     CHOICES,

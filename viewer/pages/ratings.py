@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ...core.config import EvaluationSettings, saved_section
-from ...core.ratings import RatedPair, RatedPairs
+from ...core.records import RatedPair, RatedPairs
 from ...evaluation.human import RatingResults, rating_results
 from ...evaluation.intervals import FEW
 from ...store import Annotation, Run

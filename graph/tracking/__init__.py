@@ -1,0 +1,1 @@
+"""Experiment trackers: what the store holds of a run, sent where people look at runs."""
