@@ -230,8 +230,8 @@ def prune(
 ) -> None:
     """Delete whole runs: transcripts, verdicts, preferences, trainings and all else that belongs to them.
 
-    Inputs and prompts that other runs use stay. Runs that go on are left, and those that others were derived from,
-    unless all of these are named. Adapters in remote storage are never deleted.
+    Inputs and prompts that other runs use stay. Runs that go on are left, and those whose texts or adapters others work
+    with, unless all of these are named. Adapters in remote storage are never deleted.
 
     \b
     Examples:

@@ -3,11 +3,11 @@
 Nothing is generated and nobody is asked. What was said with an adapter, and how it did, stays as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...core.config import saved_config
-from ...core.errors import AdapterError, ConfigError
+from ...core.errors import AdapterError, AlteredAdapterError, ConfigError
 from ...core.ids import new_id
 from ...core.records import AdapterRef
 from ...store import Adapter, Run, Store, Training
@@ -51,10 +51,16 @@ def train_again(
 
     Raises:
         ConfigError: the run made no such adapter, or another process is at it.
-        AdapterError: what it began from is itself missing or altered.
+        AdapterError: what it began from is itself missing or altered, as is one that another run made.
         TrainingError: the training failed.
     """
-    broken = [row for row in _made(store, run, version) if not _is_whole(store, row)]
+    rows = [row for row in store.select(Adapter, run_id=run.id, order_by="version") if row.uri is not None]
+    makers = {row.version: _maker(store, row) for row in rows}
+    own = [row for row in rows if makers[row.version] == run.id]
+    meant = own if version is None else [_one_of(own, run, version, makers)]
+    broken = [row for row in meant if not _is_whole(store, row)]
+    begun_from = {row.parent_version for row in broken}
+    _refuse_lost(store, run, [row for row in rows if row not in own and (version is None or row.version in begun_from)])
     if not broken:
         return []
     config, plugs = saved_config(run), (plugs or Plugs()).recall(run)
@@ -70,28 +76,42 @@ def train_again(
     return done
 
 
-def _made(store: Store, run: Run, version: int | None) -> list[Adapter]:
-    """The adapters that a run made itself, or the one of them that is meant."""
-    own = {row.id for row in store.select(Training, run_id=run.id) if "taken_from" not in row.metrics}
-    rows = store.select(Adapter, run_id=run.id, order_by="version")
-    made = [row for row in rows if row.training_id in own]
-    if version is None:
-        return made
-    if found := [row for row in made if row.version == version]:
-        return found
-    for row in rows:
-        if row.version == version and (training := store.get(Training, row.training_id or "")) is not None:
-            maker = training.metrics.get("taken_from", training.run_id)
-            raise ConfigError(
-                f"adapter v{version} was made by run {maker}: `openmic train --again {maker}` makes it anew"
-            )
-    raise ConfigError(f"run {run.id} made no adapter v{version}; it made {[row.version for row in made] or 'none'}")
+def _maker(store: Store, row: Adapter) -> str:
+    """The run that made an adapter, and so can make it anew."""
+    training = store.get(Training, row.training_id or "")
+    return row.run_id if training is None else str(training.metrics.get("taken_from", training.run_id))
+
+
+def _one_of(own: Sequence[Adapter], run: Run, version: int, makers: Mapping[int, str]) -> Adapter:
+    if found := [row for row in own if row.version == version]:
+        return found[0]
+    if (maker := makers.get(version)) is not None:
+        raise ConfigError(f"adapter v{version} was made by run {maker}: `openmic train --again {maker}` makes it anew")
+    made = [row.version for row in own] or "none"
+    raise ConfigError(f"run {run.id} made no adapter v{version}; it made {made}")
+
+
+def _refuse_lost(store: Store, run: Run, borrowed: Sequence[Adapter]) -> None:
+    """Refuse to go on where adapters that other runs made are missing or altered: those runs alone can make them."""
+    by_maker: dict[str, list[str]] = {}
+    for row in borrowed:
+        if not _is_whole(store, row):
+            by_maker.setdefault(_maker(store, row), []).append(f"v{row.version}")
+    if not by_maker:
+        return
+    told = "; ".join(
+        f"{', '.join(versions)} of run {maker}, "
+        + (f"where `openmic train --again {maker}` makes it anew" if there else "which is not in the store any more")
+        for maker, versions in by_maker.items()
+        for there in [store.get(Run, maker) is not None]
+    )
+    raise AdapterError(f"run {run.id} works with adapters that are missing or altered: {told}")
 
 
 def _is_whole(store: Store, row: Adapter) -> bool:
     try:
         verify_adapter(AdapterRef(row.version, store.located(row.uri or ""), row.sha256))
-    except AdapterError:
+    except AlteredAdapterError:
         return False
     return True
 

@@ -419,7 +419,7 @@ class Run:
 
         Raises:
             ConfigError: this run made no such adapter.
-            AdapterError: what it began from is itself lost or altered.
+            AdapterError: what it began from is itself lost or altered, as is one that another run made.
         """
         from .api import shown
         from .given import given_plugs

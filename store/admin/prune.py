@@ -54,31 +54,38 @@ def prunable(
         keep: Without `runs`: the latest so many stay.
 
     Returns:
-        The latest first. Without `runs`, those that go on, and those from which a run that stays was derived, are left.
+        The latest first. Without `runs`, those that go on, and those that a run that stays needs, are left.
 
     Raises:
-        ConfigError: A given run is going on, or a run that would stay was derived from it.
+        ConfigError: A given run is going on, or a run that would stay needs what it made.
     """
     every = reader.select(Run, order_by="-created_at")
+    needed = _needed(reader)
     if runs:
         chosen = {run.id for run in runs}
         for run in runs:
             if live_status(reader, run) == "running":
                 raise ConfigError(f"run {run.id} is going on: end it first")
-            derived = [other.id for other in every if run.id in _needed_by(other) and other.id not in chosen]
-            if derived:
-                raise ConfigError(f"run {derived[0]} works with what run {run.id} made: name both, or neither")
+            staying = [other.id for other in every if other.id in needed.get(run.id, ()) and other.id not in chosen]
+            if staying:
+                raise ConfigError(f"run {staying[0]} works with what run {run.id} made: name both, or neither")
         return [run for run in every if run.id in chosen]
     old = [run for run in every[keep or 0 :] if before is None or run.created_at < before]
     chosen = {run.id for run in old if live_status(reader, run) != "running"}
-    while needed := {other for run in every if run.id not in chosen for other in _needed_by(run)} & chosen:
-        chosen -= needed
+    while kept := {run_id for run_id in chosen if needed.get(run_id, frozenset()) - chosen}:
+        chosen -= kept
     return [run for run in every if run.id in chosen]
 
 
-def _needed_by(run: Run) -> set[str | None]:
-    """The runs whose transcripts or adapters a run needs."""
-    return {run.source_run_id, run.reuses}
+def _needed(reader: Reader) -> dict[str, set[str]]:
+    """By the run, the runs that need its transcripts or adapters."""
+    taken_from = column_of(Training, "metrics")["taken_from"].as_string()
+    ties = (col(Run.id), col(Run.source_run_id)), (col(Run.id), col(Run.reuses)), (col(Training.run_id), taken_from)
+    found: dict[str, set[str]] = {}
+    for needs, needed in ties:
+        for row in reader.rows(select(needs, needed).where(needed.is_not(None))):
+            found.setdefault(row[1], set()).add(row[0])
+    return found
 
 
 def belonging(reader: Reader, run_ids: Sequence[str]) -> dict[str, int]:

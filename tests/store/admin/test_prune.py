@@ -10,7 +10,7 @@ from openmic.store.schema import TableModel
 from openmic.store.search.search import search
 
 from ...in_hand import in_hand
-from ..rows import dialogue, everything, example, run, turn
+from ..rows import dialogue, everything, example, run, training, turn
 
 NOW = datetime.now(UTC)
 
@@ -100,3 +100,20 @@ def test_which_runs_are_old(store: Store, tmp_path: Path) -> None:
     # One that was killed still says that it is running, but nobody has it in hand.
     assert ids(prunable(store, [named["RUN3"]])) == ["RUN3"]
     assert ids(prunable(store, before=NOW - timedelta(days=15))) == ["RUN3", "RUN1"]
+
+
+def test_a_run_whose_adapters_others_took_over_stays_with_them(store: Store) -> None:
+    store.update(Run, "RUN1", status="finished", created_at=NOW - timedelta(days=40))
+    store.add(
+        run(id="RUN2", status="finished", experiment="mine", created_at=NOW - timedelta(days=30)),
+        run(id="RUN3", status="finished", experiment="mine", created_at=NOW),
+        training(id="own", run_id="RUN2", metrics={"final_loss": 0.5}),
+        training(id="taken", run_id="RUN3", metrics={"taken_from": "RUN2", "left_out_items": ["é"]}),
+    )
+    assert ids(prunable(store, keep=1)) == ["RUN1"]
+    assert ids(prunable(store, keep=0)) == ["RUN3", "RUN2", "RUN1"]
+    named = {name: store.resolve_run(name) for name in ("RUN1", "RUN2", "RUN3")}
+    with pytest.raises(ConfigError, match="RUN3 works with what run RUN2 made: name both"):
+        prunable(store, [named["RUN1"], named["RUN2"]])
+    assert ids(prunable(store, [named["RUN3"]])) == ["RUN3"]
+    assert ids(prunable(store, [named["RUN2"], named["RUN3"]])) == ["RUN3", "RUN2"]
