@@ -1,18 +1,26 @@
 """A run's student on a hub: exported into a folder of its own, and uploaded with its card."""
 
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from ...core.errors import ConfigError, EndpointSetupError
 from ...store import Run, Store
+from ...training.adapters.adapters import CARD
 from ...training.adapters.card import CardForm
 from ...training.student.hub import prepare_hub
 from .export_model import Exported, adapter_of, export_model
+
+_SAID = "openmic: run "
+"""What the commits of pushes begin with."""
+_FILES = "Files: "
+"""What stands before the list of all that a push wrote, in its commit's description."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +30,15 @@ class Pushed:
     url: str
     commit: str
     private: bool
+    removed: Sequence[str]
+    """Files that the last push had written, and this one not."""
     exported: Exported
 
     def as_json(self) -> dict[str, Any]:
         """All of it, ready for JSON; the folder it was uploaded from is gone."""
         found = {name: value for name, value in self.exported.as_json().items() if name != "path"}
-        return {"url": self.url, "commit": self.commit, "private": self.private, **found}
+        said = {"url": self.url, "commit": self.commit, "private": self.private, "removed": list(self.removed)}
+        return {**said, **found}
 
 
 def push_model(
@@ -41,7 +52,9 @@ def push_model(
     tell: Callable[[str], None] = lambda _: None,
     **options: Any,
 ) -> Pushed:
-    """Export a version of a run's student and upload it, as one commit.
+    """Export a version of a run's student and upload it, in place of what the last push wrote.
+
+    Files that came there otherwise stay as they are.
 
     Args:
         store: Open.
@@ -81,9 +94,29 @@ def push_model(
         tell(f"uploading to {repo}")
         with _told(repo), nullcontext() if sys.stderr.isatty() else disable_progress_bars():
             url = api.create_repo(repo, private=not public, exist_ok=True)
-            said = f"openmic: run {done.run}, v{done.version}, {done.form}"
-            commit = api.upload_folder(repo_id=repo, folder_path=folder, commit_message=said)
-    return Pushed(str(url), commit.oid, is_private, done)
+            written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+            removed = sorted(_left_there(api, repo) - set(written)) if is_there else []
+            if removed:
+                tell(f"removing what the last push wrote, and this one does not: {', '.join(removed)}")
+            commit = api.upload_folder(
+                repo_id=repo,
+                folder_path=folder,
+                commit_message=f"{_SAID}{done.run}, v{done.version}, {done.form}",
+                commit_description=_FILES + json.dumps(written),
+                delete_patterns=[escape(name) for name in removed],
+            )
+    return Pushed(str(url), commit.oid, is_private, removed, done)
+
+
+def _left_there(api: Any, repo: str) -> set[str]:
+    """The files that the last push wrote, and that are still there. The card is the repository's own by now."""
+    pushes = (commit.message for commit in api.list_repo_commits(repo) if commit.title.startswith(_SAID))
+    listed = next((line for line in next(pushes, "").splitlines() if line.startswith(_FILES)), "")
+    try:
+        wrote = set(map(str, json.loads(listed.removeprefix(_FILES) or "[]")))
+    except (ValueError, TypeError):  # somebody wrote a commit like ours
+        return set()
+    return (wrote - {CARD}) & set(api.list_repo_files(repo))
 
 
 @contextmanager

@@ -45,12 +45,39 @@ def test_an_adapter_is_pushed_with_its_card_to_a_private_repository(
     card = files["README.md"].decode()
     assert "from_pretrained('me/humor')" in card
     assert str(run.folder) not in b"".join(files.values()).decode(errors="replace")
-    assert hub.messages == [f"openmic: run {run.status['run']}, v{said['version']}, adapter"]
+    assert [one["title"] for one in hub.commits] == [f"openmic: run {run.status['run']}, v{said['version']}, adapter"]
     again = of_run("model", "push", "latest:v1", "me/humor", "--to", "merged", "--verify", "2")
     assert again.code == 0, again.err
     assert "private" in again.out
     assert "2 of 2 outputs are alike" in again.out
     assert "model.safetensors" in hub.files["me/humor"]
+
+
+def test_a_push_takes_the_place_of_the_last_one_and_of_nothing_else(of_run: Openmic, hub: Hub) -> None:
+    assert of_run("model", "push", "latest", "me/humor").code == 0
+    files = hub.files["me/humor"]
+    adapter = set(files)
+    others = {".gitattributes", "notes.md", "samples/[1].txt", "tokenizer.model", "adapter_model.safetensors.bak"}
+    files.update(dict.fromkeys(others, b"mine"))
+    merged = of_run("model", "push", "latest", "me/humor", "--to", "merged", "--verify", "0", "--json")
+    assert merged.code == 0, merged.err
+    weights = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    shared = {"README.md", "prompts.json"}
+    assert set(files) - {"chat_template.jinja"} == weights | shared | others
+    gone = adapter - set(files)
+    assert gone >= {"adapter_config.json", "adapter_model.safetensors", "manifest.json"}
+    assert json.loads(merged.out)["removed"] == sorted(gone)
+    assert f"does not: {', '.join(sorted(gone))}" in " ".join(merged.err.split())
+    # What somebody has put there since under a name that no push has now is theirs.
+    hub.commits.insert(0, {**hub.commits[0], "title": "Upload manifest.json", "message": ""})
+    files["manifest.json"] = b"{}"
+    del files["generation_config.json"]
+    again = of_run("model", "push", "latest", "me/humor", "--to", "merged", "--verify", "0", "--json")
+    assert json.loads(again.out)["removed"] == []
+    assert set(files) - {"chat_template.jinja"} == weights | shared | others | {"manifest.json"}
+    assert of_run("model", "push", "latest", "me/humor").code == 0
+    assert set(files) == adapter | others
+    assert len(hub.commits) == 5, "each push is one commit"
 
 
 def test_what_is_public_stays_unwritten_unless_that_is_wanted(of_run: Openmic, hub: Hub) -> None:
@@ -78,7 +105,7 @@ def test_what_the_hub_refuses_is_told(
     refused = of_run("model", "push", "latest", repo)
     assert refused.code == 2, refused.err
     assert told in " ".join(refused.err.split())
-    assert hub.messages == []
+    assert hub.commits == []
 
 
 def test_a_hub_that_is_not_there_is_told_before_anything_is_made(

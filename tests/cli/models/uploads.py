@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any
 
 TOKEN = "hf_right"
+DATE = "2026-01-01T00:00:00.000Z"
 
 
 @dataclass
@@ -22,8 +23,8 @@ class Hub:
     """By repository."""
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     """By repository and path."""
-    messages: list[str] = field(default_factory=list)
-    """Of commits."""
+    commits: list[dict[str, Any]] = field(default_factory=list)
+    """The newest first, of all repositories."""
     objects: dict[str, bytes] = field(default_factory=dict)
     """Large files by their SHA-256."""
     asked: list[str] = field(default_factory=list)
@@ -105,20 +106,28 @@ def taking_uploads() -> Iterator[Hub]:
                 self._end(200, {"files": files})
             elif rest.startswith("commit/"):
                 self._commit(repo, body)
+            elif rest == "commits/main":
+                self._end(200, [commit for commit in hub.commits if commit["repo"] == repo])
+            elif rest == "tree/main":
+                found = hub.files[repo].items()
+                self._end(200, [{"type": "file", "path": p, "size": len(d), "oid": "0"} for p, d in found])
             else:
                 self._end(200, {"id": repo, "sha": "0" * 40, "private": hub.private[repo], "siblings": []})
 
         def _commit(self, repo: str, body: bytes) -> None:
+            commit = hashlib.sha1(body).hexdigest()
             for line in body.splitlines():
                 step = json.loads(line)
                 value = step["value"]
                 if step["key"] == "header":
-                    hub.messages.append(value["summary"])
+                    said = {"title": value["summary"], "message": value["description"]}
+                    hub.commits.insert(0, {"id": commit, "repo": repo, "authors": [], "date": DATE, **said})
                 elif step["key"] == "file":
                     hub.files[repo][value["path"]] = base64.b64decode(value["content"])
                 elif step["key"] == "lfsFile":
                     hub.files[repo][value["path"]] = hub.objects[value["oid"]]
-            commit = hashlib.sha1(body).hexdigest()
+                elif step["key"] == "deletedFile":
+                    del hub.files[repo][value["path"]]
             self._end(200, {"commitOid": commit, "commitUrl": f"{hub.address}/{repo}/commit/{commit}", "success": True})
 
         def _end(self, status: int, said: Any, headers: dict[str, str] | None = None) -> None:
