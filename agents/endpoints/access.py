@@ -7,22 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import httpx2
 
 from ...core.config import EndpointSettings
-from ...core.endpoints.proxies import connecting, is_this_machine
+from ...core.endpoints.proxies import connecting
+from ...core.endpoints.redirects import refuse_elsewhere
 from ...core.endpoints.secrets import keep_secret, without, without_all
 from ...core.errors import EndpointSetupError
 from ...core.records import LLMReply, TokenLogprob
 
 OPENAI_URL = "https://api.openai.com/v1"
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-
-
-class RedirectedElsewhereError(httpx2.RequestError):
-    """An endpoint sends a request on to another server, to which neither prompt nor key is sent."""
 
 
 def endpoint_url(settings: EndpointSettings) -> str:
@@ -113,24 +109,12 @@ class Access:
         Raises:
             RedirectedElsewhereError: it would go to another server than the endpoint's.
         """
-        if not same_place(str(request.url), self.url):
-            raise RedirectedElsewhereError(
-                f"it sends requests on to {request.url.scheme}://{request.url.netloc.decode()}, which gets neither "
-                "prompts nor keys; set base_url to that address if it is meant"
-            )
+        refuse_elsewhere(request, self.url)
         if self.headers:
             request.headers.update(self.headers)
         own = any(name.lower() == "authorization" for name in self.headers)
         if self.key is None and self.headers and not own:
             request.headers.pop("Authorization", None)  # whoever brings another header wants no key made up beside it
-
-
-def same_place(url: str, known: str) -> bool:
-    """Whether what is meant for one address may be sent to another: the same server, and nobody listens in."""
-    new, old = urlsplit(url), urlsplit(known if "://" in known else f"{urlsplit(url).scheme}://{known}")
-    if new.netloc.lower() != old.netloc.lower():
-        return False
-    return new.scheme in {old.scheme.lower(), "https"} or is_this_machine(new.hostname or "")
 
 
 def _address(settings: EndpointSettings, base_url: str | None = None) -> tuple[str, dict[str, str]]:

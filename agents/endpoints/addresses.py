@@ -14,7 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 
 from ...core.endpoints.proxies import connecting
-from .access import Access, same_place
+from ...core.endpoints.redirects import same_place
+from .access import Access
 
 LOOK_SECONDS = 5.0
 _ENDINGS = re.compile(r"(?:/(?:chat/completions|completions|chat|models|responses|embeddings|messages))+/*$", re.I)

@@ -17,7 +17,7 @@ import httpx2
 import openai
 from aiohttp.http_exceptions import HttpProcessingError
 
-from .access import RedirectedElsewhereError
+from ...core.endpoints.redirects import RedirectedElsewhereError
 from .body import SAYS_WRONG, ErrorInReplyError, parse_body, storable
 from .waits import LONGEST_TEXT, asked_wait
 

@@ -22,7 +22,6 @@ from typing import Any
 
 import openai
 
-from ...core.endpoints.proxies import connecting
 from ...core.endpoints.secrets import hidden, keep_secret
 from ...core.errors import AdapterError, ConfigError, GenerationError, OpenmicError, StudentLostError, UnansweredError
 from ...core.records import AdapterRef, Generation, GenerationRequest
@@ -30,6 +29,7 @@ from ...core.student_settings import StudentEndpointSettings, StudentWeights
 from ..adapters.adapters import MANIFEST, file_sha256, verify_adapter
 from ..student.student import student_elsewhere
 from ..student.tokenization import render_prompt
+from .endpoint_client import student_client
 from .engine import (
     ADAPTERS_KEPT,
     BASE_MODEL,
@@ -87,15 +87,8 @@ class EndpointEngine:
         self._worker = worker or settings.base_url
         key = key or os.environ.get(settings.api_key_env) or "none"
         keep_secret(key)
-        options: Any = {
-            "base_url": settings.base_url,
-            "api_key": key,
-            "timeout": settings.timeout_s,
-            "max_retries": settings.max_retries,
-        }
-        reached = connecting(settings.base_url)
-        self._client = openai.AsyncOpenAI(**options, http_client=openai.DefaultAsyncHttpxClient(**reached))
-        self._administration = openai.OpenAI(**options, http_client=openai.DefaultHttpxClient(**reached))
+        attempts: Any = {"timeout_s": settings.timeout_s, "max_retries": settings.max_retries}
+        self._client = student_client(settings.base_url, key, **attempts)
         self.extra: dict[str, Any] = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
         """Asked for besides temperature and top_p: nothing, whatever the model's generation_config recommends."""
         self._refs: dict[int, AdapterRef] = {}
@@ -175,7 +168,6 @@ class EndpointEngine:
         if calls:
             await asyncio.wait(calls)
         await self._client.close()
-        self._administration.close()
 
     async def _complete(self, request: GenerationRequest, prompt: list[int], ref: AdapterRef | None) -> Any:
         try:
@@ -256,21 +248,22 @@ class EndpointEngine:
     async def _drain_and_unload(self, version: int, ref: AdapterRef) -> None:
         await self._active.drained(version)
         try:
-            await asyncio.to_thread(self._administer, "unload_lora_adapter", {"lora_name": adapter_name(ref)})
-        except UNANSWERED:
+            await self._administer("unload_lora_adapter", {"lora_name": adapter_name(ref)})
+        except (*UNANSWERED, StudentLostError):
             return  # it is gone already, or the server is: neither keeps an answer from anybody
 
     async def _hand_over(self, ref: AdapterRef) -> AdapterRef:
-        """Have the server load an adapter; returns it with its hash, by which it is called there."""
-        return await asyncio.to_thread(self._load, ref)
+        """Have the server load an adapter; returns it with its hash, by which it is called there.
 
-    def _load(self, ref: AdapterRef) -> AdapterRef:
-        """Raises AdapterError for what is wrong with the adapter, or the server's taking it; else StudentLostError."""
-        folder = verify_adapter(ref)
-        ref = replace(ref, sha256=ref.sha256 or file_sha256(folder / MANIFEST))
+        Raises:
+            AdapterError: the adapter is broken, or the server does not take it.
+            StudentLostError: the server does not answer.
+        """
+        folder = await asyncio.to_thread(verify_adapter, ref)
+        ref = replace(ref, sha256=ref.sha256 or await asyncio.to_thread(file_sha256, folder / MANIFEST))
         name = adapter_name(ref)
         try:
-            self._administer("load_lora_adapter", {"lora_name": name, "lora_path": str(folder.absolute())})
+            await self._administer("load_lora_adapter", {"lora_name": name, "lora_path": str(folder.absolute())})
         except UNANSWERED as error:
             if "already" in str(error) and "loaded" in str(error):  # by another worker
                 return ref
@@ -282,11 +275,11 @@ class EndpointEngine:
             ) from error
         return ref
 
-    def _administer(self, call: str, body: dict[str, str]) -> None:
+    async def _administer(self, call: str, body: dict[str, str]) -> None:
         url = self._settings.base_url.rstrip("/")
         if self._settings.server == "sglang":
             url = url.removesuffix("/v1")
-        self._administration.post(f"{url}/{call}", cast_to=str, body=body)
+        await self._client.post(f"{url}/{call}", cast_to=str, body=body)
 
 
 def adapter_name(ref: AdapterRef) -> str:

@@ -8,18 +8,17 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import openai
 
 from ...core.concurrency import run_to_end
-from ...core.endpoints.proxies import connecting
 from ...core.errors import AdapterError, ConfigError, GenerationError, StudentLostError
 from ...core.records import AdapterRef
 from ...core.student_settings import StudentSettings
 from ...core.training_settings import LoRASettings
 from ..adapters.idle import idle_adapter
 from .endpoint import EndpointEngine, what_happened
+from .endpoint_client import student_client
 from .engine import plain_request
 
 LOOK_SECONDS = 5.0
@@ -63,7 +62,7 @@ async def _try_base(engine: EndpointEngine, settings: StudentSettings) -> None:
     try:
         await engine.generate(plain_request("preflight", 0))
     except (GenerationError, StudentLostError) as error:
-        raise ConfigError(_explained(settings, error)) from error
+        raise ConfigError(await _explained(settings, error)) from error
 
 
 async def _try_adapter(engine: EndpointEngine, settings: StudentSettings, lora: LoRASettings, ref: AdapterRef) -> None:
@@ -81,7 +80,7 @@ async def _try_adapter(engine: EndpointEngine, settings: StudentSettings, lora: 
     await engine.unload(ref.version)
 
 
-def _explained(settings: StudentSettings, error: Exception) -> str:
+async def _explained(settings: StudentSettings, error: Exception) -> str:
     assert settings.endpoint is not None
     endpoint, cause = settings.endpoint, error.__cause__
     url, model = endpoint.base_url.rstrip("/"), endpoint.model or settings.model
@@ -98,15 +97,15 @@ def _explained(settings: StudentSettings, error: Exception) -> str:
             f"{endpoint.api_key_env} (HTTP {status}: {_words(cause)}); set it to a valid key, or "
             "student.endpoint.api_key_env"
         )
-    names = _served(url, endpoint.api_key_env)
+    names = await _served(url, endpoint.api_key_env)
     if names and model not in names:
         return (
             f"student.endpoint.model: the student's server {url} has no model {model!r}; it has "
             f"{', '.join(sorted(names)[:10])}; set it to the name of the base model there"
         )
     if status == 404 and not names:
-        near = next((one for one in _near(url) if _served(one, endpoint.api_key_env)), None)
-        meant = f"{near} does: set it to that" if near else "is it the server's base, ending in /v1?"
+        near = [one for one in _near(url) if await _served(one, endpoint.api_key_env)]
+        meant = f"{near[0]} does: set it to that" if near else "is it the server's base, ending in /v1?"
         return f"student.endpoint.base_url: {url} has no completions (HTTP 404: {_words(cause)}); {meant}"
     return f"student.endpoint: the student's server {url} answers HTTP {status}: {_words(cause)}"
 
@@ -119,14 +118,13 @@ def _near(url: str) -> Sequence[str]:
     return [each for each in (bare, f"{bare}/v1") if each != url]
 
 
-def _served(url: str, key_env: str) -> set[str]:
+async def _served(url: str, key_env: str) -> set[str]:
     """The models that a server lists; none where it lists none."""
-    options: Any = {"base_url": url, "api_key": os.environ.get(key_env) or "none", "max_retries": 0}
-    options["http_client"] = openai.DefaultHttpxClient(**connecting(url))
+    key = os.environ.get(key_env) or "none"
     try:
-        with openai.OpenAI(timeout=LOOK_SECONDS, **options) as client:
-            return {str(model.id) for model in client.models.list().data or ()}
-    except (openai.OpenAIError, ValueError, TypeError, AttributeError):
+        async with student_client(url, key, timeout_s=LOOK_SECONDS, max_retries=0) as client:
+            return {str(model.id) for model in (await client.models.list()).data or ()}
+    except (openai.OpenAIError, StudentLostError, ValueError, TypeError, AttributeError):
         return set()
 
 

@@ -32,6 +32,8 @@ class StudentServer:
         """How many of the next completions are answered with 503."""
         self.refusal: tuple[int, str] | None = None
         """With what status and words every call is refused."""
+        self.moved_to: str | None = None
+        """Where every call is sent on to, as it is (307)."""
         self.delay_s = 0.0
         self.takes_adapters = True
         """Whether adapters may be loaded while it runs."""
@@ -87,6 +89,9 @@ class StudentServer:
             self.calls.append((f"/{path}", body))
             if self.key is not None and request.headers.get("authorization") != f"Bearer {self.key}":
                 return JSONResponse({"error": "Unauthorized"}, 401)
+            if self.moved_to is not None and not request.url.path.startswith("/moved"):
+                return Response(status_code=307, headers={"location": self.moved_to + request.url.path})
+            path = path.removeprefix("moved/")
             if self.refusal is not None:
                 return JSONResponse({"error": {"message": self.refusal[1]}}, self.refusal[0])
             if path.endswith("completions"):

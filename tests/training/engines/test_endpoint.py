@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from openmic.training.engines.engine import StudentEngine
 from openmic.training.engines.tiny_student import TinyStudent
 from openmic.training.student.tokenization import render_prompt
 
+from ...whole_run import PATIENCE_S
 from ..conftest import BuildStudent
 from ..factories import TEXTS, request
 from .student_server import StudentServer
@@ -193,17 +195,93 @@ def test_what_is_no_completion_is_told_as_such(tiny_causal: Path, said: bytes) -
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(said)
-        writer.close()
 
     async def test() -> None:
-        async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
-            url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
-            settings = StudentEndpointSettings(base_url=url, max_retries=0)
-            engine = EndpointEngine(str(tiny_causal), settings)
+        async with listening(answer) as url:
+            with pytest.raises(UnansweredError, match=rf"server {url}/v1 did not answer request 'r': ."):
+                await asked_once(url, tiny_causal)
+
+    asyncio.run(test())
+
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def listening(answer: Answer) -> AsyncIterator[str]:
+    """The address of a server that answers each connection so."""
+    under_way = set[asyncio.Task[Any]]()
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        under_way.add(task)
+        with suppress(ConnectionError):
+            await answer(reader, writer)
+        writer.close()
+
+    async with await asyncio.start_server(one, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        if under_way:
+            await asyncio.wait(under_way)
+
+
+async def asked_once(url: str, folder: Path, **changes: Any) -> None:
+    values: dict[str, Any] = {"base_url": f"{url}/v1", "model": "tiny", "max_retries": 0}
+    engine = EndpointEngine(str(folder), StudentEndpointSettings.model_validate(values | changes))
+    try:
+        await engine.generate(request())
+    finally:
+        await engine.close()
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n"])
+def test_an_answer_that_never_ends_is_waited_for_once_as_long_as_an_attempt_may_take(
+    tiny_causal: Path, head: bytes
+) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        while True:  # until whoever asked hangs up
+            writer.write(b" " if head else b"H")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    async def test() -> None:
+        async with asyncio.timeout(PATIENCE_S), listening(drip) as url:
+            with pytest.raises(UnansweredError, match=r"did not answer request 'r': no answer in time \(timeout_s\)"):
+                await asked_once(url, tiny_causal, timeout_s=0.3)
+
+    asyncio.run(test())
+
+
+def test_what_is_meant_for_the_students_server_is_sent_to_no_other(
+    server: StudentServer, tiny_causal: Path, adapters: list[AdapterRef]
+) -> None:
+    reached = []
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.append(writer)
+
+    async def test() -> None:
+        async with listening(answer) as other:
+            server.moved_to = other
+            engine = engine_of(server, tiny_causal, max_retries=20)
             try:
-                with pytest.raises(UnansweredError, match=rf"server {url} did not answer request 'r': ."):
-                    await engine.generate(request())
+                for asked in (engine.generate(request()), engine.load(adapters[0])):
+                    with pytest.raises(StudentLostError, match=rf"is not asked: it sends .* on to {other}, which"):
+                        await asked
             finally:
                 await engine.close()
 
     asyncio.run(test())
+    assert reached == []
+    assert len(server.calls) == 2, "what trying again does not mend is not tried again"
+
+
+def test_a_redirect_on_the_same_server_is_followed(server: StudentServer, tiny_causal: Path) -> None:
+    server.moved_to = server.base_url.removesuffix("/v1") + "/moved"
+
+    @scenario(lambda: engine_of(server, tiny_causal))
+    async def test(engine: StudentEngine) -> None:
+        assert (await engine.generate(request())).token_ids

@@ -94,3 +94,9 @@ def test_a_key_that_is_wanted(
     )
     monkeypatch.setenv("OPENMIC_STUDENT_API_KEY", "sk-right")
     tried(server, tiny_causal, tmp_path)
+
+
+def test_a_server_that_sends_elsewhere(server: StudentServer, tiny_causal: Path, tmp_path: Path) -> None:
+    server.moved_to = "http://127.0.0.1:9"
+    message = refusal(server, tiny_causal, tmp_path)
+    assert "it sends requests on to http://127.0.0.1:9, which gets neither prompts nor keys; set base_url to" in message

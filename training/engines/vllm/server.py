@@ -14,6 +14,7 @@ from socket import gethostname
 
 import openai
 
+from ....core.endpoints.proxies import connecting
 from ....core.errors import ConfigError
 from ....core.files.private import private_file, private_folder
 from ....core.files.scratch import scratch_folder
@@ -197,7 +198,8 @@ class VLLMServer:
     def _wait(self, process: "subprocess.Popen[bytes]", began: int) -> None:
         patience = self._settings.vllm.start_timeout_s
         deadline = time.monotonic() + patience
-        client = openai.OpenAI(base_url=self.base_url, api_key=self.key, max_retries=0, timeout=5.0)
+        http = openai.DefaultHttpxClient(**connecting(self.base_url))
+        client = openai.OpenAI(base_url=self.base_url, api_key=self.key, max_retries=0, timeout=5.0, http_client=http)
         with client:
             while process.poll() is None:
                 with suppress(openai.OpenAIError):
