@@ -18,7 +18,7 @@ from ...core.files.private import make_private, private_folder
 from ...core.records import NO_ADAPTER, AdapterRef, Message, Split
 from ...core.section import unwritable
 from ...store import Adapter, ExampleRow, Run, RunExample, Store
-from ...training.adapters.adapters import CARD, verify_adapter
+from ...training.adapters.adapters import CARD, committed_files, verify_adapter
 from ...training.adapters.card import FOLDER, GGUF_FILE, CardForm, ModelCard, write_card
 from ...training.adapters.carried import PROMPTS
 from ...training.export.agreement import Agreement, Tokens
@@ -131,8 +131,8 @@ def export_model(
         out.mkdir()
         agreement, why = None, ITS_OWN
         if script is None and form == "adapter":
-            for file in folder.iterdir():
-                shutil.copy2(file, out / file.name)
+            for name in committed_files(folder):
+                shutil.copy2(folder / name, out / name)
         else:
             asked = _asked(store, run, config, verify)
             student = _Student(config, ref, folder, card, asked, device, tell)

@@ -152,6 +152,11 @@ def verify_adapter(ref: AdapterRef) -> Path:
     return folder
 
 
+def committed_files(folder: Path) -> list[str]:
+    """Names of the files that a verified adapter is made of, its manifest among them. Others may lie beside them."""
+    return [*sorted(_manifest(str(folder))["files"]), MANIFEST]
+
+
 def committed_adapter(root: str | Path, version: int) -> AdapterRef | None:
     """The adapter of that version if its commit was completed, else None.
 
