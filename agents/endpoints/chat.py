@@ -7,7 +7,7 @@ Here the body is sent as it was made, and read as it was received; what LangChai
 errors; callbacks and tracing where there are any) is left to them. Not for streaming, nor for the Responses API.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ssl import SSLError
 from typing import Any
 
@@ -18,11 +18,15 @@ from langchain_core.callbacks import AsyncCallbackManager, AsyncCallbackManagerF
 from langchain_core.callbacks.base import BaseCallbackManager
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr
 
 from .body import parse_body, read_body
+
+About = Callable[[], RunnableConfig]
+"""What listeners are told of a request; made where there are any."""
 
 
 class DirectChat(ChatOpenAI):
@@ -37,10 +41,16 @@ class DirectChat(ChatOpenAI):
         """From now on lay this over the body of every request."""
         self._sent_always = dict(extra)
 
-    async def ask(self, messages: list[BaseMessage], **options: Any) -> BaseMessage:
-        """Like `ainvoke`; where nobody listens to LangChain's callbacks, without all that is done for them."""
+    async def ask(self, messages: list[BaseMessage], about: About, **options: Any) -> BaseMessage:
+        """Like `ainvoke`; where nobody listens to LangChain's callbacks, without all that is done for them.
+
+        Args:
+            messages: What is sent.
+            about: Makes what listeners are told of it.
+            options: As for `ainvoke`.
+        """
         if self._heard():
-            return await self.ainvoke(messages, **options)
+            return await self.ainvoke(messages, about(), **options)
         result = await self._agenerate(messages, **options)
         [generation] = result.generations
         message = generation.message
@@ -77,11 +87,17 @@ class DirectChat(ChatOpenAI):
                 generation.message.additional_kwargs["refusal"] = refusal
         return result
 
-    async def score(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer of the older completions endpoint, as it came.
+    async def score(self, body: Mapping[str, Any], about: About) -> dict[str, Any]:
+        """The answer of the older completions endpoint, as it came; LangChain's callbacks hear of it as `ask`'s.
 
         Raises openai's errors, or ErrorInReplyError for a body that is none.
         """
+        if self._heard():
+            answer: dict[str, Any] = await RunnableLambda(self._score).ainvoke(body, about())
+            return answer
+        return await self._score(body)
+
+    async def _score(self, body: Mapping[str, Any]) -> dict[str, Any]:
         return parse_body(await self._post("/completions", {"model": self.model_name, **body}))
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import httpx2
@@ -30,6 +31,7 @@ from .gate import Tell, spoken, unheard
 from .known import Known
 from .options import REFUSALS, RequestOptions
 from .replies import chat_reply, scored_prompt
+from .traced import traced
 from .waits import wait_before
 
 T = TypeVar("T")
@@ -199,7 +201,9 @@ class OpenAIClient:
             had, asked = room.tokens, options.of(request, effort)
             sent = room.widen(dict(asked.options))
             try:
-                message = await self._in_time(self._chat.ask(_messages(asked.messages), **sent))
+                message = await self._in_time(
+                    self._chat.ask(_messages(asked.messages), partial(traced, request), **sent)
+                )
             except REFUSALS as error:
                 if read_failure(error).kind is not Kind.ITEM:
                     raise
@@ -218,7 +222,8 @@ class OpenAIClient:
         if request.prompt_ids is not None:
             prompt = list(request.prompt_ids)
         body = {"prompt": prompt, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0.0}
-        reply = scored_prompt(request, await self._in_time(self._chat.score(body)), _ms_since(began), retries)
+        answer = await self._in_time(self._chat.score(body, partial(traced, request)))
+        reply = scored_prompt(request, answer, _ms_since(began), retries)
         if reply is None:
             why = "it sent no log-probabilities of the prompt"
             raise self._cannot_score(request, why) from ErrorInReplyError(why)

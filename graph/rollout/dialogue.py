@@ -20,7 +20,7 @@ from ...agents.critique import advice
 from ...core.records import PreferenceSource, TurnKind
 from ...store.writes import adding_new
 from .preferences import teacher_preference
-from .recording import record_critique, record_demonstrations, request_id
+from .recording import asked_from, record_critique, record_demonstrations, request_id
 from .selection import most_different_pair, valid_drafts
 from .session import DialogueSession
 from .tournament import Match, best_and_worst
@@ -98,7 +98,8 @@ async def tournament(state: DialogueState, runtime: Runtime[DialogueSession]) ->
     async def play(matches: Sequence[Match[str]]) -> list[bool]:
         nonlocal seq
         pairs = [(session.turn(first), session.turn(second)) for first, second in matches]
-        comparisons = await asyncio.gather(*(session.ask(first, second, state["overused"]) for first, second in pairs))
+        asked = (session.ask(seq, first, second, state["overused"]) for first, second in pairs)
+        comparisons = await asyncio.gather(*asked)
         won = []
         for (first, second), comparison in zip(pairs, comparisons, strict=True):
             verdict, seq = await session.record(seq, comparison, first, second, "candidates")
@@ -114,7 +115,7 @@ async def compare(state: DialogueState, runtime: Runtime[DialogueSession]) -> Di
     """The critic compares best and challenger in both orders; a clear verdict makes a preference."""
     session = runtime.context
     best, challenger = session.turn(state["best"]), session.turn(state["challenger"])
-    comparison = await session.ask(best, challenger, state["overused"])
+    comparison = await session.ask(state["next_seq"], best, challenger, state["overused"])
     revised = challenger.kind is TurnKind.REVISION
     source: PreferenceSource = "revision" if revised else "candidates"
     verdict, next_seq = await session.record(state["next_seq"], comparison, best, challenger, source)
@@ -133,9 +134,10 @@ async def critique(state: DialogueState, runtime: Runtime[DialogueSession]) -> D
     """The critic says what the best text lacks."""
     session = runtime.context
     target = session.turn(state["best"])
-    origin, written = await session.run.critic.criticise(
-        session.example.value, target.content, overused=state["overused"], attempt=state["revisions"]
-    )
+    with asked_from(session.dialogue, state["next_seq"]):
+        origin, written = await session.run.critic.criticise(
+            session.example.value, target.content, overused=state["overused"], attempt=state["revisions"]
+        )
     row = await record_critique(session.writes, session.dialogue, state["next_seq"], origin, written, target)
     session.critiques[row.turn_id] = row
     return {"next_seq": state["next_seq"] + 1, "critique": row.turn_id}
@@ -165,9 +167,10 @@ async def demonstrate(state: DialogueState, runtime: Runtime[DialogueSession]) -
     """The student did not get there: the teacher shows how it is done."""
     session = runtime.context
     # An ordinal of its own, so that this is not the demonstration of the imitation phase over again.
-    shown = await session.run.teacher.demonstrate(
-        session.example.value, 1, overused=state["overused"], ordinal=1 + session.dialogue.round
-    )
+    with asked_from(session.dialogue, state["next_seq"]):
+        shown = await session.run.teacher.demonstrate(
+            session.example.value, 1, overused=state["overused"], ordinal=1 + session.dialogue.round
+        )
     turns, next_seq = await record_demonstrations(session.writes, session.dialogue, state["next_seq"], shown)
     if not turns:
         reason = "teacher refused" if shown.refused else "teacher wrote no answer"

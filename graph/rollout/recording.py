@@ -8,10 +8,12 @@ for its turns to be written, but for the replies that it pays for; what was hand
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ...agents.cast import Demonstrations
 from ...agents.critique import Critique
+from ...agents.endpoints.traced import asked_for
 from ...agents.llm import Exchange, Origin, PlugReply, words_of
 from ...agents.overused import OVERUSED
 from ...agents.tasks.task import PromptTemplate
@@ -80,6 +82,11 @@ async def finish_dialogue(
 def turn_id(dialogue_id: str, seq: int) -> str:
     """The id of a dialogue's turn by its place."""
     return derive_id(dialogue_id, seq)
+
+
+def asked_from(dialogue: Dialogue, seq: int) -> AbstractContextManager[None]:
+    """Have traces of what is asked within the block say that it becomes the dialogue's turns from this place on."""
+    return asked_for(run=dialogue.run_id, dialogue=dialogue.id, turn=turn_id(dialogue.id, seq))
 
 
 def request_id(dialogue: Dialogue, seq: int) -> str:

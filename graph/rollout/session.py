@@ -16,7 +16,7 @@ from ...store.writer import Unwaited
 from ...store.writes import adding_new
 from ..context.run_context import RunContext
 from .preferences import gate_preferences
-from .recording import record_logprobs, record_verdict, student_turn, turn_id
+from .recording import asked_from, record_logprobs, record_verdict, student_turn, turn_id
 
 
 @dataclass(slots=True)
@@ -91,15 +91,17 @@ class DialogueSession:
             return
         messages = self.run.student.prompt(self.example.value)
         template = self.run.student.template("draft")
-        exchange, found = await self.run.draft_logprobs.of(
-            messages, draft.content, self.run.prompt_ids(messages), token_ids, template
-        )
+        with asked_from(self.dialogue, seq):
+            exchange, found = await self.run.draft_logprobs.of(
+                messages, draft.content, self.run.prompt_ids(messages), token_ids, template
+            )
         turn = await record_logprobs(self.writes, self.dialogue, seq, exchange, found, draft)
         self.turns[turn.id] = turn
 
-    async def ask(self, first: Turn, second: Turn, overused: Sequence[str]) -> Verdict:
-        """The critic's comparison of two turns."""
-        return await self.run.critic.compare(self.example.value, first.content, second.content, overused=overused)
+    async def ask(self, seq: int, first: Turn, second: Turn, overused: Sequence[str]) -> Verdict:
+        """The critic's comparison of two turns, to be recorded from a place on, or behind others asked for with it."""
+        with asked_from(self.dialogue, seq):
+            return await self.run.critic.compare(self.example.value, first.content, second.content, overused=overused)
 
     async def record(
         self, seq: int, comparison: Verdict, first: Turn, second: Turn, source: PreferenceSource

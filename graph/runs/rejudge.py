@@ -17,7 +17,7 @@ from ..context.progress import Progress, live_note
 from ..context.run_context import RunContext
 from ..preflight.checks import check_cast
 from ..rollout.overused import overused_before
-from ..rollout.recording import finish_dialogue, record_verdict
+from ..rollout.recording import asked_from, finish_dialogue, record_verdict
 from .derive import begin_derived, derived_config, recalled
 from .execution import execute
 from .objects import check_objects
@@ -121,7 +121,10 @@ class _Rejudging:
             for verdict in verdicts:
                 first, second = self._turn(verdict.first_turn_id), self._turn(verdict.second_turn_id)
                 overused = self._overused_in(source)
-                comparison = await self._critic.compare(example.value, first.content, second.content, overused=overused)
+                with asked_from(dialogue, seq):
+                    comparison = await self._critic.compare(
+                        example.value, first.content, second.content, overused=overused
+                    )
                 _, seq = await record_verdict(
                     self._store, dialogue, seq, comparison, first, second, source=verdict.source
                 )

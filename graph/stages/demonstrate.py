@@ -8,7 +8,7 @@ from ...core.records import Example, Split, Stage, TurnKind
 from ...store import Dialogue, Turn
 from ..context.progress import live_note
 from ..context.run_context import RunContext
-from ..rollout.recording import finish_dialogue, open_dialogue, record_demonstrations, record_verdict
+from ..rollout.recording import asked_from, finish_dialogue, open_dialogue, record_demonstrations, record_verdict
 from ..rollout.selection import most_different_pair
 from ..training_data.assemble import wants_teacher_pairs
 
@@ -45,7 +45,8 @@ async def demonstrate_one(context: RunContext, example: Example, count: int) -> 
         return
     try:
         teacher = context.teacher if example.split is Split.TRAIN else context.references
-        shown = await teacher.demonstrate(example.value, count)
+        with asked_from(dialogue, 0):
+            shown = await teacher.demonstrate(example.value, count)
         turns, next_seq = await record_demonstrations(context.store, dialogue, 0, shown)
         if not turns:
             raise ReplyError(f"the teacher wrote no answer ({shown.reason})")
@@ -64,7 +65,8 @@ async def compare_demonstrations(
     pair = most_different_pair(turns, context.config.preferences.length_ratio)
     if pair is None:
         return
-    comparison = await context.critic.compare(example.value, pair[0].content, pair[1].content)
+    with asked_from(dialogue, seq):
+        comparison = await context.critic.compare(example.value, pair[0].content, pair[1].content)
     await record_verdict(context.store, dialogue, seq, comparison, *pair, source="teacher_pair")
 
 

@@ -18,6 +18,7 @@ from ..context.progress import live_note
 from ..context.run_context import RunContext
 from ..context.scoring import Scoring, open_scoring
 from ..rollout.recording import (
+    asked_from,
     finish_dialogue,
     open_dialogue,
     record_demonstrations,
@@ -87,10 +88,11 @@ async def judge_one(
     judged_by_critic = context.config.evaluation.critic
     try:
         output, seq = await _output(context, dialogue, version, example)
-        comparison = await context.judge.compare(example.value, output.content, reference.content)
-        beside = (
-            await context.critic.compare(example.value, output.content, reference.content) if judged_by_critic else None
-        )
+        texts = example.value, output.content, reference.content
+        with asked_from(dialogue, seq):
+            comparison = await context.judge.compare(*texts)
+        with asked_from(dialogue, seq + len(comparison.ballots)):
+            beside = await context.critic.compare(*texts) if judged_by_critic else None
     except ITEM_ERRORS as error:
         await finish_dialogue(context.store, dialogue, error=error)
         return
@@ -123,7 +125,8 @@ async def _output(context: RunContext, dialogue: Dialogue, version: int, example
     """
     settings = context.config.evaluation
     if settings.speaker == "teacher":
-        shown = await context.references.demonstrate(example.value, 1, ordinal=BESIDE_ITS_REFERENCE)
+        with asked_from(dialogue, 0):
+            shown = await context.references.demonstrate(example.value, 1, ordinal=BESIDE_ITS_REFERENCE)
         turns, seq = await record_demonstrations(context.store, dialogue, 0, shown)
         if not turns:
             raise ReplyError(f"the teacher wrote no answer ({shown.reason})")
@@ -136,7 +139,8 @@ async def _output(context: RunContext, dialogue: Dialogue, version: int, example
         nonlocal seq
         won = []
         for first, second in ((known[one], known[other]) for one, other in matches):
-            found = await context.critic.compare(example.value, first.content, second.content)
+            with asked_from(dialogue, seq):
+                found = await context.critic.compare(example.value, first.content, second.content)
             _, seq = await record_verdict(context.store, dialogue, seq, found, first, second)
             won.append(found.p_first >= 0.5)
         return won
