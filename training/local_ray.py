@@ -4,11 +4,12 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -108,10 +109,11 @@ def _start(cpus: int, quiet: dict[str, Any]) -> None:
     """Start Ray here; once more where its processes take longer than it has patience, as on a busy machine."""
     import ray
 
-    folder, before = _folder(), psutil.Process().children()
+    folder = _folder()
     for left in reversed(range(_STARTS)):
+        began: list[subprocess.Popen[bytes]] = []
         try:
-            with _loopback_as_it_is():
+            with _loopback_as_it_is(), _noted(began):
                 # Named, because on a node of a cluster Ray would otherwise join that.
                 ray.init(
                     address="local",
@@ -122,9 +124,8 @@ def _start(cpus: int, quiet: dict[str, Any]) -> None:
                     **quiet,
                 )
         except Exception as error:
-            for process in psutil.Process().children():
-                if process not in before:
-                    process.kill()
+            for process in began:
+                _end(process)
             if not left:
                 raise RayLostError(
                     f"Ray does not start on this machine ({' '.join(str(error).split()).rstrip('.')}): it may be too "
@@ -132,6 +133,36 @@ def _start(cpus: int, quiet: dict[str, Any]) -> None:
                 ) from error
         else:
             return
+
+
+@contextmanager
+def _noted(began: list[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Note the processes that Ray begins meanwhile: a start that fails forgets them, and other threads have theirs."""
+    from ray._private import services
+
+    start = services.start_ray_process
+
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        info = start(*args, **kwargs)
+        began.append(info.process)
+        return info
+
+    services.start_ray_process = noting
+    try:
+        yield
+    finally:
+        services.start_ray_process = start
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process that we began, and those that it began."""
+    with suppress(psutil.NoSuchProcess):
+        for below in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                below.kill()
+    process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_ANSWER_S)
 
 
 @contextmanager

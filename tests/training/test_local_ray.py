@@ -3,10 +3,11 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from openmic.core.errors import ConfigError, RayLostError
@@ -146,11 +147,22 @@ def test_where_no_cluster_answers_the_error_says_how_to_start_one(monkeypatch: p
 @pytest.mark.parametrize("slow", [1, 2])
 def test_ray_that_takes_too_long_to_start_is_started_once_more(monkeypatch: pytest.MonkeyPatch, slow: int) -> None:
     import ray
+    from ray._private import services
 
+    sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
+    beginning = f"import subprocess, time; print(subprocess.Popen({sleeping!r}).pid, flush=True); time.sleep(60)"
     started: list[subprocess.Popen[bytes]] = []
+    below: list[psutil.Process] = []
+    strangers: list[subprocess.Popen[bytes]] = []
 
     def init(**_: Any) -> None:
-        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "wb") as told:
+            command = [sys.executable, "-c", beginning]
+            started.append(services.start_ray_process(command, "raylet", fate_share=False, stdout_file=told).process)
+        with os.fdopen(reading) as heard:
+            below.append(psutil.Process(int(heard.readline())))
+        strangers.append(subprocess.Popen(sleeping))  # as another thread may begin one meanwhile
         if len(started) <= slow:
             raise Exception("The current node timed out during startup.")
 
@@ -160,11 +172,17 @@ def test_ray_that_takes_too_long_to_start_is_started_once_more(monkeypatch: pyte
     refused = pytest.raises(RayLostError, match=r"timed out during startup\): .*too busy.*try again")
     with refused if slow == 2 else nullcontext(), ray_session():
         pass
-    assert [one.wait(timeout=60) for one in started[:slow]] == [-signal.SIGKILL] * slow
-    for running in started[slow:]:
-        assert running.poll() is None
-        running.kill()
-        running.wait()
+    try:
+        assert [one.wait(timeout=60) for one in started[:slow]] == [-signal.SIGKILL] * slow
+        assert not psutil.wait_procs(below[:slow], timeout=60)[1], "what Ray's processes began ends with them"
+        for running in (*started[slow:], *strangers):
+            assert running.poll() is None
+    finally:
+        for process in (*below, *started, *strangers):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        for begun in (*started, *strangers):
+            begun.wait()
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
