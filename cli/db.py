@@ -1,8 +1,8 @@
 """`openmic db`: the store as a database."""
 
 import re
-import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import typer
 
 from ..core.config import store_address
-from ..core.errors import AdapterError, ConfigError
+from ..core.errors import AdapterError, ConfigError, StoreFaultError
 from ..core.records import AdapterRef
 from ..core.text import printable
 from ..store import Adapter, Run, Store, Training, normalize_url, shown_url
@@ -233,6 +233,8 @@ def prune(
     Inputs and prompts that other runs use stay. Runs that go on are left, and those whose texts or adapters others work
     with, unless all of these are named. Adapters in remote storage are never deleted.
 
+    Ends with 1 where runs are deleted and a folder of theirs could not be, or the file could not be made smaller.
+
     \b
     Examples:
       openmic db prune --older-than 30d --keep 5 --dry-run
@@ -255,15 +257,32 @@ def prune(
     if chosen and not dry_run:
         if not yes:
             typer.confirm("Delete them?", abort=True, err=True)
-        with Store.open(store_address(store)) as writer:
-            rows = pruning.prune(writer, [run.id for run in chosen])
-            pruning.compact(writer)
-        for folder in folders:
-            shutil.rmtree(folder)
+        _prune(store_address(store), chosen, given=bool(runs), files=files, as_json=as_json)
+    elif as_json:
+        planned = pruning.Pruned([run.id for run in chosen], rows, [str(folder) for folder in folders])
+        print_json({"deleted": False, **asdict(planned)})
+
+
+def _prune(url: str, runs: list[Run], *, given: bool, files: bool, as_json: bool) -> None:
+    """Delete runs, say what is gone, and end with 1 where some of it could not be done."""
+    from ..store.admin import prune as pruning
+
+    with Store.open(url) as writer:
+        done = pruning.prune(writer, runs, given=given, files=files)
+        if not as_json:  # before anything else can go wrong
+            rows, folders = sum(done.rows.values()), len(done.folders)
+            typer.echo(f"deleted: {len(done.runs)} runs with {rows:,} rows, {folders} folders")
+        if done.runs:
+            try:
+                pruning.compact(writer)
+            except StoreFaultError as error:
+                done.faults.append(str(error))
     if as_json:
-        deleted = bool(chosen) and not dry_run
-        listed = {"runs": [run.id for run in chosen], "rows": rows, "folders": [str(folder) for folder in folders]}
-        print_json({"deleted": deleted, **listed})
+        print_json({"deleted": bool(done.runs), **asdict(done)})
+    for line in (*done.left, *done.faults):
+        typer.echo(printable(line), err=True)
+    if done.faults:
+        raise typer.Exit(1)
 
 
 def _age(value: str) -> timedelta:

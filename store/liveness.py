@@ -4,7 +4,7 @@ A process that was killed wrote no other word. Its lock went with it.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -41,7 +41,7 @@ def live_status(reader: Reader, run: Run) -> LiveStatus:
 
 def is_carried_out(reader: Reader, run: Run) -> bool:
     """Whether a process has the run in hand, here or, with a database server, on another machine."""
-    held = reader.held_on_server(_named(run))
+    held = reader.held_on_server(named(run))
     if held is not None:
         return held
     lock = run_lock(reader, run)
@@ -64,7 +64,7 @@ def held_run(store: Store, run: Run) -> Iterator[None]:
         ConfigError: another process holds it; it is named.
     """
     private_folder(run_folder(store, run))
-    with _held_file(run_lock(store, run), _named(run)), store.sole_writer(_named(run)):
+    with held_here(store, run), store.sole_writer(named(run)):
         yield
 
 
@@ -75,20 +75,28 @@ def held_experiment(store: Store, name: str) -> Iterator[None]:
     Raises:
         ConfigError: another process holds it; it is named.
     """
-    what = f"experiment {name!r}"
-    here = nullcontext() if store.dialect != "sqlite" else _held_file(_experiment_lock(store, name), what)
-    with here, store.sole_writer(what):
+    with held_here(store, name), store.sole_writer(named(name)):
         yield
 
 
-def _named(run: Run) -> str:
-    """A run, as it is held and told."""
-    return f"run {run.id}"
+def named(held: Run | str) -> str:
+    """A run, or an experiment by its name, as it is held and told."""
+    return f"run {held.id}" if isinstance(held, Run) else f"experiment {held!r}"
 
 
-def _experiment_lock(store: Store, name: str) -> FileLock:
+def held_here(store: Store, held: Run | str) -> AbstractContextManager[None]:
+    """Hold a run whose folder is there, or an experiment, on this machine alone; no experiment of a server's.
+
+    Raises:
+        ConfigError: on entering: another process holds it; it is named.
+        OSError: likewise: the lock may not be written.
+    """
+    if isinstance(held, Run):
+        return _held_file(run_lock(store, held), named(held))
+    if store.dialect != "sqlite":
+        return nullcontext()
     folder = private_folder(Path(store.located("experiments")))  # whatever homes its arms have
-    return FileLock(folder / f"{derive_id('experiment', name)}.lock", mode=FILE)
+    return _held_file(FileLock(folder / f"{derive_id('experiment', held)}.lock", mode=FILE), named(held))
 
 
 @contextmanager

@@ -1,17 +1,23 @@
-"""Deleting whole runs, with everything that belongs to them and nothing that others need."""
+"""Deleting whole runs, with all that belongs to them and nothing that others need, while nobody works on them."""
 
-from collections.abc import Sequence
+import resource
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, or_, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel, col
 
 from ...core.errors import ConfigError, StoreFaultError
 from ..dialects.engine import changing_schema, writing
+from ..dialects.holding import held_elsewhere
 from ..dialects.postgresql import reason
 from ..dialects.sqlite import vacuum
-from ..liveness import live_status
+from ..liveness import held_here, live_status, named, run_folder
 from ..reading import Reader
 from ..schema import TableModel, column_of, table_of
 from ..store import Store
@@ -60,32 +66,43 @@ def prunable(
         ConfigError: A given run is going on, or a run that would stay needs what it made.
     """
     every = reader.select(Run, order_by="-created_at")
-    needed = _needed(reader)
+    needed = _needed(reader.rows)
     if runs:
         chosen = {run.id for run in runs}
         for run in runs:
             if live_status(reader, run) == "running":
                 raise ConfigError(f"run {run.id} is going on: end it first")
-            staying = [other.id for other in every if other.id in needed.get(run.id, ()) and other.id not in chosen]
-            if staying:
-                raise ConfigError(f"run {staying[0]} works with what run {run.id} made: name both, or neither")
+        _refuse_needed(chosen, needed)
         return [run for run in every if run.id in chosen]
     old = [run for run in every[keep or 0 :] if before is None or run.created_at < before]
     chosen = {run.id for run in old if live_status(reader, run) != "running"}
-    while kept := {run_id for run_id in chosen if needed.get(run_id, frozenset()) - chosen}:
-        chosen -= kept
+    chosen -= _kept(chosen, needed)
     return [run for run in every if run.id in chosen]
 
 
-def _needed(reader: Reader) -> dict[str, set[str]]:
+def _needed(ask: Callable[[Select[Any, Any]], Iterable[Any]]) -> dict[str, set[str]]:
     """By the run, the runs that need its transcripts or adapters."""
     taken_from = column_of(Training, "metrics")["taken_from"].as_string()
     ties = (col(Run.id), col(Run.source_run_id)), (col(Run.id), col(Run.reuses)), (col(Training.run_id), taken_from)
     found: dict[str, set[str]] = {}
     for needs, needed in ties:
-        for row in reader.rows(select(needs, needed).where(needed.is_not(None))):
+        for row in ask(select(needs, needed).where(needed.is_not(None))):
             found.setdefault(row[1], set()).add(row[0])
     return found
+
+
+def _kept(chosen: set[str], needed: Mapping[str, set[str]]) -> set[str]:
+    """Those among the chosen that stay, since a run that stays needs them, or one that is kept for it."""
+    left = set(chosen)
+    while kept := {run_id for run_id in left if needed.get(run_id, frozenset()) - left}:
+        left -= kept
+    return chosen - left
+
+
+def _refuse_needed(chosen: set[str], needed: Mapping[str, set[str]]) -> None:
+    for run_id in sorted(chosen):
+        if staying := sorted(needed.get(run_id, frozenset()) - chosen):
+            raise ConfigError(f"run {staying[0]} works with what run {run_id} made: name both, or neither")
 
 
 def belonging(reader: Reader, run_ids: Sequence[str]) -> dict[str, int]:
@@ -97,22 +114,119 @@ def belonging(reader: Reader, run_ids: Sequence[str]) -> dict[str, int]:
     return {name: number for name, number in sorted(counts.items()) if number}
 
 
-def prune(store: Store, run_ids: Sequence[str]) -> dict[str, int]:
+@dataclass(slots=True)
+class Pruned:
+    """What came of deleting runs."""
+
+    runs: list[str] = field(default_factory=list)
+    """The ids of those that are gone, the latest first."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """How many rows were deleted, by table."""
+    folders: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    """Why runs that were chosen stay: they were taken up meanwhile, or what they made is needed."""
+    faults: list[str] = field(default_factory=list)
+    """Which folders could not be deleted, and why."""
+
+
+def prune(store: Store, runs: Sequence[Run], *, given: bool = False, files: bool = False) -> Pruned:
     """Delete runs with all that belongs to them, and inputs and prompts that nothing uses any more.
 
-    All of it or nothing. The space is free for new rows afterwards; `compact` gives it back to the disk.
+    Each run, and its experiment, is held meanwhile. All rows go, or none; then the folders. The space is free for new
+    rows afterwards; `compact` gives it back to the disk.
 
-    Returns:
-        How many rows were deleted, by table.
+    Args:
+        store: Open for writing.
+        runs: As `prunable` chose them, maybe a while ago.
+        given: Whether to refuse all where one of them must stay by now; else it is left.
+        files: Whether their folders go too. Adapters in remote storage are never deleted.
 
     Raises:
+        ConfigError: A given run is going on, or a run that stays needs what it made.
         StoreFaultError: What stays refers to what would be deleted, or the store cannot be written.
     """
+    done = Pruned()
+    with _held(store, runs, None if given else done.left) as held:
+        chosen, needed = {run.id for run in held}, _needed(store.rows)
+        if given:
+            _refuse_needed(chosen, needed)
+        kept = _kept(chosen, needed)
+        done.left += [f"run {run.id} stays: another run works with what it made" for run in held if run.id in kept]
+        going = [run for run in held if run.id not in kept]
+        if not going:
+            return done
+        done.runs = [run.id for run in going]
+        done.rows = _delete(store, done.runs)
+        for folder in (run_folder(store, run) for run in going if files):
+            try:
+                if folder.is_dir():
+                    shutil.rmtree(folder)
+                    done.folders.append(str(folder))
+            except OSError as error:
+                done.faults.append(f"the folder {str(folder)!r} could not be deleted: {error}; delete it yourself")
+    return done
+
+
+@contextmanager
+def _held(store: Store, runs: Sequence[Run], left: list[str] | None) -> Iterator[list[Run]]:
+    """Hold runs, and their experiments, so that nobody takes them up; gives those that are held.
+
+    `left` takes why others are not; where it is None, one that cannot be held is refused.
+    """
+    _allow_open_files(len(runs))
+    held: list[Run] = []
+    with ExitStack() as stack:
+        experiments = {name: _why_busy(stack, store, name) for name in {run.experiment for run in runs} if name}
+        for run in runs:
+            if store.get(Run, run.id) is None:
+                why: str | None = f"run {run.id} is gone already"
+            else:
+                why = experiments.get(run.experiment or "") or _why_busy(stack, store, run)
+            if why is None:
+                held.append(run)
+            elif left is None:
+                raise ConfigError(why)
+            else:
+                left.append(why)
+        names = [named(run) for run in held] + [named(name) for name, why in experiments.items() if why is None]
+        if names:
+            stack.enter_context(store.sole_writer(*names))
+        yield held
+
+
+def _why_busy(stack: ExitStack, store: Store, what: Run | str) -> str | None:
+    """Why a run or an experiment cannot be held on this machine; None where the stack holds it now."""
+    if store.held_on_server(named(what)):
+        return str(held_elsewhere(named(what), ""))
+    if isinstance(what, Run) and not run_folder(store, what).is_dir():
+        return None  # nobody works on a run without it
+    try:
+        stack.enter_context(held_here(store, what))
+    except ConfigError as error:
+        return str(error)
+    except OSError:  # somebody else's file, or a file system that takes no writing: the word is all there is
+        if isinstance(what, Run) and what.status == "running":
+            return f"run {what.id} is going on: end it first"
+    return None
+
+
+def _allow_open_files(number: int) -> None:
+    """Let this process have as many lock files open, and what it has open anyway."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
+
+
+def _delete(store: Store, run_ids: Sequence[str]) -> dict[str, int]:
     deleted: dict[str, int] = {}
     # SQLite checks references once, at the end: for each row it would look through every table that may refer to it.
     transaction = changing_schema if store.dialect == "sqlite" else writing
     try:
         with store.writing_alone(), transaction(store.engine) as connection:
+            _refuse_needed(set(run_ids), _needed(connection.execute))  # nobody else writes from here on
             for table, condition in _conditions(run_ids):
                 deleted[table.name] = connection.execute(delete(table).where(condition)).rowcount
             for table, unused in _unused():

@@ -176,7 +176,10 @@ def vacuum(connection: Connection) -> None:
     try:
         driver.execute("VACUUM")
     except sqlite3.Error as error:
-        raise StoreFaultError(f"the store {connection.engine.url.database!r} was not made smaller: {error}") from error
+        raise StoreFaultError(
+            f"the store {connection.engine.url.database!r} was not made smaller: {error}; what was deleted makes room "
+            "for what is stored next"
+        ) from error
 
 
 def _check_present(path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import sqlite3
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 
 from openmic.store import Adapter, Run, Store
 
+from ..full_disk import fill, small_disk_at
+from ..store import rows
 from ..store.admin.later import PRESENT, add_revision
 from ..whole_run import WholeRun
 from .conftest import Openmic
@@ -117,6 +120,33 @@ def test_pruning_says_what_goes_and_does_it_when_told(
     assert done["rows"].items() >= planned["rows"].items()
     assert not home.exists()
     assert set(json_of(openmic, "status", "--store", str(copy))["rows"].values()) == {0}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk_at(tmp_path / "small") as place:
+        yield place
+
+
+def test_a_disk_without_room_for_a_copy_is_told_of_when_all_is_deleted(openmic: Openmic, small_disk: Path) -> None:
+    with Store.open(str(small_disk / "store.db")) as store:
+        for number in (1, 2):
+            (small_disk / f"RUN{number}").mkdir()
+            store.add(rows.run(id=f"RUN{number}", status="finished", home=f"RUN{number}"))
+        store.add(rows.example(), rows.dialogue(run_id="RUN2"))
+        store.add(*(rows.turn(seq, run_id="RUN2", content="unlike " * 200 + str(seq)) for seq in range(3000)))
+    fill(small_disk, left=2_000_000)
+    done = openmic("db", "prune", "RUN1", "--files", "--yes", "--json", "--store", str(small_disk / "store.db"))
+    assert done.code == 1
+    told = json.loads(done.out)
+    assert (told["deleted"], told["runs"], told["folders"]) == (True, ["RUN1"], [str(small_disk / "RUN1")])
+    [line] = done.err.splitlines()
+    assert line == told["faults"][0]
+    assert "was not made smaller" in line
+    assert "full" in line
+    assert not (small_disk / "RUN1").exists()
+    with Store.open_readonly(str(small_disk / "store.db")) as store:
+        assert [run.id for run in store.select(Run)] == ["RUN2"]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """A store that refuses: locked, full, or no longer to be written. What was paid for waits; nothing else is lost."""
 
 import asyncio
-import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +19,7 @@ from openmic.store import Run, Store
 from openmic.store.faults import store_fault
 from openmic.store.writes import adding_new, saving_reply, updating
 
+from ..full_disk import fill, small_disk_at
 from ..postgresql import Server
 from .rows import dialogue, example, run, turn
 
@@ -107,25 +106,8 @@ def test_closing_ends_a_write_that_waits(stored: Store, path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 24 MB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = shutil.which("mount")
-    if (
-        mount is None
-        or subprocess.run([mount, "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], check=False).returncode
-    ):
-        pytest.skip("only root can mount a small disk")
-    yield place
-    subprocess.run(["umount", place], check=True)
-
-
-def fill(folder: Path) -> None:
-    with (folder / "filler").open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(os.urandom(65536))
-        except OSError:
-            return
+    with small_disk_at(tmp_path / "small") as place:
+        yield place
 
 
 def test_a_full_disk_takes_the_last_replies_and_how_things_ended_and_nothing_else(small_disk: Path) -> None:

@@ -1,11 +1,14 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from openmic.core.errors import ConfigError, StoreError
 from openmic.store import Dialogue, ExampleRow, PromptRow, PromptTemplateRow, Run, RunExample, Store, Turn
 from openmic.store.admin.prune import belonging, compact, prunable, prune
+from openmic.store.liveness import held_experiment
 from openmic.store.schema import TableModel
 from openmic.store.search.search import search
 
@@ -32,8 +35,9 @@ def test_a_run_goes_with_all_that_is_its_own_and_nothing_else(store: Store) -> N
     other_run(store)
     store.update(Run, "RUN1", status="finished")
     expected = belonging(store, ["RUN1", "RUN9"])
-    deleted = prune(store, ["RUN1", "RUN9"])
-    assert deleted == {**expected, "example": 1, "prompt": 1, "experiment": 1}
+    done = prune(store, [store.resolve_run("RUN1"), store.resolve_run("RUN9")], given=True)
+    assert done.runs == ["RUN1", "RUN9"]
+    assert done.rows == {**expected, "example": 1, "prompt": 1, "experiment": 1}
     assert expected["turn"] == 5
     left = {table.__name__ for table in (Run, Dialogue, Turn, ExampleRow, PromptTemplateRow) if store.count(table) == 1}
     assert left == {"Run", "Dialogue", "Turn", "ExampleRow", "PromptTemplateRow"}
@@ -58,7 +62,7 @@ def test_what_others_refer_to_is_not_deleted(store: Store) -> None:
     store.add(dialogue(), turn(0), run(id="RUN2"))
     store.add(dialogue(id="d2", run_id="RUN2", final_turn_id="t0"))
     with pytest.raises(StoreError, match=r"(?i)refer|foreign key"):
-        prune(store, ["RUN1"])
+        prune(store, [store.resolve_run("RUN1")])
     assert (store.count(Run), store.count(Turn)) == (2, 1)
 
 
@@ -66,7 +70,7 @@ def test_deleting_makes_the_file_smaller(sqlite_store: Store, path: Path) -> Non
     sqlite_store.add(dialogue(), *(turn(seq, content="words " * 1000) for seq in range(200)))
     sqlite_store.close()  # which brings the write-ahead log into the file
     before = path.stat().st_size
-    prune(sqlite_store, ["RUN1"])
+    prune(sqlite_store, [sqlite_store.resolve_run("RUN1")])
     compact(sqlite_store)
     sqlite_store.close()  # which brings the write-ahead log into the file
     assert path.stat().st_size < before / 2
@@ -117,3 +121,73 @@ def test_a_run_whose_adapters_others_took_over_stays_with_them(store: Store) -> 
         prunable(store, [named["RUN1"], named["RUN2"]])
     assert ids(prunable(store, [named["RUN3"]])) == ["RUN3"]
     assert ids(prunable(store, [named["RUN2"], named["RUN3"]])) == ["RUN3", "RUN2"]
+
+
+@pytest.fixture
+def two(store: Store, tmp_path: Path) -> tuple[Run, Run]:
+    """Two runs that ended, with folders of their own."""
+    store.update(Run, "RUN1", status="finished", home=str(tmp_path / "RUN1"), created_at=NOW - timedelta(days=40))
+    store.add(run(id="RUN2", status="failed", home=str(tmp_path / "RUN2"), experiment="mine"))
+    for name in ("RUN1", "RUN2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adapter").write_text("a" * 100)
+    return store.resolve_run("RUN1"), store.resolve_run("RUN2")
+
+
+def test_a_run_that_was_taken_up_since_it_was_chosen_stays(store: Store, two: tuple[Run, Run], tmp_path: Path) -> None:
+    with Store.open(store.address) as other, in_hand(other, "RUN1"):
+        with pytest.raises(ConfigError, match="another process is carrying out run RUN1"):
+            prune(store, two, given=True, files=True)
+        assert store.count(Run) == 2
+        done = prune(store, two, files=True)
+    assert (done.runs, len(done.left), done.faults) == (["RUN2"], 1, [])
+    assert "is carrying out run RUN1" in done.left[0]
+    assert [path.name for path in tmp_path.glob("RUN*")] == ["RUN1"]
+    again = prune(store, two, files=True)
+    assert (again.runs, again.left) == (["RUN1"], ["run RUN2 is gone already"])
+    assert list(tmp_path.glob("RUN*")) == []
+
+
+def test_a_run_whose_experiment_goes_on_stays(store: Store, two: tuple[Run, Run]) -> None:
+    with Store.open(store.address) as other, held_experiment(other, "mine"):
+        done = prune(store, two)
+        with pytest.raises(ConfigError, match="another process is carrying out experiment 'mine'"):
+            prune(store, two[1:], given=True)
+    assert done.runs == ["RUN1"]
+    assert "is carrying out experiment 'mine'" in done.left[0]
+    assert prune(store, two[1:], given=True).runs == ["RUN2"]
+
+
+def test_a_run_that_another_began_to_need_since_it_was_chosen_stays(store: Store, two: tuple[Run, Run]) -> None:
+    store.add(run(id="RUN3", status="finished", kind="train", source_run_id="RUN1"))
+    with pytest.raises(ConfigError, match="RUN3 works with what run RUN1 made"):
+        prune(store, two, given=True)
+    done = prune(store, two)
+    assert (done.runs, done.left) == (["RUN2"], ["run RUN1 stays: another run works with what it made"])
+
+
+def test_nobody_takes_a_run_up_while_it_is_deleted(store: Store, two: tuple[Run, Run]) -> None:
+    seen: list[str] = []
+
+    def take_up(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("DELETE FROM turn "):
+            with pytest.raises(ConfigError, match="another process is carrying out run RUN1"):
+                in_hand(store, "RUN1").__enter__()
+            seen.append(statement)
+
+    event.listen(store.engine, "before_cursor_execute", take_up)
+    try:
+        assert set(prune(store, two).runs) == {"RUN1", "RUN2"}
+    finally:
+        event.remove(store.engine, "before_cursor_execute", take_up)
+    assert seen
+
+
+def test_a_folder_that_cannot_be_deleted_is_told(store: Store, two: tuple[Run, Run], tmp_path: Path) -> None:
+    (tmp_path / "RUN1").rename(tmp_path / "elsewhere")
+    (tmp_path / "RUN1").symlink_to(tmp_path / "elsewhere")
+    done = prune(store, two, files=True)
+    assert (done.runs, done.folders) == (["RUN1", "RUN2"], [str(tmp_path / "RUN2")])
+    assert len(done.faults) == 1
+    assert f"{tmp_path}/RUN1" in done.faults[0]
+    assert store.count(Run) == 0
