@@ -32,6 +32,12 @@ StoreOption = Annotated[
     typer.Option("--store", metavar="URL", help="The store. Default: OPENMIC_STORE, else openmic-data/openmic.db."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+PageFormatOption = Annotated[
+    str | None,
+    typer.Option("--format", metavar="html|markdown|json", help="Default: by the file's ending, else markdown."),
+]
+PageOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write it. Default: stdout.")]
+PageJsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 OverridesOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as --set rounds=2. May be repeated."),

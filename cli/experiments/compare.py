@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +10,7 @@ from ...core.errors import ConfigError
 from ...core.text import escaped
 from ...store import Store
 from ...viewer.between_runs import MOST, compare_runs, curves
-from ..options import StoreOption, read_store
+from ..options import PageFormatOption, PageJsonOption, PageOption, StoreOption, read_store
 from .document import Block, Document, Drawing, Grid, Heading, Paragraph, html, markdown
 from .experiment_document import NOTHING, SIMULATED, shown
 from .report import chosen_format, written
@@ -22,14 +21,9 @@ def compare(
         list[str],
         typer.Argument(metavar="RUN RUN...", help="Two runs or more: ids, beginnings of them, or `latest`."),
     ],
-    form: Annotated[
-        str | None,
-        typer.Option("--format", metavar="html|markdown|json", help="Default: by the file's ending, else markdown."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Where to write it. Default: stdout.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    form: PageFormatOption = None,
+    out: PageOption = None,
+    as_json: PageJsonOption = False,
     store: StoreOption = None,
 ) -> None:
     """Compare runs: what differs in their configuration, their curves, and what one gains over the other.

@@ -11,7 +11,15 @@ from ...core.errors import ConfigError, NotFoundError, told_of_disk
 from ...core.files.private import private_file, private_folder
 from ...core.text import escaped, printable
 from ...store import ExperimentRow, Run, Store
-from ..options import StoreOption, home_expanded, print_json, read_store
+from ..options import (
+    PageFormatOption,
+    PageJsonOption,
+    PageOption,
+    StoreOption,
+    home_expanded,
+    print_json,
+    read_store,
+)
 from ..progress import stdout_for_data
 from ..report import tracker_lines
 from .document import Document, html, markdown
@@ -33,14 +41,9 @@ def report(
         str,
         typer.Argument(metavar="[RUN|EXPERIMENT]", help="A run (id, beginning of it, `latest`), or an experiment."),
     ] = "latest",
-    form: Annotated[
-        str | None,
-        typer.Option("--format", metavar="html|markdown|json", help="Default: by the file's ending, else markdown."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Where to write it. Default: stdout.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    form: PageFormatOption = None,
+    out: PageOption = None,
+    as_json: PageJsonOption = False,
     to: Annotated[
         list[str] | None,
         typer.Option(
