@@ -8,31 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from ..core.endpoints.chat import ChatBody
 
 _COMMON = (" the", " a", " and", " it", " of", " to", " in", " is", " that", ".", ",", " one")
 _TOKEN = re.compile(r"\s*[^\W_]+|\s*[^\w\s]|\s*_|\s+$")
-
-
-class ContentPart(BaseModel):
-    """A piece of a message; only text is read."""
-
-    type: str
-    text: str = ""
-
-
-class ChatMessage(BaseModel):
-    """A message as a client sends it."""
-
-    role: str
-    content: str | list[ContentPart] | None = None
-
-    @property
-    def text(self) -> str:
-        """The text of the message, its parts joined."""
-        if isinstance(self.content, list):
-            return "\n".join(part.text for part in self.content if part.type == "text")
-        return self.content or ""
 
 
 def said_once(body: Any) -> Any:
@@ -52,33 +33,16 @@ class ResponseFormat(BaseModel):
     type: Literal["text", "json_object", "json_schema"]
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(ChatBody):
     """The body of a request to `/v1/chat/completions`."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    model: str
-    messages: list[ChatMessage] = Field(min_length=1)
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    n: int | None = Field(default=None, ge=1, le=128)
-    seed: int | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
     response_format: ResponseFormat | None = None
-    stream: bool | None = None
 
     @property
     def wants_json(self) -> bool:
         """Whether the reply shall be a JSON object."""
         return self.response_format is not None and self.response_format.type != "text"
-
-    @property
-    def most_tokens(self) -> int | None:
-        """The most tokens a choice may have; None sets no limit."""
-        return self.max_completion_tokens or self.max_tokens
 
     @property
     def heat(self) -> float:

@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from ...core.endpoints.chat import ChatBody, ChatMessage
 from ...core.records import Generation, Message, StudentSampling
 
 _LEAST_TOP_P = 1e-6
@@ -26,43 +27,17 @@ class RequestError(Exception):
         self.body = error_body(message, code=code, param=param)
 
 
-class ContentPart(BaseModel):
-    """A piece of a message."""
-
-    type: str
-    text: str = ""
-
-
-class ChatMessage(BaseModel):
-    """A message as a client sends it."""
-
-    role: str
-    content: str | list[ContentPart] | None = None
-
-
 class StreamOptions(BaseModel):
     """What a stream is to hold besides the text."""
 
     include_usage: bool = False
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(ChatBody):
     """The body of a request to `/chat/completions`."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    model: str
-    messages: list[ChatMessage] = Field(min_length=1)
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    n: int | None = Field(default=None, ge=1, le=128)
-    seed: int | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
     stop: str | list[str] | None = None
-    stream: bool | None = None
     stream_options: StreamOptions | None = None
-    logprobs: bool | None = None
     top_logprobs: int | None = None
     tools: list[Any] | None = None
     functions: list[Any] | None = None
@@ -79,7 +54,7 @@ class ChatRequest(BaseModel):
 
     def sampling(self, default: StudentSampling) -> StudentSampling:
         """How to sample: as asked for, else as the run's evaluations do."""
-        most = self.max_completion_tokens or self.max_tokens
+        most = self.most_tokens
         return StudentSampling(
             temperature=default.temperature if self.temperature is None else self.temperature,
             top_p=default.top_p if self.top_p is None else max(self.top_p, _LEAST_TOP_P),
@@ -111,13 +86,12 @@ def _message(place: int, message: ChatMessage) -> Message:
             param=f"{where}.role",
         )
     content = message.content
-    if isinstance(content, list):
-        if other := next((part.type for part in content if part.type != "text"), None):
-            raise RequestError(f"{where}: the student reads text, not {other!r}", param=f"{where}.content")
-        content = "\n".join(part.text for part in content)
+    for part in content if isinstance(content, list) else ():
+        if part.type != "text":
+            raise RequestError(f"{where}: the student reads text, not {part.type!r}", param=f"{where}.content")
     if content is None and message.role != "assistant":
         raise RequestError(f"{where}: it has no content", param=f"{where}.content")
-    return Message(role=_ROLES[message.role], content=content or "")
+    return Message(role=_ROLES[message.role], content=message.text)
 
 
 def read_request(raw: bytes) -> ChatRequest:
