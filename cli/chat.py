@@ -51,13 +51,15 @@ def chat(
     from ..agents.cast import StudentAgent
     from ..graph.context.plugs import Plugs
     from ..training.engines.choose import make_engine
+    from ..training.student.fingerprint import KnownFiles
 
     task = Plugs().recall(found).task(config.task)
     agent = StudentAgent(task, derive_seed(config.seed, "chat", seed))
     interactive = not text and sys.stdin.isatty()
 
     async def talk() -> None:
-        engine = make_engine(config.student, threads=config.training.threads or os.cpu_count() or 1)
+        known = KnownFiles(found.id, found.student_files)
+        engine = make_engine(config.student, threads=config.training.threads or os.cpu_count() or 1, known=known)
         try:
             await engine.load(ref)
             if interactive:

@@ -49,6 +49,12 @@ class StudentError(OpenmicError):
     exit_code = 2
 
 
+class StudentChangedError(StudentError):
+    """The files of the student's weights are not those that its run began with. The run goes on with those alone."""
+
+    exit_code = 1
+
+
 class EndpointSetupError(OpenmicError):
     """An endpoint cannot be reached, rejects the key, or lacks the model; found before anything is spent."""
 

@@ -16,6 +16,7 @@ from ...core.records import Example, Role
 from ...store import ExampleRow, Run, RunExample, Store
 from ...store.liveness import run_folder
 from ...training.pool.pool import StudentPool
+from ...training.student.fingerprint import KnownFiles
 from ...training.student.packaged_weights import PACKAGED, packaged_folder
 from ...training.trainer.trainer import Trainer
 from .budget import Allowance, Budget, working_time
@@ -67,6 +68,7 @@ async def open_run_context(
                 threads=config.training.threads,
                 engine=engine_to_send(plugs, config.student),
                 folder=run_folder(store, run).absolute(),
+                known=KnownFiles(run.id, run.student_files),
                 tell=progress.print,
             )
             stack.callback(pool.close)

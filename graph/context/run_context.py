@@ -151,9 +151,11 @@ class RunContext:
 
     @cached_property
     def _student_tokens(self) -> "LoadedStudent":
+        from ...training.student.fingerprint import KnownFiles
         from ...training.student.student import student_elsewhere
 
         student = self.config.student
+        KnownFiles(self.run.id, self.run.student_files).check(student)
         return student_elsewhere(student, student.chat_template_kwargs)
 
     @property

@@ -6,6 +6,7 @@ Reads the store, asks nobody and needs no Ray.
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -23,6 +24,7 @@ from ...training.adapters.card import FOLDER, GGUF_FILE, CardForm, ModelCard, wr
 from ...training.adapters.carried import PROMPTS
 from ...training.export.agreement import Agreement, Tokens
 from ...training.export.gguf import convert, find_converter
+from ...training.student.fingerprint import KnownFiles
 from ..context.opening import task_of
 from ..context.plugs import Plugs
 from ..model_card import model_card
@@ -112,7 +114,7 @@ def export_model(
         ConfigError: the folder is there already, or the form, the number format, or what writes it cannot be had.
         NotFoundError: there is no such adapter.
         AdapterError: it is not what was committed.
-        StudentError: the base model cannot be loaded, or cannot be written so.
+        StudentError: the base model cannot be loaded, or cannot be written so, or is another than the run's.
     """
     if dtype not in DTYPES[form]:
         raise ConfigError(f"--dtype {dtype} is not for --to {form}; take one of {', '.join(DTYPES[form])}")
@@ -135,7 +137,8 @@ def export_model(
                 shutil.copy2(folder / name, out / name)
         else:
             asked = _asked(store, run, config, verify)
-            student = _Student(config, ref, folder, card, asked, device, tell)
+            known = KnownFiles(run.id, run.student_files)
+            student = _Student(config, ref, folder, card, asked, device, tell, known)
             agreement = student.merged(out, dtype) if script is None else student.gguf(out, work, dtype, script)
             why = "" if agreement else _why_unverified(asked, verify)
             prompts = json.dumps(dict(card.prompts), ensure_ascii=False, indent=2, sort_keys=True)
@@ -162,6 +165,7 @@ class _Student:
     asked: Sequence[tuple[Message, ...]]
     device: str
     tell: Tell
+    known: KnownFiles
 
     def merged(self, out: Path, dtype: str) -> Agreement | None:
         """Write merged weights, and read them back to compare them."""
@@ -195,7 +199,7 @@ class _Student:
         from ...training.export.merge import merge
 
         self.tell("merging the adapter into the base model's weights")
-        merge(self.config.student.weights, self.folder, folder, dtype=dtype, device=self.device)
+        merge(self.config.student.weights, self.folder, folder, dtype=dtype, device=self.device, known=self.known)
 
     def _expected(self) -> list[Tokens]:
         if not self.asked:
@@ -208,7 +212,8 @@ class _Student:
 
         settings = self.config.student
         weights = settings.weights.model_copy(update=other)
-        return load_student(weights, device=self.device, template_kwargs=settings.chat_template_kwargs)
+        with nullcontext() if other else self.known.kept(weights):
+            return load_student(weights, device=self.device, template_kwargs=settings.chat_template_kwargs)
 
     def _greedy(self, student: Any, adapter: AdapterRef = NO_ADAPTER) -> list[Tokens]:
         from ...training.export.agreement import greedy

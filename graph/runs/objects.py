@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from ...core.config import RunConfig, saved_config
-from ...core.errors import ConfigError
 from ...core.records import Role
 from ...store import Run, Store
-from ...training.student.fingerprint import changed_files, student_files
+from ...training.student.fingerprint import KnownFiles
 from ..context.keys import refuse_unused
 from ..context.opening import examples_of, task_of
 from ..context.plugs import Plugs
@@ -40,27 +39,15 @@ def check_objects(
         ask: Whether the student's server is asked.
 
     Raises:
-        ConfigError: one was given that would never be asked, cannot be had, fails, or answers what it may not; or the
-            student's files are not those that the run began with.
+        ConfigError: one was given that would never be asked, cannot be had, fails, or answers what it may not.
+        StudentChangedError: the student's files are not those that the run began with.
     """
     refuse_unused(plugs.all_given, config)
-    if objective or engine:
-        _check_student_files(run, config)
+    if (objective or engine) and config.student.model == saved_config(run).student.model:
+        KnownFiles(run.id, run.student_files).check(config.student)
     if objective:
         check_objective(config, plugs)
     if engine:
         check_engine(config, plugs, ask=ask)
     task, [example, *_] = task_of(run, config, plugs), examples_of(store, store.campaign_of(run).id)
     try_plugs(config, task, example, plugs, roles=roles, scorers=scorers)
-
-
-def _check_student_files(run: Run, config: RunConfig) -> None:
-    """Refuse weights that were changed under a run's feet; another student that was named is another matter."""
-    if not run.student_files or config.student.model != saved_config(run).student.model:
-        return
-    if changed := changed_files(run.student_files, student_files(config.student)):
-        raise ConfigError(
-            f"the weights of student.model {config.student.model!r} are not those that run {run.id} began with: "
-            f"{', '.join(changed[:3])}{' and more' if len(changed) > 3 else ''}; put them back, or start a new run, "
-            f"which takes over what is unchanged (openmic run CONFIG --from {run.id})"
-        )

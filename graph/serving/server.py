@@ -9,6 +9,7 @@ from ...core.errors import ConfigError, OpenmicError
 from ...store import Run, Store
 from ...training.adapters.adapters import verify_adapter
 from ...training.engines.choose import make_engine
+from ...training.student.fingerprint import KnownFiles
 from ..context.opening import task_of
 from ..context.plugs import Plugs
 from .app import build_app
@@ -41,7 +42,7 @@ def serve(
     Raises:
         ConfigError: it would be open to other machines, or cannot listen there, or the student's engine cannot be had.
         NotFoundError: the run has no such version.
-        StudentError: the student cannot be loaded.
+        StudentError: the student cannot be loaded, or its files are not those that the run began with.
         AdapterError: the adapter is not what was committed.
     """
     if token is None and not is_loopback(host):
@@ -60,7 +61,8 @@ def serve(
     failed: list[OpenmicError] = []
     with bind(host, port, "the student's server") as listener:
         address = address_of(host, listener)
-        engine = make_engine(settings, threads=config.training.threads or os.cpu_count() or 1)
+        known = KnownFiles(run.id, run.student_files)
+        engine = make_engine(settings, threads=config.training.threads or os.cpu_count() or 1, known=known)
 
         async def opened() -> Students:
             students = Students(served, engine)

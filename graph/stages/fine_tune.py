@@ -22,6 +22,7 @@ from ...store.writes import adding_new, updating
 from ...training.adapters.adapters import METRICS, adapter_uri, made_adapter, metrics_beside, verify_adapter
 from ...training.adapters.storage import remove
 from ...training.loop.checkpoints import remove_checkpoint
+from ...training.student.fingerprint import KnownFiles
 from ...training.trainer.actor import TrainingJob, TrainingProgress
 from ..context.objective import learns_from_demonstrations, training_phase
 from ..context.run_context import RunContext
@@ -214,6 +215,7 @@ def training_job(
         run=context.run.id,
         chat_template_kwargs=context.config.student.chat_template_kwargs,
         prompts=carried_prompts(context.task, context.config.evaluation.sampling),
+        known=KnownFiles(context.run.id, context.run.student_files),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ...core.errors import ConfigError, OpenmicError
 from ...core.plugs import import_plug
 from ...core.student_settings import StudentSettings
+from ..student.fingerprint import ANY_FILES, KnownFiles
 from ..student.student import inspect_student, load_student, resolve_device
 from . import continuous_needs
 from .engine import EngineFactory, StudentEngine, refuse_seq2seq
@@ -125,7 +126,12 @@ def as_engine_factory(found: Any, settings: StudentSettings) -> EngineFactory:
 
 
 def make_engine(
-    settings: StudentSettings, *, threads: int, engine: EngineFactory | None = None, folder: Path | None = None
+    settings: StudentSettings,
+    *,
+    threads: int,
+    engine: EngineFactory | None = None,
+    folder: Path | None = None,
+    known: KnownFiles = ANY_FILES,
 ) -> StudentEngine:
     """Load the student and make its engine. Takes seconds, with vLLM a minute; needs no event loop.
 
@@ -134,12 +140,21 @@ def make_engine(
         threads: CPU threads that it may use.
         engine: What makes the engine of one's own that the settings name. None: it is imported.
         folder: Where a server's log goes. None: among temporary files.
+        known: The files that its weights are; others are refused.
 
     Raises:
+        StudentChangedError: they are others.
         ConfigError: as `engine_name`; or its server does not start; or the engine of one's own cannot be imported or
             made, or is none.
         StudentError: as `load_student`.
     """
+    with known.kept(settings):
+        return _made(settings, threads, engine, folder, known)
+
+
+def _made(
+    settings: StudentSettings, threads: int, engine: EngineFactory | None, folder: Path | None, known: KnownFiles
+) -> StudentEngine:
     worker = f"{gethostname()}/pid-{os.getpid()}"
     if settings.own_engine is not None:
         return _make_own(engine or import_plug(settings.own_engine, where=KEY), settings, threads, worker)
@@ -153,7 +168,7 @@ def make_engine(
         from .vllm.engine import VLLMEngine
         from .vllm.server import VLLMServer
 
-        return VLLMEngine(settings, VLLMServer(settings, threads=threads, folder=folder), worker=worker)
+        return VLLMEngine(settings, VLLMServer(settings, threads=threads, folder=folder, known=known), worker=worker)
     student = load_student(settings, device=settings.device, template_kwargs=settings.chat_template_kwargs)
     if name == "continuous":
         from .continuous import ContinuousEngine

@@ -9,6 +9,7 @@ from ...core.errors import StudentError
 from ...core.student_settings import StudentWeights
 from ...core.training_settings import LoRASettings
 from ..adapters.lora import adapted
+from ..student.fingerprint import ANY_FILES, KnownFiles
 from ..student.student import load_student, open_tokenizer, opening, source_of
 
 _HALVES = {"bfloat16", "float16"}
@@ -23,7 +24,9 @@ def stored_dtype(weights: StudentWeights) -> str:
     return name if name in _HALVES else "float32"
 
 
-def merge(weights: StudentWeights, adapter: Path, target: Path, *, dtype: str, device: str) -> None:
+def merge(
+    weights: StudentWeights, adapter: Path, target: Path, *, dtype: str, device: str, known: KnownFiles = ANY_FILES
+) -> None:
     """Write base and adapter as one model, with its tokenizer, into a folder.
 
     The base is loaded in whole numbers of its own format even where it was trained around in 4 bits.
@@ -34,14 +37,17 @@ def merge(weights: StudentWeights, adapter: Path, target: Path, *, dtype: str, d
         target: The folder to write into, made if need be.
         dtype: The number format to write; `auto` is that of the published base.
         device: Where to compute.
+        known: The files that the base's weights are; others are refused.
 
     Raises:
+        StudentChangedError: they are others.
         StudentError: the base cannot be loaded, or takes no merged adapter.
         AdapterError: the adapter does not fit it.
     """
     wanted = stored_dtype(weights) if dtype == "auto" else dtype
     whole = weights.model_copy(update={"dtype": wanted, "quantization": None})
-    student = load_student(whole, device=device)
+    with known.kept(weights):
+        student = load_student(whole, device=device)
     model = adapted(student, LoRASettings(), seed=0, start=adapter)
     try:
         merged = model.merge_and_unload(safe_merge=True)

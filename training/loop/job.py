@@ -11,6 +11,7 @@ from ...core.ids import content_hash
 from ...core.records import AdapterRef, TrainingExample
 from ...core.student_settings import StudentWeights
 from ...core.training_settings import FineTuneSettings, LoRASettings
+from ..student.fingerprint import ANY_FILES, KnownFiles
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+", re.IGNORECASE)
 
@@ -55,6 +56,8 @@ class TrainingJob:
     """What the student's chat template is given."""
     prompts: Mapping[str, Any] = field(default_factory=dict)
     """What the student is asked with, which travels with the adapter; the examples hold it already."""
+    known: KnownFiles = ANY_FILES
+    """The files that the base weights are; others are refused."""
 
     @property
     def key(self) -> str:

@@ -16,6 +16,7 @@ from ...core.errors import GenerationError, OverloadError
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import StudentSettings
 from ..engines.engine import EngineFactory, StudentEngine, read_generation
+from ..student.fingerprint import KnownFiles
 from .metrics import BATCH_SIZE, SERVER_RESTARTS, SWAP_PAUSE
 
 _LOOK_S = 0.5
@@ -117,9 +118,9 @@ class _Warnings(logging.Handler):
 
 
 def configured_engine(
-    settings: StudentSettings, threads: int, engine: EngineFactory | None = None, folder: Path | None = None
+    settings: StudentSettings, threads: int, engine: EngineFactory | None, folder: Path | None, known: KnownFiles
 ) -> StudentEngine:
     """The engine that the settings name; imports what it needs only here, in the actor's process."""
     from ..engines.choose import make_engine
 
-    return make_engine(settings, threads=threads, engine=engine, folder=folder)
+    return make_engine(settings, threads=threads, engine=engine, folder=folder, known=known)

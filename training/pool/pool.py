@@ -23,6 +23,7 @@ from ...core.errors import OpenmicError, OverloadError, StudentLostError, Unansw
 from ...core.records import NO_ADAPTER, AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import StudentSettings
 from ..engines.engine import EngineFactory, StudentEngine
+from ..student.fingerprint import ANY_FILES, KnownFiles
 from .actor import RestartedError, configured_engine
 from .adapter_sync import AdapterSync
 from .own_fault import OwnFault
@@ -52,6 +53,7 @@ class StudentPool:
         engine: EngineFactory | None = None,
         build: Callable[[], StudentEngine] | None = None,
         folder: Path | None = None,
+        known: KnownFiles = ANY_FILES,
         tick_s: float = 1.0,
         tell: Callable[[str], None] = logger.warning,
     ) -> None:
@@ -65,13 +67,14 @@ class StudentPool:
             build: Makes an actor's engine, in the actor's process. None: the engine that the settings name.
             folder: Where the log of an engine's own server goes, on whichever machine that is. None: among temporary
                 files.
+            known: The files that the student's weights are; an actor that finds others does not start.
             tick_s: Seconds between two looks at the load.
             tell: Told in a line of what a person should know of.
         """
         self._settings = settings.pool
         alone = self._settings.most == 1
         self._threads = threads or (os.cpu_count() if alone else int(self._settings.cpus_per_actor)) or 1
-        self._build = build or partial(configured_engine, settings, self._threads, engine, folder)
+        self._build = build or partial(configured_engine, settings, self._threads, engine, folder, known)
         self._tick_s, self._tell = tick_s, tell
         self._batch_limit = settings.max_batch
         self._adapters = AdapterSync(self._on_death)

@@ -112,7 +112,8 @@ class TrainerWorker:
         if found is not None and (known := metrics_beside(found)) is not None:
             return (found, known) if group.first else None
         # Loaded anew each time: a second is nothing beside a training, and no state of the last one can leak in.
-        student = load_student(job.student, device=job.device, template_kwargs=job.chat_template_kwargs)
+        with job.known.kept(job.student):
+            student = load_student(job.student, device=job.device, template_kwargs=job.chat_template_kwargs)
         start = verify_adapter(job.parent) if job.parent.version else None
         model = adapted(student, job.lora, seed=job.seed, start=start)
         resumed = group.broadcast(checkpoints.load() if group.first else None)

@@ -9,7 +9,7 @@ import pytest
 
 from openmic.agents.tasks.task import load_task
 from openmic.core.config import RunConfig
-from openmic.core.errors import ConfigError
+from openmic.core.errors import ConfigError, StudentChangedError
 from openmic.core.records import Role
 from openmic.graph.context.opening import open_run_context
 from openmic.graph.context.plugs import Plugs
@@ -153,7 +153,7 @@ def test_weights_that_were_changed_are_refused_where_the_student_is_needed(store
     config = config_of(student={"model": str(student)}, cast={"critic": SCORER, "judge": SCORER})
     run = run_in(store, tmp_path, config, student_files=student_files(config.student))
     (student / "model.safetensors").write_bytes(b"another")
-    with pytest.raises(ConfigError, match=rf"that run {run.id} began with: model.safetensors is another; put"):
+    with pytest.raises(StudentChangedError, match=rf"that run {run.id} began with: model.safetensors is another; put"):
         check_objects(store, run, config, Plugs(), roles=(), scorers=False)
     # Judging what is stored needs no student, and another one that was named is another matter.
     check_objects(store, run, config, Plugs(), roles=(), objective=False, engine=False, scorers=False)

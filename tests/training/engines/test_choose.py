@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from openmic.core.errors import ConfigError
+from openmic.core.errors import ConfigError, StudentChangedError
 from openmic.core.student_settings import StudentSettings
 from openmic.training.engines import continuous_needs
 from openmic.training.engines.choose import choose_engine, engine_name, make_engine
+from openmic.training.student.fingerprint import KnownFiles, student_files
 
 from ..pool.own_engine import Echo
 
@@ -125,3 +126,29 @@ def test_what_is_none_is_refused_in_one_line(name: str, kwargs: dict[str, Any], 
     with pytest.raises(ConfigError, match=why) as caught:
         make_engine(own(name, **kwargs), threads=1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("engine", ["auto", "static", "continuous", "slots", "endpoint", f"{Echo.__module__}:Echo"])
+def test_no_engine_is_made_of_weights_that_were_changed(engine: str, tiny_causal: Path) -> None:
+    values = {
+        "model": str(tiny_causal),
+        "engine": engine,
+        "device": "cpu",
+        "endpoint": {"base_url": "http://[::1]:9/v1"},
+    }
+    settings = StudentSettings.model_validate(values)
+    known = KnownFiles("RUN1", student_files(settings) | {"config.json": "another"})
+    with pytest.raises(StudentChangedError, match=r"not those that run RUN1 began with: config.json is another"):
+        make_engine(settings, threads=1, known=known)
+
+
+def test_weights_that_change_while_an_engine_is_made_are_noticed(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    settings = StudentSettings(model=str(tmp_path), engine="mine:Loads")
+
+    def loads(settings: StudentSettings, **rest: Any) -> Echo:
+        (tmp_path / "model.safetensors").write_bytes(b"two")
+        return Echo(settings, **rest)
+
+    with pytest.raises(StudentChangedError, match=r"model.safetensors is another"):
+        make_engine(settings, threads=1, engine=loads, known=KnownFiles("RUN1", student_files(settings)))

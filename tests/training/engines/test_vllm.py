@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,18 @@ from typing import Any
 import pytest
 
 from openmic.core.config import InputSettings, RunConfig
-from openmic.core.errors import ConfigError, MemoryFullError, StudentError, StudentLostError, UnansweredError
+from openmic.core.errors import (
+    ConfigError,
+    MemoryFullError,
+    StudentChangedError,
+    StudentError,
+    StudentLostError,
+    UnansweredError,
+)
 from openmic.core.student_settings import StudentSettings
 from openmic.training.engines.choose import engine_name, make_engine
 from openmic.training.engines.vllm.server import VLLMServer
+from openmic.training.student.fingerprint import KnownFiles, student_files
 
 from ..factories import request
 
@@ -118,6 +127,26 @@ def test_one_that_does_not_start_again_ends_the_run_and_fails_no_item(tiny_causa
                 with pytest.raises(StudentLostError, match=r"vLLM 0\.32\.0 does not start: .*code 3") as lost:
                     await asked
                 assert not isinstance(lost.value, UnansweredError)
+        finally:
+            await engine.close()
+
+    asyncio.run(act())
+
+
+def test_one_that_ended_is_not_started_again_on_weights_that_were_changed(tmp_path: Path, tiny_causal: Path) -> None:
+    student = tmp_path / "student"
+    shutil.copytree(tiny_causal, student)
+    (tmp_path / "ends.py").write_text(FULL)
+    python = program(tmp_path / "python", "0.32.0", f'exec {sys.executable} {tmp_path}/ends.py "$@"')
+    one = settings(student, python=python)
+    known = KnownFiles("RUN1", student_files(one))
+    engine = make_engine(one, threads=1, folder=tmp_path / "run", known=known)
+    (student / "merges.txt").write_text("new")
+
+    async def act() -> None:
+        try:
+            with pytest.raises(StudentChangedError, match=r"run RUN1 began with: merges.txt is new"):
+                await engine.generate(request())
         finally:
             await engine.close()
 

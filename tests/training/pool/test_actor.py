@@ -10,6 +10,7 @@ from openmic.core.errors import GenerationError, OverloadError, StudentError
 from openmic.core.records import AdapterRef, Generation, GenerationRequest
 from openmic.core.student_settings import StudentSettings
 from openmic.training.pool.actor import RestartedError, StudentActor, configured_engine
+from openmic.training.student.fingerprint import ANY_FILES
 
 from ..factories import request
 from .cheap_engine import CheapEngine, asked, cheap, notes
@@ -55,7 +56,7 @@ def test_calls_for_another_incarnation_of_the_process_are_refused_and_do_nothing
 def test_its_engine_is_the_one_that_the_settings_name(tiny_causal: Path, adapters: list[AdapterRef]) -> None:
     async def scenario() -> None:
         settings = StudentSettings(model=str(tiny_causal), device="cpu", batch_wait_ms=1.0)
-        actor = StudentActor(lambda: configured_engine(settings, 1), max_in_flight=2)
+        actor = StudentActor(lambda: configured_engine(settings, 1, None, None, ANY_FILES), max_in_flight=2)
         incarnation = await actor.describe()
         await actor.load_adapter(incarnation, adapters[0], [])
         generation = await actor.generate(incarnation, request(adapter=1))
@@ -67,7 +68,7 @@ def test_its_engine_is_the_one_that_the_settings_name(tiny_causal: Path, adapter
 def test_an_engine_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     settings = StudentSettings(model=str(tmp_path / "nowhere"), device="cpu")
     with pytest.raises(StudentError, match="is not a folder"):
-        StudentActor(lambda: configured_engine(settings, 1), max_in_flight=2)
+        StudentActor(lambda: configured_engine(settings, 1, None, None, ANY_FILES), max_in_flight=2)
 
 
 class Giving(CheapEngine):

@@ -17,6 +17,7 @@ from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.engines.static import BatchGenerator
 from openmic.training.engines.tiny_student import random_adapter
 from openmic.training.pool.pool import StudentPool
+from openmic.training.student.fingerprint import ANY_FILES, KnownFiles
 
 from ..conftest import BuildStudent
 from ..factories import TEXTS, request
@@ -147,12 +148,17 @@ def test_a_student_answers_with_each_adapter_it_is_given_until_the_pool_is_close
     asyncio.run(scenario())
 
 
-def test_a_student_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
+def test_a_student_that_cannot_be_loaded_says_why(tmp_path: Path, tiny_causal: Path) -> None:
     async def scenario() -> None:
-        pool = StudentPool(settings_of(tmp_path / "nowhere"), threads=1)
-        with pytest.raises(StudentLostError, match=r"nowhere.* is not a folder"):
-            await pool.ready()
-        pool.close()
+        others = KnownFiles("RUN1", {"model.safetensors": "another"})
+        for folder, known, why in (
+            (tmp_path / "nowhere", ANY_FILES, r"nowhere.* is not a folder"),
+            (tiny_causal, others, r"not those that run RUN1 began with: chat_template.jinja is new, config"),
+        ):
+            pool = StudentPool(settings_of(folder), threads=1, known=known)
+            with pytest.raises(StudentLostError, match=why):
+                await pool.ready()
+            pool.close()
 
     asyncio.run(scenario())
 

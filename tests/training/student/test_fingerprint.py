@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from openmic.core.errors import StudentChangedError
 from openmic.core.student_settings import StudentWeights
-from openmic.training.student.fingerprint import changed_files, student_files
+from openmic.training.student.fingerprint import ANY_FILES, KnownFiles, changed_files, student_files
 
 
 def folder(path: Path) -> Path:
@@ -33,6 +34,38 @@ def test_each_file_that_a_model_is_read_from_is_told_apart(tmp_path: Path) -> No
         "model.safetensors is another",
         "vocab.txt is new",
     ]
+
+
+def test_weights_that_are_changed_before_they_are_loaded_or_meanwhile_are_refused(tmp_path: Path) -> None:
+    weights = StudentWeights(model=str(folder(tmp_path / "student")))
+    known, safe = KnownFiles("RUN1", student_files(weights)), tmp_path / "student/model.safetensors"
+    with known.kept(weights):
+        pass
+    with (
+        pytest.raises(StudentChangedError, match=r"those that run RUN1 began with: model.safetensors is another; put"),
+        known.kept(weights),
+    ):
+        safe.write_bytes(b"two")
+    ANY_FILES.check(weights)
+    with pytest.raises(StudentChangedError), known.kept(weights):
+        pytest.fail("nothing is loaded")
+    safe.write_bytes(b"one")
+    known.check(weights)
+    for path in (tmp_path / "student").glob("*.*"):
+        if path.is_file():
+            path.unlink()
+    with pytest.raises(StudentChangedError, match=r": config.json is gone, model.safetensors is gone; put"):
+        known.check(weights)
+
+
+def test_a_change_that_leaves_size_and_time_as_they_were_is_seen(tmp_path: Path) -> None:
+    weights = StudentWeights(model=str(folder(tmp_path / "student")))
+    known, safe = KnownFiles("RUN1", student_files(weights)), tmp_path / "student/model.safetensors"
+    times = safe.stat()
+    safe.write_bytes(b"two")
+    os.utime(safe, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(StudentChangedError, match=r"model.safetensors is another"):
+        known.check(weights)
 
 
 def test_a_hub_id_and_a_folder_that_is_not_here_have_none(tmp_path: Path) -> None:

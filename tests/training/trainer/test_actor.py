@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from openmic.core.errors import TrainingError
+from openmic.core.errors import StudentChangedError, TrainingError
 from openmic.core.records import NO_ADAPTER, AdapterRef, TrainingMetrics
 from openmic.core.student_settings import StudentWeights
 from openmic.core.training_settings import FineTuneSettings, LoRASettings
 from openmic.training.adapters.adapters import MANIFEST, verify_adapter
+from openmic.training.student.fingerprint import KnownFiles, student_files
 from openmic.training.trainer.actor import TrainerWorker, TrainingJob, TrainingPhase, TrainingProgress
 
 from ..factories import demonstration, preference
@@ -35,6 +36,13 @@ def train(job: TrainingJob, worker: TrainerWorker | None = None) -> tuple[Adapte
     result = (worker or TrainerWorker(1)).train(job)
     assert result is not None
     return result
+
+
+def test_nothing_is_trained_on_weights_that_were_changed(job: TrainingJob) -> None:
+    files = student_files(job.student)
+    with pytest.raises(StudentChangedError, match=r"those that run RUN1 began with: model.safetensors is another; put"):
+        train(replace(job, known=KnownFiles("RUN1", files | {"model.safetensors": "0"})))
+    assert replace(job, known=KnownFiles("RUN1", files)).key == job.key, "whose run it is plays no part"
 
 
 def test_before_the_first_training_there_is_no_progress() -> None:

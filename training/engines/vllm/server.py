@@ -21,6 +21,7 @@ from ....core.files.scratch import scratch_folder
 from ....core.student_settings import LARGEST_LORA_RANK, StudentSettings, StudentWeights
 from ....core.training_settings import LoRASettings
 from ...adapters.idle import idle_adapter
+from ...student.fingerprint import ANY_FILES, KnownFiles
 from ...student.student import source_of
 from ...student.weights import refuse_pickled
 from . import guard
@@ -54,13 +55,16 @@ class VLLMServer:
         StudentError: the weights are pickled, which nobody asked for.
     """
 
-    def __init__(self, settings: StudentSettings, *, threads: int, folder: Path | None = None) -> None:
+    def __init__(
+        self, settings: StudentSettings, *, threads: int, folder: Path | None = None, known: KnownFiles = ANY_FILES
+    ) -> None:
         """Starts nothing yet.
 
         Args:
             settings: The student's.
             threads: CPU threads that it may use, where it computes on a CPU.
             folder: Where its log goes, made if need be. None: the folder for temporary files.
+            known: The files that the weights are, of which it reads them anew each time it is started.
         """
         self._vllm = installed_vllm(settings.vllm)
         if not settings.pickled_weights:
@@ -70,7 +74,7 @@ class VLLMServer:
                 f"student.quantization={settings.quantization}: vLLM {self._vllm.version} was built for CPUs, where it "
                 "has no weights in 4 bits; leave student.quantization out, or set student.engine to static"
             )
-        self._settings, self._threads = settings, threads
+        self._settings, self._threads, self._known = settings, threads, known
         self._port = _free_port()
         self.key = secrets.token_urlsafe()
         """What it wants as a key."""
@@ -102,8 +106,10 @@ class VLLMServer:
 
         Raises:
             ConfigError: it ended before that, or it takes too long.
+            StudentChangedError: the weights' files are others than they were.
         """
         self._end()
+        self._known.check(self._settings)
         began = self.log.stat().st_size if self.log.exists() else 0
         with private_file(self.log).open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own guard, and the interpreter that the user named
@@ -119,6 +125,7 @@ class VLLMServer:
         except BaseException:
             self._end()
             raise
+        self._known.check(self._settings)
         self._up = True
 
     def ends_within(self, seconds: float) -> bool:
