@@ -24,6 +24,7 @@ from .stages import demonstrate as demonstrating
 from .stages import evaluate as evaluating
 from .stages import fine_tune as fine_tuning
 from .stages import promotion
+from .stages.course import Course, steps_of
 from .workers.workers import DialogueWorkers
 
 
@@ -43,6 +44,7 @@ CampaignGraph = CompiledStateGraph[CampaignState, RunContext, CampaignState, Cam
 
 async def demonstrate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """The teacher demonstrates every input that imitation or evaluation needs."""
+    _begin(runtime.context, "demonstrate")
     promotion.record_base(runtime.context)
     if not promotion.imitation_is_over(runtime.context):
         await _unless_there_is_no_student(runtime.context, demonstrating.demonstrate_all(runtime.context))
@@ -51,6 +53,7 @@ async def demonstrate(state: CampaignState, runtime: Runtime[RunContext]) -> Cam
 
 async def imitate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """The student is fine-tuned on the demonstrations; feedback starts from what comes of it."""
+    _begin(runtime.context, "imitate")
     await runtime.context.pool.ready()  # nothing is trained for students that cannot be started
     version = await fine_tuning.imitate(runtime.context)
     await runtime.context.pool.load_adapter(runtime.context.adapter(version))
@@ -60,6 +63,7 @@ async def imitate(state: CampaignState, runtime: Runtime[RunContext]) -> Campaig
 
 async def collect(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """A round of critique-and-revise dialogues, begun with the promoted adapter."""
+    _begin(runtime.context, "collect")
     round_number = state["round"] + 1
     if not promotion.round_is_over(runtime.context, round_number):
         await collecting.collect(runtime.context, round_number)
@@ -68,11 +72,13 @@ async def collect(state: CampaignState, runtime: Runtime[RunContext]) -> Campaig
 
 async def fine_tune(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """The promoted adapter is trained on the preferences that no training has learned from yet."""
+    _begin(runtime.context, "fine-tune")
     return {"candidate": await promotion.train_candidate(runtime.context, state["round"])}
 
 
 async def evaluate(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """Candidate and promoted version are compared on dev inputs; test inputs play no part in any choice."""
+    _begin(runtime.context, "evaluate (dev)")
     assert state["candidate"] is not None
     return {"decision": await promotion.judge_candidate(runtime.context, state["candidate"])}
 
@@ -93,6 +99,7 @@ async def roll_back(state: CampaignState, runtime: Runtime[RunContext]) -> Campa
 
 async def report(state: CampaignState, runtime: Runtime[RunContext]) -> CampaignState:
     """Every version is judged on the test inputs, which nothing has looked at before, unless that is left for later."""
+    _begin(runtime.context, "evaluate (test)")
     rows = await runtime.context.store.patiently(
         runtime.context.store.select, Adapter, run_id=runtime.context.run.id, order_by="version"
     )
@@ -116,6 +123,11 @@ def after_evaluate(state: CampaignState, runtime: Runtime[RunContext]) -> Litera
 def another_round(state: CampaignState, runtime: Runtime[RunContext]) -> Literal["collect", "report"]:
     """Rounds as configured, then the report."""
     return "collect" if state["round"] < runtime.context.config.rounds else "report"
+
+
+def _begin(context: RunContext, stage: str) -> None:
+    if isinstance(context.progress, Course):
+        context.progress.begin(stage)
 
 
 async def _unless_there_is_no_student(context: RunContext, work: Coroutine[Any, Any, None]) -> None:
@@ -155,6 +167,8 @@ async def run_campaign(context: RunContext) -> None:
     Raises:
         OpenmicError: a stage could do nothing at all; the run can be resumed once the cause is mended.
     """
+    if foreseen := context.run.cost.get("foreseen_stages"):
+        context.progress = Course(context.progress, steps_of(foreseen, context.config.rounds))
     context.pool, context.trainer  # noqa: B018 - both load their weights while the teacher demonstrates
     if context.config.dialogue.workers > 1:
         context.holder = DialogueWorkers(context)

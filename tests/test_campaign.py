@@ -71,6 +71,8 @@ def test_a_whole_run_finishes_with_everything_that_status_promises(run: WholeRun
 def test_the_progress_of_every_step_is_on_stderr(run: WholeRun) -> None:
     for step in ("teacher demonstrates", "imitation: sft", "round 1: dialogues", "round 1: dpo", "evaluate v2 (test)"):
         assert step in run.stderr
+    for number in range(1, 7):
+        assert f"stage {number} of 6" in run.stderr
     assert "Traceback" not in run.stderr
 
 

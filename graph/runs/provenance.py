@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -54,7 +54,7 @@ def run_record(
     kind: RunKind = "campaign",
     source: str | None = None,
     estimate: dict[str, Any] | None = None,
-    foreseen_s: float | None = None,
+    foreseen: Mapping[str, Any] | None = None,
     config_file: Path | None = None,
     reuses: str | None = None,
     member: Membership | None = None,
@@ -73,7 +73,7 @@ def run_record(
         kind: What the run does.
         source: The run whose transcripts it works on.
         estimate: What it is to take, as `preflight.estimate` gives it.
-        foreseen_s: How many seconds it is to take at least, as `preflight.forecast` says.
+        foreseen: How long it is to take at least, as `preflight.forecast` says.
         config_file: Where its configuration comes from, if from a file.
         reuses: The run whose replies and texts it takes where they are what it would ask for.
         member: Its place in an experiment, if it is part of one, which also gives it its name.
@@ -102,7 +102,7 @@ def run_record(
         cost={
             "prices": prices,
             **({} if estimate is None else {"estimate": estimate}),
-            **({} if foreseen_s is None else {"foreseen_s": foreseen_s}),
+            **({} if not foreseen else _seconds(foreseen)),
         },
         kind=kind,
         plugs=objects,
@@ -192,6 +192,14 @@ def template_rows(task: Task) -> list[PromptTemplateRow]:
         )
         for template in task.templates()
     ]
+
+
+def _seconds(foreseen: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a forecast, what the run is to keep."""
+    return {
+        "foreseen_s": foreseen["seconds"],
+        "foreseen_stages": {stage["stage"]: stage["seconds"] for stage in foreseen["stages"]},
+    }
 
 
 def _git_commit() -> str | None:

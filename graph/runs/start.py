@@ -58,7 +58,7 @@ def start_run(
             arguments=arguments,
             duplicates=checked.duplicates,
             estimate=checked.estimate,
-            foreseen_s=checked.forecast.get("seconds"),
+            foreseen=checked.forecast,
             config_file=config_file,
             reuses=reuses,
             member=member,

@@ -73,7 +73,8 @@ class Run(TableModel, table=True):
     """Inputs that the file held again, and that were left out."""
     cost: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """`prices`, what each member of the cast charges by `ROLE.MEMBER` (see `store.spending.Price`); `estimate`, what
-    the run was to take by role, and `foreseen_s`, how many seconds at least, where that was worked out."""
+    the run was to take by role, and `foreseen_s`, how many seconds at least, and `foreseen_stages`, of each
+    stage, where that was worked out."""
     config_file: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """`path` and `values`, what the configuration file said when the run began; empty where there was none."""
     seconds: float = 0.0
