@@ -3,18 +3,22 @@
 Nothing is generated and nobody is asked. What was said with an adapter, and how it did, stays as it is.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import count
 
 from ...core.config import saved_config
 from ...core.errors import AdapterError, AlteredAdapterError, ConfigError
-from ...core.ids import new_id
 from ...core.records import AdapterRef
 from ...store import Adapter, Run, Store, Training
 from ...store.liveness import run_folder
-from ...training.adapters.adapters import committed_adapter, verify_adapter
+from ...store.writes import Write, updating
+from ...training.adapters.adapters import committed_adapter, made_adapter, verify_adapter
 from ...training.adapters.storage import join_uri
 from ...training.loop.checkpoints import remove_checkpoint
+from ...training.trainer.actor import TrainingJob
 from ..context.opening import open_run_context
 from ..context.plugs import Plugs
 from ..context.progress import Progress
@@ -69,7 +73,7 @@ def train_again(
 
     async def train() -> None:
         async with open_run_context(store, run, progress, plugs=plugs, roles=()) as context:
-            done.extend([await _make(context, row) for row in broken])
+            done.extend([await make_anew(context, row) for row in broken])
 
     with checked_session(config, store.address, run_folder(store, run), students=False):
         locked(store, run, train)
@@ -116,7 +120,13 @@ def _is_whole(store: Store, row: Adapter) -> bool:
     return True
 
 
-async def _make(context: RunContext, row: Adapter) -> Remade:
+async def make_anew(context: RunContext, row: Adapter) -> Remade:
+    """Make an adapter of the run anew; all rows that have it name the new one, or none.
+
+    Raises:
+        AdapterError: what it began from is missing or altered, or the storage cannot be read.
+        TrainingError: the training failed.
+    """
     store = context.store
     training = store.get(Training, row.training_id or "")
     assert training is not None
@@ -129,17 +139,38 @@ async def _make(context: RunContext, row: Adapter) -> Remade:
     imitates = training.stage == "imitation"
     settings = context.config.imitation if imitates else context.config.training
     job = training_job(context, training, settings, _phases(context, training))
-    root = context.adapters_root
-    if committed_adapter(root, row.version) is not None:  # an altered one may be somebody's work: it is left alone
-        root = join_uri(root, "again", new_id())
-    ref, _ = await carry_out(context, training, replace(job, adapters=root))
+    root, ref = await asyncio.to_thread(_place, context, row, job)
+    if ref is None:
+        ref, _ = await carry_out(context, training, replace(job, adapters=root))
     remove_checkpoint(root, row.version)
     same = ref.sha256 == row.sha256
     place = store.recorded(str(ref.uri))
+    changes: list[Write] = []
     for other in store.select(Adapter, uri=row.uri, sha256=row.sha256):  # derived runs have the same files
         why = {} if same else {"reason": f"{other.reason or ''}; made anew later, with other bytes".removeprefix("; ")}
-        store.update(Adapter, other.id, uri=place, sha256=ref.sha256, **why)
+        changes.append(updating(Adapter, other.id, uri=place, sha256=ref.sha256, **why))
+    await asyncio.to_thread(store.write, *changes)
     return Remade(row.version, str(ref.uri), same)
+
+
+def _place(context: RunContext, row: Adapter, job: TrainingJob) -> tuple[str, AdapterRef | None]:
+    """Where an adapter is made anew, and what a process that was killed has made there already.
+
+    It is its own place where nothing lies there; an altered one may be somebody's work, and is left alone. Else it is
+    named by the training, so that the next process finds adapter and checkpoint.
+    """
+    if committed_adapter(context.adapters_root, row.version) is None:
+        return context.adapters_root, None
+    for number in count(1):
+        root = join_uri(context.adapters_root, "again", job.key if number == 1 else f"{job.key}-{number}")
+        if committed_adapter(root, row.version) is None:
+            return root, None
+        with suppress(AlteredAdapterError):
+            ref = made_adapter(root, row.version, context.run.id, job.key)
+            if ref is not None and context.store.recorded(str(ref.uri)) != row.uri:
+                verify_adapter(ref)
+                return root, ref
+    raise AssertionError("there is always another place")
 
 
 def _phases(context: RunContext, training: Training) -> Sequence[PhaseData]:
