@@ -45,7 +45,7 @@ def chat(
         places = {row.version: reader.located(row.uri) for row in adapters if row.uri is not None}
     if not adapters:
         raise NotFoundError(f"run {found.id} has no adapter to talk to (it is a {found.kind}); name another with --run")
-    config = saved_config(found)
+    config = saved_config(found).settled()
     ref = _adapter(adapters, version, places)
 
     from ..agents.cast import StudentAgent

@@ -17,7 +17,7 @@ from .endpoints.costs import BudgetSettings, PriceSettings
 from .endpoints.simulated import SimulatedCastSettings
 from .errors import ConfigError
 from .plugs import Plug
-from .records import Role, Sampling, Split, StudentSampling
+from .records import UNSETTLED, AnswerSampling, Role, Sampling, Split
 from .section import Section, from_home
 from .student_settings import StudentSettings
 from .tracking_settings import TrackingSettings
@@ -339,7 +339,7 @@ class EvaluationSettings(Section):
     """Whether the critic compares the outputs too, beside the judge, to see by how much it overstates them."""
     references_seed: int | None = Field(default=None, ge=0, lt=2**31)
     """Seed of the teacher's held-out references: runs that share it share them. None: the run's."""
-    sampling: StudentSampling = StudentSampling(temperature=0.7, top_p=0.9, max_tokens=48)
+    sampling: AnswerSampling = AnswerSampling()
     """How the student answers when it is evaluated."""
     scorers: tuple[Plug, ...] = ()
     """What scores each output besides: names that ship, such as length, faithfulness or reward_model, or
@@ -434,6 +434,18 @@ class RunConfig(Section):
         # Nothing changes once it is read, but it is read only when this is decided.
         object.__setattr__(self, "student", student)
         return self
+
+    @property
+    def open_lengths(self) -> list[str]:
+        """The keys of how long the student's texts may be, those that the demonstrations are still to settle."""
+        sampling = {"student": self.student.sampling, "evaluation": self.evaluation.sampling}
+        return [f"{name}.sampling.max_tokens" for name, each in sampling.items() if not each.max_tokens]
+
+    def settled(self, max_tokens: int = UNSETTLED) -> "RunConfig":
+        """The same with so many tokens wherever that is open."""
+        student = self.student.model_copy(update={"sampling": self.student.sampling.settled(max_tokens)})
+        evaluation = self.evaluation.model_copy(update={"sampling": self.evaluation.sampling.settled(max_tokens)})
+        return self.model_copy(update={"student": student, "evaluation": evaluation})
 
     @property
     def store_url(self) -> str:

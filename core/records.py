@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -122,6 +122,32 @@ class StudentSampling(Sampling):
 
     num_beams: int = Field(default=1, ge=1)
     """Beams of a beam search; 1 samples by nucleus. With temperature 0 the search is exact, else beams are sampled."""
+
+    def settled(self, max_tokens: int) -> Self:
+        """The same with so many tokens at most, where that is still open (0)."""
+        return self if self.max_tokens else self.model_copy(update={"max_tokens": max_tokens})
+
+
+UNSETTLED, MOST_SETTLED = 128, 1024
+"""Tokens of the student's texts for whoever asks it before anything was shown to it, and the most that is settled."""
+
+
+class DraftSampling(StudentSampling):
+    """How the student samples what it is compared and criticised for."""
+
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    """The share of probability that tokens are drawn from, the likeliest first."""
+    max_tokens: int = Field(default=0, ge=0)
+    """The most tokens to generate for one text. 0: settled by how long the teacher's demonstrations are."""
+
+
+class AnswerSampling(DraftSampling):
+    """How the student samples what it is judged by, and what it answers in use."""
+
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    """0 is greedy decoding."""
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    """The share of probability that tokens are drawn from, the likeliest first."""
 
 
 class Message(BaseModel):
@@ -282,6 +308,10 @@ class GenerationRequest:
     """The adapter version to generate with; 0 is the bare base model."""
     beam: int = 0
     """Which of the search's beams is wanted, 0 the best. Requests that differ in id and beam alone share a search."""
+
+    def __post_init__(self) -> None:
+        if not self.sampling.max_tokens:
+            raise ValueError(f"{self.id}: how long the text may be is not settled yet")
 
     @cached_property
     def prompt_hash(self) -> str:

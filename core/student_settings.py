@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from .plugs import Plug
-from .records import StudentSampling
+from .records import DraftSampling
 from .section import Section
 
 ENGINES = ("auto", "static", "continuous", "slots", "vllm", "endpoint")
@@ -202,7 +202,7 @@ class StudentSettings(StudentWeights):
     """For the engine `vllm`."""
     endpoint: StudentEndpointSettings | None = None
     """Where the student is served; for the engine `endpoint`."""
-    sampling: StudentSampling = StudentSampling(temperature=1.0, top_p=0.95, max_tokens=48)
+    sampling: DraftSampling = DraftSampling()
     """How drafts and revisions are sampled. With `num_beams` the candidates are the best beams of one search."""
     pool: PoolSettings = PoolSettings()
     """The processes that generate."""

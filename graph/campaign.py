@@ -25,6 +25,7 @@ from .stages import evaluate as evaluating
 from .stages import fine_tune as fine_tuning
 from .stages import promotion
 from .stages.course import Course, steps_of
+from .stages.lengths import settle_lengths
 from .workers.workers import DialogueWorkers
 
 
@@ -48,6 +49,7 @@ async def demonstrate(state: CampaignState, runtime: Runtime[RunContext]) -> Cam
     promotion.record_base(runtime.context)
     if not promotion.imitation_is_over(runtime.context):
         await _unless_there_is_no_student(runtime.context, demonstrating.demonstrate_all(runtime.context))
+    await settle_lengths(runtime.context)
     return {"round": 0}
 
 

@@ -73,15 +73,13 @@ def _contents(name: str) -> dict[str, str]:
         raise ConfigError(f"there is no task {name!r} that ships, only {known}")
     inputs = example_file(name).parent / "inputs" / f"{name}.jsonl"
     return {
-        OWN_CONFIGURATION: _CONFIGURATION.format(name=name, length=_LENGTHS.get(name, 56)),
+        OWN_CONFIGURATION: _CONFIGURATION.format(name=name),
         TASK: task_source(name).text,
         INPUTS: inputs.read_text(encoding="utf-8"),
         README: _README,
     }
 
 
-_LENGTHS = {"plain-language": 72}
-"""Tokens of the student's texts, where they are longer than a joke."""
 _CONFIGURATION = f"""# Without changes this runs on a laptop with the simulated cast.
 # Every key, with its default: openmic config show
 name: {{name}}
@@ -99,7 +97,7 @@ cast:
 
 student:
   model: smollm2-135m-instruct  # or a hub id, or a folder
-  sampling: {{{{temperature: 0.9, top_p: 0.95, max_tokens: {{length}}}}}}
+  sampling: {{{{temperature: 0.9, top_p: 0.95}}}}   # max_tokens: by the lengths of the demonstrations
 
 # Small numbers, so that all of it takes minutes on two CPU cores.
 imitation: {{{{inputs: 96, demonstrations: 2, epochs: 1, batch_size: 8, learning_rate: 1.0e-3, max_length: 128}}}}
@@ -116,7 +114,7 @@ training:
 evaluation:
   test_inputs: 56
   dev_inputs: 16
-  sampling: {{{{temperature: 0.7, top_p: 0.9, max_tokens: {{length}}}}}}
+  sampling: {{{{temperature: 0.7, top_p: 0.9}}}}
   scorers:                    # a column of the report each; leave the rubric out where real models judge
     - {{{{use: simulated_rubric, kwargs: {{{{skill: {{name}}, profile: sim-judge}}}}, name: rubric}}}}
 """

@@ -147,10 +147,11 @@ class RunContext:
         """The tokens of a conversation that waits for the student, as its engine has them."""
         from ...training.student.tokenization import render_prompt
 
-        return render_prompt(self._student_tokens, messages)
+        return render_prompt(self.student_tokens, messages)
 
     @cached_property
-    def _student_tokens(self) -> "LoadedStudent":
+    def student_tokens(self) -> "LoadedStudent":
+        """The student's tokenizer, and how many places it knows, without its weights."""
         from ...training.student.fingerprint import KnownFiles
         from ...training.student.student import student_elsewhere
 

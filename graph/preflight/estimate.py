@@ -14,7 +14,7 @@ from ...agents.tasks.task import Task
 from ...agents.verdicts.pairwise import MOST_TOKENS, PURPOSES
 from ...core.config import CriticSettings, RunConfig, TeacherSettings
 from ...core.inputs import read_inputs
-from ...core.records import Example, Role, Split, TokenUsage, input_words
+from ...core.records import MOST_SETTLED, Example, Role, Split, TokenUsage, input_words
 from ...core.text import rough_tokens
 from ...store.spending import Price
 from ..context.budget import shown_amount
@@ -177,7 +177,7 @@ class Sizing:
         """Who is asked, where that is an endpoint."""
         self.output = min(
             _mean([rough_tokens(input_words(example.value)) for example in self._shown[1]]),
-            config.student.sampling.max_tokens,
+            config.settled().student.sampling.max_tokens,
         )
         """Tokens of a likely output: as many as an input has, no more than the student may write."""
         self.requests: list[Requests] = []
@@ -219,7 +219,7 @@ class Sizing:
 
     def _score_drafts(self) -> None:
         """A draft is read by the teacher behind the student's prompt; an endpoint writes one token at least."""
-        longest = self._config.student.sampling.max_tokens
+        longest = self._config.settled(MOST_SETTLED).student.sampling.max_tokens
         kinds: list[tuple[Kind, float]] = [("likely", self.output), ("at_most", longest)]
         for kind, text in kinds:
             prompt = self.student_prompt + text
@@ -268,7 +268,8 @@ class Sizing:
 
     def _longest(self, role: Role) -> float:
         """Tokens of the longest text that is compared."""
-        sampling = self._config.evaluation.sampling if role == "judge" else self._config.student.sampling
+        config = self._config.settled(MOST_SETTLED)
+        sampling = config.evaluation.sampling if role == "judge" else config.student.sampling
         return max(sampling.max_tokens, self.output)
 
     def _prompt(self, role: Role, purpose: str, **values: object) -> float:

@@ -154,7 +154,8 @@ def _alike(config: RunConfig, before: RunConfig, speeds: MeasuredSpeeds, run_id:
         if before.student.engine == config.student.engine and (student := speeds.student) is not None:
             at_once = f"{source}, {student.at_once:.0f} requests at once"
             found["student.tokens_per_s"] = Figure(student.tokens_per_s, at_once)
-            if before.student.sampling == config.student.sampling:
+            sampling = before.student.sampling
+            if sampling == config.student.sampling.settled(sampling.max_tokens):
                 found["student.output_tokens"] = Figure(student.output_tokens, source)
     sat = seats(before.cast)
     for seat, settings in seats(config.cast).items():

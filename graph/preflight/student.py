@@ -88,10 +88,11 @@ def check_student(config: RunConfig, task: Task, examples: Sequence[Example]) ->
     notes += _server_has_its_own(config.student)
     for key in ("student.sampling", "evaluation.sampling"):
         section = config.student if key.startswith("student") else config.evaluation
-        output = section.sampling.max_tokens
+        output = section.sampling.max_tokens or 1
+        said = f"{key}.max_tokens={output}" if section.sampling.max_tokens else "an output"
         for what, limit in limits.items():
             if limit is not None:
-                notes += _fit(lengths, texts, limit, output, f"{key}.max_tokens={output}", f"{limit} ({what})")
+                notes += _fit(lengths, texts, limit, output, said, f"{limit} ({what})")
     for key, length in (("imitation", config.imitation.max_length), ("training", config.training.max_length)):
         notes += _fit(lengths, texts, length, 1, "an output", f"{key}.max_length={length}")
     return list(dict.fromkeys(notes))

@@ -120,7 +120,7 @@ def export_model(
         raise ConfigError(f"--dtype {dtype} is not for --to {form}; take one of {', '.join(DTYPES[form])}")
     target = target.absolute()
     _refuse_filled(target)
-    ref, config = adapter_of(store, run, version), saved_config(run)
+    ref, config = adapter_of(store, run, version), saved_config(run).settled()
     card = model_card(store, run, config, ref)
     if form == "gguf" and card.kind != "causal":
         raise ConfigError("--to gguf is for causal students, and this one is sequence-to-sequence; take --to merged")

@@ -20,11 +20,12 @@ from ...store.schema import TableModel, now
 from ...training.example_forms import as_example
 from ...training.local_ray import runs_here
 from ...training.student.device import check_device
-from ...training.student.student import inspect_student
+from ...training.student.student import inspect_student, student_elsewhere
 from ..context.plugs import Plugs
 from ..context.progress import Progress
 from ..preflight.cluster import checked_session
 from ..preflight.objects import check_objective
+from ..stages.lengths import fitting_length
 from .provenance import begin_run, pinned, run_record
 from .retrain import carry_out_training
 
@@ -114,6 +115,8 @@ def train_on_pairs(
     check_device(config.student.device, "student.device", here=runs_here())
     check_objective(config, plugs)
     config = pinned(config, inspect_student(config.student))
+    known = student_elsewhere(config.student, config.student.chat_template_kwargs)
+    config = config.settled(fitting_length(known, [pair.chosen for pair in pairs]))
     run_id = new_id()
     home = (config.home / "runs" / run_id).absolute()
     task = Task("pairs", student={"system": _system(pairs)}, description=f"As the pairs of {path.name} have it.")

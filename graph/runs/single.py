@@ -94,6 +94,7 @@ async def hold_once(
     async with AsyncExitStack() as stack:
         home = stack.enter_context(scratch_folder("single"))
         store = stack.enter_context(Store.open(str(home / "store.db")))
+        config = config.settled()
         run = run_record(new_id(), config, task, simulated=False, plugs={}, home=store.recorded(home), arguments=[])
         row = record_run(store, run, task, [example])
         prepare_weights(config, progress)

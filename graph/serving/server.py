@@ -51,7 +51,7 @@ def serve(
         )
     if token is not None and (not token.strip() or not token.isascii()):
         raise ConfigError("--token is empty, or holds more than ASCII, which no header can; take another")
-    config = saved_config(run)
+    config = saved_config(run).settled()
     campaign = store.campaign_of(run)
     task = task_of(campaign, saved_config(campaign), Plugs().recall(campaign))
     served = served_versions(store, run, config, task, version)

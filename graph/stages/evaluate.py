@@ -29,6 +29,7 @@ from ..rollout.recording import (
 from ..rollout.selection import valid_drafts
 from ..rollout.tournament import Match, best_of
 from .demonstrate import demonstrations
+from .lengths import settle_lengths
 
 BESIDE_ITS_REFERENCE = 500
 """The ordinal of a teacher's text that is judged against its own reference; none of the campaign's."""
@@ -42,6 +43,7 @@ async def evaluate(context: RunContext, version: int, split: Split, *, again: bo
     Raises:
         EndpointError: not one output could be judged.
     """
+    await settle_lengths(context)
     evaluation_id = derive_id(context.run.id, "evaluation", version, split)
     found = await context.store.patiently(context.store.get, Evaluation, evaluation_id)
     inputs = {example.id for example in context.evaluation_inputs(split)}

@@ -151,7 +151,7 @@ def test_storage_takes_no_password() -> None:
 
 def test_all_sections_of_our_own_are_sections() -> None:
     outside = {section.__name__ for section in sections(RunConfig) if not issubclass(section, Section)}
-    assert outside == {"StudentSampling"}
+    assert outside == {"AnswerSampling", "DraftSampling"}
 
 
 def test_a_beam_search_finds_as_many_texts_as_are_asked_for() -> None:

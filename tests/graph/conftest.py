@@ -145,6 +145,11 @@ def example_of(text: str, split: Split = Split.TRAIN) -> Example:
 
 
 def config_of(**sections: Any) -> RunConfig:
+    """A configuration whose student may write 48 tokens, where nothing else is said."""
+    return open_config(**sections).settled(48)
+
+
+def open_config(**sections: Any) -> RunConfig:
     return RunConfig.model_validate(
         {
             "inputs": {"path": "inputs.txt"},

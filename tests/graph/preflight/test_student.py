@@ -39,12 +39,14 @@ def test_inputs_that_fit_are_no_matter(model: Path) -> None:
 
 
 def test_inputs_that_are_too_long_are_counted(model: Path) -> None:
-    found = notes(model, SHORT, LONG, LONG + "!", *[SHORT + str(n) for n in range(40)])
+    texts = SHORT, LONG, LONG + "!", *(SHORT + str(n) for n in range(40))
+    found = notes(model, *texts, student={"sampling": {"max_tokens": 48}})
     assert found[0] == (
         "2 of 43 inputs are too long for the student: their prompts and student.sampling.max_tokens=48 are more than "
         "512 (max_position_embeddings of its config.json)"
     )
     assert any("an output are more than training.max_length=512" in line for line in found)
+    assert any("an output are more than 512 (max_position" in line for line in notes(model, *texts))
 
 
 @pytest.mark.parametrize(
