@@ -69,7 +69,7 @@ def export(
       openmic model export latest:v2 student-gguf --to gguf --dtype q8_0
       openmic model export 01JD8Z adapter --to adapter --json
     """
-    from ...graph.runs.export_model import export_model
+    from ...graph.runs.export_model import Writing, export_model
 
     wanted = chosen(student)
     with read_store(store) as reader:
@@ -79,10 +79,7 @@ def export(
             wanted.version,
             to,
             target,
-            dtype=dtype,
-            verify=verify,
-            device=device,
-            converter=converter,
+            Writing(dtype, verify, device, converter),
             tell=_tell,
         )
     if as_json:
@@ -124,6 +121,7 @@ def push(
       openmic model push latest me/humor-student
       openmic model push latest:v2 me/humor-merged --to merged --public
     """
+    from ...graph.runs.export_model import Writing
     from ...graph.runs.push_model import push_model
 
     wanted = chosen(student)
@@ -134,11 +132,8 @@ def push(
             wanted.version,
             to,
             repo,
+            Writing(dtype, verify, device, converter),
             public=public,
-            dtype=dtype,
-            verify=verify,
-            device=device,
-            converter=converter,
             tell=_tell,
         )
     if as_json:

@@ -59,6 +59,20 @@ class Exported:
         return {**asdict(self), "path": str(self.path), "agreement": agreement, "unverified": self.unverified or None}
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How files are written, whichever form they have."""
+
+    dtype: str = "auto"
+    """The number format of the weights; `auto` is the base's own, in GGUF 16 bits of the kind nearest to it."""
+    verify: int = 20
+    """On how many held-out inputs greedy outputs are compared with the adapter's; 0 compares none."""
+    device: str = "auto"
+    """Where to compute."""
+    converter: Path | None = None
+    """llama.cpp's converter, where it is not the packaged one."""
+
+
 def adapter_of(store: Store, run: Run, version: int | str = PROMOTED) -> AdapterRef:
     """Where a version of a run's student lies: a number, or `promoted`, the last one that was.
 
@@ -87,11 +101,8 @@ def export_model(
     version: int | str,
     form: CardForm,
     target: Path,
+    writing: Writing,
     *,
-    dtype: str = "auto",
-    verify: int = 20,
-    device: str = "auto",
-    converter: Path | None = None,
     place: str = FOLDER,
     tell: Tell = lambda _: None,
 ) -> Exported:
@@ -103,10 +114,7 @@ def export_model(
         version: As for `adapter_of`.
         form: `adapter`, `merged`, or `gguf` with a Modelfile.
         target: The folder, which is made.
-        dtype: The number format of the weights; `auto` is the base's own, in GGUF 16 bits of the kind nearest to it.
-        verify: On how many held-out inputs its greedy outputs are compared with the adapter's; 0 compares none.
-        device: Where to compute.
-        converter: llama.cpp's converter, where it is not the packaged one.
+        writing: How.
         place: What its readers open it by, in the card.
         tell: Told what is being done.
 
@@ -116,6 +124,7 @@ def export_model(
         AdapterError: it is not what was committed.
         StudentError: the base model cannot be loaded, or cannot be written so, or is another than the run's.
     """
+    dtype = writing.dtype
     if dtype not in DTYPES[form]:
         raise ConfigError(f"--dtype {dtype} is not for --to {form}; take one of {', '.join(DTYPES[form])}")
     target = target.absolute()
@@ -124,7 +133,7 @@ def export_model(
     card = model_card(store, run, config, ref)
     if form == "gguf" and card.kind != "causal":
         raise ConfigError("--to gguf is for causal students, and this one is sequence-to-sequence; take --to merged")
-    script = find_converter(converter) if form == "gguf" else None
+    script = find_converter(writing.converter) if form == "gguf" else None
     folder = verify_adapter(ref)
     private_folder(target.parent)
     work = Path(mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -136,11 +145,11 @@ def export_model(
             for name in committed_files(folder):
                 shutil.copy2(folder / name, out / name)
         else:
-            asked = _asked(store, run, config, verify)
+            asked = _asked(store, run, config, writing.verify)
             known = KnownFiles(run.id, run.student_files)
-            student = _Student(config, ref, folder, card, asked, device, tell, known)
+            student = _Student(config, ref, folder, card, asked, writing.device, tell, known)
             agreement = student.merged(out, dtype) if script is None else student.gguf(out, work, dtype, script)
-            why = "" if agreement else _why_unverified(asked, verify)
+            why = "" if agreement else _why_unverified(asked, writing.verify)
             prompts = json.dumps(dict(card.prompts), ensure_ascii=False, indent=2, sort_keys=True)
             (out / PROMPTS).write_text(f"{prompts}\n", encoding="utf-8")
         checked = "" if agreement is None else f"on {agreement.outputs} of the run's inputs, {agreement}."

@@ -15,7 +15,7 @@ from ...store import Run, Store
 from ...training.adapters.adapters import CARD
 from ...training.adapters.card import CardForm
 from ...training.student.hub import prepare_hub
-from .export_model import Exported, adapter_of, export_model
+from .export_model import Exported, Writing, adapter_of, export_model
 
 _SAID = "openmic: run "
 """What the commits of pushes begin with."""
@@ -47,10 +47,10 @@ def push_model(
     version: int | str,
     form: CardForm,
     repo: str,
+    writing: Writing,
     *,
     public: bool = False,
     tell: Callable[[str], None] = lambda _: None,
-    **options: Any,
 ) -> Pushed:
     """Export a version of a run's student and upload it, in place of what the last push wrote.
 
@@ -62,9 +62,9 @@ def push_model(
         version: As for `export_model`.
         form: As for `export_model`.
         repo: The hub's id for it, OWNER/NAME; it is made where it is not there.
+        writing: How its files are written.
         public: Whether everybody may see it. A repository that is public already is refused without.
         tell: Told what is being done.
-        options: As for `export_model`.
 
     Raises:
         ConfigError: the id is none, the repository is public and that is not wanted, or as for `export_model`.
@@ -90,7 +90,7 @@ def push_model(
         )
     with TemporaryDirectory(prefix="openmic-push-") as scratch:
         folder = Path(scratch, "model")
-        done = export_model(store, run, version, form, folder, place=repo, tell=tell, **options)
+        done = export_model(store, run, version, form, folder, writing, place=repo, tell=tell)
         tell(f"uploading to {repo}")
         with _told(repo), nullcontext() if sys.stderr.isatty() else disable_progress_bars():
             url = api.create_repo(repo, private=not public, exist_ok=True)

@@ -305,10 +305,11 @@ class Run:
             AdapterError: it is not what was committed.
             StudentError: the base model cannot be loaded, or cannot be written so.
         """
-        from .graph.runs.export_model import export_model
+        from .graph.runs.export_model import Writing, export_model
 
         with self._open() as reader:
-            return export_model(reader, reader.resolve_run(self.id), version, to, Path(target), **options).path
+            run, writing = reader.resolve_run(self.id), Writing(**options)
+            return export_model(reader, run, version, to, Path(target), writing).path
 
     def explain(self, name: int | str, *, limit: int | None = None) -> Explanation:
         """Where a text or an adapter comes from and what became of it. Print it, or look into it.

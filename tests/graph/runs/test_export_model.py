@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from openmic.core.ids import derive_id
-from openmic.graph.runs.export_model import export_model
+from openmic.graph.runs.export_model import Writing, export_model
 from openmic.store import Adapter, Store
 from openmic.training.adapters.adapters import commit_adapter
 from openmic.training.standalone import adapter_ref
@@ -32,7 +32,7 @@ def test_nothing_is_exported_of_an_adapter_s_folder_but_what_was_committed(
     (folder / ".ipynb_checkpoints").mkdir()
     (folder / "notes 🙂.txt").write_text("my password")
     (folder / "link").symlink_to(tmp_path / "nowhere")
-    done = export_model(store, store.resolve_run("latest"), 1, "adapter", tmp_path / "out")
+    done = export_model(store, store.resolve_run("latest"), 1, "adapter", tmp_path / "out", Writing())
     committed = json.loads((folder / "manifest.json").read_text())["files"]
     assert set(committed) == {"adapter_model.safetensors", "prompts.json"}
     assert {path.name for path in done.path.iterdir()} == {*committed, "manifest.json", "README.md"}
