@@ -174,7 +174,8 @@ class Sink:
         artifacts = None
         if not os.environ.get("MLFLOW_TRACKING_URI"):
             mlflow.set_tracking_uri(f"sqlite:///{self._folder.absolute()}/mlflow.db")
-            self._endings.append(lambda: mlflow.set_tracking_uri(None))  # another run may have another home
+            unset: Any = None  # which its annotation does not know
+            self._endings.append(lambda: mlflow.set_tracking_uri(unset))  # another run may have another home
             artifacts = (self._folder.absolute() / "artifacts").as_uri()
         self._tracker = _everywhere(MLflowTracker)(
             self._settings.project, logging_dir=artifacts, run_id=self._known, run_name=self._called

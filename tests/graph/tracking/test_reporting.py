@@ -5,6 +5,7 @@ import importlib.util
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -95,12 +96,11 @@ def of_trackio(folder: Path) -> dict[str, list[float]]:
 
 
 def of_wandb(folder: Path) -> dict[str, list[float]]:
-    from wandb.proto import wandb_internal_pb2
-
+    wire: Any = import_module("wandb.proto.wandb_internal_pb2")  # its names are made when it is imported
     rows, runs = [], set()
     for file in sorted((folder / "tracking" / "wandb" / "wandb").glob("offline-run-*/*.wandb")):
         for data in records(file.read_bytes()):
-            record = wandb_internal_pb2.Record()
+            record = wire.Record()
             record.ParseFromString(data)
             if record.run.run_id:
                 runs.add(record.run.run_id)
