@@ -73,7 +73,7 @@ async def made_run(
     config: RunConfig, examples: Sequence[Example], progress: Progress, roles: Sequence[Role] = ROLES
 ) -> AsyncIterator[RunContext]:
     """A run on these inputs in a new store in its home, ready for its first round of dialogues."""
-    task = load_task(config.task)
+    config, task = config.settled(), load_task(config.task)
     with Store.open(str(config.home / "store.db")) as store:
         simulated = config.cast.critic.simulated
         run = run_record(new_id(), config, task, simulated=simulated, plugs={}, home=config.home, arguments=[])

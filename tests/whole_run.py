@@ -22,6 +22,7 @@ import yaml
 from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
+SAMPLING = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 16}
 PATIENCE_S = 420
 """A run takes some 30 s on two quiet cores."""
 
@@ -42,14 +43,14 @@ def write_config(folder: Path, student: Path, /, **sections: dict[str, Any]) -> 
         "name": "tiny",
         "task": "lenient.yaml",
         "inputs": {"path": str(ROOT / "examples" / "inputs" / "humor.jsonl"), "limit": 24},
-        "student": {"model": str(student), "device": "cpu", "sampling": {"max_tokens": 16}},
+        "student": {"model": str(student), "device": "cpu", "sampling": {**SAMPLING}},
         "imitation": {"demonstrations": 2, "epochs": 1},
         # Among drafts of garbage the critic is never sure of anything, so every difference counts.
         "verdict": {"tie_margin": 0.0},
         "dialogue": {"inputs": 6, "candidates": 3},
         "preferences": {"length_ratio": [0.05, 20.0], "teacher_over_student": True},
         "training": {"epochs": 1, "threads": 1},
-        "evaluation": {"dev_inputs": 2, "bootstrap_samples": 200, "sampling": {"max_tokens": 16}},
+        "evaluation": {"dev_inputs": 2, "bootstrap_samples": 200, "sampling": {**SAMPLING}},
     }
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section}
