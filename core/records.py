@@ -205,7 +205,7 @@ class LLMRequest:
                 "json_schema": self.json_schema,
                 "score_prompt": self.score_prompt,
                 "prompt_ids": self.prompt_ids,
-                "thought_alone": self.thought_alone,
+                **({"thought_alone": self.thought_alone} if self.thought_alone else {}),
             }
         )
 

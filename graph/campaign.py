@@ -50,6 +50,7 @@ async def demonstrate(state: CampaignState, runtime: Runtime[RunContext]) -> Cam
     if not promotion.imitation_is_over(runtime.context):
         await _unless_there_is_no_student(runtime.context, demonstrating.demonstrate_all(runtime.context))
     await settle_lengths(runtime.context)
+    _begin_workers(runtime.context)
     return {"round": 0}
 
 
@@ -163,6 +164,11 @@ def build_campaign_graph() -> CampaignGraph:
     return graph.compile(name="campaign")
 
 
+def _begin_workers(context: RunContext) -> None:
+    if context.config.dialogue.workers > 1 and context.holder is None:
+        context.holder = DialogueWorkers(context)
+
+
 async def run_campaign(context: RunContext) -> None:
     """Carry a campaign out, or on, to its end.
 
@@ -172,8 +178,8 @@ async def run_campaign(context: RunContext) -> None:
     if foreseen := context.run.cost.get("foreseen_stages"):
         context.progress = Course(context.progress, steps_of(foreseen, context.config.rounds))
     context.pool, context.trainer  # noqa: B018 - both load their weights while the teacher demonstrates
-    if context.config.dialogue.workers > 1:
-        context.holder = DialogueWorkers(context)
+    if not context.config.open_lengths:  # they read the configuration once, when they start
+        _begin_workers(context)
     if not context.critic.writes and context.config.dialogue.max_revisions:
         context.progress.print("note: the critic writes no critiques, so dialogues have no revisions")
     if context.config.training.train_every is not None:

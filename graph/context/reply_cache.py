@@ -64,18 +64,10 @@ class ReplyCache:
             BudgetError: nothing more may be asked.
             EndpointError: there is no reply to be had.
         """
-        if (saved := await self._stored_reply(request)) is not None:
-            return saved
-        if self._reuse is not None and (taken := await self._store.patiently(self._reuse.reply, request)) is not None:
-            await self._keep(request, taken.reply, taken.run_id)
-            return taken.reply
         key = request.key
         task = self._asking.get(key)
         if task is None:
-            if self._stopping:
-                raise InterruptedRunError("the run is being interrupted")
-            self._store.require_room()  # nothing is paid for that cannot be kept
-            task = self._asking[key] = asyncio.create_task(self._ask(request))
+            task = self._asking[key] = asyncio.create_task(self._answer(request))
             task.add_done_callback(partial(self._answered, key))
         # Shielded: a cancelled dialogue must not throw away a reply that is being paid for.
         return await asyncio.shield(task)
@@ -103,6 +95,20 @@ class ReplyCache:
     def _send_nothing_more(self) -> None:
         for client in self._clients.values():
             client.stop_asking()
+
+    async def _answer(self, request: LLMRequest) -> LLMReply:
+        """The store's reply, an earlier run's, or the endpoint's: looked for by one who asks, while others wait."""
+        if (saved := await self._stored_reply(request)) is not None:
+            return saved
+        if self._reuse is not None:
+            taken = await self._store.patiently(self._reuse.reply, request)
+            if taken is not None:
+                await self._keep(request, taken.reply, taken.run_id)
+                return taken.reply
+        if self._stopping:
+            raise InterruptedRunError("the run is being interrupted")
+        self._store.require_room()  # nothing is paid for that cannot be kept
+        return await self._ask(request)
 
     async def _ask(self, request: LLMRequest) -> LLMReply:
         if self._budget is not None:

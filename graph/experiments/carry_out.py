@@ -19,6 +19,7 @@ from ...core.errors import (
     OpenmicError,
     RayLostError,
     StoreFaultError,
+    StudentChangedError,
     StudentLostError,
 )
 from ...core.ids import content_hash, new_id
@@ -41,7 +42,15 @@ from .cells import Cell, cells_of
 from .results import judged_version, runs_by_content
 from .spec import ReadExperiment
 
-STOPS = (InterruptedRunError, BudgetError, EndpointLostError, StudentLostError, RayLostError, StoreFaultError)
+STOPS = (
+    InterruptedRunError,
+    BudgetError,
+    EndpointLostError,
+    StudentLostError,
+    StudentChangedError,
+    RayLostError,
+    StoreFaultError,
+)
 """What ends the experiment, and not only the arm that it befalls."""
 
 

@@ -28,6 +28,8 @@ NOTED_S = 2.0
 """How often it is noted what was sent."""
 LAST_S = 60.0
 """How long the end of a run waits for its trackers."""
+INTERRUPTED_S = 3.0
+"""How long that of one that is interrupted does, all of whose end is to take ten seconds at most."""
 
 
 @asynccontextmanager
@@ -45,14 +47,18 @@ async def reporting(store: Store, run: Run, config: RunConfig, tell: Callable[[s
     reporter = Reporter(store, run, config, tell_from_there)
     thread = threading.Thread(target=reporter.keep_on, name="trackers", daemon=True)
     thread.start()
+    wait = LAST_S
     try:
         yield
+    except asyncio.CancelledError:
+        wait = INTERRUPTED_S
+        raise
     finally:
         reporter.ending.set()
-        await asyncio.to_thread(thread.join, LAST_S)
+        await asyncio.to_thread(thread.join, wait)
         for name, sent in reporter.sent.items():
             if sent.error or thread.is_alive():
-                why = sent.error or f"it did not take all of it within {LAST_S:.0f} s"
+                why = sent.error or f"it did not take all of it within {wait:.0f} s"
                 tell(f"note: {name} lacks figures of this run ({why}); to send them: {command(run, [name])}")
 
 

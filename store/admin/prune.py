@@ -178,10 +178,9 @@ def _held(store: Store, runs: Sequence[Run], left: list[str] | None) -> Iterator
     with ExitStack() as stack:
         experiments = {name: _why_busy(stack, store, name) for name in {run.experiment for run in runs} if name}
         for run in runs:
-            if store.get(Run, run.id) is None:
-                why: str | None = f"run {run.id} is gone already"
-            else:
-                why = experiments.get(run.experiment or "") or _why_busy(stack, store, run)
+            why: str | None = f"run {run.id} is gone already"
+            if (now := store.get(Run, run.id)) is not None:  # it may have been taken up since it was looked at
+                why = experiments.get(run.experiment or "") or _why_busy(stack, store, now)
             if why is None:
                 held.append(run)
             elif left is None:

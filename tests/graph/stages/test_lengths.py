@@ -1,6 +1,5 @@
 """How long the student's texts may be is settled by what it is shown, where nobody said it."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,8 @@ def test_nearly_all_that_is_shown_fits_with_room_and_within_the_student(
     assert least <= found <= most
     counts = sorted(len(student.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
     assert found >= min(MOST_SETTLED, ROOM * counts[int(0.95 * (len(counts) - 1))])
-    assert fitting_length(replace(student, positions=50), texts) <= 25
+    assert fitting_length(student, texts, 25) <= 25
+    assert fitting_length(student, texts, -100) == LEAST
 
 
 def test_what_is_set_stays_and_what_is_open_is_settled_alone() -> None:
