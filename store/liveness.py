@@ -3,10 +3,10 @@
 A process that was killed wrote no other word. Its lock went with it.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -68,24 +68,35 @@ def held_run(store: Store, run: Run) -> Iterator[None]:
         yield
 
 
+class ExperimentSeed(NamedTuple):
+    """All runs of an experiment that have one seed: what one process carries out at a time."""
+
+    experiment: str
+    seed: int
+
+
 @contextmanager
-def held_experiment(store: Store, name: str) -> Iterator[None]:
-    """Hold an experiment of a store: by a file beside the store's, or on the store's server.
+def held_experiment(store: Store, name: str, seeds: Iterable[int]) -> Iterator[None]:
+    """Hold seeds of an experiment of a store: by files beside the store's, or on the store's server.
 
     Raises:
-        ConfigError: another process holds it; it is named.
+        ConfigError: another process holds one of them; it is named.
     """
-    with held_here(store, name), store.sole_writer(named(name)):
+    wanted = [ExperimentSeed(name, seed) for seed in sorted(set(seeds))]
+    with ExitStack() as stack:
+        for one in wanted:
+            stack.enter_context(held_here(store, one))
+        stack.enter_context(store.sole_writer(*map(named, wanted)))
         yield
 
 
-def named(held: Run | str) -> str:
-    """A run, or an experiment by its name, as it is held and told."""
-    return f"run {held.id}" if isinstance(held, Run) else f"experiment {held!r}"
+def named(held: Run | ExperimentSeed) -> str:
+    """A run, or a seed of an experiment, as it is held and told."""
+    return f"run {held.id}" if isinstance(held, Run) else f"experiment {held.experiment!r} with seed {held.seed}"
 
 
-def held_here(store: Store, held: Run | str) -> AbstractContextManager[None]:
-    """Hold a run whose folder is there, or an experiment, on this machine alone; no experiment of a server's.
+def held_here(store: Store, held: Run | ExperimentSeed) -> AbstractContextManager[None]:
+    """Hold a run whose folder is there, or a seed of an experiment, on this machine alone; no experiment of a server's.
 
     Raises:
         ConfigError: on entering: another process holds it; it is named.
@@ -96,7 +107,7 @@ def held_here(store: Store, held: Run | str) -> AbstractContextManager[None]:
     if store.dialect != "sqlite":
         return nullcontext()
     folder = private_folder(Path(store.located("experiments")))  # whatever homes its arms have
-    return _held_file(FileLock(folder / f"{derive_id('experiment', held)}.lock", mode=FILE), named(held))
+    return _held_file(FileLock(folder / f"{derive_id('experiment', *held)}.lock", mode=FILE), named(held))
 
 
 @contextmanager

@@ -128,7 +128,7 @@ class Store(ConversationReader):
         Where one did while the server was gone, nothing more is written within.
 
         Args:
-            held: Runs, each as `run ID`, or an experiment, as `experiment 'NAME'`.
+            held: Runs, each as `run ID`, or a seed of an experiment, as `experiment 'NAME' with seed 1`.
 
         Raises:
             ConfigError: On entering: another process holds some of it.

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,11 @@ ARMS: dict[str, Any] = {
 }
 
 
-def write_experiment(folder: Path, student: Path, arms: dict[str, Any] = ARMS) -> Path:
+def write_experiment(folder: Path, student: Path, arms: dict[str, Any] = ARMS, seeds: Sequence[int] = (1,)) -> Path:
     if not (folder / "config.yaml").exists():
         write_config(folder, student, dialogue={"inputs": 4, "candidates": 2})
     path = folder / "experiment.yaml"
-    spec = {"name": "tiny table", "config": "config.yaml", "seeds": [1], "arms": arms}
+    spec = {"name": "tiny table", "config": "config.yaml", "seeds": [*seeds], "arms": arms}
     path.write_text(yaml.safe_dump(spec, sort_keys=False))
     return path
 
@@ -44,7 +45,7 @@ def killed(tiny_causal: Path, ray_running: None, tmp_path_factory: pytest.TempPa
     path = write_experiment(folder, tiny_causal)
     refused = kill_when(path, "dialogues")
     assert refused.returncode == 2
-    assert re.search(r"another process is carrying out experiment 'tiny table' \(process \d+ on ", refused.stderr)
+    assert re.search(r"another process is carrying out experiment 'tiny table' with seed 1 \(process \d+ on ", refused.stderr)
     done = openmic_here("experiment", str(path), "--json", "--out", "report", cwd=folder)
     assert done.returncode == 3, done.stderr
     return folder, json.loads(done.stdout)
@@ -83,6 +84,36 @@ def test_killed_it_gives_the_table_of_one_that_was_not(
     path = write_experiment(tmp_path, tiny_causal)
     found = openmic.experiment(path, {"home": str(tmp_path / "home")}, progress=False)
     assert table(found.results()) == table(killed[1])
+
+
+def test_seeds_carried_out_side_by_side_give_the_table_of_one_after_the_other(
+    tiny_causal: Path, ray_running: None, tmp_path: Path
+) -> None:
+    arms = {name: ARMS[name] for name in ("FT", "DPO", "SD")}
+    for name in ("apart", "together"):
+        (tmp_path / name).mkdir()
+        write_experiment(tmp_path / name, tiny_causal, arms, seeds=[1, 2])
+    apart = tmp_path / "apart"
+    command = [sys.executable, "-m", "openmic", "experiment", "experiment.yaml", "--seed"]
+    first = subprocess.Popen(
+        [*command, "2"],
+        cwd=apart,
+        env=clean_environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    second = openmic_here("experiment", "experiment.yaml", "--seed", "1", "--json", cwd=apart)
+    assert second.returncode == 0, second.stderr
+    told = first.communicate(timeout=300)[1]
+    assert first.returncode == 0, told
+    assert sum("left to be done with seed" in one for one in (told, second.stderr)) <= 1
+    whole = openmic_here("experiment", "experiment.yaml", "--json", cwd=apart)
+    assert (whole.returncode, "every arm is done already" in whole.stderr) == (0, True), whole.stderr
+    found = openmic.experiment(
+        tmp_path / "together" / "experiment.yaml", {"home": str(tmp_path / "home")}, progress=False
+    )
+    assert table(found.results()) == table(json.loads(whole.stdout))
 
 
 def test_arms_that_fail_are_named_and_the_others_are_whole(killed: tuple[Path, Any]) -> None:

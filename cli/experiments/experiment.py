@@ -1,7 +1,7 @@
 """`openmic experiment`: arms times seeds from one file, and one table."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +44,14 @@ def experiment(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Write report.html, report.md and results.json into this folder."),
     ] = None,
+    seeds: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            help="Carry out this one of its seeds alone; may be repeated. Other processes may do the others meanwhile.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check every arm, say how long it takes, and change nothing.")
     ] = False,
@@ -56,7 +64,8 @@ def experiment(
 
     What arms have in common is done once. What is done already is found and not done again, so the same command goes on
     with what was interrupted; of a file that was changed it does what is different. An arm that fails is named in the
-    table, and the others go on.
+    table, and the others go on. With --seed several processes share the work, on one machine or, with PostgreSQL, on
+    many; the command without it then makes the table of all.
 
     \b
     Examples:
@@ -64,8 +73,9 @@ def experiment(
       openmic experiment --example biased_critic
       openmic experiment examples/paper_table.yaml --out paper-table
       openmic experiment examples/biased_critic.yaml --set evaluation.test_inputs=40
+      openmic experiment examples/paper_table.yaml --seed 2
     """
-    from ...graph.experiments.carry_out import check_experiment, run_experiment
+    from ...graph.experiments.carry_out import check_experiment, chosen_seeds, run_experiment
     from ...graph.experiments.results import experiment_named, experiment_results, sampled_outputs
     from ...graph.experiments.spec import read_experiment
 
@@ -79,23 +89,26 @@ def experiment(
         raise ConfigError(f"--out {str(folder)!r} cannot be written: {problem}; name another folder")
     with stdout_for_data():
         found = check_experiment(read_experiment(given, overrides or []), cluster=cluster, ask=not no_check)
+    chosen = chosen_seeds(found.read, seeds or [])
     if dry_run:
-        planned = experiment_plan(found)
+        planned = experiment_plan(found, chosen)
         print_json(planned) if as_json else print_experiment_plan(planned)
         return
     progress, name = progress_display(plain=plain), found.read.experiment.name
     for note in found.notes:
         progress.print(f"note: {note}")
     with stdout_for_data(), _to_go_on():
-        run_experiment(found, progress, arguments=sys.argv[1:], cluster=cluster, ask=not no_check)
+        run_experiment(found, progress, arguments=sys.argv[1:], cluster=cluster, ask=not no_check, seeds=chosen)
     with Store.open_readonly(found.store) as reader:
         row = experiment_named(reader, name)
         results = experiment_results(reader, row)
+        if others := sorted({one["seed"] for one in results["failed"]} - {*chosen}):
+            progress.print(f"left to be done with seed {', '.join(map(str, others))}: the table is not whole yet")
         if folder is not None:
             write_report(folder, results, sampled_outputs(reader, row))
             progress.print(f"written: {folder}/report.html, report.md, results.json")
     print_json(results) if as_json else typer.echo(markdown(table_document(results)), nl=False)
-    exit_by_failures(len(results["failed"]))
+    exit_by_failures(sum(one["seed"] in chosen for one in results["failed"]))
 
 
 def _experiment_file(file: Path | None, example: str | None) -> Path:
@@ -127,8 +140,8 @@ def write_report(folder: Path, results: dict[str, Any], samples: list[dict[str, 
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def experiment_plan(found: Any) -> dict[str, Any]:
-    """What an experiment would do, and how long it takes; `found` is what `check_experiment` returned."""
+def experiment_plan(found: Any, seeds: Sequence[int]) -> dict[str, Any]:
+    """What an experiment would do with these seeds, and how long; `found` is what `check_experiment` returned."""
     from ...core.errors import StoreError
     from ...graph.experiments.carry_out import done_already
     from ...graph.experiments.forecast import foreseen
@@ -138,17 +151,18 @@ def experiment_plan(found: Any) -> dict[str, Any]:
             done = done_already(reader, found)
     except StoreError:  # there need not be one yet
         done = frozenset()
-    cells = foreseen(found.cells, done)
+    chosen = [cell for cell in found.cells if cell.seed in seeds]
+    cells = foreseen(chosen, done)
     names = list(found.read.experiment.arms)
     kinds = {cell.arm: cell.kind for cell in found.cells}
     return {
         "experiment": found.read.experiment.name,
-        "seeds": list(found.read.experiment.seeds),
+        "seeds": list(seeds),
         "baseline": found.read.experiment.measured_over,
         "store": found.store,
         "notes": found.notes,
-        "done": len(done),
-        "runs": sum(cell.kind != "adapter" for cell in found.cells),
+        "done": sum((cell.arm, cell.seed) in done for cell in chosen),
+        "runs": sum(cell.kind != "adapter" for cell in chosen),
         "seconds": cells["seconds"],
         "arms": [
             {

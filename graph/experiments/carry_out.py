@@ -128,19 +128,31 @@ def run_experiment(
     arguments: Sequence[str] = (),
     cluster: str | None = None,
     ask: bool = True,
+    seeds: Sequence[int] = (),
 ) -> list[Standing]:
     """Do what is not done yet, and tell how each cell stands.
 
+    Args:
+        found: What `check_experiment` returned.
+        progress: Who is told.
+        arguments: The command line, to be recorded.
+        cluster: The Ray cluster's address; None starts Ray on this machine.
+        ask: Whether endpoints are asked beforehand whether they answer.
+        seeds: Of the experiment's seeds those to be carried out here; empty means all. Other processes may carry out
+            the others at the same time.
+
     Raises:
-        ConfigError: the cluster cannot be joined, or another process is at the experiment.
+        ConfigError: the cluster cannot be joined, or another process is at one of these seeds.
         InterruptedRunError: Ctrl-C; everything done is stored, and the same command goes on.
         OpenmicError: the store, Ray or a budget ends all of it; likewise.
     """
+    seeds = chosen_seeds(found.read, seeds)
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(found.store))
-        stack.enter_context(held_experiment(store, found.read.experiment.name))
+        stack.enter_context(held_experiment(store, found.read.experiment.name, seeds))
         record_experiment(store, found.read, found.cells, arguments)
-        carrying = _Carrying(found, store, progress, list(arguments), cluster=cluster, ask=ask)
+        cells = [cell for cell in found.cells if cell.seed in seeds]
+        carrying = _Carrying(found, cells, store, progress, list(arguments), cluster=cluster, ask=ask)
         if not carrying.left:
             progress.print("every arm is done already: nothing was done again")
             return carrying.standings
@@ -149,6 +161,19 @@ def run_experiment(
         stack.enter_context(ray_session(address=cluster))  # one for all runs: each would start its own
         carrying.carry_out()
         return carrying.standings
+
+
+def chosen_seeds(read: ReadExperiment, seeds: Sequence[int]) -> tuple[int, ...]:
+    """The seeds of an experiment that are meant, in its order; none given means all.
+
+    Raises:
+        ConfigError: one of them is no seed of the experiment.
+    """
+    own = read.experiment.seeds
+    for seed in seeds:
+        if seed not in own:
+            raise ConfigError(f"seed {seed} is none of {read.experiment.name}'s, which are {', '.join(map(str, own))}")
+    return tuple(seed for seed in own if seed in seeds or not seeds)
 
 
 def record_experiment(store: Store, read: ReadExperiment, cells: Sequence[Cell], arguments: Sequence[str]) -> None:
@@ -194,6 +219,7 @@ class _Carrying:
     def __init__(
         self,
         found: CheckedExperiment,
+        cells: Sequence[Cell],
         store: Store,
         progress: Progress,
         arguments: list[str],
@@ -201,10 +227,10 @@ class _Carrying:
         cluster: str | None,
         ask: bool,
     ) -> None:
-        self._found, self._store, self._progress, self._arguments = found, store, progress, arguments
+        self._store, self._progress, self._arguments = store, progress, arguments
         self._cluster, self._ask = cluster, ask
         self._name = found.read.experiment.name
-        self.standings = standings(store, self._name, found.cells)
+        self.standings = standings(store, self._name, cells)
         self._by_content = {(one.cell.content, one.cell.seed): one for one in self.standings}
         self._began = time.monotonic()
 

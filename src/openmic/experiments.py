@@ -91,6 +91,7 @@ def experiment(
     progress: Any = True,
     cluster: str | None = None,
     check: bool = True,
+    seeds: Sequence[int] = (),
     arguments: Sequence[str] = (),
 ) -> Experiment:
     """Carry out arms times seeds; what is done already is found and not done again.
@@ -101,6 +102,7 @@ def experiment(
         progress: As for `run`.
         cluster: As for `run`.
         check: Whether endpoints are asked beforehand whether they answer.
+        seeds: Which of its seeds are carried out here; empty means all. Other processes may do the others meanwhile.
         arguments: The command line, to be recorded.
 
     Returns:
@@ -118,7 +120,7 @@ def experiment(
     display = shown(progress)
     for note in found.notes:
         display.print(f"note: {note}")
-    run_experiment(found, display, arguments=arguments, cluster=cluster, ask=check)
+    run_experiment(found, display, arguments=arguments, cluster=cluster, ask=check, seeds=seeds)
     return Experiment(found.read.experiment.name, found.store)
 
 

@@ -17,7 +17,7 @@ from ..dialects.engine import changing_schema, writing
 from ..dialects.holding import held_elsewhere
 from ..dialects.postgresql import reason
 from ..dialects.sqlite import vacuum
-from ..liveness import held_here, live_status, named, run_folder
+from ..liveness import ExperimentSeed, held_here, live_status, named, run_folder
 from ..reading import Reader
 from ..schema import TableModel, column_of, table_of
 from ..store import Store
@@ -132,8 +132,8 @@ class Pruned:
 def prune(store: Store, runs: Sequence[Run], *, given: bool = False, files: bool = False) -> Pruned:
     """Delete runs with all that belongs to them, and inputs and prompts that nothing uses any more.
 
-    Each run, and its experiment, is held meanwhile. All rows go, or none; then the folders. The space is free for new
-    rows afterwards; `compact` gives it back to the disk.
+    Each run, and its seed of an experiment, is held meanwhile. All rows go, or none; then the folders. The space is free
+    for new rows afterwards; `compact` gives it back to the disk.
 
     Args:
         store: Open for writing.
@@ -169,32 +169,34 @@ def prune(store: Store, runs: Sequence[Run], *, given: bool = False, files: bool
 
 @contextmanager
 def _held(store: Store, runs: Sequence[Run], left: list[str] | None) -> Iterator[list[Run]]:
-    """Hold runs, and their experiments, so that nobody takes them up; gives those that are held.
+    """Hold runs, and their seeds of experiments, so that nobody takes them up; gives those that are held.
 
     `left` takes why others are not; where it is None, one that cannot be held is refused.
     """
     _allow_open_files(len(runs))
     held: list[Run] = []
     with ExitStack() as stack:
-        experiments = {name: _why_busy(stack, store, name) for name in {run.experiment for run in runs} if name}
+        parts = {ExperimentSeed(run.experiment, run.seed) for run in runs if run.experiment}
+        experiments = {part: _why_busy(stack, store, part) for part in sorted(parts)}
         for run in runs:
             why: str | None = f"run {run.id} is gone already"
             if (now := store.get(Run, run.id)) is not None:  # it may have been taken up since it was looked at
-                why = experiments.get(run.experiment or "") or _why_busy(stack, store, now)
+                part = ExperimentSeed(run.experiment or "", run.seed)
+                why = experiments.get(part) or _why_busy(stack, store, now)
             if why is None:
                 held.append(run)
             elif left is None:
                 raise ConfigError(why)
             else:
                 left.append(why)
-        names = [named(run) for run in held] + [named(name) for name, why in experiments.items() if why is None]
+        names = [named(run) for run in held] + [named(part) for part, why in experiments.items() if why is None]
         if names:
             stack.enter_context(store.sole_writer(*names))
         yield held
 
 
-def _why_busy(stack: ExitStack, store: Store, what: Run | str) -> str | None:
-    """Why a run or an experiment cannot be held on this machine; None where the stack holds it now."""
+def _why_busy(stack: ExitStack, store: Store, what: Run | ExperimentSeed) -> str | None:
+    """Why a run or an experiment's seed cannot be held on this machine; None where the stack holds it now."""
     if store.held_on_server(named(what)):
         return str(held_elsewhere(named(what), ""))
     if isinstance(what, Run) and not run_folder(store, what).is_dir():

@@ -45,11 +45,11 @@ def test_whoever_holds_a_run_is_named(store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["mine", "../a/b", "🫖", "é" * 60, "it's"])
-def test_an_experiment_is_held_by_its_name_and_its_holder_is_named(store: Store, name: str) -> None:
-    with Store.open(store.address) as other, held_experiment(store, name):
-        with pytest.raises(ConfigError, match=rf"carrying out experiment .+ \(process {os.getpid()} on .+\)"):
-            held_experiment(other, name).__enter__()
-        with held_experiment(other, f"{name}2"):
+def test_an_experiments_seeds_are_held_and_their_holder_is_named(store: Store, name: str) -> None:
+    with Store.open(store.address) as other, held_experiment(store, name, [2, 1]):
+        with pytest.raises(ConfigError, match=rf"experiment .+ with seed 2 \(process {os.getpid()} on .+\)"):
+            held_experiment(other, name, [3, 2]).__enter__()
+        with held_experiment(other, name, [3]), held_experiment(other, f"{name}2", [1]):
             pass
-    with held_experiment(store, name):
+    with held_experiment(store, name, [1, 2, 3]):
         pass

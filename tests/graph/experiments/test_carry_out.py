@@ -2,27 +2,44 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from openmic.core.errors import ConfigError
 from openmic.graph.context.progress import Silent
-from openmic.graph.experiments.carry_out import CheckedExperiment, run_experiment
+from openmic.graph.experiments.carry_out import CheckedExperiment, chosen_seeds, run_experiment
 from openmic.graph.experiments.cells import cells_of
 from openmic.graph.experiments.spec import read_experiment
 from openmic.store import ExperimentRow, Store
 from openmic.store.liveness import held_experiment
 
 
-def test_an_experiment_is_one_processs_at_a_time(tmp_path: Path) -> None:
+def checked(tmp_path: Path, **spec: Any) -> CheckedExperiment:
     (tmp_path / "inputs.txt").write_text("\n".join(f"The kettle number {n} broke again." for n in range(24)))
     config = {"inputs": {"path": str(tmp_path / "inputs.txt")}, "home": str(tmp_path / "home")}
-    read = read_experiment({"name": "a/b 🫖", "config": config, "seeds": [1], "arms": {"DPO": {}}})
-    found = CheckedExperiment(read, cells_of(read), {})
-    with Store.open(found.store) as store, held_experiment(store, "a/b 🫖"):
+    read = read_experiment({"name": "a/b 🫖", "config": config, "arms": {"DPO": {}}, **spec})
+    return CheckedExperiment(read, cells_of(read), {})
+
+
+@pytest.mark.parametrize("seeds", [(), (2,), (1, 2)])
+def test_a_seed_is_one_processs_at_a_time(tmp_path: Path, seeds: tuple[int, ...]) -> None:
+    found = checked(tmp_path, seeds=[1, 2])
+    with Store.open(found.store) as store, held_experiment(store, "a/b 🫖", [2]):
         with pytest.raises(
-            ConfigError, match=rf"experiment 'a/b 🫖' \(process {os.getpid()} on .+\); wait for it"
+            ConfigError, match=rf"'a/b 🫖' with seed 2 \(process {os.getpid()} on .+\); wait for it"
         ) as told:
-            run_experiment(found, Silent())
+            run_experiment(found, Silent(), seeds=seeds)
         assert told.value.exit_code == 2
         assert store.count(ExperimentRow) == 0
+
+
+@pytest.mark.parametrize(("given", "meant"), [((), (3, 1, 2)), ((2,), (2,)), ((2, 3, 2), (3, 2))])
+def test_seeds_are_meant_in_the_experiments_order(
+    tmp_path: Path, given: tuple[int, ...], meant: tuple[int, ...]
+) -> None:
+    read = checked(tmp_path, seeds=[3, 1, 2]).read
+    assert chosen_seeds(read, given) == meant
+    with pytest.raises(ConfigError, match="seed 4 is none of a/b 🫖's, which are 3, 1, 2") as told:
+        chosen_seeds(read, [*given, 4])
+    assert told.value.exit_code == 2

@@ -149,13 +149,14 @@ def test_a_run_that_was_taken_up_since_it_was_chosen_stays(store: Store, two: tu
 
 
 def test_a_run_whose_experiment_goes_on_stays(store: Store, two: tuple[Run, Run]) -> None:
-    with Store.open(store.address) as other, held_experiment(other, "mine"):
+    with Store.open(store.address) as other, held_experiment(other, "mine", [two[1].seed]):
         done = prune(store, two)
         with pytest.raises(ConfigError, match="another process is carrying out experiment 'mine'"):
             prune(store, two[1:], given=True)
     assert done.runs == ["RUN1"]
-    assert "is carrying out experiment 'mine'" in done.left[0]
-    assert prune(store, two[1:], given=True).runs == ["RUN2"]
+    assert "is carrying out experiment 'mine' with seed" in done.left[0]
+    with Store.open(store.address) as other, held_experiment(other, "mine", [two[1].seed + 1]):
+        assert prune(store, two[1:], given=True).runs == ["RUN2"]
 
 
 def test_a_run_that_another_began_to_need_since_it_was_chosen_stays(store: Store, two: tuple[Run, Run]) -> None:
