@@ -45,7 +45,7 @@ def killed(tiny_causal: Path, ray_running: None, tmp_path_factory: pytest.TempPa
     path = write_experiment(folder, tiny_causal)
     refused = kill_when(path, "dialogues")
     assert refused.returncode == 2
-    assert re.search(r"another process is carrying out experiment 'tiny table' with seed 1 \(process \d+ on ", refused.stderr)
+    assert re.search(r"is carrying out experiment 'tiny table' with seed 1 \(process \d+ on ", refused.stderr)
     done = openmic_here("experiment", str(path), "--json", "--out", "report", cwd=folder)
     assert done.returncode == 3, done.stderr
     return folder, json.loads(done.stdout)

@@ -132,8 +132,8 @@ class Pruned:
 def prune(store: Store, runs: Sequence[Run], *, given: bool = False, files: bool = False) -> Pruned:
     """Delete runs with all that belongs to them, and inputs and prompts that nothing uses any more.
 
-    Each run, and its seed of an experiment, is held meanwhile. All rows go, or none; then the folders. The space is free
-    for new rows afterwards; `compact` gives it back to the disk.
+    Each run, and its seed of an experiment, is held meanwhile. All rows go, or none; then the folders. The space is
+    free for new rows afterwards; `compact` gives it back to the disk.
 
     Args:
         store: Open for writing.
