@@ -150,6 +150,8 @@ def cost_lines(status: dict[str, Any]) -> list[str]:
         )
         time = "" if (least := cost["foreseen_minutes"]) is None else f", in {least:.1f} min or more"
         lines.append(f"estimated beforehand: {', '.join(told)}{time}")
+    if batched := sum(used["batched"] for used in status["llm"].values()):
+        lines.append(f"{batched:,} of the replies came in batches, at half the price")
     if estimated := sum(used["estimated"] for used in status["llm"].values()):
         lines.append(
             f"tokens of {estimated:,} replies are estimated, by four characters each: their endpoint counted none"

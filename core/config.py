@@ -70,8 +70,7 @@ class InputSettings(Section):
     limit: int | None = Field(default=None, ge=1)
     """Use only the first so many inputs."""
     max_characters: int = Field(default=100_000, ge=1)
-    """A longer input, or field of one, is taken for a mistake, such as a whole file on one line. Whether the student
-    has room for the inputs is another matter, which is looked at before a run begins."""
+    """A longer input, or field of one, is taken for a mistake, such as a whole file on one line."""
 
     @model_validator(mode="after")
     def _leave_something_to_train_on(self) -> Self:
@@ -155,9 +154,10 @@ class EndpointSettings(Section):
     sampling: SamplingOverrides = AS_THE_TASK_SAYS
     """`temperature`, `top_p` and `max_tokens` of this model's demonstrations or critiques, where other than the task
     says. Comparisons are drawn as `verdict` says."""
-
+    batch: bool = False
+    """Whether demonstrations, references, evaluations use the provider's batch API: half the price, within a day."""
     price: PriceSettings | None = None
-    """What it charges. None: as the price list says, which knows the providers' own addresses and models."""
+    """What it charges singly. None: as the price list says, which knows the providers' own addresses and models."""
 
     @field_validator("headers", "query")
     @classmethod

@@ -228,6 +228,8 @@ class TokenUsage(BaseModel):
     """Those of the output that were thoughts."""
     estimated: int = 0
     """Replies whose tokens no endpoint counted, so that they are estimated from their characters."""
+    batched: int = 0
+    """Replies that came in a provider's batch, which charges half."""
 
 
 class TokenLogprob(BaseModel):

@@ -26,8 +26,8 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
         Counts, fit for JSON: `dialogues` by status and `stop_reasons` (of dialogues collected or judged again),
         `stages`, for each stage how many of the items that began have which status, `failed`, how many failed in all
         of them, and `failures`, what failed of what (see there), `turns`, `turn_kinds`, `llm` (by role: `calls`,
-        `input_tokens`, `cached_tokens`, `output_tokens`, `reasoning_tokens`, `estimated`, `reused`, `usd`; see
-        `spending.Usage`), `sampled_labels` (see the module `spending`), `preferences` by source,
+        `input_tokens`, `cached_tokens`, `output_tokens`, `reasoning_tokens`, `estimated`, `batched`, `reused`, `usd`;
+        see `spending.Usage`), `sampled_labels` (see the module `spending`), `preferences` by source,
         `revisions`, the number of dialogues with at least one, `funnel` and `verdicts` (see the module `funnel`).
         Statuses are always all there; other groups only where there is something to count.
     """
@@ -53,6 +53,7 @@ def overview(store: Reader, run: Run) -> dict[str, Any]:
                 "output_tokens": used.output_tokens,
                 "reasoning_tokens": used.reasoning_tokens,
                 "estimated": used.estimated,
+                "batched": used.batched,
                 "reused": used.reused,
                 "usd": used.usd,
             }

@@ -97,7 +97,8 @@ def _training(reader: Reader, run_id: str) -> dict[str, float]:
 def _latency(reader: Reader, run_id: str) -> dict[str, float]:
     statement = (
         select(col(LLMCall.role), col(LLMCall.member), func.avg(col(LLMCall.latency_ms)))
-        .where(col(LLMCall.run_id) == run_id, col(LLMCall.reused_from).is_(None))
+        # Of a batch nobody knows how long a single reply took.
+        .where(col(LLMCall.run_id) == run_id, col(LLMCall.reused_from).is_(None), col(LLMCall.batched) == 0)
         .group_by(col(LLMCall.role), col(LLMCall.member))
         .having(func.count() >= ENOUGH)
     )

@@ -15,6 +15,8 @@ from .tally import EXTRA, SAMPLED, Tallied, by_name, summed
 
 MILLION = 1_000_000
 _PARTS = ("input", "cached", "output", "reasoning", "estimated")
+BATCH_SHARE = 0.5
+"""Of a price, what providers charge for what comes in a batch."""
 TAKEN_FROM = "run "
 """What stands before the run's id, in place of the worker, in a turn of the student's that was taken over."""
 
@@ -30,13 +32,14 @@ class Price:
     """Who says so, and of which day; where nobody knows, who does not."""
 
     def dollars(self, usage: TokenUsage) -> float | None:
-        """What so many tokens cost; None where nobody knows."""
+        """What so many tokens cost, that all came in batches or all one by one; None where nobody knows."""
         if (charged := self.per_million) is None:
             return None
         # Some servers count as cached or thought what is no part of the whole.
         cached, thought = min(usage.cached, usage.input), min(usage.reasoning, usage.output)
         prompt = (usage.input - cached) * charged["input"] + cached * charged["cached"]
-        return (prompt + (usage.output - thought) * charged["output"] + thought * charged["reasoning"]) / MILLION
+        written = (usage.output - thought) * charged["output"] + thought * charged["reasoning"]
+        return (prompt + written) / MILLION * (BATCH_SHARE if usage.batched else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Usage:
     """The mean that a request of the student waited for its turn; of a large model not known, so 0."""
     reused: int = 0
     """Further replies, that another run had paid for."""
+    batched: int = 0
+    """Those of the requests that came in a provider's batch, at half the price."""
     usd: float | None = None
     """What it cost; None where what one of the models charges is not known."""
 
@@ -94,11 +99,11 @@ def llm_usage(reader: Reader, run: Run) -> dict[str, Usage]:
     """Usage of large models by role, requests that became no turn included."""
     prices = prices_of_run(run)
     found: dict[str, list[Usage]] = {}
-    for role, member, reused, requests, latency, *tokens in reader.rows(_usage_by_seat(run.id)):
+    for role, member, reused, batched, requests, latency, *tokens in reader.rows(_usage_by_seat(run.id)):
         if reused is not None:
             found.setdefault(role, []).append(Usage(reused=requests, usd=0.0))
             continue
-        counted = TokenUsage(**dict(zip(_PARTS, tokens, strict=True)))
+        counted = TokenUsage(**dict(zip(_PARTS, tokens, strict=True)), batched=batched)
         price = prices.get(f"{role}.{member}")
         found.setdefault(role, []).append(
             Usage(
@@ -109,6 +114,7 @@ def llm_usage(reader: Reader, run: Run) -> dict[str, Usage]:
                 counted.reasoning,
                 counted.estimated,
                 latency,
+                batched=requests if batched else 0,
                 usd=None if price is None else price.dollars(counted),
             )
         )
@@ -117,7 +123,7 @@ def llm_usage(reader: Reader, run: Run) -> dict[str, Usage]:
 
 def _usage_by_seat(run_id: str) -> Any:
     call = LLMCall
-    seat = col(call.role), col(call.member), col(call.reused_from)
+    seat = col(call.role), col(call.member), col(call.reused_from), col(call.batched)
     tokens = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "estimated")
     counts = (_total(column_of(call, name)) for name in tokens)
     statement = select(*seat, func.count(), func.avg(col(call.latency_ms)), *counts)
@@ -134,6 +140,7 @@ def _together(parts: Sequence[Usage]) -> Usage:
         output_tokens=sum(part.output_tokens for part in parts),
         reasoning_tokens=sum(part.reasoning_tokens for part in parts),
         estimated=sum(part.estimated for part in parts),
+        batched=sum(part.batched for part in parts),
         latency_ms=waited / requests if requests else 0.0,
         reused=sum(part.reused for part in parts),
         usd=None if None in costs else sum(cost for cost in costs if cost is not None),

@@ -190,6 +190,7 @@ def saving_reply(run_id: str, request: LLMRequest, reply: LLMReply, reused_from:
         output_tokens=reply.usage.output,
         reasoning_tokens=reply.usage.reasoning,
         estimated=int(reply.usage.estimated > 0),
+        batched=int(reply.usage.batched > 0),
         latency_ms=answered["latency_ms"],
         request=asked,
         reply=answered,

@@ -51,12 +51,7 @@ class DirectChat(ChatOpenAI):
         """
         if self._heard():
             return await self.ainvoke(messages, about(), **options)
-        result = await self._agenerate(messages, **options)
-        [generation] = result.generations
-        message = generation.message
-        known = (result.llm_output or {}) | (generation.generation_info or {})
-        message.response_metadata = known | message.response_metadata
-        return message
+        return _whole(await self._agenerate(messages, **options))
 
     def _heard(self) -> bool:
         """Whether anybody listens to LangChain's callbacks."""
@@ -76,9 +71,23 @@ class DirectChat(ChatOpenAI):
 
         Raises openai's errors for what an endpoint refuses, ValueError and the like for a body that is no reply.
         """
-        body = self._get_request_payload(messages, stop=stop) | kwargs | self._sent_always
+        return self._read(await self._post("/chat/completions", self.body(messages, stop, **kwargs)))
+
+    def body(self, messages: list[BaseMessage], stop: list[str] | None = None, **options: Any) -> dict[str, Any]:
+        """What is sent for a chat completion."""
+        body: dict[str, Any] = self._get_request_payload(messages, stop=stop) | options | self._sent_always
         del body["stream"]
-        answer, left_out = read_body(await self._post("/chat/completions", body))
+        return body
+
+    def message(self, completion: bytes) -> BaseMessage:
+        """The message in a chat completion that came another way than by `ask`.
+
+        Raises ValueError and the like for a body that is no reply.
+        """
+        return _whole(self._read(completion))
+
+    def _read(self, completion: bytes) -> ChatResult:
+        answer, left_out = read_body(completion)
         result = self._create_chat_result(answer)
         for generation, choice in zip(result.generations, answer["choices"], strict=True):
             generation.message.additional_kwargs["unreadable"] = dict(+left_out)
@@ -126,3 +135,12 @@ class DirectChat(ChatOpenAI):
         blank = connections.build_request("POST", f"{self.openai_api_base}{path}", headers=headers)
         del blank.headers["Content-Length"]
         return self._blanks.setdefault(path, blank)
+
+
+def _whole(result: ChatResult) -> BaseMessage:
+    """The message of a result, with what stands around it."""
+    [generation] = result.generations
+    message = generation.message
+    known = (result.llm_output or {}) | (generation.generation_info or {})
+    message.response_metadata = known | message.response_metadata
+    return message

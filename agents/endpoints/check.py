@@ -20,6 +20,7 @@ from ...core.errors import EndpointError, EndpointLostError, EndpointSetupError
 from ...core.records import LLMReply, LLMRequest, Message, Role, Sampling
 from .access import OPENAI_URL, Access
 from .addresses import answering_address, close_names, listed_models
+from .batches import NOT_HERE
 from .client import OpenAIClient
 from .failures import Failure, Kind, read_failure, root_cause, told
 
@@ -30,8 +31,6 @@ PAUSE_S = 1.0
 """Between two attempts, after an error of the server's own."""
 TINY = 16
 """Tokens of the reply, the least that some endpoints take."""
-_NOT_HERE = frozenset({404, 405, 410, 501})
-"""How a server answers at an address where it has nothing, or for a model that it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class _Refused:
     def elsewhere(self) -> bool:
         """Whether an endpoint may be there, and not at this address."""
         status = self.failure.status or 0
-        return self.unreadable or status in _NOT_HERE or 300 <= status < 400
+        return self.unreadable or status in NOT_HERE or 300 <= status < 400
 
 
 def check_endpoint(name: str, settings: EndpointSettings) -> bool:
@@ -104,6 +103,32 @@ def scored_tokens(name: str, settings: EndpointSettings, ids: Sequence[int]) -> 
         "token ids, as vLLM has them, and a model with the student's tokenizer: name another endpoint or model, or set "
         "training.objective to another than opd"
     )
+
+
+def check_takes_batches(name: str, settings: EndpointSettings) -> None:
+    """Check that the endpoint that `cast.<name>` sets takes requests in batches.
+
+    Raises:
+        EndpointSetupError: it does not, or not with this key; what to do is said.
+    """
+    access = _access(name, settings)
+    failure = run_to_end(partial(_refuses_batches, settings))
+    if failure is None or (failure.kind is Kind.PASSES and not failure.unreached):
+        return
+    status = f"HTTP {failure.status}: {failure.reason}" if failure.status else failure.reason
+    has = "has no batch API" if failure.status in NOT_HERE else "takes no batches"
+    raise EndpointSetupError(
+        f"cast.{name}.batch: the endpoint {access.url} {has} (its list of batches: {status}); set cast.{name}.batch to "
+        "false, or another endpoint"
+    )
+
+
+async def _refuses_batches(settings: EndpointSettings) -> Failure | None:
+    client = OpenAIClient(settings)
+    try:
+        return await client.batches.refused()
+    finally:
+        await client.close()
 
 
 async def _check(name: str, settings: EndpointSettings) -> bool:
@@ -255,7 +280,7 @@ async def _about_address(
 async def _about_model(
     name: str, settings: EndpointSettings, access: Access, refused: _Refused, status: str
 ) -> str | None:
-    if not refused.about_model and refused.failure.status not in _NOT_HERE:
+    if not refused.about_model and refused.failure.status not in NOT_HERE:
         return None
     listed = [one.name for one in await listed_models(access) or ()]
     if settings.model in listed:

@@ -7,11 +7,12 @@ give no log-probabilities of the prompt.
 """
 
 import asyncio
+import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx2
 import openai
@@ -24,6 +25,7 @@ from ...core.errors import EndpointError, EndpointLostError
 from ...core.records import LLMReply, LLMRequest, Message, Sampling
 from ...core.text import rough_tokens
 from .access import Access
+from .batches import ProviderBatches
 from .body import ErrorInReplyError
 from .chat import DirectChat
 from .failures import TROUBLE, Failure, Kind, read_failure
@@ -31,6 +33,7 @@ from .gate import Tell, spoken, unheard
 from .known import Known
 from .options import REFUSALS, RequestOptions
 from .replies import chat_reply, scored_prompt
+from .room import MOST_ROOM
 from .traced import traced
 from .waits import wait_before
 
@@ -108,6 +111,15 @@ class OpenAIClient:
         reason = news or f"{next(reversed(self._trying_again.values()))}; trying again"
         return f"{self._name}: {reason} ({len(self._trying_again.keys() | self._held_up)} waiting)"
 
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing is to be sent any more."""
+        return self._known.gate.stopped
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for so long, or until nothing is to be sent any more."""
+        await self._known.gate.sleep(seconds)
+
     def stop_asking(self) -> None:
         """From now on calls that wait for their turn, or for another attempt, end with EndpointError."""
         self._known.gate.stop()
@@ -153,6 +165,40 @@ class OpenAIClient:
                 self._held_up.discard(call)
                 self._known.gate.leave(call)
 
+    def batch_body(self, request: LLMRequest) -> dict[str, Any]:
+        """The body of a request as it would be sent now, for a line of a batch."""
+        self._role = request.role
+        asked = self._known.options.of(request, self._settings.reasoning_effort)
+        return self._chat.body(_messages(asked.messages), **self._known.room.widen(dict(asked.options)))
+
+    def batched_reply(self, request: LLMRequest, body: Mapping[str, Any]) -> tuple[LLMReply, bool] | None:
+        """A reply that came in a batch, and whether it is thought alone; None where it is no reply.
+
+        The request may have been sent by a process that is gone, so what it was allowed is not known.
+        """
+        options, room = self._known.options, self._known.room
+        self._role = request.role
+        try:
+            message = self._chat.message(json.dumps(body).encode())
+            assert isinstance(message, AIMessage)
+            reply = chat_reply(request, message, 0.0, 0, options.left_out)
+        except TROUBLE:
+            return None
+        most = options.of(request, self._settings.reasoning_effort).cap + MOST_ROOM
+        reply = self._access.clean(self._known.seen(request, reply, most, self._samples, self._tell))
+        usage = reply.usage.model_copy(update={"batched": 1})
+        return reply.model_copy(update={"usage": usage}), room.wants_more(reply, room.tokens)
+
+    @property
+    def in_batches(self) -> bool:
+        """Whether it is to be asked in batches where that can be."""
+        return self._settings.batch
+
+    @property
+    def batches(self) -> ProviderBatches:
+        """The provider's batches, asked for through the same connections."""
+        return ProviderBatches(self._chat.root_async_client, self._known.gate, self._settings, self._access)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._connections.aclose()
@@ -188,7 +234,7 @@ class OpenAIClient:
                 answer = await call
         except TimeoutError:
             raise TimeoutError(f"no reply within {self._settings.timeout_s:g} s (timeout_s)") from None
-        self._known.gate.answered(self._tell_all)
+        self._known.gate.answered(self.say)
         return answer
 
     async def _converse(self, request: LLMRequest, began: float, retries: int) -> tuple[LLMReply, bool]:
@@ -238,7 +284,7 @@ class OpenAIClient:
         if request.score_prompt and failure.status in _CANNOT_SCORE:
             raise self._cannot_score(request, failure.reason) from error
         if failure.kind is Kind.ITEM:
-            self._known.gate.answered(self._tell_all)
+            self._known.gate.answered(self.say)
         return failure
 
     async def _bear(self, call: "_Call", failure: Failure, error: Exception) -> None:
@@ -261,7 +307,7 @@ class OpenAIClient:
                 call.counted, call.since = 0, time.monotonic()  # others get through, and so will this
             await self._wait(failure, call.attempts - 1)
             return
-        impatient = gate.failed(call, failure, settings.patience_s, self._tell_all)
+        impatient = gate.failed(call, failure, settings.patience_s, self.say)
         if not failure.unreached and not (gate.shut and gate.silent_since(call.failed)):
             call.counted += 1
         call.failed = time.monotonic()
@@ -320,7 +366,8 @@ class OpenAIClient:
     def _name(self) -> str:
         return f"the {self._role}'s endpoint {self._url}"
 
-    def _tell_all(self, what: str) -> None:
+    def say(self, what: str) -> None:
+        """Tell whoever watches something about the endpoint."""
         self._tell_each(f"{self._name} {what}")
 
     def _tell(self, what: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol, Self
 
@@ -55,6 +55,7 @@ class Budget:
         limits = {"tokens": settings.tokens, "usd": settings.usd}
         self._limits: dict[str, float] = {name: limit for name, limit in limits.items() if limit is not None}
         self._taken: dict[str, float] = {"tokens": tokens, "usd": usd}
+        self._aside: dict[str, float] = dict.fromkeys(self._limits, 0.0)
         self._told = set[str]()
         self._when_spent: list[Callable[[], None]] = []
         self._tell_what_is_left()
@@ -87,6 +88,31 @@ class Budget:
         if self.spent:
             for act in self._when_spent:
                 act()
+
+    def set_aside(self, seat: Seat, usages: Sequence[TokenUsage]) -> tuple[int, Callable[[], None]]:
+        """Keep back what requests may take; how many of them fit, and what gives it free.
+
+        Args:
+            seat: Who is asked.
+            usages: The most that each of them may take.
+        """
+        price, kept = self._prices.get(seat_key(seat)), dict.fromkeys(self._limits, 0.0)
+        fit = 0
+        for usage in usages:
+            dollars = (price.dollars(usage) if price is not None else None) or 0.0
+            more = {"tokens": usage.input + usage.output, "usd": dollars}
+            after = {name: kept[name] + more[name] for name in kept}
+            if any(self._taken[name] + self._aside[name] + after[name] > limit for name, limit in self._limits.items()):
+                break
+            kept, fit = after, fit + 1
+        for name, amount in kept.items():
+            self._aside[name] += amount
+
+        def give_back() -> None:
+            for name, amount in kept.items():
+                self._aside[name] -= amount
+
+        return fit, give_back
 
     def when_spent(self, act: Callable[[], None]) -> None:
         """Have something done whenever a reply is counted and nothing more may be asked."""

@@ -25,7 +25,7 @@ from .engine import engine_to_send
 from .models import open_models
 from .plugs import Plugs
 from .progress import Progress
-from .reply_cache import DRAIN_SECONDS, ReplyCache
+from .replies.reply_cache import DRAIN_SECONDS, ReplyCache
 from .reuse import Reuse
 from .run_context import Drain, OwnParts, RunContext
 from .seats import ROLES, Seat, seats

@@ -21,7 +21,7 @@ from .budget import Allowance
 from .cast import Cast
 from .plugs import Plugs
 from .progress import Progress
-from .reply_cache import Late, ReplyCache
+from .replies.reply_cache import Late, ReplyCache
 from .reuse import Reuse
 from .train_gate import TrainGate, room_for_both
 
@@ -202,6 +202,10 @@ class RunContext:
     def trouble(self) -> str:
         """What calls to endpoints are waiting for that have to be made again; empty where all is well."""
         return self.llm.trouble()
+
+    def at_once(self, items: int, limit: int) -> int:
+        """How many of a stage's items are worked on at once: all, where what they ask goes into batches together."""
+        return max(1, items) if self.llm.batching else limit
 
     def news(self) -> str:
         """What stands beside a bar of dialogues: trouble with endpoints first, then what the student's actors do."""

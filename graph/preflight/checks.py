@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...agents.endpoints.check import check_endpoint, check_scores_prompts
+from ...agents.endpoints.check import check_endpoint, check_scores_prompts, check_takes_batches
 from ...agents.tasks.task import Task
 from ...core.config import RunConfig
 from ...core.errors import ConfigError, StoreError
@@ -31,7 +31,7 @@ from .objects import check_demonstrations, check_engine, check_objective, try_pl
 from .simulated import check_simulated_task, prompts_asked, simulated_task_notes
 from .student import check_student, check_student_vllm
 
-WAY = {"model", "base_url", "api_key_env", "timeout_s", "headers", "query", "extra_body", "reasoning_effort"}
+WAY = {"model", "base_url", "api_key_env", "timeout_s", "headers", "query", "extra_body", "reasoning_effort", "batch"}
 """What an endpoint's answer to a tiny chat depends on."""
 
 
@@ -119,7 +119,7 @@ def check_cast(config: RunConfig, plugs: Plugs, *, roles: Sequence[Role] = ROLES
         TaskError: the task has no prompt for the style of verdict.
         ConfigError: a jury has more simulated members than there are simulated critics, or the simulated cast does not
             know the task.
-        EndpointSetupError: an endpoint is not there, lacks the model, or cannot score prompts where that is needed.
+        EndpointSetupError: an endpoint is not there, lacks the model, or has no batches or scores where it needs them.
     """
     task = plugs.task(config.task)
     asked = {seat: settings for seat, settings in seats(config.cast, roles).items() if settings.asked}
@@ -144,12 +144,18 @@ def _check_seat(config: RunConfig, role: Role, place: int, settings: SeatSetting
     name, model = seat_setting((role, place)), seat_model((role, place), settings)
     if role == "judge" and config.cast.judge is None:
         name = "critic"  # whose settings they are
+    if settings.batch and settings.simulated:
+        raise ConfigError(
+            f"cast.{name}.batch: the simulated cast takes no batches; leave it out, or name another model"
+        )
     if not settings.simulated and not ask:
         return False
     if not settings.simulated:
         simulated = check_endpoint(name, settings)
         if config.verdict.style == "cloze" and role != "teacher":
             check_scores_prompts(name, settings)
+        if settings.batch:
+            check_takes_batches(name, settings)
         return simulated
     if model not in simulated_models():
         raise ConfigError(

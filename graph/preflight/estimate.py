@@ -128,11 +128,15 @@ def _in_all(kind: Kind, sizing: "Sizing", prices: dict[str, Price]) -> dict[str,
     for seat in sizing.seats:
         asked = [requests for requests in sizing.requests if (requests.kind, requests.seat) == (kind, seat)]
         usage = usage_of(asked)
+        batched = [requests for requests in asked if sizing.seats[seat].batch and requests.stage != "collect"]
+        parts = [usage_of([each for each in asked if each not in batched])]
+        parts.append(usage_of(batched).model_copy(update={"batched": 1}))
+        dollars = [prices[seat_key(seat)].dollars(part) for part in parts]
         own = {
             "calls": round(sum(requests.calls for requests in asked)),
             "input_tokens": usage.input,
             "output_tokens": usage.output,
-            "usd": prices[seat_key(seat)].dollars(usage),
+            "usd": None if None in dollars else sum(cost for cost in dollars if cost is not None),
         }
         before = roles.get(seat[0])
         roles[seat[0]] = own if before is None else _sum([before, own])

@@ -28,8 +28,9 @@ async def demonstrate_all(context: RunContext) -> None:
             await demonstrate_one(context, *item)
             bar.advance()
 
-        async with live_note(bar, context.trouble):
-            await bounded(one, wanted, context.config.cast.teacher.max_concurrency)
+        at_once = context.at_once(len(wanted), context.config.cast.teacher.max_concurrency)
+        async with live_note(bar, context.trouble), context.llm.batching.open():
+            await bounded(one, wanted, at_once)
     if not demonstrations(context, Split.TRAIN):
         failed = await context.store.patiently(
             context.store.select, Dialogue, run_id=context.run.id, stage=Stage.DEMONSTRATE, status="failed", limit=1

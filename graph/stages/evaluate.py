@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from ...core.concurrency import bounded
 from ...core.errors import ITEM_ERRORS, EndpointError, ReplyError
@@ -64,8 +66,11 @@ async def evaluate(context: RunContext, version: int, split: Split, *, again: bo
                 await judge_one(context, evaluation_id, version, scoring, *item)
                 bar.advance()
 
-            async with live_note(bar, context.evaluation_news):
-                await bounded(one, wanted, context.config.dialogue.concurrency)
+            concurrency = context.config.dialogue.concurrency
+            async with live_note(bar, context.evaluation_news), context.llm.batching.open():
+                if context.llm.batching:  # so that what is compared is there when comparisons go into batches
+                    await bounded(partial(_write, context, version), wanted, concurrency)
+                await bounded(one, wanted, context.at_once(len(wanted), concurrency))
     for failure in scoring.failures:
         context.progress.print(f"evaluate v{version} ({split}): {failure}")
     outputs = judged_outputs(context.store, evaluation_id)
@@ -117,6 +122,21 @@ async def judge_one(
     await finish_dialogue(context.store, dialogue, stop_reason="judged", final=output.id)
 
 
+async def _write(context: RunContext, version: int, item: tuple[Example, Turn]) -> None:
+    """One held-out input's outputs of the student, before anything is compared; what fails, fails when it is judged."""
+    if context.config.evaluation.speaker == "teacher":
+        return
+    dialogue = await open_dialogue(context, Stage.EVALUATE, version, item[0])
+    if dialogue.status != "finished":
+        with suppress(*ITEM_ERRORS):
+            await _drafts(context, dialogue, version, item[0])
+
+
+async def _drafts(context: RunContext, dialogue: Dialogue, version: int, example: Example) -> list[Turn]:
+    places = range(context.config.evaluation.best_of)
+    return await asyncio.gather(*(_draft(context, dialogue, version, example, place) for place in places))
+
+
 async def _output(context: RunContext, dialogue: Dialogue, version: int, example: Example) -> tuple[Turn, int]:
     """What is to be judged, and the first place after it.
 
@@ -133,7 +153,7 @@ async def _output(context: RunContext, dialogue: Dialogue, version: int, example
         if not turns:
             raise ReplyError(f"the teacher wrote no answer ({shown.reason})")
         return turns[0], seq
-    drafts = await asyncio.gather(*(_draft(context, dialogue, version, example, n) for n in range(settings.best_of)))
+    drafts = await _drafts(context, dialogue, version, example)
     contenders, seq = valid_drafts(drafts), settings.best_of
     known = {draft.id: draft for draft in drafts}
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from ..context.reply_cache import Late
+from ..context.replies.reply_cache import Late
 from .messages import Answer, Ended, Hold, News, Order, Setup, Trouble, as_sent
 from .outbox import Outbox
 

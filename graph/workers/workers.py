@@ -17,7 +17,7 @@ from ...core.errors import BudgetError, OpenmicError, WorkerLostError
 from ...store import Dialogue
 from ...store.dialects.location import is_postgresql
 from ...training.pool.remote import ActorLostError, call, end
-from ..context.reply_cache import DRAIN_SECONDS, Late
+from ..context.replies.reply_cache import DRAIN_SECONDS, Late
 from ..context.run_context import RunContext
 from ..context.sending import Sent
 from ..context.shares import objects_to_send

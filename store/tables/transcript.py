@@ -75,6 +75,10 @@ class Run(TableModel, table=True):
     """`prices`, what each member of the cast charges by `ROLE.MEMBER` (see `store.spending.Price`); `estimate`, what
     the run was to take by role, and `foreseen_s`, how many seconds at least, and `foreseen_stages`, of each
     stage, where that was worked out."""
+    batches: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
+    """What was sent to providers in batches, on record before it is waited for: `seat`, as `ROLE.MEMBER`; `file`, the
+    provider's id of the requests; `batch`, its id of the batch, null while that is being made; `requests`, how many;
+    `sent_at`; `ended`, whether its replies are in the store."""
     config_file: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """`path` and `values`, what the configuration file said when the run began; empty where there was none."""
     seconds: float = 0.0
@@ -360,6 +364,7 @@ CALL_USAGE = (
     "output_tokens",
     "reasoning_tokens",
     "estimated",
+    "batched",
     "latency_ms",
 )
 """What of a call says what it took."""
@@ -387,6 +392,8 @@ class LLMCall(TableModel, table=True):
     reasoning_tokens: int = 0
     estimated: int = 0
     """Whether the endpoint did not count them, or not all; 1 or 0."""
+    batched: int = 0
+    """Whether it came in a batch of the provider's, which charges half; 1 or 0."""
     latency_ms: float = 0.0
     request: dict[str, Any] = Field(sa_type=JSON)
     """Sampling, seed and all else that went into the key."""

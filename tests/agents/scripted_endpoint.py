@@ -127,7 +127,9 @@ class ScriptedEndpoint:
                 self._do({})
 
             def do_POST(self) -> None:
-                self._do(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                sent = self.rfile.read(int(self.headers["Content-Length"]))
+                is_json = self.headers["Content-Type"].startswith("application/json")
+                self._do(json.loads(sent) if is_json else {"sent": sent})
 
             def _do(self, body: dict[str, Any]) -> None:
                 headers = cast(Mapping[str, str], self.headers)

@@ -360,7 +360,7 @@ def test_what_must_be_known_of_the_cast_stands_under_the_table(capsys: pytest.Ca
 
 
 def took(tokens: int, **more: Any) -> dict[str, Any]:
-    taken = {"calls": 10, "input_tokens": tokens, "output_tokens": 10, "estimated": 0, "reused": 0, "usd": None}
+    taken = {"calls": 10, "input_tokens": tokens, "output_tokens": 10, "estimated": 0, "batched": 0, "usd": None}
     return {**taken, **more}
 
 
@@ -390,7 +390,8 @@ def test_what_was_spent_stands_beside_what_was_estimated_and_the_budget(capsys: 
 
 def test_what_nobody_knows_of_prices_and_tokens_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     cost = {**NOTHING_SPENT, "calls": 10, "tokens": 510, "usd": None, "unpriced": {"mine": "no list has it"}}
-    lines = printed(capsys, cost=cost, llm={"critic": took(500, estimated=7)})
+    lines = printed(capsys, cost=cost, llm={"critic": took(500, estimated=7, batched=4)})
+    assert "4 of the replies came in batches, at half the price" in lines
     assert "$" not in "".join(lines)
     assert "tokens of 7 replies are estimated, by four characters each: their endpoint counted none" in lines
     assert "what mine charges is not known: no list has it" in lines

@@ -21,7 +21,7 @@ from openmic.graph.context.budget import Budget
 from openmic.graph.context.cast import Casting
 from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.progress import Silent
-from openmic.graph.context.reply_cache import ReplyCache
+from openmic.graph.context.replies.reply_cache import ReplyCache
 from openmic.graph.context.run_context import RunContext
 from openmic.graph.context.seats import seat_model, seats
 from openmic.graph.context.train_gate import TrainGate
@@ -180,6 +180,8 @@ class Bench:
 
     def __init__(self, store: Store, home: Path, config: RunConfig, examples: list[Example], url: str) -> None:
         self.store, self.config, self.examples, self.url = store, config, examples, url
+        self.lines: list[str] = []
+        """What whoever watches was told of endpoints."""
         self.objects: dict[str, Any] = {}
         """Python objects that the run is given, by their configuration key."""
         self.task = load_task(config.task)
@@ -204,7 +206,11 @@ class Bench:
         async def perform() -> T:
             clients = {
                 seat: OpenAIClient(
-                    EndpointSettings(model=seat_model(seat, settings), max_retries=0, patience_s=0), base_url=self.url
+                    EndpointSettings(
+                        model=seat_model(seat, settings), max_retries=0, patience_s=0, batch=settings.batch
+                    ),
+                    base_url=self.url,
+                    tell=self.lines.append,
                 )
                 for seat, settings in seats(self.config.cast).items()
                 if settings.asked

@@ -90,6 +90,7 @@ def test_the_overview_counts_what_happened(talk: Store) -> None:
                 "output_tokens": 3,
                 "reasoning_tokens": 0,
                 "estimated": 0,
+                "batched": 0,
                 "reused": 0,
                 "usd": None,
             }

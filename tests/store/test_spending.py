@@ -62,6 +62,17 @@ def test_dollars_thoughts_and_what_another_run_had_paid_for(store: Store) -> Non
     assert (used["judge"].requests, used["judge"].usd) == (1, None)
 
 
+def test_what_came_in_a_batch_costs_half(store: Store) -> None:
+    charged = {"input": 1.0, "cached": 0.5, "output": 10.0, "reasoning": 20.0}
+    priced = run(cost={"prices": {"critic.0": asdict(Price("big", charged, "a list"))}})
+    usage = TokenUsage(input=1_000_000, output=100_000)
+    for ordinal, batched in enumerate((0, 1, 1)):
+        request = LLMRequest("critic", "big", (Message(role="user", content="?"),), Sampling(), 1, ordinal=ordinal)
+        reply = LLMReply(text="A", model="big", usage=usage.model_copy(update={"batched": batched}))
+        store.save_reply("RUN1", request, reply)
+    assert llm_usage(store, priced)["critic"] == Usage(3, 3_000_000, 0, 300_000, batched=2, usd=2.0 + 1.0 + 1.0)
+
+
 def test_other_runs_do_not_count(store: Store) -> None:
     store.add(run(id="RUN2"), dialogue(), turn(0))
     assert not spending(store, run(id="RUN2"))

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from openmic.agents.endpoints import check
-from openmic.agents.endpoints.check import check_endpoint, check_scores_prompts
+from openmic.agents.endpoints.check import check_endpoint, check_scores_prompts, check_takes_batches
 from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointLostError, EndpointSetupError
 from openmic.simulator import SimulatedCast
@@ -402,3 +402,32 @@ def test_an_endpoint_that_does_not_score_prompts(endpoint: ScriptedEndpoint, ans
 def test_a_busy_endpoint_is_taken_to_score(endpoint: ScriptedEndpoint) -> None:
     endpoint.chat = lambda asked, number: failure(429, "slow down")
     check_scores_prompts("critic", settings(endpoint.base_url))
+
+
+BATCHES: list[tuple[Answer, str]] = [
+    (failure(404, "no such page"), "has no batch API (its list of batches: HTTP 404: no such page)"),
+    (failure(405, "not that"), "has no batch API (its list of batches: HTTP 405: not that)"),
+    (Answer(body=b"<html>"), "has no batch API (its list of batches: HTTP 404: what it answers is no list"),
+    (Answer(body={"object": "model"}), "has no batch API (its list of batches: HTTP 404: what it answers is no list"),
+    (failure(403, "sk-secret may not"), "takes no batches (its list of batches: HTTP 403: "),
+]
+
+
+@pytest.mark.parametrize(("answer", "words"), BATCHES)
+def test_an_endpoint_without_batches_is_one_line(
+    endpoint: ScriptedEndpoint, secret: str, answer: Answer, words: str
+) -> None:
+    endpoint.chat = lambda asked, number: answer
+    with pytest.raises(EndpointSetupError) as caught:
+        check_takes_batches("judge", settings(endpoint.base_url))
+    said = str(caught.value)
+    assert said.startswith(f"cast.judge.batch: the endpoint {endpoint.base_url} {words}")
+    assert said.endswith("set cast.judge.batch to false, or another endpoint")
+    assert secret not in said
+    assert [(asked.method, asked.path) for asked in endpoint.asked] == [("GET", "/v1/batches?limit=1")]
+
+
+@pytest.mark.parametrize("answer", [Answer(body={"object": "list", "data": []}), failure(429, "later")])
+def test_an_endpoint_with_batches_or_too_busy_to_say_is_fine(endpoint: ScriptedEndpoint, answer: Answer) -> None:
+    endpoint.chat = lambda asked, number: answer
+    check_takes_batches("judge", settings(endpoint.base_url))

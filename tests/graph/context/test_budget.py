@@ -11,7 +11,7 @@ from openmic.core.endpoints.costs import BudgetSettings
 from openmic.core.errors import BudgetError, EndpointError
 from openmic.core.records import LLMRequest, Message, Sampling, TokenUsage
 from openmic.graph.context.budget import Budget, working_time
-from openmic.graph.context.reply_cache import ReplyCache
+from openmic.graph.context.replies.reply_cache import ReplyCache
 from openmic.store import LLMCall, Run, Store
 from openmic.store.admin.verify import verify
 from openmic.store.spending import llm_usage

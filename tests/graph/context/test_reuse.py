@@ -21,7 +21,7 @@ from openmic.core.records import (
     TokenUsage,
     TurnKind,
 )
-from openmic.graph.context.reply_cache import ReplyCache
+from openmic.graph.context.replies.reply_cache import ReplyCache
 from openmic.graph.context.reuse import Reuse
 from openmic.store import Adapter, Dialogue, ExampleRow, LLMCall, PromptRow, Run, Store, Turn
 from openmic.store.spending import llm_usage

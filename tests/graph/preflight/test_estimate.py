@@ -50,6 +50,18 @@ def test_labels_that_may_have_to_be_sampled_are_among_the_most_alone(inputs: Pat
     assert found["likely"]["usd"] == pytest.approx(sum(role["usd"] for role in found["likely"]["roles"].values()))
 
 
+def test_what_goes_into_batches_costs_half_and_what_dialogues_ask_does_not(inputs: Path) -> None:
+    critic = {"model": "gpt-4.1-mini", "base_url": OPENAI}
+    cast = {"teacher": critic, "critic": critic, "judge": critic}
+    singly = estimate_of(config_of(inputs, cast=cast))["at_most"]
+    batched = estimate_of(config_of(inputs, cast={role: critic | {"batch": True} for role in cast}))["at_most"]
+    roles = singly["roles"], batched["roles"]
+    assert roles[1]["judge"]["usd"] == pytest.approx(roles[0]["judge"]["usd"] / 2)
+    assert roles[1]["critic"]["usd"] == pytest.approx(roles[0]["critic"]["usd"])
+    assert roles[0]["teacher"]["usd"] / 2 < roles[1]["teacher"]["usd"] < roles[0]["teacher"]["usd"]
+    assert all(singly[part] == batched[part] for part in ("calls", "input_tokens", "output_tokens"))
+
+
 def test_what_nobody_knows_the_price_of_is_named_and_not_taken_for_free(inputs: Path) -> None:
     found = estimate_of(config_of(inputs, cast={"critic": {"model": "mine", "base_url": "http://127.0.0.1:9/v1"}}))
     assert found["likely"]["roles"]["critic"]["usd"] is None

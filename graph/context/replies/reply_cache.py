@@ -10,15 +10,16 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from ...agents.endpoints.client import OpenAIClient
-from ...core.errors import EndpointError, InterruptedRunError
-from ...core.records import LLMReply, LLMRequest
-from ...core.text import rough_tokens
-from ...store import Store
-from ...store.writes import saving_reply
-from .budget import Allowance
-from .reuse import Reuse
-from .seats import Seat
+from ....agents.endpoints.client import OpenAIClient
+from ....core.errors import EndpointError, InterruptedRunError
+from ....core.records import LLMReply, LLMRequest
+from ....core.text import rough_tokens
+from ....store import Store
+from ....store.writes import saving_reply
+from ..budget import Allowance
+from ..reuse import Reuse
+from ..seats import Seat
+from .batching import Batching
 
 DRAIN_SECONDS = 8.0
 """How long an interrupt waits for replies that are already being written; an end is to take ten seconds at most."""
@@ -46,6 +47,8 @@ class ReplyCache:
     ) -> None:
         self._store, self._run_id, self._clients = store, run_id, dict(clients)
         self._budget, self._reuse = budget, reuse
+        self.batching = Batching(store, run_id, clients, budget)
+        """What is sent to providers in batches."""
         self._asking: dict[str, asyncio.Task[LLMReply]] = {}
         self._stopping = False
         self._unstored = set[str]()
@@ -73,8 +76,8 @@ class ReplyCache:
         return await asyncio.shield(task)
 
     def trouble(self) -> str:
-        """What the store, and calls to endpoints that have to be made again, wait for; empty where all is well."""
-        lines = [self._store.trouble, *(client.trouble for client in self._clients.values())]
+        """What the store, calls that have to be made again, and batches wait for; empty where nothing does."""
+        lines = [self._store.trouble, *(client.trouble for client in self._clients.values()), *self.batching.news]
         return "; ".join(dict.fromkeys(line for line in lines if line))
 
     async def drain(self) -> Late:
@@ -114,12 +117,23 @@ class ReplyCache:
         if self._budget is not None:
             self._budget.check()
         try:
-            aside = partial(self._keep_aside, request)
-            reply = await self._clients[request.role, request.member].complete(request, aside)
-        except EndpointError:
+            if not self.batching.takes(request):
+                return await self._ask_singly(request)
+            with self.batching.waiting(request) as waiting:
+                batched = await waiting
+                if batched is not None and not batched.thought_alone:
+                    return await self._keep_paid(request, batched.reply)
+                if batched is not None:
+                    await self._keep_aside(request, batched.reply)
+                return await self._ask_singly(request)
+        except (EndpointError, InterruptedRunError):
             if self._budget is not None:
                 self._budget.check()  # it waited for its turn when others took what was left
             raise
+
+    async def _ask_singly(self, request: LLMRequest) -> LLMReply:
+        aside = partial(self._keep_aside, request)
+        reply = await self._clients[request.role, request.member].complete(request, aside)
         return await self._keep_paid(request, reply)
 
     async def _keep_aside(self, request: LLMRequest, reply: LLMReply) -> None:

@@ -20,11 +20,11 @@ from openmic.core.errors import (
     StoreFullError,
 )
 from openmic.core.records import LLMReply, LLMRequest, Message, Sampling
-from openmic.graph.context.reply_cache import Late, ReplyCache
+from openmic.graph.context.replies.reply_cache import Late, ReplyCache
 from openmic.graph.context.seats import Seat
 from openmic.store import LLMCall, Store
 
-from ..conftest import Serve, config_of, run_row
+from ...conftest import Serve, config_of, run_row
 
 T = TypeVar("T")
 
@@ -147,7 +147,7 @@ def test_draining_stores_what_is_in_flight_though_nobody_waits_for_it_any_more(
 def test_replies_that_take_longer_than_an_end_may_are_counted(
     store: Store, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("openmic.graph.context.reply_cache.DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("openmic.graph.context.replies.reply_cache.DRAIN_SECONDS", 0.05)
 
     async def act(llm: ReplyCache) -> list[Late]:
         asking = [asyncio.create_task(llm.complete(request(text))) for text in ("One.", "Two.")]
@@ -208,7 +208,7 @@ def test_a_reply_waits_for_a_store_that_is_locked_and_is_given_when_it_is_stored
 def test_an_end_does_not_wait_for_whoever_keeps_the_store_locked_and_says_what_was_not_stored(
     store: Store, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("openmic.graph.context.reply_cache.DRAIN_SECONDS", 0.5)
+    monkeypatch.setattr("openmic.graph.context.replies.reply_cache.DRAIN_SECONDS", 0.5)
     store.patience_s = 600
 
     async def act(llm: ReplyCache) -> Late:

@@ -1,0 +1,200 @@
+"""A provider's batches: a file of requests, answered within a day at half the price, by OpenAI's documented calls.
+
+Nothing is paid for twice: whoever lost the answer to "begin a batch of this file" looks first if there is one.
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import openai
+from openai.types import Batch
+
+from ...core.config import EndpointSettings
+from ...core.errors import EndpointLostError, InterruptedRunError
+from .access import Access
+from .failures import TROUBLE, Failure, Kind, read_failure
+from .gate import Gate
+from .waits import wait_before
+
+T = TypeVar("T")
+MOST_REQUESTS = 50_000
+MOST_BYTES = 190_000_000
+"""Of a file, a little below what is documented: 200 MB."""
+ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+FIRST_LOOK_S, LONGEST_LOOK_S = 1.0, 120.0
+"""Between two looks at a batch; each is half as long again as the one before."""
+FILE_TIMEOUT_S = 900.0
+"""For a file on its way."""
+NOT_HERE = frozenset({404, 405, 410, 501})
+"""How a server answers at an address where it has nothing, or of something that it has not."""
+_PATH: Final = "/v1/chat/completions"
+_NOT_ASKED = frozenset({"batch_expired", "batch_cancelled"})
+_CLOCKS_DIFFER = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a batch says of one request."""
+
+    body: Mapping[str, Any] | None
+    """The chat completion; None where there is none."""
+    why: str = ""
+    """Why there is none."""
+    asked: bool = True
+    """Whether the model was asked at all, before the batch came to its end."""
+
+
+class ProviderBatches:
+    """The calls about batches to one endpoint. They are made again for as long as its patience lasts."""
+
+    def __init__(self, client: openai.AsyncOpenAI, gate: Gate, settings: EndpointSettings, access: Access) -> None:
+        self._client, self._gate, self._settings, self._access = client, gate, settings, access
+
+    async def refused(self) -> Failure | None:
+        """Why the endpoint takes no batches, by one look at its list of them; None where it has one."""
+        try:
+            answer = await self._client.batches.with_raw_response.list(limit=1)
+        except TROUBLE as error:
+            failure = read_failure(error)
+            return Failure(failure.kind, self._access.redacted(failure.reason), failure.status)
+        try:
+            listed = json.loads(answer.content)
+        except ValueError:
+            listed = None
+        if isinstance(listed, dict) and isinstance(listed.get("data"), list):
+            return None
+        return Failure(Kind.STOP, "what it answers is no list of batches", 404)
+
+    async def upload(self, lines: Sequence[bytes]) -> str:
+        """Upload requests; returns the file's id.
+
+        Raises:
+            EndpointLostError: it is not taken.
+            InterruptedRunError: the run is ending.
+        """
+        content, client = b"\n".join(lines) + b"\n", self._client.with_options(timeout=FILE_TIMEOUT_S)
+        made = await self._asked(lambda: client.files.create(file=("requests.jsonl", content), purpose="batch"))
+        assert made is not None
+        return made.id
+
+    async def begin(self, file: str, uploaded: datetime, *, maybe_begun: bool) -> str | None:
+        """Begin the batch of an uploaded file, unless it was; returns its id, or None where the file is gone.
+
+        Raises:
+            EndpointLostError: it is not taken.
+            InterruptedRunError: the run is ending.
+        """
+        look = maybe_begun
+
+        async def begun() -> str:
+            nonlocal look
+            if look and (found := await self._of_file(file, uploaded - _CLOCKS_DIFFER)) is not None:
+                return found
+            look = True  # from here on nobody knows but the provider
+            batch = await self._client.batches.create(
+                input_file_id=file, endpoint=_PATH, completion_window="24h", metadata={"sent_by": "openmic"}
+            )
+            return batch.id
+
+        return await self._asked(begun, may_be_gone=maybe_begun)
+
+    async def ended(self, batch_id: str, tell: Callable[[Batch], None]) -> Batch | None:
+        """Wait for a batch's end, and say how far it is at every look; None where the provider has it no more.
+
+        Raises:
+            EndpointLostError: the endpoint answers no more.
+            InterruptedRunError: the run is ending; the batch goes on.
+        """
+        pause = FIRST_LOOK_S
+        while True:
+            batch = await self._asked(lambda: self._client.batches.retrieve(batch_id), may_be_gone=True)
+            if batch is None or batch.status in ENDED:
+                return batch
+            tell(batch)
+            await self._gate.sleep(pause)
+            self._go_on()
+            pause = min(LONGEST_LOOK_S, 1.5 * pause)
+
+    async def answers(self, batch: Batch) -> dict[str, Answered]:
+        """What a batch that ended says of its requests, by their ids, in whatever order its files are.
+
+        Raises:
+            EndpointLostError: the endpoint answers no more.
+            InterruptedRunError: the run is ending.
+        """
+        found: dict[str, Answered] = {}
+        client = self._client.with_options(timeout=FILE_TIMEOUT_S)
+        for file in filter(None, (batch.error_file_id, batch.output_file_id)):
+            content = await self._asked(partial(client.files.content, file), may_be_gone=True)
+            for line in [] if content is None else content.content.splitlines():
+                if (read := _read(line)) is not None:
+                    key, answered = read
+                    found[key] = replace(answered, why=self._access.redacted(answered.why))
+        return found
+
+    def words(self, batch: Batch) -> str:
+        """What the provider says is wrong with a batch."""
+        listed = (batch.errors.data if batch.errors is not None else None) or []
+        said = "; ".join(dict.fromkeys(one.message for one in listed if one.message))
+        return self._access.redacted(said) or "it does not say why"
+
+    async def _of_file(self, file: str, since: datetime) -> str | None:
+        async for batch in self._client.batches.list(limit=100):
+            if batch.input_file_id == file:
+                return batch.id
+            if batch.created_at < since.timestamp():  # the newest come first
+                break
+        return None
+
+    async def _asked(self, call: Callable[[], Awaitable[T]], *, may_be_gone: bool = False) -> T | None:
+        """The call's answer; None where what it is about is gone."""
+        began, attempt = time.monotonic(), 0
+        while True:
+            self._go_on()
+            try:
+                return await call()
+            except TROUBLE as error:
+                failure = read_failure(error)
+                if may_be_gone and failure.status in NOT_HERE:
+                    return None
+                final = failure.kind in {Kind.ITEM, Kind.STOP}
+                if final or time.monotonic() - began >= self._settings.patience_s:
+                    reason = self._access.redacted(failure.reason)
+                    raise EndpointLostError(f"the batches of {self._access.url} cannot go on: {reason}") from error
+                await self._gate.sleep(wait_before(attempt, failure.wait_s))
+                attempt += 1
+
+    def _go_on(self) -> None:
+        if self._gate.lost:
+            raise EndpointLostError(self._gate.lost)
+        if self._gate.stopped:
+            raise InterruptedRunError("the run is ending")
+
+
+def batch_line(key: str, body: Mapping[str, Any]) -> bytes:
+    """A request as a line of a batch's file."""
+    line = {"custom_id": key, "method": "POST", "url": _PATH, "body": body}
+    return json.dumps(line, ensure_ascii=False).encode()
+
+
+def _read(line: bytes) -> tuple[str, Answered] | None:
+    """What one line says, and of which request; None where it is no answer to any."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(told, dict) or not isinstance(key := told.get("custom_id"), str):
+        return None
+    response, error = told.get("response") or {}, told.get("error") or {}
+    status, body = response.get("status_code"), response.get("body")
+    if status == 200 and isinstance(body, dict):
+        return key, Answered(body)
+    if isinstance(body, dict) and isinstance(body.get("error"), dict):
+        error = body["error"]
+    why = str(error.get("message") or error.get("code") or f"HTTP {status}")
+    return key, Answered(None, " ".join(why.split()), asked=error.get("code") not in _NOT_ASKED)

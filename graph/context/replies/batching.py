@@ -1,0 +1,335 @@
+"""Requests that are known beforehand, sent to their providers in batches: half the price, within a day.
+
+Whoever asks asks as ever, one request after another, within `in_batches`. Once nobody asks any more, all that wait
+for the same seat are sent together, and each gets its reply as if it had been asked alone. A batch is on the run's
+record before it is waited for, so a run that is taken up looks at the same batch again.
+
+What a batch does not answer is asked singly, or in one more batch; so is what is too little for one.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from openai.types import Batch
+
+from ....agents.endpoints.batches import MOST_BYTES, MOST_REQUESTS, Answered, batch_line
+from ....agents.endpoints.client import OpenAIClient
+from ....agents.endpoints.gate import spoken
+from ....core.errors import EndpointLostError, InterruptedRunError
+from ....core.records import LLMReply, LLMRequest, TokenUsage
+from ....core.text import rough_tokens
+from ....store import Run, Store
+from ....store.schema import now
+from ....store.writes import updating
+from ..budget import Allowance, Budget
+from ..prices import seat_key
+from ..seats import Seat
+
+QUIET_S = 1.0
+"""After so long without another request a batch is sent."""
+FEWEST = 16
+"""Fewer requests than these are asked singly: for the price of next to nothing they would wait a day."""
+MOST_TIMES = 2
+"""How often a request is put into a batch that does not come to it."""
+_IN_BATCHES: ContextVar[bool] = ContextVar("_IN_BATCHES", default=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Batched:
+    """A reply that came in a batch."""
+
+    reply: LLMReply
+    thought_alone: bool
+    """Whether it is no answer: it is to be kept for what it took, and the request to be asked singly."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A request that waits for a batch."""
+
+    request: LLMRequest
+    reply: "asyncio.Future[Batched | None]"
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once its reply is stored, or it came to nothing."""
+    times: int = 0
+    """Batches that it was sent in."""
+
+
+class Batching:
+    """All batches of one run. Use from one event loop."""
+
+    def __init__(
+        self, store: Store, run_id: str, clients: Mapping[Seat, OpenAIClient], budget: Allowance | None
+    ) -> None:
+        batched = {seat: client for seat, client in clients.items() if client.in_batches}
+        self._records = _Records(store, run_id) if batched else None
+        # Dialogue workers, whose budget is another's, send none.
+        own = budget if isinstance(budget, Budget) else None
+        self._queues = {
+            seat: _Queue(seat, client, self._records, own) for seat, client in batched.items() if self._records
+        }
+
+    def __bool__(self) -> bool:
+        """Whether anybody is asked in batches."""
+        return bool(self._queues)
+
+    @property
+    def news(self) -> list[str]:
+        """A line for each batch that is waited for."""
+        return [line for queue in self._queues.values() for line in queue.news.values()]
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """For the time of the block, have what it asks of seats that take batches wait for one."""
+        token = _IN_BATCHES.set(True)
+        try:
+            yield
+        finally:
+            _IN_BATCHES.reset(token)
+        if self._records is not None:
+            await self._records.end()
+
+    def takes(self, request: LLMRequest) -> bool:
+        """Whether this request, asked from here, waits for a batch."""
+        return _IN_BATCHES.get() and not request.score_prompt and (request.role, request.member) in self._queues
+
+    @contextmanager
+    def waiting(self, request: LLMRequest) -> Iterator["asyncio.Future[Batched | None]"]:
+        """Have a request wait for a batch; the reply in it, or None: it is to be asked singly.
+
+        The block is left once the reply is stored.
+        """
+        one = _Waiting(request, asyncio.get_running_loop().create_future())
+        self._queues[request.role, request.member].put(one)
+        try:
+            yield one.reply
+        finally:
+            one.over.set()
+
+
+class _Records:
+    """What the run's row says of its batches."""
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self._store, self._run_id = store, run_id
+        run = store.get(Run, run_id)
+        self._all: list[dict[str, Any]] = [] if run is None else [dict(one) for one in run.batches]
+        self._taken: list[dict[str, Any]] = []
+
+    def open(self, seat: Seat) -> list[dict[str, Any]]:
+        """Those of a seat whose replies may not all be stored."""
+        return [one for one in self._all if one["seat"] == seat_key(seat) and not one["ended"]]
+
+    async def add(self, seat: Seat, file: str, requests: int) -> dict[str, Any]:
+        """Record a batch that is about to be begun."""
+        record: dict[str, Any] = {"seat": seat_key(seat), "file": file, "batch": None, "requests": requests}
+        record |= {"sent_at": now().isoformat(), "ended": False}
+        self._all.append(record)
+        await self._save()
+        return record
+
+    async def begun(self, record: dict[str, Any], batch: str) -> None:
+        """Record the provider's id of a batch."""
+        record["batch"] = batch
+        await self._save()
+
+    def took(self, record: dict[str, Any]) -> None:
+        """Its replies are here; they are stored by and by."""
+        self._taken.append(record)
+
+    async def forget(self, record: dict[str, Any]) -> None:
+        """Nothing will come of it."""
+        record["ended"] = True
+        await self._save()
+
+    async def end(self) -> None:
+        """Whoever waited has stored what came."""
+        if self._taken:
+            for record in self._taken:
+                record["ended"] = True
+            self._taken.clear()
+            await self._save()
+
+    async def _save(self) -> None:
+        await self._store.keep(updating(Run, self._run_id, batches=[dict(one) for one in self._all]))
+
+
+class _Queue:
+    """Requests of one seat: collected, sent, waited for and given their replies."""
+
+    def __init__(self, seat: Seat, client: OpenAIClient, records: _Records, budget: Budget | None) -> None:
+        self._seat, self._client, self._records, self._budget = seat, client, records, budget
+        self._provider = client.batches
+        self._left_open = records.open(seat)
+        self._answers: dict[str, Answered] = {}
+        self._waiting: list[_Waiting] = []
+        self._collecting: asyncio.Task[None] | None = None
+        self._sending = set[asyncio.Task[None]]()
+        self._first = asyncio.Lock()
+        self._tried = False
+        self.news: dict[int, str] = {}
+        """By batch, how far it is."""
+
+    def put(self, one: _Waiting) -> None:
+        """Have a request wait; it is sent with all others that come within a moment of each other."""
+        self._waiting.append(one)
+        if self._collecting is None or self._collecting.done():
+            self._collecting = asyncio.create_task(self._collect())
+
+    async def _collect(self) -> None:
+        known = 0
+        while known != len(self._waiting) and not self._client.stopped:
+            known = len(self._waiting)
+            await self._client.sleep(QUIET_S)
+        waiting, self._waiting = self._waiting, []
+        task = asyncio.create_task(self._see_to(waiting))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _see_to(self, waiting: list[_Waiting]) -> None:
+        """Give each of them a reply, leave to ask singly, or the error that ends them all."""
+        try:
+            async with self._first:
+                while self._left_open:
+                    await self._follow(self._left_open[0], begun=True)
+                    self._left_open.pop(0)
+                left = self._hand_out(waiting)
+                if not self._tried and len(left) > FEWEST:
+                    # What the endpoint refuses, and how much room its thoughts need, is found out at the price of one.
+                    await _singly(left[:1])
+                    self._tried, left = True, left[1:]
+            while left:
+                left = await self._send(left)
+        except Exception as error:  # raised where they wait
+            for one in waiting:
+                if not one.reply.done():
+                    one.reply.set_exception(error)
+
+    async def _send(self, waiting: Sequence[_Waiting]) -> list[_Waiting]:
+        """Send as many as the budget has room for; what is left to be sent."""
+        number, give_back = len(waiting), None
+        if self._budget is not None:
+            number, give_back = self._budget.set_aside(self._seat, [self._most(one.request) for one in waiting])
+        try:
+            if number < FEWEST:
+                await _singly(waiting[:FEWEST])
+                return list(waiting[FEWEST:])
+            left = await asyncio.gather(*(self._batch(part) for part in self._parts(waiting[:number])))
+        finally:
+            if give_back is not None:
+                give_back()
+        return [*chain.from_iterable(left), *waiting[number:]]
+
+    def _most(self, request: LLMRequest) -> TokenUsage:
+        read = sum(rough_tokens(message.content) for message in request.messages)
+        return TokenUsage(input=read, output=request.sampling.max_tokens, batched=1)
+
+    def _parts(self, waiting: Iterable[_Waiting]) -> Iterator[list[tuple[_Waiting, bytes]]]:
+        """As many as go into a file, each with its line."""
+        part, size = list[tuple[_Waiting, bytes]](), 0
+        for one in waiting:
+            line = batch_line(one.request.key, self._client.batch_body(one.request))
+            if part and (len(part) == MOST_REQUESTS or size + len(line) > MOST_BYTES):
+                yield part
+                part, size = [], 0
+            part.append((one, line))
+            size += len(line) + 1
+        if part:
+            yield part
+
+    async def _batch(self, part: Sequence[tuple[_Waiting, bytes]]) -> list[_Waiting]:
+        """Send a batch and wait for it; those that it did not come to."""
+        file = await self._provider.upload([line for _, line in part])
+        record = await self._records.add(self._seat, file, len(part))
+        for one, _ in part:
+            one.times += 1
+        await self._follow(record)
+        return self._hand_out([one for one, _ in part], singly_from=MOST_TIMES)
+
+    async def _follow(self, record: dict[str, Any], *, begun: bool = False) -> None:
+        """Wait for a batch's end, and take its answers in.
+
+        Raises:
+            EndpointLostError: the provider does not carry it out; its words are in it.
+            InterruptedRunError: the run is ending; the batch goes on.
+        """
+        requests, sent = f"a batch of {record['requests']:,} requests", datetime.fromisoformat(record["sent_at"])
+        if record["batch"] is None:
+            batch_id = await self._provider.begin(record["file"], sent, maybe_begun=begun)
+            if batch_id is None:
+                await self._records.forget(record)
+                return
+            await self._records.begun(record, batch_id)
+        self._client.say(f"{'is asked again about' if begun else 'has'} {requests} ({record['batch']})")
+        try:
+            batch = await self._provider.ended(record["batch"], lambda batch: self._tell(record, batch, sent))
+            if batch is None:
+                self._client.say(f"has {requests} no more: they are asked anew")
+                await self._records.forget(record)
+                return
+            answers = await self._provider.answers(batch)
+        except InterruptedRunError:
+            self._client.say(f"goes on with {requests}; a run that is taken up has its replies")
+            raise
+        finally:
+            self.news.pop(id(record), None)
+        if batch.status == "failed" and not answers:
+            await self._records.forget(record)
+            raise EndpointLostError(f"{requests} failed at the provider: {self._provider.words(batch)}")
+        self._records.took(record)
+        self._answers |= answers
+        self._client.say(f"{batch.status} {requests}{_counted(record['requests'], answers)}")
+
+    def _tell(self, record: dict[str, Any], batch: Batch, sent: datetime) -> None:
+        done = batch.request_counts.completed if batch.request_counts is not None else 0
+        since = spoken((now() - sent).total_seconds())
+        self.news[id(record)] = (
+            f"batch of {record['requests']:,} at the {self._seat[0]}'s provider: {done:,} done, {batch.status}, {since}"
+        )
+
+    def _hand_out(self, waiting: Iterable[_Waiting], *, singly_from: int | None = None) -> list[_Waiting]:
+        """Give those their replies that have one by now; the others, without those that are to be asked singly.
+
+        Args:
+            waiting: Who waits.
+            singly_from: After so many batches that did not come to it a request is asked singly.
+        """
+        left = []
+        for one in waiting:
+            answer = self._answers.pop(one.request.key, None)
+            if answer is None or not answer.asked:
+                if singly_from is not None and one.times >= singly_from:
+                    one.reply.set_result(None)
+                else:
+                    left.append(one)
+                continue
+            found = None if answer.body is None else self._client.batched_reply(one.request, answer.body)
+            one.reply.set_result(None if found is None else Batched(*found))
+        return left
+
+
+async def _singly(waiting: Sequence[_Waiting]) -> None:
+    """Have these asked singly, and wait until they were."""
+    for one in waiting:
+        one.reply.set_result(None)
+    for one in waiting:
+        await one.over.wait()
+
+
+def _counted(requests: int, answers: Mapping[str, Answered]) -> str:
+    """How many a batch answered, and why not all."""
+    answered = sum(answer.body is not None for answer in answers.values())
+    reasons = Counter(answer.why for answer in answers.values() if answer.body is None)
+    if answered >= requests:
+        return ""
+    why = (
+        f" ({', '.join(f'{number:,} times: {reason}' for reason, number in reasons.most_common(2))})" if reasons else ""
+    )
+    return f": {answered:,} are answered, {requests - answered:,} are asked anew{why}"

@@ -1,0 +1,314 @@
+"""Requests in providers' batches: sent together, on record before they are waited for, never paid for twice."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from openmic.agents.endpoints import batches
+from openmic.agents.endpoints.client import OpenAIClient
+from openmic.core.config import EndpointSettings
+from openmic.core.endpoints.costs import BudgetSettings
+from openmic.core.errors import BudgetError, EndpointLostError, InterruptedRunError
+from openmic.core.records import LLMReply, LLMRequest, Message, Sampling
+from openmic.graph.context.budget import Budget
+from openmic.graph.context.replies import batching
+from openmic.graph.context.replies.reply_cache import ReplyCache
+from openmic.store import LLMCall, Run, Store
+from openmic.store.spending import llm_usage
+
+from ....agents.batch_endpoint import BatchEndpoint
+from ....agents.scripted_endpoint import Answer, Asked, completion, failure
+from ...conftest import config_of, run_row
+
+T = TypeVar("T")
+PRICE = {"model": "m", "per_million": dict.fromkeys(("input", "cached", "output", "reasoning"), 1e6), "source": "test"}
+NUMBER = 8
+
+
+def request(number: int) -> LLMRequest:
+    words = Message(role="user", content=f"Question {number}")
+    return LLMRequest("teacher", "m", (words,), Sampling(max_tokens=10), 7)
+
+
+def echoed(asked: Asked, number: int = 0) -> Answer:
+    usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+    return Answer(body=completion(f"Answer to {asked.body['messages'][-1]['content']}", usage=usage))
+
+
+@pytest.fixture
+def endpoint() -> Iterator[BatchEndpoint]:
+    with BatchEndpoint() as running:
+        running.chat = echoed
+        yield running
+
+
+class Asking:
+    """Requests of a run whose teacher is asked in batches; each call is a process of its own, as the store sees it."""
+
+    def __init__(self, store: Store, endpoint: BatchEndpoint) -> None:
+        self.store, self.endpoint = store, endpoint
+        self.told: list[str] = []
+
+    def __call__(self, act: Callable[[ReplyCache], Awaitable[T]], *, patience_s: float = 5, **limits: float) -> T:
+        async def perform() -> T:
+            settings = EndpointSettings(model="m", max_retries=0, patience_s=patience_s, batch=True)
+            client = OpenAIClient(settings, base_url=self.endpoint.base_url, tell=self.told.append)
+            budget = Budget.of(self.store, self.run, BudgetSettings.model_validate(limits), self.told.append)
+            try:
+                return await act(ReplyCache(self.store, "RUN1", {("teacher", 0): client}, budget))
+            finally:
+                await client.close()
+
+        return asyncio.run(perform())
+
+    @property
+    def run(self) -> Run:
+        found = self.store.get(Run, "RUN1")
+        assert found is not None
+        return found
+
+    @property
+    def posted(self) -> list[str]:
+        """What was begun at the provider, in order."""
+        return [asked.path for asked in self.endpoint.asked if asked.method == "POST"]
+
+
+@pytest.fixture
+def asking(store: Store, endpoint: BatchEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asking:
+    monkeypatch.setattr(batching, "QUIET_S", 0.02)
+    monkeypatch.setattr(batching, "FEWEST", 3)
+    monkeypatch.setattr(batches, "FIRST_LOOK_S", 0.02)
+    store.add(run_row(config_of(), tmp_path, cost={"prices": {"teacher.0": PRICE}}))
+    return Asking(store, endpoint)
+
+
+async def until(there: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if there():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came")
+
+
+def all_of(number: int = NUMBER) -> Callable[[ReplyCache], Coroutine[Any, Any, list[str]]]:
+    async def act(llm: ReplyCache) -> list[str]:
+        async with llm.batching.open():
+            replies = await asyncio.gather(*(llm.complete(request(place)) for place in range(number)))
+        return [reply.text for reply in replies]
+
+    return act
+
+
+def answers(number: int = NUMBER) -> list[str]:
+    return [f"Answer to Question {place}" for place in range(number)]
+
+
+def test_requests_go_together_and_each_gets_its_own_reply_at_half_the_price(
+    asking: Asking, endpoint: BatchEndpoint, store: Store
+) -> None:
+    assert asking(all_of()) == answers()
+    assert len(endpoint.asked_singly()) == 1  # the first, which shows what the endpoint takes
+    assert len(endpoint.batches) == 1
+    lines = endpoint.requests(0)
+    assert {line["custom_id"] for line in lines} == {request(place).key for place in range(1, NUMBER)}
+    assert {(line["method"], line["url"], line["body"]["model"]) for line in lines} == {
+        ("POST", "/v1/chat/completions", "m")
+    }
+    assert lines[0]["body"].keys() == endpoint.asked_singly()[0].keys()
+    rows = store.select(LLMCall)
+    assert sorted(row.batched for row in rows) == [0] + [1] * (NUMBER - 1)
+    used = llm_usage(store, asking.run)["teacher"]
+    assert (used.requests, used.batched, used.usd) == (NUMBER, NUMBER - 1, 4.0 + (NUMBER - 1) * 2.0)
+    [record] = asking.run.batches
+    assert record | {"sent_at": ""} == {
+        "seat": "teacher.0",
+        "file": "file-0",
+        "batch": "batch_0",
+        "requests": NUMBER - 1,
+        "sent_at": "",
+        "ended": True,
+    }
+    before = len(endpoint.asked)
+    assert asking(all_of()) == answers()
+    assert len(endpoint.asked) == before
+
+
+def test_what_is_asked_outside_a_stage_that_knows_its_requests_is_asked_singly(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    async def act(llm: ReplyCache) -> list[LLMReply]:
+        return await asyncio.gather(*(llm.complete(request(place)) for place in range(NUMBER)))
+
+    asking(act)
+    assert (len(endpoint.asked_singly()), endpoint.batches) == (NUMBER, [])
+
+
+def test_too_few_requests_are_asked_singly(asking: Asking, endpoint: BatchEndpoint) -> None:
+    assert asking(all_of(2)) == answers(2)
+    assert (len(endpoint.asked_singly()), endpoint.batches) == (2, [])
+
+
+def killed_while_waiting(asking: Asking) -> None:
+    """What a process leaves behind that was killed while it waited: its tasks never go on."""
+
+    async def act(llm: ReplyCache) -> None:
+        task = asyncio.create_task(all_of()(llm))
+        await until(lambda: any(record["batch"] for record in asking.run.batches))
+        assert not task.done()
+
+    asking.endpoint.looks = 10_000
+    asking(act)
+
+
+def test_a_run_that_was_killed_waits_for_the_same_batch_and_pays_nothing_twice(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    killed_while_waiting(asking)
+    assert [record["ended"] for record in asking.run.batches] == [False]
+    before = asking.posted
+    endpoint.looks = 0
+    assert asking(all_of()) == answers()
+    assert asking.posted == before
+    assert [record["ended"] for record in asking.run.batches] == [True]
+
+
+def test_an_interrupt_ends_at_once_and_says_that_the_batch_goes_on(asking: Asking, endpoint: BatchEndpoint) -> None:
+    endpoint.looks = 10_000
+
+    async def act(llm: ReplyCache) -> tuple[str, float]:
+        task = asyncio.create_task(all_of()(llm))
+        await until(lambda: bool(llm.trouble()))
+        news, began = llm.trouble(), time.monotonic()
+        assert await llm.drain() == (0, 0)
+        took = time.monotonic() - began
+        with pytest.raises(InterruptedRunError):
+            await task
+        return news, took
+
+    news, took = asking(act)
+    assert news.startswith("batch of 7 at the teacher's provider: 0 done, ")
+    assert took < 5
+    assert asking.told[-1].endswith("goes on with a batch of 7 requests; a run that is taken up has its replies")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_lost_answer_to_the_beginning_of_a_batch_begins_no_second(
+    asking: Asking, endpoint: BatchEndpoint, begun: bool
+) -> None:
+    def lost(number: int) -> Answer | None:
+        return Answer(close=True) if number == 0 else None
+
+    if begun:
+        endpoint.after_begun = lost
+    else:
+        endpoint.before_begun = lost
+    assert asking(all_of()) == answers()
+    assert len(endpoint.batches) == 1
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_run_killed_between_the_file_and_its_batch_finds_the_batch_or_begins_it(
+    asking: Asking, endpoint: BatchEndpoint, begun: bool
+) -> None:
+    killed_while_waiting(asking)
+    asking.store.update(Run, "RUN1", batches=[{**asking.run.batches[0], "batch": None}])
+    if not begun:
+        endpoint.batches.clear()
+    endpoint.looks = 0
+    assert asking(all_of()) == answers()
+    assert (len(endpoint.batches), next(iter(endpoint.files))) == (1, "file-0")
+    assert asking.posted.count("/v1/files") == 1
+
+
+def test_a_batch_that_the_provider_has_no_more_is_sent_anew(asking: Asking, endpoint: BatchEndpoint) -> None:
+    killed_while_waiting(asking)
+    endpoint.batches.clear()
+    endpoint.looks = 0
+    assert asking(all_of()) == answers()
+    assert len(endpoint.batches) == 1
+    assert any("has a batch of 7 requests no more: they are asked anew" in line for line in asking.told)
+
+
+def test_what_an_expired_batch_did_not_come_to_goes_into_another_and_then_is_asked_singly(
+    asking: Asking, endpoint: BatchEndpoint, store: Store
+) -> None:
+    endpoint.ends_as = lambda batch: "expired"
+    endpoint.reaches = lambda batch, place: batch == 1 - place % 2 if place < 2 else batch == 0 and place < 4
+    assert asking(all_of(10)) == answers(10)
+    assert [len(endpoint.requests(batch)) for batch in range(len(endpoint.batches))] == [9, 6]
+    again = {line["custom_id"] for line in endpoint.requests(1)}
+    assert again <= {line["custom_id"] for line in endpoint.requests(0)}
+    assert len(endpoint.asked_singly()) == 1 + 10 - store.count(LLMCall, batched=1) - 1
+    assert any("expired a batch of 9 requests: 3 are answered, 6 are asked anew" in line for line in asking.told)
+
+
+def test_what_a_batch_answers_with_an_error_or_no_answer_is_asked_singly(
+    asking: Asking, endpoint: BatchEndpoint, store: Store
+) -> None:
+    def in_batch(asked: Asked) -> Answer:
+        place = int(asked.body["messages"][-1]["content"].split()[-1])
+        odd = {
+            2: failure(400, "The key SECRET-1 has bad manners"),
+            3: Answer(body={"choices": []}),
+            4: Answer(body=completion("", finish_reason="length")),
+        }
+        return odd.get(place, echoed(asked))
+
+    endpoint.in_batch = in_batch
+    assert asking(all_of()) == answers()
+    singly = [body["messages"][-1]["content"] for body in endpoint.asked_singly()]
+    assert sorted(singly) == ["Question 0", "Question 2", "Question 3", "Question 4"]
+    assert store.count(LLMCall) == NUMBER + 1  # the reply that was cut off is kept for what it took
+    [line] = [line for line in asking.told if "asked anew" in line]
+    assert "6 are answered, 1 are asked anew (1 times: The key SECRET-1 has bad manners)" in line
+
+
+def test_the_key_is_in_nothing_that_a_provider_is_told_to_have_said(
+    asking: Asking, endpoint: BatchEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    endpoint.in_batch = lambda asked: failure(400, "sk-very-secret is no key")
+    assert asking(all_of()) == answers()
+    assert any("is no key" in line for line in asking.told)
+    assert not any("sk-very-secret" in line for line in asking.told)
+
+
+def test_a_failed_batch_ends_with_the_providers_words_and_is_sent_anew_later(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    endpoint.ends_as = lambda batch: "failed" if batch == 0 else "completed"
+    endpoint.errors = [{"code": "token_limit_exceeded", "message": "Enqueued token limit reached."}]
+    with pytest.raises(EndpointLostError, match="a batch of 7 requests failed at the provider: Enqueued token limit"):
+        asking(all_of())
+    assert asking(all_of()) == answers()
+    assert len(endpoint.batches) == 2
+
+
+def test_an_endpoint_that_refuses_the_batch_ends_the_run_with_its_words(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    endpoint.before_begun = lambda number: failure(400, "no batches on Sundays")
+    with pytest.raises(EndpointLostError, match="no batches on Sundays"):
+        asking(all_of())
+
+
+def test_a_batch_holds_no_more_than_the_budget_has_room_for(asking: Asking, endpoint: BatchEndpoint) -> None:
+    with pytest.raises(BudgetError):
+        asking(all_of(20), usd=4 + 4 * 6.5)
+    assert len(endpoint.requests(0)) == 4
+    used = llm_usage(asking.store, asking.run)["teacher"]
+    assert used.usd is not None
+    assert used.usd <= 30 + 3 * 4  # no more than those that are asked singly at once go beyond it
+    assert asking(all_of(20)) == answers(20)
+
+
+def test_requests_beyond_a_files_limits_make_several_batches(
+    asking: Asking, endpoint: BatchEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "MOST_REQUESTS", 4)
+    assert asking(all_of(10)) == answers(10)
+    assert sorted(len(endpoint.requests(batch)) for batch in range(len(endpoint.batches))) == [1, 4, 4]
