@@ -288,7 +288,7 @@ class _Carrying:
         if self._gone_on_with(one):
             return
         cell = one.cell
-        member, progress = Membership(self._name, cell.arm, cell.content), self._progress
+        member, progress = Membership(self._name, cell.arm, cell.content, cell.student_files), self._progress
         if cell.source is None:
             checked = check(cell.config, Plugs(), cluster=self._cluster, ask=self._ask)
             identity = new_id()
@@ -351,7 +351,7 @@ class _Carrying:
                 arguments=self._arguments,
                 progress=self._progress,
                 ask=self._ask,
-                member=Membership(self._name, cell.arm, cell.content),
+                member=Membership(self._name, cell.arm, cell.content, cell.student_files),
             )
         finally:
             one.run = one.run or self._begun(cell)

@@ -53,6 +53,8 @@ class Cell:
     """Of a cell that goes back to another: what it changes, `a.b=value` each."""
     content: str
     """The hash of all that decides what it comes to."""
+    student_files: Mapping[str, str]
+    """The files of its student's weights that are in that hash; its run works with no others."""
     examples: Sequence[Example] = field(repr=False)
     task: Task = field(repr=False)
 
@@ -107,9 +109,9 @@ def _cell(read: ReadExperiment, name: str, seed: int, made: Mapping[str, Cell]) 
     arm = read.experiment.arms[name]
     if arm.source is None:
         config = campaign_config(read, arm, name, seed)
-        examples, task = _inputs(config.inputs), _task(config.task)
-        content = _content("campaign", config, task, examples)
-        return Cell(name, seed, "campaign", config, None, "promoted", (), content, examples, task)
+        examples, task, files = _inputs(config.inputs), _task(config.task), student_files(config.student)
+        content = _content("campaign", config, task, examples, files)
+        return Cell(name, seed, "campaign", config, None, "promoted", (), content, files, examples, task)
     _check_own_keys(read, arm, name)
     source = made[arm.source]
     overrides = tuple(_lines(arm.set))
@@ -124,8 +126,10 @@ def _cell(read: ReadExperiment, name: str, seed: int, made: Mapping[str, Cell]) 
             told = str(error).replace("--set ", f"arms.{name}.set: ")
             raise ConfigError(told) from None
     back = content_hash([source.content, version])
-    content = back if kind == "adapter" else _content(kind, config, source.task, source.examples, back)
-    return Cell(name, seed, kind, config, source, version, overrides, content, source.examples, source.task)
+    same = config.student.model == source.config.student.model
+    files = source.student_files if same else student_files(config.student)
+    content = back if kind == "adapter" else _content(kind, config, source.task, source.examples, files, back)
+    return Cell(name, seed, kind, config, source, version, overrides, content, files, source.examples, source.task)
 
 
 def campaign_config(read: ReadExperiment, arm: Arm, name: str, seed: int) -> RunConfig:
@@ -149,6 +153,11 @@ def campaign_config(read: ReadExperiment, arm: Arm, name: str, seed: int) -> Run
     # Whatever lies over everything, such as the environment, may have said them too.
     said = {"seed": config.seed != seed, "evaluation.at_end": config.evaluation.at_end}
     _refuse_own(f"arms.{name}", [key for key, is_said in said.items() if is_said], _OWN)
+    if keys := config.open_lengths:
+        raise ConfigError(
+            f"arms.{name}: {' and '.join(keys)} would follow from each run's own demonstrations, and arms are compared "
+            "at one length: set it for all, beside `seeds` (a run of the configuration says what suits its texts)"
+        )
     return config
 
 
@@ -215,7 +224,14 @@ def _lines(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
         yield f"{dotted}={json.dumps(value, ensure_ascii=False, default=str)}"
 
 
-def _content(kind: str, config: RunConfig, task: Task, examples: Sequence[Example], source: str | None = None) -> str:
+def _content(
+    kind: str,
+    config: RunConfig,
+    task: Task,
+    examples: Sequence[Example],
+    files: Mapping[str, str],
+    source: str | None = None,
+) -> str:
     values = config.model_dump(mode="json")
     for section, names in _NO_MATTER.items():
         part = values[section] if section else values
@@ -223,8 +239,7 @@ def _content(kind: str, config: RunConfig, task: Task, examples: Sequence[Exampl
             part.pop(name, None)
     values["inputs"].pop("path")  # what it holds is what matters
     inputs = [] if source is not None else [[example.id, example.split] for example in examples]
-    files = student_files(config.student)
-    return content_hash([kind, values, task.hash, _objects(config), inputs, source, files])
+    return content_hash([kind, values, task.hash, _objects(config), inputs, source, dict(files)])
 
 
 def _objects(config: RunConfig) -> list[list[Any]]:

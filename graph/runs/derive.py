@@ -96,6 +96,8 @@ def begin_derived(
         kind=kind,
         source=source.id,
         member=member,
+        # What was made of the source's weights is worked with: the same student is the same files.
+        files=source.student_files if config.student.model == saved_config(source).student.model else None,
     )
     return begin_run(store, run, *(_inherited(run_id, row) for row in adapters))
 

@@ -39,6 +39,8 @@ class Membership:
     arm: str
     content: str
     """The hash of all that decides what it comes to."""
+    student_files: Mapping[str, str]
+    """The files of its student's weights that are in that hash, as `student_files` gives them."""
 
 
 def run_record(
@@ -58,6 +60,7 @@ def run_record(
     config_file: Path | None = None,
     reuses: str | None = None,
     member: Membership | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> Run:
     """The row of a run that begins now.
 
@@ -76,8 +79,11 @@ def run_record(
         foreseen: How long it is to take at least, as `preflight.forecast` says.
         config_file: Where its configuration comes from, if from a file.
         reuses: The run whose replies and texts it takes where they are what it would ask for.
-        member: Its place in an experiment, if it is part of one, which also gives it its name.
+        member: Its place in an experiment, if it is part of one, which also gives it its name and its student's files.
+        files: The student's files, where others than those may not be worked with. None: as they are now.
     """
+    place = {} if member is None else asdict(member)
+    files = place.pop("student_files", files)
     values = config.model_dump(mode="json")
     if config.store is not None:
         values["store"] = without_passwords(config.store)
@@ -94,7 +100,7 @@ def run_record(
         config_hash=content_hash(values),
         arguments=[without_passwords(argument) for argument in arguments],
         seed=config.seed,
-        student_files=student_files(config.student),
+        student_files=student_files(config.student) if files is None else dict(files),
         git_commit=_git_commit(),
         packages={"openmic": __version__} | {name: version(name) for name in PACKAGES},
         home=str(home),
@@ -110,7 +116,7 @@ def run_record(
         source_run_id=source,
         config_file={} if config_file is None else file_record(config_file),
         reuses=reuses,
-        **({} if member is None else asdict(member)),
+        **place,
     )
 
 

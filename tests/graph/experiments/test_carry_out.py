@@ -17,7 +17,8 @@ from openmic.store.liveness import held_experiment
 
 def checked(tmp_path: Path, **spec: Any) -> CheckedExperiment:
     (tmp_path / "inputs.txt").write_text("\n".join(f"The kettle number {n} broke again." for n in range(24)))
-    config = {"inputs": {"path": str(tmp_path / "inputs.txt")}, "home": str(tmp_path / "home")}
+    lengths = {name: {"sampling": {"max_tokens": 48}} for name in ("student", "evaluation")}
+    config = {"inputs": {"path": str(tmp_path / "inputs.txt")}, "home": str(tmp_path / "home"), **lengths}
     read = read_experiment({"name": "a/b 🫖", "config": config, "arms": {"DPO": {}}, **spec})
     return CheckedExperiment(read, cells_of(read), {})
 

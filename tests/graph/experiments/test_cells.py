@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
-from openmic.core.errors import ConfigError
+from openmic.core.errors import ConfigError, StudentChangedError
 from openmic.graph.experiments.carry_out import refuse_other_transcripts
 from openmic.graph.experiments.cells import Cell, cells_of
 from openmic.graph.experiments.forecast import foreseen
 from openmic.graph.experiments.spec import read_experiment
+from openmic.graph.runs.provenance import Membership, run_record
+from openmic.training.student.fingerprint import KnownFiles, student_files
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
+LENGTHS: dict[str, Any] = {name: {"sampling": {"max_tokens": 48}} for name in ("student", "evaluation")}
 ARMS: dict[str, Any] = {
     "FT": {"of": "DPO", "version": "imitation"},
     "DPO": {"set": {"training.objective": "dpo"}},
@@ -26,7 +29,7 @@ def cells(folder: Path, *overrides: str, arms: dict[str, Any] = ARMS, **values: 
     inputs = folder / "inputs.txt"
     if not inputs.exists():
         inputs.write_text("\n".join(f"The kettle number {n} broke again this morning." for n in range(24)))
-    config = {"inputs": {"path": str(inputs)}, "home": str(folder / "home"), **values.pop("config", {})}
+    config = {"inputs": {"path": str(inputs)}, "home": str(folder / "home"), **LENGTHS} | values.pop("config", {})
     spec = {"name": "mine", "config": config, "seeds": [1, 2], "arms": arms, **values}
     return {(cell.arm, cell.seed): cell for cell in cells_of(read_experiment(spec, overrides))}
 
@@ -55,7 +58,12 @@ def test_arms_share_cast_and_references_and_leave_test_inputs_for_the_end(tmp_pa
     assert {config.evaluation.references_seed for config in configs} == {5}
     assert {(config.evaluation.at_end, config.evaluation.critic) for config in configs} == {(False, True)}
     assert {cell.config.seed for cell in found.values() if cell.seed == 2} == {2}
-    assert cells(tmp_path, config={"evaluation": {"critic": False}})["DPO", 1].config.evaluation.critic is False
+    assert (
+        cells(tmp_path, config={"evaluation": {"critic": False, "sampling": {"max_tokens": 48}}})[
+            "DPO", 1
+        ].config.evaluation.critic
+        is False
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,3 +192,30 @@ def test_an_adapter_or_transcripts_that_no_arm_makes_are_refused(
     arms = {"DPO": {"set": {"rounds": 1}}, "none": {"set": {"rounds": 0}}, "other": arm}
     with pytest.raises(ConfigError, match=re.escape(told)):
         cells(tmp_path, arms=arms)
+
+
+@pytest.mark.parametrize("section", ["student", "evaluation"])
+def test_lengths_that_each_arm_would_settle_for_itself_are_refused(tmp_path: Path, section: str) -> None:
+    set_by_arm: dict[str, Any] = {"DPO": {"set": {f"{section}.sampling.max_tokens": 0}}}
+    told = rf"arms\.DPO: {section}\.sampling\.max_tokens would follow .* set it for all, beside `seeds`"
+    with pytest.raises(ConfigError, match=told):
+        cells(tmp_path, arms=set_by_arm)
+
+
+def test_a_cells_weights_are_those_of_the_moment_it_was_worked_out(tmp_path: Path) -> None:
+    student = tmp_path / "student"
+    student.mkdir()
+    (student / "config.json").write_text("{}")
+    lengths = {"sampling": {"max_tokens": 48}}
+    found = cells(tmp_path, config={"student": {"model": str(student), **lengths}, "evaluation": lengths})
+    before = student_files(found["DPO", 1].config.student)
+    assert {tuple(cell.student_files.items()) for cell in found.values()} == {tuple(before.items())}
+    (student / "config.json").write_text('{"changed": 1}')
+    cell = found["SD", 1]
+    member = Membership("mine", cell.arm, cell.content, cell.student_files)
+    row = run_record(
+        "RUN1", cell.config, cell.task, simulated=True, plugs={}, home=tmp_path, arguments=[], member=member
+    )
+    assert (row.student_files, row.experiment, row.arm, row.content) == (before, "mine", "SD", cell.content)
+    with pytest.raises(StudentChangedError, match=r"config\.json is another"):
+        KnownFiles(row.id, row.student_files).check(cell.config.student)

@@ -14,7 +14,7 @@ from openmic.core.errors import ConfigError, EndpointError, StoreError, Training
 from openmic.core.plugs import Plug, describe_object
 from openmic.graph.context.plugs import Plugs
 from openmic.graph.context.progress import Silent
-from openmic.graph.runs.derive import derived_config, recalled
+from openmic.graph.runs.derive import begin_derived, derived_config, recalled
 from openmic.graph.runs.examine import start_examination
 from openmic.graph.runs.resume import resume_any
 from openmic.graph.runs.retrain import start_training
@@ -52,6 +52,19 @@ def campaign(store: Store, tmp_path: Path) -> Run:
         Adapter(id="A", run_id=run.id, version=1, stage="imitation", round=0, base_model="tiny", status="promoted")
     )
     return run
+
+
+@pytest.fixture
+def trainable(store: Store, campaign: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """One with nothing of its own in Python, to be trained from; no Ray is started for it."""
+
+    @contextmanager
+    def here(*_: Any, **__: Any) -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr("openmic.graph.runs.retrain.checked_session", here)
+    store.update(Run, campaign.id, plugs={}, config=config_of().model_dump(mode="json"))
+    return store.resolve_run(campaign.id)
 
 
 @pytest.mark.parametrize(
@@ -113,16 +126,7 @@ def test_a_training_that_no_cluster_takes_leaves_no_run(store: Store, campaign: 
 
 
 @pytest.mark.parametrize("kind", ["train", "evaluate"])
-def test_a_run_begins_with_its_adapters_or_not_at_all(
-    store: Store, campaign: Run, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    @contextmanager
-    def here(*_: Any, **__: Any) -> Iterator[None]:
-        yield
-
-    monkeypatch.setattr("openmic.graph.runs.retrain.checked_session", here)
-    store.update(Run, campaign.id, plugs={}, config=config_of().model_dump(mode="json"))
-    source = store.resolve_run(campaign.id)
+def test_a_run_begins_with_its_adapters_or_not_at_all(store: Store, trainable: Run, kind: str) -> None:
     with store.writing_alone(), store.engine.begin() as connection:  # what ends a process there, ends it for good
         connection.exec_driver_sql(
             "CREATE TRIGGER end_here BEFORE INSERT ON adapter BEGIN SELECT RAISE(ABORT, 'ended here'); END"
@@ -132,8 +136,8 @@ def test_a_run_begins_with_its_adapters_or_not_at_all(
         "evaluate": partial(start_examination, version=1, ask=False),
     }
     with pytest.raises(StoreError, match="ended here"):
-        begin[kind](store, source, overrides=[], arguments=[], progress=Silent())
-    assert [run.id for run in store.select(Run)] == [campaign.id]
+        begin[kind](store, trainable, overrides=[], arguments=[], progress=Silent())
+    assert [run.id for run in store.select(Run)] == [trainable.id]
 
 
 @pytest.mark.usefixtures("no_ray")
@@ -159,22 +163,26 @@ def test_arguments_that_an_objective_does_not_take_are_refused(store: Store, cam
         Handle(campaign, store.address).train({"use": MARGIN, "kwargs": {"nonsense": 2.0}}, progress=False)
 
 
-def test_what_a_training_could_not_learn_from_is_told_by_its_own_settings(
-    store: Store, campaign: Run, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("overrides", "same"), [([], True), (["student.model={other}"], False)])
+def test_the_same_student_is_the_files_that_the_source_began_with(
+    store: Store, campaign: Run, tmp_path: Path, overrides: list[str], same: bool
 ) -> None:
-    @contextmanager
-    def here(*_: Any, **__: Any) -> Iterator[None]:
-        yield
-
-    monkeypatch.setattr("openmic.graph.runs.retrain.checked_session", here)
-    store.update(Run, campaign.id, plugs={}, config=config_of().model_dump(mode="json"))
+    (tmp_path / "other").mkdir()
+    store.update(Run, campaign.id, plugs={}, student_files={"model.safetensors": "as it was"})
     source = store.resolve_run(campaign.id)
+    lines = [line.format(other=tmp_path / "other") for line in overrides]
+    config = derived_config("train", config_of(), lines)
+    begun = begin_derived(store, "train", source, config, plugs=Plugs(), simulated=True, arguments=[])
+    assert begun.student_files == (source.student_files if same else {})
+
+
+def test_what_a_training_could_not_learn_from_is_told_by_its_own_settings(store: Store, trainable: Run) -> None:
     store.add(rows.dialogue(example_id=EXAMPLE.id), rows.turn(0), rows.turn(1))
     store.add(rows.preference(example_id=EXAMPLE.id))
     with pytest.raises(TrainingError, match=re.escape("widen preferences.length_ratio")):
         start_training(
             store,
-            source,
+            trainable,
             objective=None,
             overrides=["preferences.length_ratio=[1, 1.05]"],
             start=None,
