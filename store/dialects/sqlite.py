@@ -10,7 +10,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +22,6 @@ from ..search.words import indexed_words
 from .location import sqlite_path
 
 _MOUNTS = Path("/proc/mounts")
-_SQLITE_HEADER = b"SQLite format 3\0"
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb2", "smb3", "smbfs"}
     | {"fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"}
@@ -187,10 +186,15 @@ def _check_present(path: Path) -> None:
         raise StoreError(f"the store {str(path)!r} is not a regular file: name another")
     if not os.access(path, os.R_OK | os.W_OK):
         raise StoreError(f"the store {str(path)!r} is read-only: change its permissions, or name another with --store")
-    with path.open("rb") as file:
-        header = file.read(len(_SQLITE_HEADER))
-    if header and header != _SQLITE_HEADER:  # an empty file is an empty database
-        raise StoreError(f"the store {str(path)!r} is not a SQLite database: name another with --store")
+    # By SQLite, never by ourselves: closing a file gives up every lock that this process has on it (POSIX), also those
+    # of its other connections. Whoever closed the file next would take the log away that they still write to.
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+            raise StoreError(f"the store {str(path)!r} cannot be read: {error}") from error
+        raise StoreError(f"the store {str(path)!r} is not a SQLite database: name another with --store") from error
 
 
 def _take_transactions_over(connection: sqlite3.Connection) -> None:

@@ -1,13 +1,17 @@
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from openmic.core.errors import StoreError
-from openmic.store import Store, check_writable, normalize_url
+from openmic.store import Run, Store, check_writable, normalize_url
 from openmic.store.dialects.location import shown_url, without_passwords
 from openmic.store.dialects.sqlite import file_system
+
+from ..rows import run
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0
@@ -103,6 +107,21 @@ def test_an_existing_store_passes_untouched(tmp_path: Path) -> None:
     before = path.read_bytes()
     check_writable(str(path))
     assert (everything_under(tmp_path), path.read_bytes()) == ([path], before)
+
+
+def test_looking_at_a_store_leaves_this_process_its_locks(tmp_path: Path) -> None:
+    """A process that closes the file last takes the log away. Nobody is the last who would, while a store is open."""
+    path = tmp_path / "store.db"
+    other = "import sys; from openmic.store import Store; Store.open(sys.argv[1]).close()"
+    with Store.open(str(path)) as store:
+        store.add(run(id="RUN1"))
+        for look in (check_writable, lambda address: Store.open(address).close()):
+            look(str(path))
+            subprocess.run([sys.executable, "-c", other, str(path)], check=True)
+            assert path.with_name("store.db-wal").exists()
+        store.add(run(id="RUN2"))
+        with Store.open_readonly(str(path)) as reader:
+            assert [row.id for row in reader.select(Run, order_by="id")] == ["RUN1", "RUN2"]
 
 
 def test_an_empty_file_passes(tmp_path: Path) -> None:
