@@ -310,6 +310,8 @@ class GenerationRequest:
     """The adapter version to generate with; 0 is the bare base model."""
     beam: int = 0
     """Which of the search's beams is wanted, 0 the best. Requests that differ in id and beam alone share a search."""
+    hurried: bool = False
+    """Whether a server that does not answer it in time is asked once more at most: it finds out whose fault that is."""
 
     def __post_init__(self) -> None:
         if not self.sampling.max_tokens:

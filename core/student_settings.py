@@ -53,7 +53,7 @@ class StudentEndpointSettings(Section):
     """Seconds one attempt may take."""
     max_retries: int = Field(default=20, ge=0)
     """Further attempts after a rate limit, a server error, a time-out or a lost connection. Twenty last longer than a
-    server takes to start."""
+    server takes to start. A server that answers nobody for two attempts of `timeout_s` is asked no more."""
 
 
 class VLLMSettings(Section):

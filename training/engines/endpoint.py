@@ -16,8 +16,9 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import openai
@@ -48,6 +49,9 @@ _OWN_FAULT = frozenset({400, 413, 422})
 UNANSWERED = (openai.OpenAIError, ValueError)
 """What an attempt raises: ValueError where the body is no JSON."""
 _NOT_THERE = (ConnectionRefusedError, socket.gaierror, ssl.SSLError)
+_IN_VAIN = 2
+"""Attempts in a row that take their whole time while nobody is answered: a server that is silent for so long stays so,
+where one that is busy answers somebody."""
 _LONGEST = 300
 """Characters of what a server says that are quoted."""
 
@@ -189,7 +193,8 @@ class EndpointEngine:
             model = model if ref is None else adapter_name(ref)
         elif ref is not None:
             extra["lora_path"] = adapter_name(ref)
-        return await self._client.completions.create(
+        create = partial(
+            self._client.completions.create,
             model=model,
             prompt=prompt,
             max_tokens=sampling.max_tokens,
@@ -198,6 +203,21 @@ class EndpointEngine:
             seed=request.seed,
             extra_body=extra,
         )
+        retries = self._settings.max_retries
+        return await self._in_time(create, min(1, retries) if request.hurried else retries)
+
+    async def _in_time(self, attempt: Callable[[], Awaitable[Any]], retries: int) -> Any:
+        """What an attempt gives, made again where it took its whole time, as long as that may help."""
+        in_vain = 0
+        while True:
+            answered = self._stats.answered
+            try:
+                return await attempt()
+            except openai.APITimeoutError:
+                in_vain = in_vain + 1 if self._stats.answered == answered else 0
+                if not retries or in_vain == _IN_VAIN:
+                    raise
+                retries -= 1
 
     def _read(self, request: GenerationRequest, completion: Any) -> tuple[str, list[int], bool]:
         """Text and tokens of a completion, and whether it ended by itself."""
@@ -279,7 +299,8 @@ class EndpointEngine:
         url = self._settings.base_url.rstrip("/")
         if self._settings.server == "sglang":
             url = url.removesuffix("/v1")
-        await self._client.post(f"{url}/{call}", cast_to=str, body=body)
+        post = partial(self._client.post, f"{url}/{call}", cast_to=str, body=body)
+        await self._in_time(post, self._settings.max_retries)
 
 
 def adapter_name(ref: AdapterRef) -> str:

@@ -18,7 +18,8 @@ def student_client(url: str, key: str, *, timeout_s: float, max_retries: int) ->
         url: Its base address, ending in /v1.
         key: What it wants as a key; anything where it wants none.
         timeout_s: Seconds an attempt may take as a whole, to its last byte.
-        max_retries: Further attempts after what may pass.
+        max_retries: Further attempts after what may pass, but for one that took its whole time: that one raises
+            APITimeoutError, and whoever asks knows whether more of them are worth it.
 
     Raises:
         ConfigError: a proxy cannot be used that the environment names.
@@ -37,8 +38,8 @@ class _BoundedClient(openai.DefaultAsyncHttpxClient):
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await super().send(request, **options)
-        except TimeoutError as late:
-            raise httpx2.ReadTimeout(f"no answer within {self._timeout_s:g} s", request=request) from late
+        except (TimeoutError, httpx2.TimeoutException) as late:
+            raise openai.APITimeoutError(request) from late  # which openai passes on, where it retries httpx2's
         except RedirectedElsewhereError as error:  # which trying again does not mend
             raise StudentLostError(f"the student's server {self._url} is not asked: {error}") from error
 

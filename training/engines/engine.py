@@ -113,7 +113,7 @@ A class with such an `__init__` is one. An attribute `beams = True` says that it
 def plain_request(name: str, version: int) -> GenerationRequest:
     """A request for one token that any student can answer."""
     words = (Message(role="user", content="Say OK."),)
-    return GenerationRequest(name, words, StudentSampling(temperature=0.0, max_tokens=1), 0, version)
+    return GenerationRequest(name, words, StudentSampling(temperature=0.0, max_tokens=1), 0, version, hurried=True)
 
 
 def read_generation(found: Any, request: GenerationRequest) -> Generation:

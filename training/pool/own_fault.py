@@ -7,6 +7,7 @@ goes on. Where nothing is answered it is the students' fault, or their machine's
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import count
 
 from ...core.errors import GenerationError, StudentLostError, UnansweredError
@@ -40,7 +41,8 @@ class OwnFault:
             if isinstance(failure, GenerationError):
                 raise failure
             try:
-                return await self._counted(request)  # by itself: what it failed with may be another's fault
+                # By itself: what it failed with may be another's fault.
+                return await self._counted(replace(request, hurried=True))
             except UnansweredError as again:
                 failure = again
             await self._ask_another(request.adapter, failure)  # they may have been lost just then

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,73 @@ def test_an_answer_that_never_ends_is_waited_for_once_as_long_as_an_attempt_may_
         async with asyncio.timeout(PATIENCE_S), listening(drip) as url:
             with pytest.raises(UnansweredError, match=r"did not answer request 'r': no answer in time \(timeout_s\)"):
                 await asked_once(url, tiny_causal, timeout_s=0.3)
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("hurried", [False, True])
+def test_a_server_that_takes_connections_and_answers_nobody_is_asked_twice(
+    tiny_causal: Path, adapters: list[AdapterRef], hurried: bool
+) -> None:
+    attempts = 0
+
+    async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        attempts += 1
+        await reader.read()  # until whoever asked hangs up
+
+    async def test() -> None:
+        async with asyncio.timeout(PATIENCE_S), listening(silence) as url:
+            values = {"base_url": f"{url}/v1", "model": "tiny", "timeout_s": 0.2}
+            engine = EndpointEngine(str(tiny_causal), StudentEndpointSettings.model_validate(values))
+            with pytest.raises(UnansweredError, match=r"did not answer request 'r': no answer in time \(timeout_s\)"):
+                await engine.generate(replace(request(), hurried=hurried))
+            assert attempts == 2
+            with pytest.raises(UnansweredError, match=r"did not answer the loading of adapter version 1: no answer in"):
+                await engine.load(adapters[0])
+            assert attempts == 4
+            await engine.close()
+
+    asyncio.run(test())
+
+
+def test_a_server_that_answers_others_meanwhile_is_asked_again_unless_it_is_to_be_found_out_whose_fault_it_is(
+    tiny_causal: Path,
+) -> None:
+    attempts = 0
+    completion = b'{"choices": [{"text": "a", "token_ids": [5], "finish_reason": "length"}]}'
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+    async def busy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        asked = await reader.readuntil(b'"max_tokens":') + await reader.readexactly(1)
+        if slow := asked.endswith(b"9"):
+            attempts += 1
+        if slow and attempts not in {5, 8}:
+            await reader.read()  # until whoever asked hangs up
+        else:
+            writer.write(head % len(completion) + completion)
+            await writer.drain()
+
+    async def test() -> None:
+        async with asyncio.timeout(PATIENCE_S), listening(busy) as url:
+            values = {"base_url": f"{url}/v1", "model": "tiny", "timeout_s": 0.3}
+            engine = EndpointEngine(str(tiny_causal), StudentEndpointSettings.model_validate(values))
+            slow = request(max_tokens=9)
+
+            async def others() -> None:
+                while True:
+                    await engine.generate(request(id="other", max_tokens=1))
+
+            beside = asyncio.create_task(others())
+            assert (await engine.generate(slow)).token_ids == (5,)
+            assert attempts == 5
+            with pytest.raises(UnansweredError):
+                await engine.generate(replace(slow, hurried=True))
+            assert attempts == 7
+            beside.cancel()
+            await asyncio.gather(beside, return_exceptions=True)
+            await engine.close()
 
     asyncio.run(test())
 

@@ -16,10 +16,12 @@ class Students:
     def __init__(self, fails: Callable[[GenerationRequest], Exception | None]) -> None:
         self.fails = fails
         self.asked: list[str] = []
+        self.hurried: list[bool] = []
         self.together = self.most_together = 0
 
     async def __call__(self, one: GenerationRequest) -> Generation:
         self.asked.append(one.id)
+        self.hurried.append(one.hurried)
         self.together += 1
         self.most_together = max(self.most_together, self.together)
         await asyncio.sleep(0)
@@ -48,6 +50,7 @@ def test_where_another_is_answered_it_is(kind: type[Exception], asked: list[str]
     with pytest.raises(GenerationError, match=r"^too long$"):
         asyncio.run(OwnFault(students).ask(request()))
     assert students.asked == asked
+    assert students.hurried == [False] + [True] * (len(asked) - 1)  # what only finds out takes no second hour
 
 
 def test_the_plain_request_has_the_same_adapter() -> None:
