@@ -17,7 +17,9 @@ from ..core.ids import derive_seed
 from ..core.nearest_key import nearest_key
 from ..core.records import (
     NO_ADAPTER,
+    UNSETTLED,
     AdapterRef,
+    AnswerSampling,
     GenerationRequest,
     StudentSampling,
     TrainingExample,
@@ -41,6 +43,8 @@ StudentLike = str | Path | StudentWeights | Mapping[str, Any]
 """What names a student."""
 
 S = TypeVar("S", bound=Section)
+_USUAL = AnswerSampling().settled(UNSETTLED)
+"""How a student answers where nothing else is asked."""
 VERSION = 1
 """Of the one adapter in an output folder."""
 
@@ -220,9 +224,9 @@ class Student:
         prompts: str | Prompts,
         *,
         n: int | None = None,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        max_tokens: int = 48,
+        temperature: float = _USUAL.temperature,
+        top_p: float = _USUAL.top_p,
+        max_tokens: int = _USUAL.max_tokens,
         seed: int = 0,
     ) -> Any:
         """Answer a text, or each of a list of texts or conversations.
@@ -230,9 +234,9 @@ class Student:
         Args:
             prompts: What is asked. The same prompt with the same seed is answered the same, whatever else is asked.
             n: Answers per prompt, in a list. None: one, by itself.
-            temperature: 0 takes the likeliest token each time.
-            top_p: Share of the probability from which tokens are drawn.
-            max_tokens: Where an answer ends at the latest.
+            temperature: 0 takes the likeliest token each time. Default: 0.7, as a run's evaluations sample.
+            top_p: Share of the probability from which tokens are drawn. Default: 0.9, as there.
+            max_tokens: Where an answer ends at the latest. Default: 128, as nothing is known of how long answers are.
             seed: Another one draws other answers.
 
         Raises:

@@ -276,13 +276,15 @@ class Run:
         from .training.standalone import load_student
         from .training.student.fingerprint import KnownFiles
 
-        config = self.config
+        config = self.config.settled()
         adapter = None if version == 0 else self.adapter(version)
         found = given_plugs({} if task is None else {"task": task}).recall(self.row).task(config.task)
         student = config.student
         KnownFiles(self.id, self.row.student_files).check(student)
         speaker = load_student(student.weights, adapter, student.device, student.chat_template_kwargs)
-        return Speaker(speaker, found)
+        return Speaker(
+            speaker, found, config.evaluation.sampling.model_dump(include={"temperature", "top_p", "max_tokens"})
+        )
 
     def export(
         self,

@@ -6,10 +6,11 @@ from typing import Any
 class Speaker:
     """A run's student: answers inputs, with the task's prompt before it and its cleaning behind it."""
 
-    def __init__(self, student: Any, task: Any) -> None:
+    def __init__(self, student: Any, task: Any, usual: dict[str, Any]) -> None:
+        """`usual` is how it samples where nothing else is asked."""
         from .agents.cast import StudentAgent
 
-        self._student, self._task, self._agent = student, task, StudentAgent(task, 0)
+        self._student, self._task, self._usual, self._agent = student, task, usual, StudentAgent(task, 0)
 
     def __call__(self, inputs: Any, *, n: int | None = None, **sampling: Any) -> Any:
         """Generate an output for an input, or a list for a list; with `n`, each is n samples.
@@ -17,7 +18,8 @@ class Speaker:
         Args:
             inputs: A text, a mapping of fields, or a list of either.
             n: How many samples of each. None: one, not in a list.
-            sampling: `temperature`, `top_p`, `max_tokens`, `seed`.
+            sampling: `temperature`, `top_p`, `max_tokens`, `seed`. Default: as the run's evaluations sample, with the
+                length that the run settled.
 
         Raises:
             ConfigError: an input is neither a text nor texts by name, or cannot be answered so.
@@ -27,7 +29,7 @@ class Speaker:
 
         several = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
         asked = [checked_input(one, f"input {place}") for place, one in enumerate(several)]
-        answers = self._student([self._agent.prompt(one) for one in asked], n=n, **sampling)
+        answers = self._student([self._agent.prompt(one) for one in asked], n=n, **self._usual | sampling)
         clean = self._task.clean
         cleaned = [clean(said) if isinstance(said, str) else [clean(text) for text in said] for said in answers]
         return cleaned if isinstance(inputs, list | tuple) else cleaned[0]
