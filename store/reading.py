@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from itertools import product
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, TypeVarTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar, TypeVarTuple
 
 from sqlalchemy import Column, ColumnElement, Connection, Engine, Row, Select, bindparam, func, or_, select
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
 from ..core.errors import NotFoundError
-from ..core.records import LLMReply
+from ..core.records import LLMReply, Role
 from .dialects.engine import file_of, snapshots
 from .dialects.postgresql import holder
 from .faults import is_gone, store_fault, unreadable
@@ -49,6 +49,14 @@ _REPLIES = select(column_of(LLMCall, "run_id"), column_of(LLMCall, "reply")).whe
     column_of(LLMCall, "run_id").in_(bindparam("run_ids", expanding=True)),
     column_of(LLMCall, "key") == bindparam("key"),
 )
+
+
+class ThoughtsAlone(NamedTuple):
+    """Replies of a model that were thought alone, of one run."""
+
+    number: int
+    most_room: int
+    """Tokens that the one had which had most, beside those for its answer."""
 
 
 class Reader:
@@ -162,6 +170,16 @@ class Reader:
         keys = select(column_of(LLMCall, "key")).where(column_of(LLMCall, "run_id") == run_id)
         with self._failing_well(), self._connected() as connection:
             yield from connection.execution_options(yield_per=_IN_CHUNK).scalars(keys)
+
+    def thoughts_alone(self, run_id: str) -> dict[tuple[Role, int], ThoughtsAlone]:
+        """What of a run's large models, by role and member, is kept beside their replies for what it took."""
+        asked, room = column_of(LLMCall, "request"), column_of(LLMCall, "reply")["raw", "room"].as_integer()
+        statement = (
+            select(column_of(LLMCall, "role"), column_of(LLMCall, "member"), func.count(), func.max(room))
+            .where(column_of(LLMCall, "run_id") == run_id, asked["thought_alone"].as_integer() > 0)
+            .group_by(column_of(LLMCall, "role"), column_of(LLMCall, "member"))
+        )
+        return {(role, member): ThoughtsAlone(number, most or 0) for role, member, number, most in self.rows(statement)}
 
     def held_on_server(self, what: str) -> bool | None:
         """Whether a process on any machine has a run or an experiment in hand; None where the database cannot know.

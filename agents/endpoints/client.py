@@ -124,6 +124,10 @@ class OpenAIClient:
         """From now on calls that wait for their turn, or for another attempt, end with EndpointError."""
         self._known.gate.stop()
 
+    def remember_thought(self, room: int) -> None:
+        """Know from another process that a reply with so much room was thought alone, and start with more."""
+        self._known.room.remember(room)
+
     async def complete(
         self, request: LLMRequest, aside: Callable[[LLMReply], Awaitable[None]] | None = None
     ) -> LLMReply:
@@ -133,7 +137,8 @@ class OpenAIClient:
 
         Args:
             request: What is asked.
-            aside: Gets each reply that is thought alone before anything more is asked. What it raises ends the call.
+            aside: Gets each reply that is thought alone, with the room that it had (`room` of `raw`), before anything
+                more is asked. What it raises ends the call.
 
         Raises:
             EndpointError: this request is refused, or is the only one that is not answered after `max_retries`.
@@ -142,12 +147,13 @@ class OpenAIClient:
         self._role = request.role
         async with self._in_flight:
             call = _Call(request)
+            began = call.began
             try:
                 while True:
                     await self._turn(call)
                     try:
                         ask = self._score if request.score_prompt else self._converse
-                        reply, wants_more = await ask(request, call.began, call.attempts)
+                        reply, wants_more = await ask(request, began, call.attempts)
                     except TROUBLE as error:
                         failure = self._read(request, error)
                         self._trying_again[call] = failure.reason
@@ -160,6 +166,7 @@ class OpenAIClient:
                     self._tell("thinks until its room is used up: such replies are asked for again with more")
                     if aside is not None:
                         await aside(reply)
+                    began = time.monotonic()  # what comes next is another reply, with a time of its own
             finally:
                 self._trying_again.pop(call, None)
                 self._held_up.discard(call)
@@ -260,7 +267,9 @@ class OpenAIClient:
             assert isinstance(message, AIMessage)
             reply = chat_reply(request, message, _ms_since(began), retries, options.left_out)
             reply = self._known.seen(request, reply, asked.cap + had, self._samples, self._tell)
-            return reply, room.wants_more(reply, had)
+            if wants_more := room.wants_more(reply, had):
+                reply = reply.model_copy(update={"raw": reply.raw | {"room": had}})
+            return reply, wants_more
 
     async def _score(self, request: LLMRequest, began: float, retries: int) -> tuple[LLMReply, bool]:
         """The log-probabilities of a prompt. Servers refuse to write no token at all, so one is."""

@@ -46,12 +46,16 @@ class Room:
         if had and not reply.cut_off:  # it had room, and ended by itself all the same
             return False
         if had == self.tokens:
-            wider = min(MOST_ROOM, max(FIRST_ROOM, _GROWTH * had))
+            wider = _wider(had)
             if wider >= self._refused:
                 wider = (had + self._refused) // 2
             if wider - had >= _LEAST:
                 self.tokens = wider
         return self.tokens > had
+
+    def remember(self, had: int) -> None:
+        """Learn what another process found out: that with so much room a reply was thought alone."""
+        self.tokens = max(self.tokens, _wider(had))
 
     def give_back(self, error: Exception, had: int) -> bool:
         """Learn from the refusal of a request that had this much room; True where it can be asked with less."""
@@ -64,3 +68,8 @@ class Room:
             far = self._refused - self._fits > _LEAST
             self.tokens = (self._fits + self._refused) // 2 if far else self._fits
         return True
+
+
+def _wider(had: int) -> int:
+    """The room after one that was too small."""
+    return min(MOST_ROOM, max(FIRST_ROOM, _GROWTH * had))

@@ -90,9 +90,9 @@ def card_of(
             folder = stack.enter_context(scratch_folder("card"))
         store = stack.enter_context(Store.open(str(folder / "replies.db")))
         run = _recorded(store, config, task, folder, simulated=simulated)
-        kept = store.count(LLMCall, run_id=run.id)
+        kept = _replies(store, run)
         locked(store, run, partial(_ask, store, run, plugs, pairs, progress, judged, failed))
-        replies = store.count(LLMCall, run_id=run.id)
+        replies = _replies(store, run)
     return CardFound(
         critic=tuple(seat_model(seat, settings) for seat, settings in sitting.items()),
         simulated=simulated,
@@ -103,6 +103,12 @@ def card_of(
         replies=replies,
         asked=replies - kept,
     )
+
+
+def _replies(store: Store, run: Run) -> int:
+    """Of endpoints, without thoughts that nobody answered with: no verdict rests on those."""
+    thoughts = store.thoughts_alone(run.id)
+    return store.count(LLMCall, run_id=run.id) - sum(alone.number for alone in thoughts.values())
 
 
 async def _ask(

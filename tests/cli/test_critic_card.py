@@ -7,6 +7,7 @@ import pytest
 
 import openmic as face
 
+from ..agents.scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion
 from .conftest import Openmic
 
 SOURCE = "Everyone at the office forgot Brenda's birthday."
@@ -66,6 +67,23 @@ def test_a_model_is_asked_once_and_what_was_interrupted_goes_on(openmic: Openmic
     others = json.loads(openmic("critic-card", "pairs.jsonl", "--json", "--set", "seed=8").out)
     assert others["replies"]["asked_now"] == 6  # another simulated critic
     assert "## Calibration (simulated cast)" in openmic("critic-card", "pairs.jsonl").out
+
+
+def test_thoughts_that_nobody_answered_with_are_no_replies(openmic: Openmic, pairs: Path) -> None:
+    def thinks_first(asked: Asked, number: int) -> Answer:
+        if (asked.body.get("max_completion_tokens") or asked.body["max_tokens"]) > 500:
+            return Answer(body=completion("<think>Hm.</think>1"))
+        return Answer(body=completion("<think>Hm", finish_reason="length"))
+
+    with ScriptedEndpoint() as endpoint:
+        endpoint.chat = thinks_first
+        cast = {"model": "m", "base_url": endpoint.base_url, "max_concurrency": 1}
+        given = [word for key, value in cast.items() for word in ("--set", f"cast.critic.{key}={value}")]
+        once = ("--set", "verdict.samples=1")
+        made = openmic("critic-card", "pairs.jsonl", "--json", "--no-check", *given, *once)
+    told = json.loads(made.out)
+    assert told["replies"] == {"all": 6, "asked_now": 6}  # three pairs, each in both orders
+    assert len(endpoint.bodies) == 7
 
 
 @pytest.mark.parametrize(

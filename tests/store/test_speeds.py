@@ -83,3 +83,17 @@ def test_trainings_are_told_apart_by_what_they_learned(store: Store) -> None:
         training(id="x5", adapter_version=6, status="finished", metrics={}),  # how it went is not known
     )
     assert measured_speeds(store, "RUN1").training_tokens_per_s == {"sft": 300, "dpo": 200}
+
+
+def test_what_was_thought_alone_is_counted_by_who_thought_it_and_in_what_room(store: Store) -> None:
+    def thought(member: int, number: int, room: int | None) -> None:
+        asked = LLMRequest("critic", "big", (), Sampling(), 1, member=member, thought_alone=number)
+        raw = {} if room is None else {"room": room}
+        store.save_reply("RUN1", asked, LLMReply(text="", thought="Hm", model="big", raw=raw))
+
+    assert store.thoughts_alone("RUN1") == {}
+    for number, room in enumerate([None, 0, 1024, 4096, 1024]):
+        thought(0, number, room)
+    thought(1, 1, 0)
+    assert store.thoughts_alone("RUN1") == {("critic", 0): (4, 4096), ("critic", 1): (1, 0)}
+    assert store.thoughts_alone("RUN2") == {}

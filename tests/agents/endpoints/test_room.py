@@ -1,6 +1,7 @@
 """A reply that is thought alone is asked for again with more room, and the next call starts with it."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,8 +81,35 @@ def test_whoever_pays_is_handed_each_thought_before_more_is_asked_and_may_refuse
 
     asyncio.run(run())
     assert [asked for asked, _ in handed] == [1, 2, 4]
+    assert [reply.raw["room"] for _, reply in handed] == [0, FIRST_ROOM, 4 * FIRST_ROOM]
     assert len(endpoint.bodies) == 4
     assert {(reply.usage.output, reply.text) for _, reply in handed} == {(12, "")}
+
+
+def test_what_another_process_found_out_is_where_it_starts(endpoint: ScriptedEndpoint) -> None:
+    endpoint.chat = thinking(1500, {"content": "<think>Hm"})
+
+    async def run() -> None:
+        client = OpenAIClient(settings(endpoint.base_url))
+        try:
+            for room in (FIRST_ROOM, 0):
+                client.remember_thought(room)
+            assert (await client.complete(request("a"))).text == "2"
+            client.remember_thought(MOST_ROOM)
+            await client.complete(request("b"))
+        finally:
+            await client.close()
+
+    asyncio.run(run())
+    assert caps(endpoint) == [12 + 4 * FIRST_ROOM, 12 + MOST_ROOM]
+
+
+def test_a_reply_after_a_thought_has_the_time_of_its_own_call(endpoint: ScriptedEndpoint) -> None:
+    script = thinking(500, {"content": "<think>Hm"})
+    endpoint.chat = lambda asked, number: replace(script(asked, number), delay_s=0.0 if number else 1.0)
+    [reply] = one_after_another(endpoint, request("a"))
+    assert reply.text == "2"
+    assert reply.latency_ms < 1000
 
 
 def test_a_thought_alone_is_not_asked_for_again_once_the_run_ends(endpoint: ScriptedEndpoint) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from openmic.agents.endpoints.client import OpenAIClient
+from openmic.agents.endpoints.room import FIRST_ROOM
 from openmic.core.config import EndpointSettings, RunConfig
 from openmic.core.endpoints.costs import BudgetSettings
 from openmic.core.errors import BudgetError, EndpointError
@@ -180,10 +181,13 @@ def test_a_reply_that_is_thought_alone_counts_before_more_is_asked(
     assert (kept.request["thought_alone"], kept.reply["thought"], taken_by(kept)) == (1, "Hm", 120)
     assert list(verify(store)) == []
 
-    # Who goes on with more asks anew, and both are kept.
+    # Who goes on with more asks anew, with the room that was found out, and both are kept.
     with pytest.raises(BudgetError, match="240 tokens were taken"):
         Asking(store, run, endpoint.base_url)(one_by_one(1), tokens=200)
     assert sorted(row.request["thought_alone"] for row in store.select(LLMCall)) == [1, 2]
+    first, second = (body.get("max_completion_tokens") or body["max_tokens"] for body in endpoint.bodies)
+    assert second == first + FIRST_ROOM
+    assert store.thoughts_alone(run.id) == {("teacher", 0): (2, FIRST_ROOM)}
     used = llm_usage(store, run)["teacher"]
     assert (used.requests, used.output_tokens) == (2, 200)
 
