@@ -4,8 +4,9 @@ import errno
 import os
 from pathlib import Path
 
-_NOT_ASKED = {errno.EINVAL, errno.ENOTSUP, errno.EROFS, errno.EACCES, errno.EPERM}
-"""What a file system answers that cannot write a folder through, or a folder that we may not open."""
+_FAILED = {errno.EIO, errno.ENOSPC, errno.EDQUOT}
+"""What a disk answers that did not take a folder. All else says that it was not asked: file systems that cannot write a
+folder through, and folders that we may not open, answer this and that."""
 
 
 def write_through(folder: Path) -> None:
@@ -40,7 +41,7 @@ def _sync_folder(folder: Path) -> None:
     try:
         _sync(folder)
     except OSError as error:
-        if error.errno not in _NOT_ASKED:
+        if error.errno in _FAILED:
             raise
 
 
