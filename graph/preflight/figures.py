@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ...core.config import RunConfig
 from ...core.errors import ConfigError, StoreError
+from ...core.records import UNSETTLED
 from ...store import Run, Store
 from ...store.speeds import MeasuredSpeeds, measured_speeds
 from ...training.student.student import resolve_device
@@ -96,11 +97,14 @@ def on_gpu(config: RunConfig, gpus: float) -> bool:
 
 def _assumed(config: RunConfig, sizing: Sizing) -> dict[str, Callable[[], Figure]]:
     """What is taken where nobody has measured anything, by name."""
-    written = max(sizing.output, OF_MAX_TOKENS * config.student.sampling.max_tokens)
+    written = max(sizing.output, OF_MAX_TOKENS * config.settled().student.sampling.max_tokens)
     found: dict[str, Callable[[], Figure]] = {
         "student.tokens_per_s": partial(_student_speed, config),
         "student.output_tokens": partial(
-            Figure, written, "assumed: as long as the input, and half of student.sampling.max_tokens at least"
+            Figure,
+            written,
+            "assumed: as long as the input, and half of student.sampling.max_tokens at least "
+            f"({UNSETTLED} where that is open)",
         ),
     }
     for objective in dict.fromkeys(("sft", config.training.objective)):

@@ -43,6 +43,14 @@ def stage(found: dict[str, Any], name: str) -> dict[str, Any]:
     return dict(one)
 
 
+def test_a_length_that_is_open_is_taken_for_some_tokens(config: RunConfig, inputs: Path, tmp_path: Path) -> None:
+    assert config.student.sampling.max_tokens == 0
+    said = config_of(inputs, tmp_path, student={"sampling": {"max_tokens": 128}})
+    known, open_yet = (foreseen(each)["figures"]["student.output_tokens"] for each in (said, config))
+    assert open_yet == known
+    assert open_yet["value"] == 64
+
+
 def test_stages_are_those_of_the_run_and_computed_by_hand(config: RunConfig) -> None:
     found = foreseen(
         config, student__tokens_per_s=100, student__output_tokens=20, driver__ms_per_reply=1, critic__latency_s=2
