@@ -21,7 +21,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...core.endpoints.own_names import OwnNames
-from ...core.errors import GenerationError, OpenmicError, StudentError
+from ...core.errors import GenerationError, OpenmicError, StudentChangedError, StudentError
 from ...core.records import Generation, Message
 from ...training.engines.engine import CLOSED
 from ...training.student.published import without_place
@@ -231,12 +231,19 @@ def _failure(students: Students, error: OpenmicError) -> tuple[int, dict[str, An
 
     Nobody is told where anything lies on this machine: that is for whoever runs the server.
     """
+    if isinstance(error, StudentChangedError):  # an engine's own server reads them anew when it is started again
+        logger.error("nothing is answered any more: %s", error)
+        return 503, error_body(_without_places(students, error), code="student_changed", kind="server_error")
     # A template that refuses a conversation is told of the student; its weights were loaded long before.
     if isinstance(error, GenerationError | StudentError) and str(error) != CLOSED:
-        model = students.served.config.student.model
-        return 400, error_body(str(error).replace(model, without_place(model)), code="cannot_be_answered")
+        return 400, error_body(_without_places(students, error), code="cannot_be_answered")
     logger.error("a request could not be answered: %s", error)
     return 500, error_body("the student cannot answer; the server says why", code="server_error", kind="server_error")
+
+
+def _without_places(students: Students, error: OpenmicError) -> str:
+    model = students.served.config.student.model
+    return str(error).replace(model, without_place(model))
 
 
 def _name() -> str:

@@ -11,10 +11,11 @@ import httpx2
 import pytest
 
 from openmic.core.endpoints.listening import LOOPBACK
-from openmic.core.errors import ConfigError
+from openmic.core.errors import ConfigError, StudentChangedError
 from openmic.core.records import AdapterRef
 from openmic.graph.serving.protocol import Growing
 from openmic.graph.serving.server import serve
+from openmic.graph.serving.students import Students
 from openmic.training.engines.tiny_student import TinyStudent
 
 from .conftest import served, serving, task
@@ -130,6 +131,26 @@ def test_where_things_lie_is_for_whoever_runs_the_server(
         assert "/tmp" not in told
         assert str(tmp_path.parent) not in told
     assert f"{gone.uri} holds no committed adapter" in caplog.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_weights_that_changed_are_the_servers_fault(
+    base_url: str, tiny: TinyStudent, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """As an engine finds out whose own server has ended, and is started again."""
+    why = f"the weights of student.model {str(tiny.folder)!r} are not those that run R began with: a.json is new"
+
+    async def started_again(*_: Any) -> None:
+        raise StudentChangedError(why)
+
+    monkeypatch.setattr(Students, "load", started_again)
+    asked = {"model": "odd/名", "messages": USER, "stream": stream}
+    answer = httpx2.post(f"{base_url}/chat/completions", json=asked, timeout=120)
+    assert answer.status_code == (200 if stream else 503)
+    error = json.loads(answer.text.splitlines()[2].removeprefix("data: ") if stream else answer.text)["error"]
+    assert (error["type"], error["code"]) == ("server_error", "student_changed")
+    assert error["message"] == why.replace(str(tiny.folder), tiny.folder.name)
+    assert why in caplog.text
 
 
 @pytest.mark.parametrize("path", ["chat/completions", f"{PLACE}/chat/completions"])
