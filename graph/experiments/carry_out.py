@@ -51,7 +51,11 @@ STOPS = (
     RayLostError,
     StoreFaultError,
 )
-"""What ends the experiment, and not only the arm that it befalls."""
+"""What ends the experiment, and not only the arm that it befalls.
+
+Memory that runs out is the arm's own: another may be smaller, and the processes that had it end with the arm's run, not
+with Ray.
+"""
 
 
 @dataclass(slots=True)
