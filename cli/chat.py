@@ -14,6 +14,7 @@ from ..core.ids import derive_seed
 from ..core.records import NO_ADAPTER, AdapterRef
 from ..core.text import printable
 from ..store import Adapter
+from ..store.liveness import in_use
 from .options import JsonOption, StoreOption, print_json, read_store
 
 
@@ -78,7 +79,8 @@ def chat(
         finally:
             await engine.close()
 
-    asyncio.run(talk())
+    with in_use(reader, found):
+        asyncio.run(talk())
 
 
 def _adapter(adapters: list[Adapter], version: int | None, places: dict[int, str]) -> AdapterRef:

@@ -83,7 +83,7 @@ def migrate(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring an older store up to date. All of it happens, or nothing.
+    """Bring an older store up to date, and its index of words, if need be. All of it happens, or nothing.
 
     A file is always backed up beside itself, as NAME.before-REVISION.db. A database of PostgreSQL's is backed up with
     pg_dump into the --backup FILE. End what writes to the store first.
@@ -100,13 +100,14 @@ def migrate(
 
     url = normalize_url(store_address(store))
     before = store_facts(url)
-    saved = None
     if before.revision != before.head:
         if is_postgresql(url) and backup is None and not no_backup:
             raise ConfigError("name a file for pg_dump with --backup FILE, or say --no-backup if you have your own")
         if backup is not None:
             back_up(url, backup)
-        saved = migrate_store(url) or backup
+    else:
+        backup = None  # nothing is migrated, and so nothing backed up
+    saved = migrate_store(url) or backup
     found = {"from": before.revision, "to": before.head, "backup": None if saved is None else str(saved)}
     if as_json:
         print_json(found)
@@ -230,8 +231,9 @@ def prune(
 ) -> None:
     """Delete whole runs: transcripts, verdicts, preferences, trainings and all else that belongs to them.
 
-    Inputs and prompts that other runs use stay. Runs that go on are left, and those whose texts or adapters others work
-    with, unless all of these are named. Adapters in remote storage are never deleted.
+    Inputs and prompts that other runs use stay. Runs that go on are left, those that are served, talked to or exported
+    on this machine, and those whose texts or adapters others work with, unless all of these are named. Adapters in
+    remote storage are never deleted.
 
     Ends with 1 where runs are deleted and a folder of theirs could not be, or the file could not be made smaller.
 

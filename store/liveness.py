@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from filelock import FileLock, Timeout
 
 from ..core.files.private import FILE, private_file, private_folder
-from ..core.ids import derive_id
+from ..core.ids import derive_id, new_id
 from .dialects.holding import held_elsewhere, this_process
 from .reading import Reader
 from .store import Store
@@ -20,6 +20,8 @@ from .tables.transcript import Run, RunStatus
 LOOKED_AT_S = 0.5
 """How long whoever looks whether a run is being carried out may hold its lock, and more."""
 
+_USED = "used-"
+"""What the names of lock files begin with, in a run's folder, of processes that read what it made."""
 LiveStatus = RunStatus | Literal["died"]
 """A run's status as it is; `died` ended without a word, and can be resumed."""
 
@@ -45,8 +47,10 @@ def is_carried_out(reader: Reader, run: Run) -> bool:
     if held is not None:
         return held
     lock = run_lock(reader, run)
-    if not Path(lock.lock_file).exists():
-        return False
+    return Path(lock.lock_file).exists() and _is_held(lock)
+
+
+def _is_held(lock: FileLock) -> bool:
     try:
         with lock.acquire(blocking=False):
             return False
@@ -66,6 +70,29 @@ def held_run(store: Store, run: Run) -> Iterator[None]:
     private_folder(run_folder(store, run))
     with held_here(store, run), store.sole_writer(named(run)):
         yield
+
+
+@contextmanager
+def in_use(reader: Reader, run: Run) -> Iterator[None]:
+    """Keep a run from being pruned while what it made is read, as by a server.
+
+    Anybody may carry it out meanwhile. It is seen on this machine alone. Where the run's folder is not there, or takes
+    no files, nothing keeps it.
+    """
+    folder = run_folder(reader, run)
+    lock = FileLock(folder / f"{_USED}{new_id()}.lock", mode=FILE)
+    with ExitStack() as stack:
+        if folder.is_dir():
+            with suppress(OSError):
+                lock.acquire()
+                stack.callback(lock.release)
+                stack.callback(Path(lock.lock_file).unlink, missing_ok=True)
+        yield
+
+
+def is_in_use(reader: Reader, run: Run) -> bool:
+    """Whether a process reads what the run made, and says so."""
+    return any(_is_held(FileLock(path, mode=FILE)) for path in run_folder(reader, run).glob(f"{_USED}*.lock"))
 
 
 class ExperimentSeed(NamedTuple):
@@ -96,7 +123,9 @@ def named(held: Run | ExperimentSeed) -> str:
 
 
 def held_here(store: Store, held: Run | ExperimentSeed) -> AbstractContextManager[None]:
-    """Hold a run whose folder is there, or a seed of an experiment, on this machine alone; no experiment of a server's.
+    """Hold a run whose folder is there, or a seed of an experiment, on this machine alone.
+
+    An experiment of a store on a server is held there, and not here.
 
     Raises:
         ConfigError: on entering: another process holds it; it is named.

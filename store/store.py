@@ -287,6 +287,24 @@ class Store(ConversationReader):
         """
         self._write([saving_reply(run_id, request, reply, reused_from)])
 
+    def require_held(self) -> None:
+        """Make sure, at the server, that this process holds what it is to hold: for what nothing brings back.
+
+        Raises:
+            StoreFaultError: Another process took some of it up while the server was gone.
+            StoreBusyError: The server is gone.
+        """
+        gone = [hold for hold in self._holds if not hold.look()]
+        self._require_not_lost()
+        if gone:
+            raise StoreBusyError(f"the store {self.url!r} is gone, and holds nothing for this process")
+
+    def _require_not_lost(self) -> None:
+        if lost := next((hold.lost for hold in self._holds if hold.lost), None):
+            raise StoreFaultError(
+                f"another process took {lost} up while the store {self.url!r} was gone: it goes on there"
+            )
+
     @property
     def engine(self) -> Engine:
         """The engine, for what `add` and `update` cannot do; hold `writing_alone` when writing through it."""
@@ -334,10 +352,7 @@ class Store(ConversationReader):
         again, last_words = all(write.again for write in writes), all(write.last_words for write in writes)
         fewer = together(writes) if len(writes) > 1 else writes
         while True:
-            if lost := next((hold.lost for hold in self._holds if hold.lost), None):
-                raise StoreFaultError(
-                    f"another process took {lost} up while the store {self.url!r} was gone: it goes on there"
-                )
+            self._require_not_lost()
             if self._full is not None and not last_words:
                 raise no_room(self.url) from self._full
             try:

@@ -172,6 +172,14 @@ def test_what_lies_around_the_package_imports_it_by_its_name(path: Path) -> None
     assert not tops & set(MAY_IMPORT), "a room is a folder at the root; only `openmic` is installed"
 
 
+@pytest.mark.parametrize("path", [*ALL_FILES, *FACE], ids=name_of)
+def test_a_module_can_be_imported_where_there_is_no_posix(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    at_once = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+    tops = {name.split(".")[0] for _, name in imported_by(at_once, ["openmic", *["room"] * 9])}
+    assert not tops & {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+
+
 def test_the_types_of_all_python_are_checked() -> None:
     checked = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["files"]
     folders = {Path(name).parts[0] for name in checked}

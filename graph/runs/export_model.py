@@ -19,6 +19,7 @@ from ...core.files.private import make_private, private_folder
 from ...core.records import NO_ADAPTER, AdapterRef, Message, Split
 from ...core.section import unwritable
 from ...store import Adapter, ExampleRow, Run, RunExample, Store
+from ...store.liveness import in_use
 from ...training.adapters.adapters import CARD, committed_files, verify_adapter
 from ...training.adapters.card import FOLDER, GGUF_FILE, CardForm, ModelCard, write_card
 from ...training.adapters.carried import PROMPTS
@@ -129,6 +130,14 @@ def export_model(
         raise ConfigError(f"--dtype {dtype} is not for --to {form}; take one of {', '.join(DTYPES[form])}")
     target = target.absolute()
     _refuse_filled(target)
+    with in_use(store, run):
+        return _export(store, run, version, form, target, writing, place, tell)
+
+
+def _export(
+    store: Store, run: Run, version: int | str, form: CardForm, target: Path, writing: Writing, place: str, tell: Tell
+) -> Exported:
+    dtype = writing.dtype
     ref, config = adapter_of(store, run, version), saved_config(run).settled()
     card = model_card(store, run, config, ref)
     if form == "gguf" and card.kind != "causal":

@@ -7,6 +7,7 @@ from ...core.config import saved_config
 from ...core.endpoints.listening import LOOPBACK, AnnouncingServer, address_of, bind, is_loopback
 from ...core.errors import ConfigError, OpenmicError
 from ...store import Run, Store
+from ...store.liveness import in_use
 from ...training.adapters.adapters import verify_adapter
 from ...training.engines.choose import make_engine
 from ...training.student.fingerprint import KnownFiles
@@ -59,7 +60,7 @@ def serve(
     if (ref := served.versions[served.default]).version:
         verify_adapter(ref)
     failed: list[OpenmicError] = []
-    with bind(host, port, "the student's server") as listener:
+    with in_use(store, run), bind(host, port, "the student's server") as listener:
         address = address_of(host, listener)
         known = KnownFiles(run.id, run.student_files)
         engine = make_engine(settings, threads=config.training.threads or os.cpu_count() or 1, known=known)

@@ -23,13 +23,12 @@ from ..schema import TableModel
 from ..tables import annotation as annotations
 from ..tables import training as lineage
 from ..tables import transcript as tables
+from . import word_index
 from .backup import back_up_beside
 
 _SCRIPTS = Path(__file__).parents[1] / "migrations"
 # TableModel.metadata knows a table once its module is imported.
 assert {annotations.Annotation.metadata, lineage.Adapter.metadata, tables.Run.metadata} == {TableModel.metadata}
-SEARCHED = {"turn": ("content", "run_id"), "example": ("text",)}
-"""Tables with full-text search."""
 _SEARCH = {
     "table": re.compile(r"(turn|example)_words(_\w+)?"),
     "column": re.compile("words"),
@@ -75,6 +74,8 @@ def current_revision(engine: Engine) -> str | None:
 def upgrade(engine: Engine) -> Path | None:
     """Bring the schema to the head, in one transaction: all of it or nothing. A file is backed up before it changes.
 
+    A file's index of words is made anew where `compact` was ended before it could do so.
+
     Returns:
         The backup's path, where there was anything to back up: `NAME.before-REVISION.db` beside the store. A database
         of PostgreSQL's is not backed up: that is for `openmic db migrate`.
@@ -84,6 +85,7 @@ def upgrade(engine: Engine) -> Path | None:
             backup cannot be written.
     """
     if current_revision(engine) == head():
+        word_index.mend(engine)
         return None
     saved = None
     with changing_schema(engine) as connection:

@@ -1,23 +1,23 @@
 """Deleting whole runs, with all that belongs to them and nothing that others need, while nobody works on them."""
 
-import resource
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, or_, select, text
+from sqlalchemy import ColumnElement, Select, Table, delete, func, or_, select
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel, col
 
-from ...core.errors import ConfigError, StoreFaultError
+from ...core.errors import ConfigError, StoreFaultError, may_not_write
 from ..dialects.engine import changing_schema, writing
 from ..dialects.holding import held_elsewhere
 from ..dialects.postgresql import reason
 from ..dialects.sqlite import vacuum
-from ..liveness import ExperimentSeed, held_here, live_status, named, run_folder
+from ..liveness import ExperimentSeed, held_here, is_in_use, live_status, named, run_folder
 from ..reading import Reader
 from ..schema import TableModel, column_of, table_of
 from ..store import Store
@@ -36,7 +36,7 @@ from ..tables.transcript import (
     RunExample,
     Turn,
 )
-from .migrate import SEARCHED
+from . import word_index
 
 _THROUGH: dict[Table, tuple[str, type[SQLModel], str]] = {
     table_of(BallotRow): ("turn_id", Turn, "id"),
@@ -45,6 +45,8 @@ _THROUGH: dict[Table, tuple[str, type[SQLModel], str]] = {
     table_of(EvaluationItem): ("evaluation_id", Evaluation, "id"),
 }
 """How rows without a run of their own belong to one: by which column, of which table."""
+_OPEN_ANYWAY = 128
+"""Files that a process has open beside locks, and more."""
 _SHARED = frozenset({table_of(ExampleRow), table_of(ExperimentRow), table_of(PromptRow), table_of(PromptTemplateRow)})
 
 
@@ -60,10 +62,11 @@ def prunable(
         keep: Without `runs`: the latest so many stay.
 
     Returns:
-        The latest first. Without `runs`, those that go on, and those that a run that stays needs, are left.
+        The latest first. Without `runs`, those that go on or are in use, and those that a run that stays needs, are
+        left.
 
     Raises:
-        ConfigError: A given run is going on, or a run that would stay needs what it made.
+        ConfigError: A given run is going on or in use, or a run that would stay needs what it made.
     """
     every = reader.select(Run, order_by="-created_at")
     needed = _needed(reader.rows)
@@ -72,12 +75,18 @@ def prunable(
         for run in runs:
             if live_status(reader, run) == "running":
                 raise ConfigError(f"run {run.id} is going on: end it first")
+            if is_in_use(reader, run):
+                raise ConfigError(_used(run))
         _refuse_needed(chosen, needed)
         return [run for run in every if run.id in chosen]
     old = [run for run in every[keep or 0 :] if before is None or run.created_at < before]
-    chosen = {run.id for run in old if live_status(reader, run) != "running"}
+    chosen = {run.id for run in old if live_status(reader, run) != "running" and not is_in_use(reader, run)}
     chosen -= _kept(chosen, needed)
     return [run for run in every if run.id in chosen]
+
+
+def _used(run: Run) -> str:
+    return f"run {run.id} is served, talked to or exported by another process: end that first"
 
 
 def _needed(ask: Callable[[Select[Any, Any]], Iterable[Any]]) -> dict[str, set[str]]:
@@ -142,8 +151,10 @@ def prune(store: Store, runs: Sequence[Run], *, given: bool = False, files: bool
         files: Whether their folders go too. Adapters in remote storage are never deleted.
 
     Raises:
-        ConfigError: A given run is going on, or a run that stays needs what it made.
-        StoreFaultError: What stays refers to what would be deleted, or the store cannot be written.
+        ConfigError: A given run is going on or in use, a run that stays needs what it made, or they are more than this
+            process can hold at once.
+        StoreFaultError: What stays refers to what would be deleted, the store cannot be written, a lock cannot be
+            opened, or another process took one of them up while the server was gone.
     """
     done = Pruned()
     with _held(store, runs, None if given else done.left) as held:
@@ -173,10 +184,10 @@ def _held(store: Store, runs: Sequence[Run], left: list[str] | None) -> Iterator
 
     `left` takes why others are not; where it is None, one that cannot be held is refused.
     """
-    _allow_open_files(len(runs))
     held: list[Run] = []
+    parts = {ExperimentSeed(run.experiment, run.seed) for run in runs if run.experiment}
+    _allow_open_files(len(runs) + len(parts))
     with ExitStack() as stack:
-        parts = {ExperimentSeed(run.experiment, run.seed) for run in runs if run.experiment}
         experiments = {part: _why_busy(stack, store, part) for part in sorted(parts)}
         for run in runs:
             why: str | None = f"run {run.id} is gone already"
@@ -203,22 +214,36 @@ def _why_busy(stack: ExitStack, store: Store, what: Run | ExperimentSeed) -> str
         return None  # nobody works on a run without it
     try:
         stack.enter_context(held_here(store, what))
+        if isinstance(what, Run) and is_in_use(store, what):
+            return _used(what)
     except ConfigError as error:
         return str(error)
-    except OSError:  # somebody else's file, or a file system that takes no writing: the word is all there is
+    except OSError as error:
+        if not may_not_write(error):  # too many open files, a broken disk: it may be held, and nobody knows
+            raise StoreFaultError(f"whether {named(what)} is going on cannot be seen: {error}") from error
+        # Somebody else's file, or a file system that takes no writing: the word is all there is.
         if isinstance(what, Run) and what.status == "running":
             return f"run {what.id} is going on: end it first"
     return None
 
 
 def _allow_open_files(number: int) -> None:
-    """Let this process have as many lock files open, and what it has open anyway."""
+    """Let this process have as many lock files open, and what it has open anyway. Raises ConfigError."""
+    if sys.platform == "win32":
+        return  # it has no such limit to raise
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = number + 256
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
-        )
+    wanted = number + _OPEN_ANYWAY
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (ValueError, OSError) as error:  # above what the system allows
+        raise ConfigError(
+            f"{number} locks are to be held at once, and this process may have {max(soft, hard)} files open: raise "
+            "that (`ulimit -n`), or delete fewer runs at a time (name them, or take another --keep or --older-than)"
+        ) from error
 
 
 def _delete(store: Store, run_ids: Sequence[str]) -> dict[str, int]:
@@ -232,6 +257,8 @@ def _delete(store: Store, run_ids: Sequence[str]) -> dict[str, int]:
                 deleted[table.name] = connection.execute(delete(table).where(condition)).rowcount
             for table, unused in _unused():
                 deleted[table.name] = connection.execute(delete(table).where(unused)).rowcount
+            # A server that is started again from here on takes this transaction along, so what is held now was.
+            store.require_held()
     except DBAPIError as error:
         raise StoreFaultError(f"the runs could not be deleted from {store.url!r}: {reason(error)}") from error
     return {name: number for name, number in sorted(deleted.items()) if number}
@@ -246,21 +273,22 @@ def compact(store: Store) -> None:
     if store.dialect != "sqlite":
         return
     try:
-        with store.writing_alone(), store.engine.connect() as connection:
-            vacuum(connection)
-        with store.writing_alone(), writing(store.engine) as connection:
-            _index_again(connection)
+        with store.writing_alone():
+            with writing(store.engine) as connection:
+                was_stale = word_index.is_stale(connection)
+                word_index.mark(connection, stale=True)  # should this process die before it is made anew
+            try:
+                with store.engine.connect() as connection:
+                    vacuum(connection)
+            except StoreFaultError:
+                if not was_stale:
+                    with writing(store.engine) as connection:
+                        word_index.mark(connection, stale=False)
+                raise
+            with writing(store.engine) as connection:
+                word_index.index_again(connection)
     except DBAPIError as error:
         raise StoreFaultError(f"the store {store.url!r} could not be compacted: {reason(error)}") from error
-
-
-def _index_again(connection: Connection) -> None:
-    # The index knows rows by their numbers, which VACUUM is free to change.
-    for table, columns in SEARCHED.items():
-        words, named = ", ".join(f"openmic_words({name})" for name in columns), ", ".join(columns)
-        index, rows = f"{table}_words", f"SELECT rowid, {words} FROM {table}"  # noqa: S608 - constants
-        connection.execute(text(f"INSERT INTO {index} ({index}) VALUES ('delete-all')"))  # noqa: S608 - constants
-        connection.execute(text(f"INSERT INTO {index} (rowid, {named}) {rows}"))
 
 
 def _conditions(run_ids: Sequence[str]) -> list[tuple[Table, ColumnElement[bool]]]:

@@ -53,7 +53,8 @@ def verify(reader: Reader) -> Iterator[Fault]:
     finished dialogue holds what was counted. References: that each leads to a row (PostgreSQL enforces it, SQLite is
     asked), that a turn, its dialogue and its run belong together, that a dialogue ends with a turn of its own, that a
     preference agrees with its verdict, a training's items with the training, and an adapter with the training that made
-    it. On SQLite also the file itself, and nothing else where that is damaged.
+    it. On SQLite also the file itself, and nothing else where that is damaged, and that its index of words is of its
+    rows.
     """
     if reader.dialect == "sqlite":
         damage = list(_file(reader))
@@ -61,6 +62,9 @@ def verify(reader: Reader) -> Iterator[Fault]:
         if damage:  # what a damaged file says of anything else is not to be relied on
             return
         yield from _references(reader)
+        if _pragma(reader, "user_version") != [[0]]:
+            what = "knows rows by numbers that they no longer have: `openmic db migrate` makes it anew"
+            yield Fault("words", "the index of words", what)
     template = partial(
         _hashes, reader, PromptTemplateRow, "template", lambda t: (t.hash, content_hash([t.role, t.purpose, t.text]))
     )

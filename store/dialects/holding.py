@@ -49,7 +49,7 @@ class Hold:
         name = f"openmic-{uuid4().hex[:12]}{HELD_BY}{this_process()}"
         self._name = name.encode("ascii", "replace").decode("ascii")[:63]
         self._connection: Connection | None = None
-        self._over = threading.Event()
+        self._over, self._looking = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._look_after, name="openmic-hold", daemon=True)
         self.lost: str | None = None
         """What another process took up while the server was gone."""
@@ -74,6 +74,26 @@ class Hold:
         """Take it again, from now on, whenever the server has lost it."""
         self._thread.start()
 
+    def look(self) -> bool:
+        """Whether it is held at this moment, as the server says.
+
+        What the server has lost is taken again if it can be; else `lost` is known afterwards.
+        """
+        with self._looking:
+            if self.lost:
+                return False
+            try:
+                if self._connection is not None:
+                    self._connection.execute(select(1))
+                    return True
+            except DBAPIError:
+                self._close()
+            try:
+                self.lost = self.take()
+            except DBAPIError:  # it is gone still
+                self._close()
+            return self._connection is not None and not self.lost
+
     def let_go(self) -> None:
         """Hold it no more."""
         self._over.set()
@@ -85,19 +105,8 @@ class Hold:
         self._close()
 
     def _look_after(self) -> None:
-        while not self._over.wait(LOOKED_AFTER_S):
-            try:
-                if self._connection is not None:
-                    self._connection.execute(select(1))
-                    continue
-            except DBAPIError:
-                self._close()
-            try:
-                self.lost = self.take()
-            except DBAPIError:  # it is gone still
-                self._close()
-            if self.lost:
-                return
+        while not self._over.wait(LOOKED_AFTER_S) and not self.lost:
+            self.look()
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

@@ -1,18 +1,28 @@
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 
-from openmic.core.errors import ConfigError, StoreError
+from openmic.core.errors import ConfigError, StoreError, StoreFaultError
 from openmic.store import Dialogue, ExampleRow, PromptRow, PromptTemplateRow, Run, RunExample, Store, Turn
 from openmic.store.admin.prune import belonging, compact, prunable, prune
-from openmic.store.liveness import held_experiment
+from openmic.store.admin.verify import verify
+from openmic.store.dialects.postgresql import lock_key
+from openmic.store.liveness import held_experiment, in_use
 from openmic.store.schema import TableModel
 from openmic.store.search.search import search
 
 from ...in_hand import in_hand
+from ...postgresql import Server
+from ...waiting import wait_until
 from ..rows import dialogue, everything, example, run, training, turn
 
 NOW = datetime.now(UTC)
@@ -75,6 +85,48 @@ def test_deleting_makes_the_file_smaller(sqlite_store: Store, path: Path) -> Non
     sqlite_store.close()  # which brings the write-ahead log into the file
     assert path.stat().st_size < before / 2
     assert (sqlite_store.count(ExampleRow), sqlite_store.count(RunExample)) == (0, 0)
+
+
+KILLED = """
+import os, sys
+from openmic.store import Store
+from openmic.store.admin import word_index
+from openmic.store.admin.prune import compact, prune
+word_index.index_again = lambda connection: os._exit(9)
+with Store.open(sys.argv[1]) as store:
+    prune(store, [store.resolve_run("RUN1")])
+    compact(store)
+"""
+
+
+def test_words_are_found_though_a_process_died_as_it_made_the_file_smaller(sqlite_store: Store, path: Path) -> None:
+    store = sqlite_store
+    store.add(dialogue(), *(turn(seq, content=f"word{seq}") for seq in range(20)))
+    store.add(run(id="OTHER", status="finished"), dialogue(id="o1", run_id="OTHER"))
+    store.add(*(turn(seq, id=f"n{seq}", run_id="OTHER", dialogue_id="o1", content=f"word{seq}") for seq in range(1, 9)))
+    store.close()
+    done = subprocess.run([sys.executable, "-W", "error", "-c", KILLED, str(path)], check=False)
+    assert done.returncode == 9
+    with Store.open_readonly(str(path)) as left:
+        assert [fault.check for fault in verify(left) if fault.check == "words"] == ["words"]
+    with Store.open(str(path)) as again:  # which makes the index anew
+        assert "words" not in {fault.check for fault in verify(again)}
+        for seq in range(1, 9):
+            assert [hit.turn.id for hit in search(again, f"word{seq}")] == [f"n{seq}"]
+        assert search(again, "word15") == []
+
+
+def test_a_file_that_could_not_be_made_smaller_keeps_its_index(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: object) -> None:
+        assert "words" in {fault.check for fault in verify(sqlite_store)}
+        raise StoreFaultError("there is no room")
+
+    monkeypatch.setattr("openmic.store.admin.prune.vacuum", refused)
+    with pytest.raises(StoreFaultError, match="no room"):
+        compact(sqlite_store)
+    assert "words" not in {fault.check for fault in verify(sqlite_store)}
 
 
 def ids(runs: list[Run]) -> list[str]:
@@ -148,6 +200,30 @@ def test_a_run_that_was_taken_up_since_it_was_chosen_stays(store: Store, two: tu
     assert list(tmp_path.glob("RUN*")) == []
 
 
+def test_a_run_that_is_served_or_talked_to_stays(store: Store, two: tuple[Run, Run], tmp_path: Path) -> None:
+    with Store.open_readonly(store.address) as other, in_use(other, two[0]), in_use(other, two[0]):
+        assert ids(prunable(store, keep=0)) == ["RUN2"]
+        with pytest.raises(ConfigError, match="run RUN1 is served, talked to or exported by another process: end that"):
+            prunable(store, two)
+        with pytest.raises(ConfigError, match="RUN1 is served"):
+            prune(store, two, given=True, files=True)
+        done = prune(store, two, files=True)
+        with in_hand(store, "RUN1"):  # which keeps nobody from carrying it out
+            pass
+    assert (done.runs, [line[:18] for line in done.left]) == (["RUN2"], ["run RUN1 is served"])
+    assert [path.name for path in (tmp_path / "RUN1").glob("used*")] == []
+    (tmp_path / "RUN1" / "used-by-one-that-was-killed.lock").touch()
+    assert prune(store, two[:1], given=True).runs == ["RUN1"]
+
+
+def test_what_was_made_by_a_run_without_a_folder_can_be_read(
+    store: Store, two: tuple[Run, Run], tmp_path: Path
+) -> None:
+    shutil.rmtree(tmp_path / "RUN1")
+    with in_use(store, two[0]):
+        assert not (tmp_path / "RUN1").exists()
+
+
 def test_a_run_whose_experiment_goes_on_stays(store: Store, two: tuple[Run, Run]) -> None:
     with Store.open(store.address) as other, held_experiment(other, "mine", [two[1].seed]):
         done = prune(store, two)
@@ -182,6 +258,57 @@ def test_nobody_takes_a_run_up_while_it_is_deleted(store: Store, two: tuple[Run,
     finally:
         event.remove(store.engine, "before_cursor_execute", take_up)
     assert seen
+
+
+def test_more_runs_than_may_be_held_at_once_are_refused(
+    store: Store, two: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openmic.store.admin.prune._OPEN_ANYWAY", 10**12)
+    with pytest.raises(ConfigError, match=r"^3 locks are to be held at once, .* files open: raise that \(`ulimit -n`"):
+        prune(store, two)
+    assert store.count(Run) == 2
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_lock_that_cannot_be_looked_at_deletes_nothing(
+    store: Store, two: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openmic.store.admin.prune._allow_open_files", lambda _: None)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)  # the lowest number that a file could have
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(StoreFaultError, match=r"going on cannot be seen: .*Too many open files"):
+            prune(store, two)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert store.count(Run) == 2
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_what_another_process_took_up_while_the_server_was_gone_is_not_deleted(
+    store: Store, two: tuple[Run, Run], server: Server
+) -> None:
+    locks = "FROM pg_locks WHERE locktype = 'advisory'"
+    with ThreadPoolExecutor(1) as thread, store.engine.connect() as other:
+
+        def take_up(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if statement.startswith("DELETE FROM turn "):  # in the moment before the hold is looked after again
+                taking = thread.submit(other.execute, select(func.pg_advisory_lock(lock_key("run RUN1"))))
+                wait_until(lambda: server.sql(f"SELECT count(*) {locks} AND NOT granted") == "1")
+                server.sql(f"SELECT pg_terminate_backend(pid) {locks} AND granted")
+                taking.result()
+
+        event.listen(store.engine, "before_cursor_execute", take_up)
+        try:
+            with pytest.raises(StoreFaultError, match="another process took run RUN1 up"):
+                prune(store, two)
+        finally:
+            event.remove(store.engine, "before_cursor_execute", take_up)
+        other.rollback()
+        other.execute(select(func.pg_advisory_unlock_all()))
+    assert store.count(Run) == 2
 
 
 def test_a_folder_that_cannot_be_deleted_is_told(store: Store, two: tuple[Run, Run], tmp_path: Path) -> None:
