@@ -127,7 +127,7 @@ def _cell(read: ReadExperiment, name: str, seed: int, made: Mapping[str, Cell]) 
             raise ConfigError(told) from None
     back = content_hash([source.content, version])
     same = config.student.model == source.config.student.model
-    files = source.student_files if same else student_files(config.student)
+    files = dict(source.student_files) if same else student_files(config.student)
     content = back if kind == "adapter" else _content(kind, config, source.task, source.examples, files, back)
     return Cell(name, seed, kind, config, source, version, overrides, content, files, source.examples, source.task)
 
