@@ -104,7 +104,7 @@ class ProviderBatches:
         return await self._asked(begun, may_be_gone=maybe_begun)
 
     async def ended(self, batch_id: str, tell: Callable[[Batch], None]) -> Batch | None:
-        """Wait for a batch's end, and say how far it is at every look; None where the provider has it no more.
+        """Wait for a batch's end, saying how far it is; None where the provider has it no more.
 
         Raises:
             EndpointLostError: the endpoint answers no more.
