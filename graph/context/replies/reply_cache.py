@@ -53,15 +53,15 @@ class ReplyCache:
         self._stopping = False
         self._unstored = set[str]()
         self.look_again()
+        for seat, thoughts in store.thoughts_alone(run_id).items():  # once: every row is looked at for it
+            if seat in self._clients:
+                self._clients[seat].remember_thought(thoughts.most_room)
         if budget is not None:
             budget.when_spent(self._send_nothing_more)
 
     def look_again(self) -> None:
-        """Know of the replies that others have stored since, and of the room for thoughts that they found out."""
+        """Know of the replies that others have stored since."""
         self._stored = _Keys(self._store.reply_keys(self._run_id))
-        for seat, thoughts in self._store.thoughts_alone(self._run_id).items():
-            if seat in self._clients:
-                self._clients[seat].remember_thought(thoughts.most_room)
 
     async def complete(self, request: LLMRequest) -> LLMReply:
         """The stored reply, or the endpoint's once it is stored. The same request twice at once is asked once.
