@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.config import RunConfig
-from ..core.text import printable_in
+from ..core.text import printable_in, spoken
 from ..graph.context.seats import ROLES, Seat, cast_record, seat_model, seats
 from ..graph.preflight.checks import Checked
 from ..graph.preflight.estimate import budget_notes
@@ -144,14 +144,6 @@ def _dollars(usd: dict[str, float | None]) -> str:
     if not known:
         return "unknown: see openmic run --estimate"
     return ", ".join(f"{name} {amount:,.2f}" for name, amount in known.items())
-
-
-def spoken(seconds: float) -> str:
-    """A time in words, in the unit that fits it."""
-    for unit, length, most in (("s", 1, 90), ("min", 60, 5400), ("h", 3600, 172_800), ("days", 86_400, 86_400 * 730)):
-        if seconds < most:
-            return f"{seconds / length:.2g} {unit}" if seconds < 10 * length else f"{seconds / length:,.0f} {unit}"
-    return f"{seconds / (365 * 86_400):,.3g} years"
 
 
 def _print_lines(*lines: tuple[str, str]) -> None:

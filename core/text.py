@@ -53,6 +53,15 @@ def words(text: str) -> list[str]:
     return [token for token, _ in _tokens(text)]
 
 
+def spoken(seconds: float) -> str:
+    """A length of time in words, in the unit that fits it."""
+    for unit, of_it, most in (("s", 1, 100), ("min", 60, 6000), ("h", 3600, 172_800), ("days", 86_400, 86_400 * 730)):
+        if seconds < most:
+            whole = unit == "min" or seconds >= (1 if unit == "s" else 10 * of_it)
+            return f"{seconds / of_it:,.0f} {unit}" if whole else f"{seconds / of_it:.2g} {unit}"
+    return f"{seconds / (365 * 86_400):,.3g} years"
+
+
 def length(text: str) -> int:
     """Length of a text: words, or letters where its script has no spaces; their sum in a mixed text."""
     return len(_tokens(text))

@@ -23,13 +23,13 @@ from pydantic import SecretStr
 from ...core.config import EndpointSettings
 from ...core.errors import EndpointError, EndpointLostError
 from ...core.records import LLMReply, LLMRequest, Message, Sampling
-from ...core.text import rough_tokens
+from ...core.text import rough_tokens, spoken
 from .access import Access
 from .batches import ProviderBatches
 from .body import ErrorInReplyError
 from .chat import DirectChat
 from .failures import TROUBLE, Failure, Kind, read_failure
-from .gate import Tell, spoken, unheard
+from .gate import Tell, unheard
 from .known import Known
 from .options import REFUSALS, RequestOptions
 from .replies import chat_reply, scored_prompt

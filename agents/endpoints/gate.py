@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from ...core.text import spoken
 from .failures import Failure, Kind
 
 Tell = Callable[[str], None]
@@ -185,13 +186,6 @@ class Gate:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-def spoken(seconds: float) -> str:
-    """A length of time as people say it."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _clock(seconds: float) -> str:

@@ -13,7 +13,7 @@ from ...core.errors import ConfigError, OpenmicError
 from ...core.files.examples import example_file, example_names
 from ...core.files.private import private_file, private_folder
 from ...core.section import unwritable
-from ...core.text import printable
+from ...core.text import printable, spoken
 from ...store import Store
 from ..options import (
     JsonOption,
@@ -24,7 +24,6 @@ from ..options import (
     home_expanded,
     print_json,
 )
-from ..plan import spoken
 from ..progress import progress_display, stdout_for_data
 from ..run import ClusterOption
 from .document import html, markdown

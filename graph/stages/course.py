@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ...agents.endpoints.gate import spoken
+from ...core.text import spoken
 from ..context.progress import Bar, Progress
 
 BEFORE, IN_EACH_ROUND, AFTER = (

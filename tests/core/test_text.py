@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmic.core.text import ending, fold, length, printable, words
+from openmic.core.text import ending, fold, length, printable, spoken, words
 
 from ..properties import steady
 
@@ -158,3 +158,14 @@ def test_nothing_unsafe_gets_through(text: str) -> None:
     shown = printable(text)
     assert not UNSAFE.search(shown)
     assert printable(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        *((0, "0 s"), (0.25, "0.25 s"), (7.4, "7 s"), (99, "99 s"), (160, "3 min"), (5940, "99 min")),
+        *((9000, "2.5 h"), (86_400, "24 h"), (345_600, "4 days"), (86_400 * 365 * 3, "3 years")),
+    ],
+)
+def test_a_length_of_time_is_said_in_the_unit_that_fits_it(seconds: float, said: str) -> None:
+    assert spoken(seconds) == said

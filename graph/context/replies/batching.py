@@ -21,10 +21,9 @@ from openai.types import Batch
 
 from ....agents.endpoints.batches import MOST_BYTES, MOST_REQUESTS, Answered, batch_line
 from ....agents.endpoints.client import OpenAIClient
-from ....agents.endpoints.gate import spoken
 from ....core.errors import EndpointLostError, InterruptedRunError
 from ....core.records import LLMReply, LLMRequest, TokenUsage
-from ....core.text import rough_tokens
+from ....core.text import rough_tokens, spoken
 from ....store import Run, Store
 from ....store.schema import now
 from ....store.writes import updating
