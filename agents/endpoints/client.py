@@ -178,12 +178,20 @@ class OpenAIClient:
         asked = self._known.options.of(request, self._settings.reasoning_effort)
         return self._chat.body(_messages(asked.messages), **self._known.room.widen(dict(asked.options)))
 
-    def batched_reply(self, request: LLMRequest, body: Mapping[str, Any]) -> tuple[LLMReply, bool] | None:
+    @property
+    def room(self) -> int:
+        """Tokens that a reply is allowed now beside those for its answer."""
+        return self._known.room.tokens
+
+    def batched_reply(self, request: LLMRequest, body: Mapping[str, Any], had: int) -> tuple[LLMReply, bool] | None:
         """A reply that came in a batch, and whether it is thought alone; None where it is no reply.
 
-        The request may have been sent by a process that is gone, so what it was allowed is not known.
+        Args:
+            request: What was asked, maybe by a process that is gone.
+            body: The chat completion.
+            had: The `room` there was when it was sent.
         """
-        options, room = self._known.options, self._known.room
+        options = self._known.options
         self._role = request.role
         try:
             message = self._chat.message(json.dumps(body).encode())
@@ -194,7 +202,7 @@ class OpenAIClient:
         most = options.of(request, self._settings.reasoning_effort).cap + MOST_ROOM
         reply = self._access.clean(self._known.seen(request, reply, most, self._samples, self._tell))
         usage = reply.usage.model_copy(update={"batched": 1})
-        return reply.model_copy(update={"usage": usage}), room.wants_more(reply, room.tokens)
+        return reply.model_copy(update={"usage": usage}), self._known.room.wants_more(reply, had)
 
     @property
     def in_batches(self) -> bool:

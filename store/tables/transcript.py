@@ -78,7 +78,8 @@ class Run(TableModel, table=True):
     batches: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
     """What was sent to providers in batches, on record before it is waited for: `seat`, as `ROLE.MEMBER`; `file`, the
     provider's id of the requests; `batch`, its id of the batch, null while that is being made; `requests`, how many;
-    `sent_at`; `ended`, whether its replies are in the store."""
+    `room`, the tokens that each reply had beside those for its answer; `sent_at`; `ended`, whether its replies are in
+    the store."""
     config_file: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """`path` and `values`, what the configuration file said when the run began; empty where there was none."""
     seconds: float = 0.0

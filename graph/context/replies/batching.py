@@ -126,9 +126,10 @@ class _Records:
         """Those of a seat whose replies may not all be stored."""
         return [one for one in self._all if one["seat"] == seat_key(seat) and not one["ended"]]
 
-    async def add(self, seat: Seat, file: str, requests: int) -> dict[str, Any]:
-        """Record a batch that is about to be begun."""
-        record: dict[str, Any] = {"seat": seat_key(seat), "file": file, "batch": None, "requests": requests}
+    async def add(self, seat: Seat, file: str, requests: int, room: int) -> dict[str, Any]:
+        """Record a batch that is about to be begun, with the room that its replies have."""
+        record: dict[str, Any] = {"seat": seat_key(seat), "file": file, "batch": None}
+        record |= {"requests": requests, "room": room}
         record |= {"sent_at": now().isoformat(), "ended": False}
         self._all.append(record)
         await self._save()
@@ -167,7 +168,8 @@ class _Queue:
         self._seat, self._client, self._records, self._budget = seat, client, records, budget
         self._provider = client.batches
         self._left_open = records.open(seat)
-        self._answers: dict[str, Answered] = {}
+        self._answers: dict[str, tuple[Answered, int]] = {}
+        """By request what a batch says of it, and the room its reply had."""
         self._waiting: list[_Waiting] = []
         self._collecting: asyncio.Task[None] | None = None
         self._sending = set[asyncio.Task[None]]()
@@ -220,7 +222,8 @@ class _Queue:
             if number < FEWEST:
                 await _singly(waiting[:FEWEST])
                 return list(waiting[FEWEST:])
-            left = await asyncio.gather(*(self._batch(part) for part in self._parts(waiting[:number])))
+            room, parts = self._client.room, [*self._parts(waiting[:number])]
+            left = await asyncio.gather(*(self._batch(part, room) for part in parts))
         finally:
             if give_back is not None:
                 give_back()
@@ -243,10 +246,10 @@ class _Queue:
         if part:
             yield part
 
-    async def _batch(self, part: Sequence[tuple[_Waiting, bytes]]) -> list[_Waiting]:
+    async def _batch(self, part: Sequence[tuple[_Waiting, bytes]], room: int) -> list[_Waiting]:
         """Send a batch and wait for it; those that it did not come to."""
         file = await self._provider.upload([line for _, line in part])
-        record = await self._records.add(self._seat, file, len(part))
+        record = await self._records.add(self._seat, file, len(part), room)
         for one, _ in part:
             one.times += 1
         await self._follow(record)
@@ -283,7 +286,7 @@ class _Queue:
             await self._records.forget(record)
             raise EndpointLostError(f"{requests} failed at the provider: {self._provider.words(batch)}")
         self._records.took(record)
-        self._answers |= answers
+        self._answers |= {key: (answered, record["room"]) for key, answered in answers.items()}
         self._client.say(f"{batch.status} {requests}{_counted(record['requests'], answers)}")
 
     def _tell(self, record: dict[str, Any], batch: Batch, sent: datetime) -> None:
@@ -302,14 +305,14 @@ class _Queue:
         """
         left = []
         for one in waiting:
-            answer = self._answers.pop(one.request.key, None)
+            answer, had = self._answers.pop(one.request.key, (None, 0))
             if answer is None or not answer.asked:
                 if singly_from is not None and one.times >= singly_from:
                     one.reply.set_result(None)
                 else:
                     left.append(one)
                 continue
-            found = None if answer.body is None else self._client.batched_reply(one.request, answer.body)
+            found = None if answer.body is None else self._client.batched_reply(one.request, answer.body, had)
             one.reply.set_result(None if found is None else Batched(*found))
         return left
 

@@ -10,6 +10,7 @@ import pytest
 
 from openmic.agents.endpoints import batches
 from openmic.agents.endpoints.client import OpenAIClient
+from openmic.agents.endpoints.room import FIRST_ROOM
 from openmic.core.config import EndpointSettings
 from openmic.core.endpoints.costs import BudgetSettings
 from openmic.core.errors import BudgetError, EndpointLostError, InterruptedRunError
@@ -129,12 +130,27 @@ def test_requests_go_together_and_each_gets_its_own_reply_at_half_the_price(
         "file": "file-0",
         "batch": "batch_0",
         "requests": NUMBER - 1,
+        "room": 0,
         "sent_at": "",
         "ended": True,
     }
     before = len(endpoint.asked)
     assert asking(all_of()) == answers()
     assert len(endpoint.asked) == before
+
+
+def test_thoughts_alone_in_one_batch_make_room_once(asking: Asking, endpoint: BatchEndpoint) -> None:
+    thought = {"role": "assistant", "content": None, "reasoning_content": "Let me see"}
+    tight = completion(message=thought, finish_reason="length")
+
+    def thinking(asked: Asked, number: int = 0) -> Answer:
+        first = asked.body["messages"][-1]["content"] == "Question 0"
+        return echoed(asked) if first or asked.body["max_tokens"] > 10 else Answer(body=tight)
+
+    endpoint.chat = thinking
+    assert asking(all_of()) == answers()
+    asked = [body["max_tokens"] for body in endpoint.asked_singly()]
+    assert asked == [10] + [10 + FIRST_ROOM] * (NUMBER - 1)
 
 
 def test_what_is_asked_outside_a_stage_that_knows_its_requests_is_asked_singly(
