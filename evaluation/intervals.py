@@ -6,10 +6,11 @@ how few the inputs are.
 
 from collections.abc import Sequence
 from statistics import NormalDist
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # whoever shows what was worked out before has no use for it, and imports it for nothing
+    import numpy as np
+    from numpy.typing import NDArray
 
 FEW: Final = 30
 """With fewer inputs than this an interval is narrower than it should be, and little can be said."""
@@ -42,6 +43,8 @@ def bootstrap_mean(
         within: The least and the greatest that a value could be; where all values are alike the interval is
             `unvaried`'s.
     """
+    import numpy as np
+
     data = np.asarray(values, dtype=np.float64)
     assert data.ndim == 1
     assert data.size > 0
@@ -98,6 +101,8 @@ def bootstrap_ratio(
     Returns:
         None where the denominator is 0.
     """
+    import numpy as np
+
     data = np.asarray([part for part in parts if part[1]], dtype=np.float64).reshape(-1, 2)
     if not data.size:
         return None
@@ -108,7 +113,7 @@ def bootstrap_ratio(
     return Interval(float(data[:, 0].sum() / data[:, 1].sum()), *percentiles(above / below, confidence))
 
 
-def resampled_sums(rows: NDArray[np.float64], *, samples: int, seed: int) -> NDArray[np.float64]:
+def resampled_sums(rows: "NDArray[np.float64]", *, samples: int, seed: int) -> "NDArray[np.float64]":
     """The sums of the columns over inputs drawn with replacement.
 
     Args:
@@ -119,6 +124,8 @@ def resampled_sums(rows: NDArray[np.float64], *, samples: int, seed: int) -> NDA
     Returns:
         Shape (samples, columns).
     """
+    import numpy as np
+
     inputs = len(rows)
     generator = np.random.default_rng(seed)
     at_once = max(1, _CHUNK_CELLS // inputs)
@@ -131,8 +138,10 @@ def resampled_sums(rows: NDArray[np.float64], *, samples: int, seed: int) -> NDA
     return np.concatenate(sums)
 
 
-def percentiles(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+def percentiles(values: "NDArray[np.float64]", confidence: float) -> tuple[float, float]:
     """The low and the high end of resampled values' percentile interval."""
+    import numpy as np
+
     tail = (1 - confidence) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Update, and_, bindparam, insert, update
+from sqlalchemy import Connection, Table, Update, and_, bindparam, insert, update
 from sqlmodel import SQLModel
 
 from ..core.errors import NotFoundError
@@ -21,8 +21,6 @@ from .tables.training import Adapter, Evaluation, Training
 from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
 from .tally import tally_of
 
-_PLACES = {table: place for place, table in enumerate(TableModel.metadata.sorted_tables)}
-"""The tables' order, those that others refer to first; sorting them takes longer than adding a row does."""
 _MUTABLE: frozenset[type[SQLModel]] = frozenset({Run, Dialogue, Adapter, Training, Evaluation})
 _KEY = "key_of_{}"
 
@@ -74,7 +72,7 @@ class Insertion:
         """Insert the rows; returns how many were."""
         added = 0
         for table, values in sorted(
-            ((table_of(model), values) for model, values in self.values.items()), key=lambda item: _PLACES[item[0]]
+            ((table_of(model), values) for model, values in self.values.items()), key=lambda item: _places()[item[0]]
         ):
             statement = insert_unless_present(table, connection.dialect.name) if self.unless_present else insert(table)
             done = connection.execute(statement, values, execution_options={"preserve_rowcount": True})
@@ -116,6 +114,12 @@ class Change:
     def _name(self) -> str:
         key = tuple(self.key.values())
         return f"{self.model.__name__} {key[0] if len(key) == 1 else key!r}"
+
+
+@cache
+def _places() -> dict[Table, int]:
+    """The tables' order, those that others refer to first; sorting them takes longer than adding a row does."""
+    return {table: place for place, table in enumerate(TableModel.metadata.sorted_tables)}
 
 
 @cache

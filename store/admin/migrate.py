@@ -7,12 +7,9 @@ A new migration is drafted from the difference between a store at the present he
 import re
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from ...core.errors import StoreError, StoreFaultError
@@ -26,6 +23,9 @@ from ..tables import transcript as tables
 from . import word_index
 from .backup import back_up_beside
 
+if TYPE_CHECKING:  # Alembic takes longer to import than a store to be read
+    from alembic.config import Config
+
 _SCRIPTS = Path(__file__).parents[1] / "migrations"
 # TableModel.metadata knows a table once its module is imported.
 assert {annotations.Annotation.metadata, lineage.Adapter.metadata, tables.Run.metadata} == {TableModel.metadata}
@@ -35,10 +35,13 @@ _SEARCH = {
     "index": re.compile("ix_(turn|example)_words"),
 }
 """FTS5's tables on SQLite, and columns with their indexes on PostgreSQL."""
+_REVISION = re.compile(r"^(down_)?revision\b[^=\n]*= *(?:[\"']([^\"'\n]+)[\"']|None)", re.MULTILINE)
 
 
-def migration_config(connection: Connection) -> Config:
+def migration_config(connection: Connection) -> "Config":
     """Alembic's configuration for working on a connection that is in a transaction; Alembic leaves the commit to us."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -59,16 +62,30 @@ def head() -> str:
 
 @cache
 def _revisions(scripts: Path) -> tuple[str, ...]:
-    """The schema revisions that there are scripts for, the newest first; Alembic executes a file for each."""
-    revisions = tuple(script.revision for script in ScriptDirectory(str(scripts)).walk_revisions())
+    """The schema revisions that there are scripts for, the newest first; read here, as Alembic executes each file."""
+    after: dict[str | None, str] = {}
+    for script in (scripts / "versions").glob("*.py"):
+        named = {bool(down): name or None for down, name in _REVISION.findall(script.read_text(encoding="utf-8"))}
+        if (revision := named.get(False)) is not None:
+            after[named[True]] = revision
+    revisions = list[str]()
+    while (following := after.get(revisions[-1] if revisions else None)) is not None:
+        revisions.append(following)
     assert revisions, "the package was built without its migrations"
-    return revisions
+    return tuple(reversed(revisions))
 
 
 def current_revision(engine: Engine) -> str | None:
     """The schema revision of a store; None where it has no schema yet."""
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return _revision_of(connection)
+
+
+def _revision_of(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
 
 
 def upgrade(engine: Engine) -> Path | None:
@@ -96,11 +113,13 @@ def upgrade(engine: Engine) -> Path | None:
                 "with --store"
             )
         # Another process may have migrated it while this one waited.
-        current = MigrationContext.configure(connection).get_current_revision()
+        current = _revision_of(connection)
         if current is not None:
             _require_known(engine, current)
             if current != head() and engine.dialect.name == "sqlite":
                 saved = back_up_beside(Path(place_of(engine)), f"before-{head()}")
+        from alembic import command
+
         command.upgrade(migration_config(connection), "head")
     return saved
 

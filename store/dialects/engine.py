@@ -11,8 +11,6 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, Insert, Table
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from . import holding, postgresql, sqlite
 from .holding import Hold
@@ -103,5 +101,11 @@ def changing_schema(engine: Engine) -> Iterator[Connection]:
 @cache  # a statement that is used again is not put together and looked up again
 def insert_unless_present(table: Table, dialect: str) -> Insert:
     """An INSERT that passes over rows whose primary key exists; any other conflict is an error as ever."""
-    statement = sqlite_insert(table) if dialect == "sqlite" else postgresql_insert(table)
-    return statement.on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+    keys = list(table.primary_key.columns)
+    if dialect == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        return sqlite_insert(table).on_conflict_do_nothing(index_elements=keys)
+    from sqlalchemy.dialects.postgresql import insert as postgresql_insert  # of no use to others, and slow to import
+
+    return postgresql_insert(table).on_conflict_do_nothing(index_elements=keys)

@@ -28,3 +28,9 @@ def test_what_dialogues_leave_behind_is_looked_at_while_they_go_on() -> None:
         assert 0 < row["status s"] < row["command s"]
     assert parts["turns"] >= 64 * 4
     assert parts["CPU ms/dialogue"] > 0
+
+
+def test_commands_that_only_look_are_timed_each_in_a_process_of_its_own() -> None:
+    rows = quick("commands")["parts"]["commands"]
+    assert [row["command"] for row in rows] == ["--help", "status", "runs", "transcripts list"]
+    assert all(0 < row["least CPU s"] <= row["CPU s"] for row in rows)

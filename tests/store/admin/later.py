@@ -13,7 +13,9 @@ LATER = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0002", "{PRESENT}", None, None
+revision = "0002"
+down_revision = "{PRESENT}"
+branch_labels = depends_on = None
 
 
 def upgrade():
