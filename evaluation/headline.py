@@ -112,7 +112,7 @@ def headline(
         "sentence": f"{sentence} ({SIMULATED})" if simulated and shown else sentence,
         "figures": _figures({number: judged[number] for number in compared if number in judged}),
         "rule": RULE,
-        "samples": _samples(outputs, samples),
+        "samples": side_by_side(outputs, samples, "version"),
     }
 
 
@@ -166,7 +166,18 @@ def _figures(judged: Mapping[int, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _samples(outputs: Mapping[int, Sequence[JudgedOutput]], number: int) -> list[dict[str, Any]]:
+def side_by_side(outputs: Mapping[Any, Sequence[JudgedOutput]], number: int, of: str) -> list[dict[str, Any]]:
+    """What several said of the same inputs, those whose ids (hashes) come first: nobody has chosen them.
+
+    Args:
+        outputs: What each said.
+        number: How many inputs, if so many were said something of by all.
+        of: What each is called in what comes back.
+
+    Returns:
+        Of each input `input`, `teacher` (the text that the first was compared with) and `outputs`, each with its `of`,
+        `text`, `outcome` and `dialogue`.
+    """
     said = {version: {one.input_id: one for one in given} for version, given in outputs.items()}
     shared = set.intersection(*(set(of_version) for of_version in said.values())) if said else set[str]()
     found = []
@@ -178,7 +189,7 @@ def _samples(outputs: Mapping[int, Sequence[JudgedOutput]], number: int) -> list
                 "input": one.source,
                 "teacher": one.reference,
                 "outputs": [
-                    {"version": version, "text": out.text, "outcome": out.outcome, "dialogue": out.dialogue_id}
+                    {of: version, "text": out.text, "outcome": out.outcome, "dialogue": out.dialogue_id}
                     for version, out in of_input.items()
                 ],
             }

@@ -76,7 +76,7 @@ def compare_document(found: Mapping[str, Any]) -> Document:
     """Runs beside each other as a document; `found` as `compare_runs` gives it."""
     simulated = any(note.startswith("figures of the simulated cast") for note in found["notes"])
     document = Document("Runs compared", SIMULATED if simulated else "")
-    document.blocks.extend([*_gains(found), *_groups(found), *_differences(found)])
+    document.blocks.extend([*_gains(found), *_groups(found), *_samples(found), *_differences(found)])
     return document
 
 
@@ -123,6 +123,19 @@ def _groups(found: Mapping[str, Any]) -> Iterable[Block]:
         by_group = {group["group"]: {one["version"]: one for one in group["curve"]} for group in found["groups"]}
         rows = [[letter, *(shown(curve.get(version)) for version in versions)] for letter, curve in by_group.items()]
         yield Grid(["win-tie rate", *(f"v{version}" for version in versions)], rows)
+
+
+def _samples(found: Mapping[str, Any]) -> Iterable[Block]:
+    if not found["samples"]:
+        return
+    yield Heading("What they said")
+    yield Paragraph(
+        "Of the test inputs that all were judged on, those whose hashes come first: nobody has chosen them."
+    )
+    for sample in found["samples"]:
+        rows = [[one["group"], one["text"], one["outcome"]] for one in sample["outputs"]]
+        yield Paragraph(f"Input: {sample['input']}")
+        yield Grid(["", "output", "before the judge"], [*rows, ["teacher", sample["teacher"], NOTHING]], words=3)
 
 
 def _differences(found: Mapping[str, Any]) -> Iterable[Block]:

@@ -11,7 +11,7 @@ from typing import Any
 from ...core.config import EvaluationSettings
 from ...core.config_file import flat_values
 from ...core.records import JudgedOutput
-from ..headline import SIMULATED, shown_versions
+from ..headline import SAMPLES, SIMULATED, shown_versions, side_by_side
 from ..intervals import FEW, Interval
 from .pooled import Difference, balanced, corrected, pooled_mean
 from .summary import arm_difference
@@ -81,7 +81,7 @@ def compared(sides: Sequence[Side], settings: EvaluationSettings, seed: int) -> 
     Returns:
         `groups` (see `_told`), `differences` (by key, what each group has of it, null where it has not), `alike` (how
         many keys are), `gains` (of each group over the first: `value`, `ci`, `p`, `p_corrected`, `clear`, `inputs`),
-        `confidence`, and `notes` to read with it.
+        `samples` (see `side_by_side`: of each group's first judged run), `confidence`, and `notes` to read with it.
     """
     groups = _groups(sides)
     setups = [group.sides[0].setup for group in groups]
@@ -99,6 +99,9 @@ def compared(sides: Sequence[Side], settings: EvaluationSettings, seed: int) -> 
         "differences": differing,
         "alike": len(keys) - len(differing),
         "gains": _gains(gains, groups[0].letter, settings),
+        "samples": side_by_side(
+            {g.letter: _first(said) for g, said in zip(groups, outputs, strict=True) if said}, SAMPLES, "group"
+        ),
         "confidence": settings.confidence,
         "notes": list(_notes(groups, gains, outputs)),
     }
@@ -148,6 +151,11 @@ def _told(group: _Group, outputs: Sequence[JudgedOutput], settings: EvaluationSe
             if (rate := _rate(group.outputs(number), settings, seed)) is not None
         ],
     }
+
+
+def _first(outputs: Sequence[JudgedOutput]) -> list[JudgedOutput]:
+    """Those of a group's first run, which has a seed of its own there."""
+    return [one for one in outputs if one.seed == outputs[0].seed]
 
 
 def _rate(outputs: Sequence[JudgedOutput], settings: EvaluationSettings, seed: int) -> dict[str, Any] | None:

@@ -59,6 +59,18 @@ def test_the_gain_is_over_the_first_group_on_common_inputs_and_only_what_differs
     assert found["groups"][1]["scores"] == {"r": 1.0}
 
 
+def test_what_groups_said_of_the_same_inputs_stands_side_by_side_without_a_choice() -> None:
+    runs = [side("a", "wlwt"), side("a8", "llll", seed=8), side("b", "lwtt", objective="kto", start=1)]
+    samples = compared(runs, SETTINGS, 1)["samples"]
+    assert [[(one["group"], one["outcome"]) for one in sample["outputs"]] for sample in samples] == [
+        [("A", "loss"), ("B", "loss")],  # i1, of the group's first run
+        [("A", "win"), ("B", "win")],
+        [("A", "tie"), ("B", "tie")],
+    ]
+    assert {(sample["input"], sample["teacher"]) for sample in samples} == {("in", "ref")}
+    assert compared([side("a", "w"), side("far", "w", objective="sd", start=9)], SETTINGS, 1)["samples"] == []
+
+
 def test_seeds_of_a_group_are_paired_and_pooled() -> None:
     before = [side("a7", "wl" * 20), side("a8", "wl" * 20, seed=8)]
     after = [side("b7", "ww" * 20, objective="kto"), side("b8", "ww" * 20, seed=8, objective="kto")]
