@@ -6,6 +6,7 @@ Nothing is paid for twice: whoever lost the answer to "begin a batch of this fil
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -32,6 +33,8 @@ FILE_TIMEOUT_S = 900.0
 """For a file on its way."""
 NOT_HERE = frozenset({404, 405, 410, 501})
 """How a server answers at an address where it has nothing, or of something that it has not."""
+LOOKS = 3
+"""So often something has to be gone before it is believed: a router that is being changed says so once, too."""
 _PATH: Final = "/v1/chat/completions"
 _NOT_ASKED = frozenset({"batch_expired", "batch_cancelled"})
 _CLOCKS_DIFFER = timedelta(hours=1)
@@ -47,6 +50,10 @@ class Answered:
     """Why there is none."""
     asked: bool = True
     """Whether the model was asked at all, before the batch came to its end."""
+
+
+class BatchRefusedError(EndpointLostError):
+    """The provider will not begin the batch of this file, however often it is asked."""
 
 
 class ProviderBatches:
@@ -86,33 +93,49 @@ class ProviderBatches:
         """Begin the batch of an uploaded file, unless it was; returns its id, or None where the file is gone.
 
         Raises:
+            BatchRefusedError: it is refused, and will be.
             EndpointLostError: it is not taken.
             InterruptedRunError: the run is ending.
         """
-        look = maybe_begun
+        look, creating = maybe_begun, False
 
         async def begun() -> str:
-            nonlocal look
-            if look and (found := await self._of_file(file, uploaded - _CLOCKS_DIFFER)) is not None:
+            nonlocal look, creating
+            creating = False
+            if look and (found := await self._of_file(file, uploaded)) is not None:
                 return found
-            look = True  # from here on nobody knows but the provider
-            batch = await self._client.batches.create(
-                input_file_id=file, endpoint=_PATH, completion_window="24h", metadata={"sent_by": "openmic"}
-            )
+            look = creating = True  # from here on nobody knows but the provider
+            try:
+                batch = await self._client.batches.create(
+                    input_file_id=file, endpoint=_PATH, completion_window="24h", metadata={"sent_by": "openmic"}
+                )
+            except TROUBLE as error:
+                failure = read_failure(error)
+                if failure.kind is Kind.ITEM and failure.status not in NOT_HERE:
+                    raise BatchRefusedError(self._stuck(failure)) from error
+                raise
             return batch.id
 
-        return await self._asked(begun, may_be_gone=maybe_begun)
+        async def gone() -> bool:
+            """Whether it is the file that is not there, and not the list of batches or an answer on its way."""
+            return maybe_begun and creating and await self._of_file(file, uploaded) is None
 
-    async def ended(self, batch_id: str, tell: Callable[[Batch], None]) -> Batch | None:
-        """Wait for a batch's end, saying how far it is; None where the provider has it no more.
+        return await self._asked(begun, gone)
+
+    async def ended(self, batch_id: str, file: str, uploaded: datetime, tell: Callable[[Batch], None]) -> Batch | None:
+        """Wait for the end of an uploaded file's batch, saying how far it is; None where the provider has it no more.
 
         Raises:
             EndpointLostError: the endpoint answers no more.
             InterruptedRunError: the run is ending; the batch goes on.
         """
+
+        async def gone() -> bool:
+            return await self._of_file(file, uploaded) is None
+
         pause = FIRST_LOOK_S
         while True:
-            batch = await self._asked(lambda: self._client.batches.retrieve(batch_id), may_be_gone=True)
+            batch = await self._asked(lambda: self._client.batches.retrieve(batch_id), gone)
             if batch is None or batch.status in ENDED:
                 return batch
             tell(batch)
@@ -124,14 +147,15 @@ class ProviderBatches:
         """What a batch that ended says of its requests, by their ids, in whatever order its files are.
 
         Raises:
-            EndpointLostError: the endpoint answers no more.
+            EndpointLostError: the endpoint answers no more, or does not give a file out; the batch is paid for.
             InterruptedRunError: the run is ending.
         """
         found: dict[str, Answered] = {}
         client = self._client.with_options(timeout=FILE_TIMEOUT_S)
         for file in filter(None, (batch.error_file_id, batch.output_file_id)):
-            content = await self._asked(partial(client.files.content, file), may_be_gone=True)
-            for line in [] if content is None else content.content.splitlines():
+            content = await self._asked(partial(client.files.content, file))
+            assert content is not None
+            for line in content.content.splitlines():
                 if (read := _read(line)) is not None:
                     key, answered = read
                     found[key] = replace(answered, why=self._access.redacted(answered.why))
@@ -143,16 +167,24 @@ class ProviderBatches:
         said = "; ".join(dict.fromkeys(one.message for one in listed if one.message))
         return self._access.redacted(said) or "it does not say why"
 
-    async def _of_file(self, file: str, since: datetime) -> str | None:
+    async def _of_file(self, file: str, uploaded: datetime) -> str | None:
+        """The batch of a file by the provider's list of batches."""
         async for batch in self._client.batches.list(limit=100):
             if batch.input_file_id == file:
                 return batch.id
-            if batch.created_at < since.timestamp():  # the newest come first
+            if batch.created_at < (uploaded - _CLOCKS_DIFFER).timestamp():  # the newest come first
                 break
         return None
 
-    async def _asked(self, call: Callable[[], Awaitable[T]], *, may_be_gone: bool = False) -> T | None:
-        """The call's answer; None where what it is about is gone."""
+    async def _asked(
+        self, call: Callable[[], Awaitable[T]], gone: Callable[[], Awaitable[bool]] | None = None
+    ) -> T | None:
+        """The call's answer; None where what it is about is gone.
+
+        Args:
+            call: What is asked.
+            gone: Whether that is so, where the call is answered as if it were: what is taken to be gone is paid again.
+        """
         began, attempt = time.monotonic(), 0
         while True:
             self._go_on()
@@ -160,14 +192,19 @@ class ProviderBatches:
                 return await call()
             except TROUBLE as error:
                 failure = read_failure(error)
-                if may_be_gone and failure.status in NOT_HERE:
-                    return None
-                final = failure.kind in {Kind.ITEM, Kind.STOP}
-                if final or time.monotonic() - began >= self._settings.patience_s:
-                    reason = self._access.redacted(failure.reason)
-                    raise EndpointLostError(f"the batches of {self._access.url} cannot go on: {reason}") from error
+                over = time.monotonic() - began >= self._settings.patience_s
+                missing = gone is not None and failure.status in NOT_HERE
+                if gone is not None and missing and (over or attempt >= LOOKS - 1):
+                    with suppress(*TROUBLE):
+                        if await gone():
+                            return None
+                if over or (failure.kind in {Kind.ITEM, Kind.STOP} and not missing):
+                    raise EndpointLostError(self._stuck(failure)) from error
                 await self._gate.sleep(wait_before(attempt, failure.wait_s))
                 attempt += 1
+
+    def _stuck(self, failure: Failure) -> str:
+        return f"the batches of {self._access.url} cannot go on: {self._access.redacted(failure.reason)}"
 
     def _go_on(self) -> None:
         if self._gate.lost:
@@ -190,11 +227,19 @@ def _read(line: bytes) -> tuple[str, Answered] | None:
         return None
     if not isinstance(told, dict) or not isinstance(key := told.get("custom_id"), str):
         return None
-    response, error = told.get("response") or {}, told.get("error") or {}
+    response, error = _fields(told.get("response")), _fields(told.get("error"))
     status, body = response.get("status_code"), response.get("body")
     if status == 200 and isinstance(body, dict):
         return key, Answered(body)
-    if isinstance(body, dict) and isinstance(body.get("error"), dict):
-        error = body["error"]
-    why = str(error.get("message") or error.get("code") or f"HTTP {status}")
-    return key, Answered(None, " ".join(why.split()), asked=error.get("code") not in _NOT_ASKED)
+    if isinstance(body, dict) and body.get("error"):
+        error = _fields(body["error"])
+    code = str(error.get("code") or "")
+    why = str(error.get("message") or code or response.get("message") or f"HTTP {status}")
+    return key, Answered(None, " ".join(why.split()), asked=code not in _NOT_ASKED)
+
+
+def _fields(part: object) -> Mapping[str, Any]:
+    """A part of a line; what is no object, though it should be one, is taken for words."""
+    if isinstance(part, dict):
+        return part
+    return {"message": str(part)} if part else {}

@@ -178,6 +178,10 @@ class OpenAIClient:
         asked = self._known.options.of(request, self._settings.reasoning_effort)
         return self._chat.body(_messages(asked.messages), **self._known.room.widen(dict(asked.options)))
 
+    def most_written(self, request: LLMRequest) -> int:
+        """The most tokens of a reply to a request as it would be sent now, with those of its thoughts."""
+        return self._known.options.of(request, self._settings.reasoning_effort).cap + self.room
+
     @property
     def room(self) -> int:
         """Tokens that a reply is allowed now beside those for its answer."""
@@ -189,9 +193,9 @@ class OpenAIClient:
         Args:
             request: What was asked, maybe by a process that is gone.
             body: The chat completion.
-            had: The `room` there was when it was sent.
+            had: The `room` there was when it was sent; it is in the `raw` of a reply that is thought alone.
         """
-        options = self._known.options
+        options, room = self._known.options, self._known.room
         self._role = request.role
         try:
             message = self._chat.message(json.dumps(body).encode())
@@ -201,8 +205,11 @@ class OpenAIClient:
             return None
         most = options.of(request, self._settings.reasoning_effort).cap + MOST_ROOM
         reply = self._access.clean(self._known.seen(request, reply, most, self._samples, self._tell))
-        usage = reply.usage.model_copy(update={"batched": 1})
-        return reply.model_copy(update={"usage": usage}), self._known.room.wants_more(reply, had)
+        reply = reply.model_copy(update={"usage": reply.usage.model_copy(update={"batched": 1})})
+        room.had_elsewhere(had)
+        if wants_more := room.wants_more(reply, had):
+            reply = reply.model_copy(update={"raw": reply.raw | {"room": had}})
+        return reply, wants_more
 
     @property
     def in_batches(self) -> bool:
@@ -383,8 +390,9 @@ class OpenAIClient:
     def _name(self) -> str:
         return f"the {self._role}'s endpoint {self._url}"
 
-    def say(self, what: str) -> None:
-        """Tell whoever watches something about the endpoint."""
+    def say(self, what: str, role: str = "") -> None:
+        """Tell whoever watches something about the endpoint, maybe before this role has asked it anything."""
+        self._role = role or self._role
         self._tell_each(f"{self._name} {what}")
 
     def _tell(self, what: str) -> None:

@@ -57,6 +57,11 @@ class Room:
         """Learn what another process found out: that with so much room a reply was thought alone."""
         self.tokens = max(self.tokens, _wider(had))
 
+    def had_elsewhere(self, had: int) -> None:
+        """Learn that another process sent requests with so much room."""
+        if had < self._refused:
+            self.tokens = max(self.tokens, had)
+
     def give_back(self, error: Exception, had: int) -> bool:
         """Learn from the refusal of a request that had this much room; True where it can be asked with less."""
         if not had or not _TOO_MUCH.search(str(error)):

@@ -24,6 +24,10 @@ class BatchEndpoint(ScriptedEndpoint):
         self.before_begun: Callable[[int], Answer | None] = lambda number: None
         self.after_begun: Callable[[int], Answer | None] = lambda number: None
         """What is answered to a call to begin a batch in place of the batch, before or after it is begun."""
+        self.instead: Callable[[str, str], Answer | None] = lambda method, path: None
+        """What is answered to a call about files or batches in place of all else, by its method and path."""
+        self.told_as: Callable[[dict[str, Any]], Any] = lambda told: told
+        """What stands in a batch's file in place of what is told there of one request."""
         self.errors: list[dict[str, str]] = []
         self.files: dict[str, list[bytes]] = {}
         self.batches: list[dict[str, Any]] = []
@@ -42,6 +46,8 @@ class BatchEndpoint(ScriptedEndpoint):
             return super()._answer(asked)
         with self._lock:
             self.asked.append(asked)
+            if (instead := self.instead(asked.method, path)) is not None:
+                return instead
             if path == "/files":
                 return self._upload(asked)
             if path.startswith("/files/"):
@@ -95,7 +101,7 @@ class BatchEndpoint(ScriptedEndpoint):
                 answer = self.in_batch(asked) if self.in_batch is not None else self.chat(asked, place)
                 told["response"] = {"status_code": answer.status, "request_id": "x", "body": answer.body}
             well = told["response"] is not None and told["response"]["status_code"] == 200
-            (done if well else failed).append(json.dumps(told).encode() + b"\n")
+            (done if well else failed).append(json.dumps(self.told_as(told)).encode() + b"\n")
         random.Random(7).shuffle(done)
         for name, lines in (("output", done), ("error", failed)):
             if lines:

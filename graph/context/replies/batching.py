@@ -9,17 +9,18 @@ What a batch does not answer is asked singly, or in one more batch; so is what i
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from typing import Any
 
 from openai.types import Batch
 
-from ....agents.endpoints.batches import MOST_BYTES, MOST_REQUESTS, Answered, batch_line
+from ....agents.endpoints.batches import MOST_BYTES, MOST_REQUESTS, Answered, BatchRefusedError, batch_line
 from ....agents.endpoints.client import OpenAIClient
 from ....core.errors import EndpointLostError, InterruptedRunError
 from ....core.records import LLMReply, LLMRequest, TokenUsage
@@ -46,7 +47,10 @@ class Batched:
 
     reply: LLMReply
     thought_alone: bool
-    """Whether it is no answer: it is to be kept for what it took, and the request to be asked singly."""
+    """Whether it is no answer: it is to be kept for what it took, and the request to be asked singly.
+
+    The batch's id is in its `raw`: a run that is taken up may be handed the same reply again.
+    """
 
 
 @dataclass(slots=True, eq=False)
@@ -120,7 +124,8 @@ class _Records:
         self._store, self._run_id = store, run_id
         run = store.get(Run, run_id)
         self._all: list[dict[str, Any]] = [] if run is None else [dict(one) for one in run.batches]
-        self._taken: list[dict[str, Any]] = []
+        self._taken: list[tuple[dict[str, Any], Set[str]]] = []
+        """Those whose replies are here, each with the keys of the requests that have one."""
 
     def open(self, seat: Seat) -> list[dict[str, Any]]:
         """Those of a seat whose replies may not all be stored."""
@@ -140,9 +145,9 @@ class _Records:
         record["batch"] = batch
         await self._save()
 
-    def took(self, record: dict[str, Any]) -> None:
-        """Its replies are here; they are stored by and by."""
-        self._taken.append(record)
+    def took(self, record: dict[str, Any], keys: Set[str]) -> None:
+        """The replies to these requests are here; they are stored by and by, some of them by another stage."""
+        self._taken.append((record, keys))
 
     async def forget(self, record: dict[str, Any]) -> None:
         """Nothing will come of it."""
@@ -150,11 +155,16 @@ class _Records:
         await self._save()
 
     async def end(self) -> None:
-        """Whoever waited has stored what came."""
-        if self._taken:
-            for record in self._taken:
-                record["ended"] = True
-            self._taken.clear()
+        """Be done with those whose replies are all stored."""
+        if not (taken := self._taken):
+            return
+        wanted = frozenset(chain.from_iterable(keys for _, keys in taken))
+        missing = await self._store.patiently(lambda: wanted.difference(self._store.reply_keys(self._run_id)))
+        done = [record for record, keys in taken if not record["ended"] and missing.isdisjoint(keys)]
+        for record in done:
+            record["ended"] = True
+        self._taken = [one for one in self._taken if not one[0]["ended"]]
+        if done:
             await self._save()
 
     async def _save(self) -> None:
@@ -168,8 +178,8 @@ class _Queue:
         self._seat, self._client, self._records, self._budget = seat, client, records, budget
         self._provider = client.batches
         self._left_open = records.open(seat)
-        self._answers: dict[str, tuple[Answered, int]] = {}
-        """By request what a batch says of it, and the room its reply had."""
+        self._answers: dict[str, tuple[Answered, Mapping[str, Any]]] = {}
+        """By request what a batch says of it, and the batch's record."""
         self._waiting: list[_Waiting] = []
         self._collecting: asyncio.Task[None] | None = None
         self._sending = set[asyncio.Task[None]]()
@@ -199,10 +209,11 @@ class _Queue:
         try:
             async with self._first:
                 while self._left_open:
-                    await self._follow(self._left_open[0], begun=True)
+                    if not self._left_open[0]["ended"]:
+                        await self._follow(self._left_open[0], begun=True)
                     self._left_open.pop(0)
                 left = self._hand_out(waiting)
-                if not self._tried and len(left) > FEWEST:
+                if not self._tried and len(left) >= FEWEST:
                     # What the endpoint refuses, and how much room its thoughts need, is found out at the price of one.
                     await _singly(left[:1])
                     self._tried, left = True, left[1:]
@@ -231,7 +242,7 @@ class _Queue:
 
     def _most(self, request: LLMRequest) -> TokenUsage:
         read = sum(rough_tokens(message.content) for message in request.messages)
-        return TokenUsage(input=read, output=request.sampling.max_tokens, batched=1)
+        return TokenUsage(input=read, output=self._client.most_written(request), batched=1)
 
     def _parts(self, waiting: Iterable[_Waiting]) -> Iterator[list[tuple[_Waiting, bytes]]]:
         """As many as go into a file, each with its line."""
@@ -264,32 +275,40 @@ class _Queue:
         """
         requests, sent = f"a batch of {record['requests']:,} requests", datetime.fromisoformat(record["sent_at"])
         if record["batch"] is None:
-            batch_id = await self._provider.begin(record["file"], sent, maybe_begun=begun)
+            try:
+                batch_id = await self._provider.begin(record["file"], sent, maybe_begun=begun)
+            except BatchRefusedError:
+                await self._records.forget(record)  # a run that is taken up makes another file
+                raise
             if batch_id is None:
                 await self._records.forget(record)
                 return
             await self._records.begun(record, batch_id)
-        self._client.say(f"{'is asked again about' if begun else 'has'} {requests} ({record['batch']})")
+        self._say(f"{'is asked again about' if begun else 'has'} {requests} ({record['batch']})")
         try:
-            batch = await self._provider.ended(record["batch"], lambda batch: self._tell(record, batch, sent))
+            tell = partial(self._tell, record, sent)
+            batch = await self._provider.ended(record["batch"], record["file"], sent, tell)
             if batch is None:
-                self._client.say(f"has {requests} no more: they are asked anew")
+                self._say(f"has {requests} no more: they are asked anew")
                 await self._records.forget(record)
                 return
             answers = await self._provider.answers(batch)
         except InterruptedRunError:
-            self._client.say(f"goes on with {requests}; a run that is taken up has its replies")
+            self._say(f"goes on with {requests}; a run that is taken up has its replies")
             raise
         finally:
             self.news.pop(id(record), None)
         if batch.status == "failed" and not answers:
             await self._records.forget(record)
             raise EndpointLostError(f"{requests} failed at the provider: {self._provider.words(batch)}")
-        self._records.took(record)
-        self._answers |= {key: (answered, record["room"]) for key, answered in answers.items()}
-        self._client.say(f"{batch.status} {requests}{_counted(record['requests'], answers)}")
+        self._records.took(record, {key for key, answered in answers.items() if answered.body is not None})
+        self._answers |= {key: (answered, record) for key, answered in answers.items()}
+        self._say(f"{batch.status} {requests}{_counted(record['requests'], answers)}")
 
-    def _tell(self, record: dict[str, Any], batch: Batch, sent: datetime) -> None:
+    def _say(self, what: str) -> None:
+        self._client.say(what, self._seat[0])
+
+    def _tell(self, record: dict[str, Any], sent: datetime, batch: Batch) -> None:
         done = batch.request_counts.completed if batch.request_counts is not None else 0
         since = spoken((now() - sent).total_seconds())
         self.news[id(record)] = (
@@ -305,16 +324,26 @@ class _Queue:
         """
         left = []
         for one in waiting:
-            answer, had = self._answers.pop(one.request.key, (None, 0))
+            answer, record = self._answers.pop(one.request.key, (None, {}))
             if answer is None or not answer.asked:
                 if singly_from is not None and one.times >= singly_from:
                     one.reply.set_result(None)
                 else:
                     left.append(one)
                 continue
-            found = None if answer.body is None else self._client.batched_reply(one.request, answer.body, had)
-            one.reply.set_result(None if found is None else Batched(*found))
+            one.reply.set_result(self._read(one.request, answer, record))
         return left
+
+    def _read(self, request: LLMRequest, answer: Answered, record: Mapping[str, Any]) -> Batched | None:
+        """The reply that a batch has to a request; None where it has none."""
+        if answer.body is None:
+            return None
+        if (found := self._client.batched_reply(request, answer.body, record["room"])) is None:
+            return None
+        reply, thought_alone = found
+        if thought_alone:
+            reply = reply.model_copy(update={"raw": reply.raw | {"batch": record["batch"]}})
+        return Batched(reply, thought_alone)
 
 
 async def _singly(waiting: Sequence[_Waiting]) -> None:

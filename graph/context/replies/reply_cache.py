@@ -142,12 +142,15 @@ class ReplyCache:
     async def _keep_aside(self, request: LLMRequest, reply: LLMReply) -> None:
         """Keep a reply that is no answer, for what it took; nothing is asked past the budget.
 
-        A run that is taken up again asks anew, so there may be some already.
+        A run that is taken up again asks anew, so there may be some already; what came in a batch may come again.
         """
-        kept = replace(request, thought_alone=1)
-        while await self._stored_reply(kept) is not None:
+        kept, batch = replace(request, thought_alone=1), reply.raw.get("batch")
+        while (before := await self._stored_reply(kept)) is not None:
+            if batch is not None and before.raw.get("batch") == batch:
+                break
             kept = replace(request, thought_alone=kept.thought_alone + 1)
-        await self._keep_paid(kept, reply)
+        else:
+            await self._keep_paid(kept, reply)
         if self._budget is not None:
             self._budget.check()
 

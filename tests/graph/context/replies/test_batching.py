@@ -83,6 +83,7 @@ def asking(store: Store, endpoint: BatchEndpoint, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(batching, "QUIET_S", 0.02)
     monkeypatch.setattr(batching, "FEWEST", 3)
     monkeypatch.setattr(batches, "FIRST_LOOK_S", 0.02)
+    monkeypatch.setattr(batches, "wait_before", lambda attempt, asked: 0.02)
     store.add(run_row(config_of(), tmp_path, cost={"prices": {"teacher.0": PRICE}}))
     return Asking(store, endpoint)
 
@@ -153,6 +154,58 @@ def test_thoughts_alone_in_one_batch_make_room_once(asking: Asking, endpoint: Ba
     assert asked == [10] + [10 + FIRST_ROOM] * (NUMBER - 1)
 
 
+THOUGHT = {"role": "assistant", "content": None, "reasoning_content": "Let me see"}
+
+
+def thinks_until(needs: int) -> Callable[[Asked, int], Answer]:
+    """Thinks first, whatever it is asked, and gets to an answer within so many tokens, to Question 0 in any case."""
+
+    def chat(asked: Asked, number: int = 0) -> Answer:
+        words = asked.body["messages"][-1]["content"]
+        answer = echoed(asked)
+        if words != "Question 0" and asked.body["max_tokens"] < needs:
+            return Answer(body=completion(message=THOUGHT, finish_reason="length"))
+        if words == "Question 0":
+            answer.body["choices"][0]["message"]["reasoning_content"] = "Hm"
+        return answer
+
+    return chat
+
+
+def test_a_thought_that_a_process_now_gone_left_room_for_is_no_answer_but_asked_again_with_more(
+    asking: Asking, endpoint: BatchEndpoint, store: Store
+) -> None:
+    endpoint.chat = thinks_until(10 + 4 * FIRST_ROOM)
+    killed_while_waiting(asking)
+    assert [record["room"] for record in asking.run.batches] == [FIRST_ROOM]
+    endpoint.looks = 0
+    assert asking(all_of()) == answers()
+    assert [body["max_tokens"] for body in endpoint.asked_singly()] == [10] + [10 + 4 * FIRST_ROOM] * (NUMBER - 1)
+    assert store.thoughts_alone("RUN1")["teacher", 0] == (NUMBER - 1, FIRST_ROOM)
+
+
+def test_a_batch_that_is_looked_at_again_has_its_thoughts_counted_once(
+    asking: Asking, endpoint: BatchEndpoint, store: Store
+) -> None:
+    alone = Answer(body=completion(message=THOUGHT, finish_reason="length"))
+    endpoint.in_batch = lambda asked: alone
+    first = iter([True])
+    endpoint.chat = lambda asked, number: echoed(asked) if next(first, False) else failure(401, "no such key")
+    with pytest.raises(EndpointLostError, match="no such key"):
+        asking(all_of(), patience_s=0)
+    assert store.count(LLMCall) == NUMBER
+    endpoint.chat = echoed
+    assert asking(all_of()) == answers()
+    assert store.count(LLMCall) == 2 * NUMBER - 1
+    assert len(endpoint.batches) == 1
+
+
+def test_room_for_thoughts_is_set_aside_of_the_budget(asking: Asking, endpoint: BatchEndpoint) -> None:
+    endpoint.chat = thinks_until(0)
+    assert asking(all_of(20), tokens=4 * (FIRST_ROOM + 20)) == answers(20)
+    assert len(endpoint.requests(0)) == 4
+
+
 def test_what_is_asked_outside_a_stage_that_knows_its_requests_is_asked_singly(
     asking: Asking, endpoint: BatchEndpoint
 ) -> None:
@@ -163,9 +216,10 @@ def test_what_is_asked_outside_a_stage_that_knows_its_requests_is_asked_singly(
     assert (len(endpoint.asked_singly()), endpoint.batches) == (NUMBER, [])
 
 
-def test_too_few_requests_are_asked_singly(asking: Asking, endpoint: BatchEndpoint) -> None:
-    assert asking(all_of(2)) == answers(2)
-    assert (len(endpoint.asked_singly()), endpoint.batches) == (2, [])
+@pytest.mark.parametrize("number", [2, 3])  # one is asked to find out what is refused, and two are too few
+def test_too_few_requests_are_asked_singly(asking: Asking, endpoint: BatchEndpoint, number: int) -> None:
+    assert asking(all_of(number)) == answers(number)
+    assert (len(endpoint.asked_singly()), endpoint.batches) == (number, [])
 
 
 def killed_while_waiting(asking: Asking) -> None:
@@ -187,6 +241,20 @@ def test_a_run_that_was_killed_waits_for_the_same_batch_and_pays_nothing_twice(
     assert [record["ended"] for record in asking.run.batches] == [False]
     before = asking.posted
     endpoint.looks = 0
+    assert asking(all_of()) == answers()
+    assert asking.posted == before
+    assert [record["ended"] for record in asking.run.batches] == [True]
+    assert all(line.startswith("the teacher's endpoint http://") for line in asking.told)
+
+
+def test_a_batch_whose_replies_another_stage_waits_for_is_not_done_with(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    killed_while_waiting(asking)
+    before = asking.posted
+    endpoint.looks = 0
+    assert asking(all_of(4)) == answers(4)
+    assert [record["ended"] for record in asking.run.batches] == [False]
     assert asking(all_of()) == answers()
     assert asking.posted == before
     assert [record["ended"] for record in asking.run.batches] == [True]
@@ -249,6 +317,48 @@ def test_a_batch_that_the_provider_has_no_more_is_sent_anew(asking: Asking, endp
     assert any("has a batch of 7 requests no more: they are asked anew" in line for line in asking.told)
 
 
+@pytest.mark.parametrize("status", [404, 405, 501])
+@pytest.mark.parametrize("path", ["/batches/batch_0", "/batches", "/files/output-0/content"])
+def test_what_is_missing_once_is_not_taken_to_be_gone(
+    asking: Asking, endpoint: BatchEndpoint, status: int, path: str
+) -> None:
+    killed_while_waiting(asking)
+    asking.store.update(Run, "RUN1", batches=[{**asking.run.batches[0], "batch": None}])
+    odd, before = iter([failure(status, "not found")]), asking.posted
+    endpoint.instead = lambda method, asked: next(odd, None) if (method, asked) == ("GET", path) else None
+    endpoint.looks = 0
+    assert asking(all_of()) == answers()
+    assert asking.posted == before
+    assert next(odd, None) is None
+
+
+@pytest.mark.parametrize("path", ["/batches/batch_0", "/batches", "/", "/files/output-0/content"])
+def test_a_batch_that_may_be_there_is_never_paid_twice_though_it_cannot_be_had_now(
+    asking: Asking, endpoint: BatchEndpoint, path: str
+) -> None:
+    killed_while_waiting(asking)
+    if path in {"/batches", "/"}:
+        asking.store.update(Run, "RUN1", batches=[{**asking.run.batches[0], "batch": None}])
+    before = asking.posted
+    endpoint.looks = 0
+    endpoint.instead = lambda method, asked: failure(404, "not found") if asked == path or path == "/" else None
+    with pytest.raises(EndpointLostError, match="not found"):
+        asking(all_of(), patience_s=0.2)
+    endpoint.instead = lambda method, asked: None
+    assert asking(all_of()) == answers()
+    assert asking.posted == before
+
+
+def test_a_file_that_the_provider_has_no_more_is_uploaded_anew(asking: Asking, endpoint: BatchEndpoint) -> None:
+    killed_while_waiting(asking)
+    asking.store.update(Run, "RUN1", batches=[{**asking.run.batches[0], "batch": None}])
+    endpoint.batches.clear()
+    endpoint.before_begun = lambda number: failure(404, "no such file") if number <= batches.LOOKS else None
+    endpoint.looks = 0
+    assert asking(all_of()) == answers()
+    assert [batch["input_file_id"] for batch in endpoint.batches] == ["file-1"]
+
+
 def test_what_an_expired_batch_did_not_come_to_goes_into_another_and_then_is_asked_singly(
     asking: Asking, endpoint: BatchEndpoint, store: Store
 ) -> None:
@@ -258,7 +368,7 @@ def test_what_an_expired_batch_did_not_come_to_goes_into_another_and_then_is_ask
     assert [len(endpoint.requests(batch)) for batch in range(len(endpoint.batches))] == [9, 6]
     again = {line["custom_id"] for line in endpoint.requests(1)}
     assert again <= {line["custom_id"] for line in endpoint.requests(0)}
-    assert len(endpoint.asked_singly()) == 1 + 10 - store.count(LLMCall, batched=1) - 1
+    assert (store.count(LLMCall, batched=1), len(endpoint.asked_singly())) == (3 + 1, 1 + 5)
     assert any("expired a batch of 9 requests: 3 are answered, 6 are asked anew" in line for line in asking.told)
 
 
@@ -283,6 +393,24 @@ def test_what_a_batch_answers_with_an_error_or_no_answer_is_asked_singly(
     assert "6 are answered, 1 are asked anew (1 times: The key SECRET-1 has bad manners)" in line
 
 
+def test_a_line_that_is_not_what_the_protocol_says_costs_its_own_request_alone(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    odd: list[Any] = [
+        *[{"error": "it was busy"}] * 2,
+        {"error": ["x"], "response": []},
+        {"error": {"code": ["y"]}},
+        {"response": "too late"},
+        {"response": {"status_code": 400, "body": {"error": "bad manners"}}},
+        {"response": {"status_code": 200, "body": "words"}},
+    ]
+    left = iter(odd)
+    endpoint.told_as = lambda told: {"custom_id": told["custom_id"]} | next(left, told)
+    assert asking(all_of()) == answers()
+    assert len(endpoint.asked_singly()) == 1 + len(odd)
+    assert any("0 are answered, 7 are asked anew (2 times: it was busy" in line for line in asking.told)
+
+
 def test_the_key_is_in_nothing_that_a_provider_is_told_to_have_said(
     asking: Asking, endpoint: BatchEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,12 +432,14 @@ def test_a_failed_batch_ends_with_the_providers_words_and_is_sent_anew_later(
     assert len(endpoint.batches) == 2
 
 
-def test_an_endpoint_that_refuses_the_batch_ends_the_run_with_its_words(
+def test_an_endpoint_that_refuses_the_batch_ends_the_run_with_its_words_and_is_sent_another_file_later(
     asking: Asking, endpoint: BatchEndpoint
 ) -> None:
-    endpoint.before_begun = lambda number: failure(400, "no batches on Sundays")
+    endpoint.before_begun = lambda number: failure(400, "no batches on Sundays") if number == 0 else None
     with pytest.raises(EndpointLostError, match="no batches on Sundays"):
         asking(all_of())
+    assert asking(all_of()) == answers()
+    assert [batch["input_file_id"] for batch in endpoint.batches] == ["file-1"]  # the file that it refused stays so
 
 
 def test_a_batch_holds_no_more_than_the_budget_has_room_for(asking: Asking, endpoint: BatchEndpoint) -> None:
