@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
+from ..core.errors import NotFoundError
 from ..core.files.private import FILE, private_file, private_folder
 from ..core.ids import derive_id, new_id
 from .dialects.holding import held_elsewhere, this_process
@@ -22,6 +23,8 @@ LOOKED_AT_S = 0.5
 
 _USED = "used-"
 """What the names of lock files begin with, in a run's folder, of processes that read what it made."""
+_PRUNED = "pruned"
+"""The file in a run's folder that says that whoever holds it deletes it."""
 LiveStatus = RunStatus | Literal["died"]
 """A run's status as it is; `died` ended without a word, and can be resumed."""
 
@@ -69,6 +72,7 @@ def held_run(store: Store, run: Run) -> Iterator[None]:
     """
     private_folder(run_folder(store, run))
     with held_here(store, run), store.sole_writer(named(run)):
+        (run_folder(store, run) / _PRUNED).unlink(missing_ok=True)  # left by one who was killed
         yield
 
 
@@ -78,6 +82,9 @@ def in_use(reader: Reader, run: Run) -> Iterator[None]:
 
     Anybody may carry it out meanwhile. It is seen on this machine alone. Where the run's folder is not there, or takes
     no files, nothing keeps it.
+
+    Raises:
+        NotFoundError: On entering: it is just being pruned.
     """
     folder = run_folder(reader, run)
     lock = FileLock(folder / f"{_USED}{new_id()}.lock", mode=FILE)
@@ -87,7 +94,25 @@ def in_use(reader: Reader, run: Run) -> Iterator[None]:
                 lock.acquire()
                 stack.callback(lock.release)
                 stack.callback(Path(lock.lock_file).unlink, missing_ok=True)
+        # Each of the two says what it does before it looks at the other's word, so that one of them sees it.
+        if (folder / _PRUNED).exists() and _is_held(run_lock(reader, run)):
+            raise NotFoundError(f"run {run.id} is being pruned by another process")
         yield
+
+
+@contextmanager
+def being_pruned(store: Store, run: Run) -> Iterator[None]:
+    """Say of a held run that it is to be deleted, so that nobody begins to read it.
+
+    Raises:
+        OSError: On entering: it cannot be said.
+    """
+    said = run_folder(store, run) / _PRUNED
+    private_file(said)
+    try:
+        yield
+    finally:
+        said.unlink(missing_ok=True)
 
 
 def is_in_use(reader: Reader, run: Run) -> bool:

@@ -132,7 +132,9 @@ def _usage_by_seat(run_id: str) -> Any:
 
 def _together(parts: Sequence[Usage]) -> Usage:
     requests, costs = sum(part.requests for part in parts), [part.usd for part in parts]
-    waited = sum(part.latency_ms * part.requests for part in parts)
+    # A reply that came in a batch has no time of its own.
+    timed = [(part.requests - part.batched, part.latency_ms) for part in parts]
+    singly = sum(number for number, _ in timed)
     return Usage(
         requests=requests,
         input_tokens=sum(part.input_tokens for part in parts),
@@ -141,7 +143,7 @@ def _together(parts: Sequence[Usage]) -> Usage:
         reasoning_tokens=sum(part.reasoning_tokens for part in parts),
         estimated=sum(part.estimated for part in parts),
         batched=sum(part.batched for part in parts),
-        latency_ms=waited / requests if requests else 0.0,
+        latency_ms=sum(number * each for number, each in timed) / singly if singly else 0.0,
         reused=sum(part.reused for part in parts),
         usd=None if None in costs else sum(cost for cost in costs if cost is not None),
     )

@@ -17,7 +17,7 @@ from ..dialects.engine import changing_schema, writing
 from ..dialects.holding import held_elsewhere
 from ..dialects.postgresql import reason
 from ..dialects.sqlite import vacuum
-from ..liveness import ExperimentSeed, held_here, is_in_use, live_status, named, run_folder
+from ..liveness import ExperimentSeed, being_pruned, held_here, is_in_use, live_status, named, run_folder
 from ..reading import Reader
 from ..schema import TableModel, column_of, table_of
 from ..store import Store
@@ -141,7 +141,7 @@ class Pruned:
 def prune(store: Store, runs: Sequence[Run], *, given: bool = False, files: bool = False) -> Pruned:
     """Delete runs with all that belongs to them, and inputs and prompts that nothing uses any more.
 
-    Each run, and its seed of an experiment, is held meanwhile. All rows go, or none; then the folders. The space is
+    Each run, and all of its experiment, is held meanwhile. All rows go, or none; then the folders. The space is
     free for new rows afterwards; `compact` gives it back to the disk.
 
     Args:
@@ -167,7 +167,7 @@ def prune(store: Store, runs: Sequence[Run], *, given: bool = False, files: bool
         if not going:
             return done
         done.runs = [run.id for run in going]
-        done.rows = _delete(store, done.runs)
+        done.rows = _delete(store, going)
         for folder in (run_folder(store, run) for run in going if files):
             try:
                 if folder.is_dir():
@@ -180,30 +180,43 @@ def prune(store: Store, runs: Sequence[Run], *, given: bool = False, files: bool
 
 @contextmanager
 def _held(store: Store, runs: Sequence[Run], left: list[str] | None) -> Iterator[list[Run]]:
-    """Hold runs, and their seeds of experiments, so that nobody takes them up; gives those that are held.
+    """Hold runs, and their experiments, so that nobody takes them up; gives those that are held.
 
     `left` takes why others are not; where it is None, one that cannot be held is refused.
     """
     held: list[Run] = []
-    parts = {ExperimentSeed(run.experiment, run.seed) for run in runs if run.experiment}
+    parts = sorted(_experiments_of(store, runs))
     _allow_open_files(len(runs) + len(parts))
     with ExitStack() as stack:
-        experiments = {part: _why_busy(stack, store, part) for part in sorted(parts)}
+        experiments: dict[str, str] = {}
+        for part in parts:
+            if (busy := _why_busy(stack, store, part)) is not None:
+                experiments.setdefault(part.experiment, busy)
         for run in runs:
             why: str | None = f"run {run.id} is gone already"
             if (now := store.get(Run, run.id)) is not None:  # it may have been taken up since it was looked at
-                part = ExperimentSeed(run.experiment or "", run.seed)
-                why = experiments.get(part) or _why_busy(stack, store, now)
+                why = experiments.get(run.experiment or "") or _why_busy(stack, store, now)
             if why is None:
                 held.append(run)
             elif left is None:
                 raise ConfigError(why)
             else:
                 left.append(why)
-        names = [named(run) for run in held] + [named(part) for part, why in experiments.items() if why is None]
+        names = [named(run) for run in held] + [named(part) for part in parts if part.experiment not in experiments]
         if names:
             stack.enter_context(store.sole_writer(*names))
         yield held
+
+
+def _experiments_of(store: Store, runs: Sequence[Run]) -> set[ExperimentSeed]:
+    """All seeds of the experiments that runs are of.
+
+    One that goes on takes over what another seed's runs were told.
+    """
+    names = sorted({run.experiment for run in runs if run.experiment})
+    told = store.select(ExperimentRow, name=names) if names else []
+    own = {ExperimentSeed(run.experiment, run.seed) for run in runs if run.experiment}
+    return own | {ExperimentSeed(row.name, seed) for row in told for seed in row.spec.get("seeds", [])}
 
 
 def _why_busy(stack: ExitStack, store: Store, what: Run | ExperimentSeed) -> str | None:
@@ -214,8 +227,10 @@ def _why_busy(stack: ExitStack, store: Store, what: Run | ExperimentSeed) -> str
         return None  # nobody works on a run without it
     try:
         stack.enter_context(held_here(store, what))
-        if isinstance(what, Run) and is_in_use(store, what):
-            return _used(what)
+        if isinstance(what, Run):
+            stack.enter_context(being_pruned(store, what))
+            if is_in_use(store, what):
+                return _used(what)
     except ConfigError as error:
         return str(error)
     except OSError as error:
@@ -246,8 +261,9 @@ def _allow_open_files(number: int) -> None:
         ) from error
 
 
-def _delete(store: Store, run_ids: Sequence[str]) -> dict[str, int]:
+def _delete(store: Store, runs: Sequence[Run]) -> dict[str, int]:
     deleted: dict[str, int] = {}
+    run_ids, experiments = [run.id for run in runs], [run.experiment for run in runs if run.experiment]
     # SQLite checks references once, at the end: for each row it would look through every table that may refer to it.
     transaction = changing_schema if store.dialect == "sqlite" else writing
     try:
@@ -255,7 +271,7 @@ def _delete(store: Store, run_ids: Sequence[str]) -> dict[str, int]:
             _refuse_needed(set(run_ids), _needed(connection.execute))  # nobody else writes from here on
             for table, condition in _conditions(run_ids):
                 deleted[table.name] = connection.execute(delete(table).where(condition)).rowcount
-            for table, unused in _unused():
+            for table, unused in _unused(experiments):
                 deleted[table.name] = connection.execute(delete(table).where(unused)).rowcount
             # A server that is started again from here on takes this transaction along, so what is held now was.
             store.require_held()
@@ -268,12 +284,14 @@ def compact(store: Store) -> None:
     """Give the disk back what deleted rows took, in SQLite; PostgreSQL does it by itself.
 
     Raises:
-        StoreFaultError: Another process uses the file, or there is no room for a second copy.
+        StoreFaultError: Another process uses the file, or does the same, or there is no room for a second copy.
     """
     if store.dialect != "sqlite":
         return
     try:
-        with store.writing_alone():
+        with word_index.made_anew_here(store.engine) as here, store.writing_alone():
+            if not here:
+                raise StoreFaultError(f"the store {store.url!r} is being compacted by another process: wait for it")
             with writing(store.engine) as connection:
                 was_stale = word_index.is_stale(connection)
                 word_index.mark(connection, stale=True)  # should this process die before it is made anew
@@ -289,6 +307,8 @@ def compact(store: Store) -> None:
                 word_index.index_again(connection)
     except DBAPIError as error:
         raise StoreFaultError(f"the store {store.url!r} could not be compacted: {reason(error)}") from error
+    except OSError as error:
+        raise StoreFaultError(f"the store {store.url!r} could not be compacted: {error}") from error
 
 
 def _conditions(run_ids: Sequence[str]) -> list[tuple[Table, ColumnElement[bool]]]:
@@ -306,7 +326,7 @@ def _conditions(run_ids: Sequence[str]) -> list[tuple[Table, ColumnElement[bool]
     return found
 
 
-def _unused() -> list[tuple[Table, ColumnElement[bool]]]:
+def _unused(experiments: Sequence[str]) -> list[tuple[Table, ColumnElement[bool]]]:
     used = or_(*(col(ExampleRow.id).in_(select(col(by.example_id))) for by in (RunExample, Dialogue, Preference)))
     said = select(col(Turn.template_hash)).where(col(Turn.template_hash).is_not(None))
     asked = or_(col(PromptTemplateRow.hash).in_(said), col(PromptTemplateRow.task).in_(select(col(Run.task))))
@@ -316,9 +336,11 @@ def _unused() -> list[tuple[Table, ColumnElement[bool]]]:
             for by in (Turn, Dialogue, LLMCall)
         )
     )
+    # Of experiments that are held here alone: another may not have come to its first run yet.
     carried_out = col(ExperimentRow.name).in_(select(col(Run.experiment)).where(col(Run.experiment).is_not(None)))
+    here = col(ExperimentRow.name).in_(experiments)
     return [
-        (table_of(ExperimentRow), ~carried_out),
+        (table_of(ExperimentRow), here & ~carried_out),
         (table_of(ExampleRow), ~used),
         (table_of(PromptTemplateRow), ~asked),
         (table_of(PromptRow), ~sent),

@@ -4,8 +4,13 @@ VACUUM is free to give rows other numbers, and cannot be in one transaction with
 before it, and whoever opens it next after a death in between sees that. PostgreSQL keeps its index itself.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, text
 
+from ...core.files.private import FILE
 from ..dialects.engine import writing
 
 SEARCHED = {"turn": ("content", "run_id"), "example": ("text",)}
@@ -33,12 +38,36 @@ def index_again(connection: Connection) -> None:
 
 
 def mend(engine: Engine) -> None:
-    """Make a stale index anew; hardly more than a look where it is not."""
+    """Make a stale index anew, unless another process is about to; hardly more than a look where it is not."""
     if engine.dialect.name != "sqlite":
         return
     with engine.connect() as connection:
         if not is_stale(connection):
             return
-    with writing(engine) as connection:
-        if is_stale(connection):  # another process may have done it while this one waited
-            index_again(connection)
+    with made_anew_here(engine) as here:
+        if not here:
+            return
+        with writing(engine) as connection:
+            if is_stale(connection):  # another process may have done it just before
+                index_again(connection)
+
+
+@contextmanager
+def made_anew_here(engine: Engine) -> Iterator[bool]:
+    """Be the one process that makes a file's index anew, from the mark to the end.
+
+    Gives whether this is it; another may be.
+
+    Raises:
+        OSError: On entering: no file may be written beside the store's.
+    """
+    lock = FileLock(f"{engine.url.database}.compacted", mode=FILE)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

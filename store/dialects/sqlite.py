@@ -192,9 +192,8 @@ def _check_present(path: Path) -> None:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as connection:
             connection.execute("PRAGMA schema_version")
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
-            raise StoreError(f"the store {str(path)!r} cannot be read: {error}") from error
-        raise StoreError(f"the store {str(path)!r} is not a SQLite database: name another with --store") from error
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:  # what else is wrong with it is told as it is opened
+            raise StoreError(f"the store {str(path)!r} is not a SQLite database: name another with --store") from error
 
 
 def _take_transactions_over(connection: sqlite3.Connection) -> None:

@@ -360,12 +360,12 @@ class Preference(TableModel, table=True):
 
 CALL_USAGE = (
     "reused_from",
+    "batched",
     "input_tokens",
     "cached_tokens",
     "output_tokens",
     "reasoning_tokens",
     "estimated",
-    "batched",
     "latency_ms",
 )
 """What of a call says what it took."""

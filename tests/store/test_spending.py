@@ -68,9 +68,10 @@ def test_what_came_in_a_batch_costs_half(store: Store) -> None:
     usage = TokenUsage(input=1_000_000, output=100_000)
     for ordinal, batched in enumerate((0, 1, 1)):
         request = LLMRequest("critic", "big", (Message(role="user", content="?"),), Sampling(), 1, ordinal=ordinal)
-        reply = LLMReply(text="A", model="big", usage=usage.model_copy(update={"batched": batched}))
-        store.save_reply("RUN1", request, reply)
-    assert llm_usage(store, priced)["critic"] == Usage(3, 3_000_000, 0, 300_000, batched=2, usd=2.0 + 1.0 + 1.0)
+        counted, took = usage.model_copy(update={"batched": batched}), 0.0 if batched else 900.0
+        store.save_reply("RUN1", request, LLMReply(text="A", model="big", usage=counted, latency_ms=took))
+    expected = Usage(3, 3_000_000, 0, 300_000, latency_ms=900.0, batched=2, usd=2.0 + 1.0 + 1.0)
+    assert llm_usage(store, priced)["critic"] == expected  # what came in a batch has no time of its own
 
 
 def test_other_runs_do_not_count(store: Store) -> None:

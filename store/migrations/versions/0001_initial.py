@@ -8,7 +8,7 @@ of these tables (`batch_alter_table` does) loses its triggers, and has to make t
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001_a24e7c26"  # ends with a hash of the schema, so that one that was changed is told apart
+revision = "0001_bbbb1cc3"  # ends with a hash of the schema, so that one that was changed is told apart
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -43,7 +43,7 @@ PARTIAL_INDEXES = {
     "evaluation_item": ("critic_verdict_id",),
 }
 """Of columns that are mostly null, over the rows in which they are not."""
-CALL_COUNTS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "estimated", "batched")
+CALL_COUNTS = ("batched", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "estimated")
 SEARCHED = (("turn", "content"), ("example", "text"))
 UNSPACED = (
     r"\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c"

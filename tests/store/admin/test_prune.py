@@ -11,11 +11,22 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select
 
-from openmic.core.errors import ConfigError, StoreError, StoreFaultError
-from openmic.store import Dialogue, ExampleRow, PromptRow, PromptTemplateRow, Run, RunExample, Store, Turn
+from openmic.core.errors import ConfigError, NotFoundError, StoreError, StoreFaultError
+from openmic.store import (
+    Dialogue,
+    ExampleRow,
+    ExperimentRow,
+    PromptRow,
+    PromptTemplateRow,
+    Run,
+    RunExample,
+    Store,
+    Turn,
+)
 from openmic.store.admin.prune import belonging, compact, prunable, prune
 from openmic.store.admin.verify import verify
 from openmic.store.dialects.postgresql import lock_key
+from openmic.store.dialects.sqlite import vacuum
 from openmic.store.liveness import held_experiment, in_use
 from openmic.store.schema import TableModel
 from openmic.store.search.search import search
@@ -43,7 +54,8 @@ def other_run(store: Store) -> None:
 def test_a_run_goes_with_all_that_is_its_own_and_nothing_else(store: Store) -> None:
     store.add(*everything(), example(id="e2", text="nobody uses it"))
     other_run(store)
-    store.update(Run, "RUN1", status="finished")
+    store.update(Run, "RUN1", status="finished", experiment="mine")
+    store.add(ExperimentRow(id="E2", name="has no run yet", spec={"seeds": [1]}))
     expected = belonging(store, ["RUN1", "RUN9"])
     done = prune(store, [store.resolve_run("RUN1"), store.resolve_run("RUN9")], given=True)
     assert done.runs == ["RUN1", "RUN9"]
@@ -60,6 +72,7 @@ def test_a_run_goes_with_all_that_is_its_own_and_nothing_else(store: Store) -> N
         "example",
         "prompt",
         "prompt_template",
+        "experiment",
     }
     compact(store)
     assert [hit.turn.id for hit in search(store, "joke")] == ["o2"]
@@ -126,6 +139,21 @@ def test_a_file_that_could_not_be_made_smaller_keeps_its_index(
     monkeypatch.setattr("openmic.store.admin.prune.vacuum", refused)
     with pytest.raises(StoreFaultError, match="no room"):
         compact(sqlite_store)
+    assert "words" not in {fault.check for fault in verify(sqlite_store)}
+
+
+def test_one_process_compacts_and_nobody_mends_the_index_under_it(
+    sqlite_store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(connection: Any) -> None:
+        with Store.open(str(path)) as other:  # which neither waits nor takes the mark away
+            assert "words" in {fault.check for fault in verify(other)}
+            with pytest.raises(StoreFaultError, match="is being compacted by another process"):
+                compact(other)
+        vacuum(connection)
+
+    monkeypatch.setattr("openmic.store.admin.prune.vacuum", meanwhile)
+    compact(sqlite_store)
     assert "words" not in {fault.check for fault in verify(sqlite_store)}
 
 
@@ -231,8 +259,36 @@ def test_a_run_whose_experiment_goes_on_stays(store: Store, two: tuple[Run, Run]
             prune(store, two[1:], given=True)
     assert done.runs == ["RUN1"]
     assert "is carrying out experiment 'mine' with seed" in done.left[0]
-    with Store.open(store.address) as other, held_experiment(other, "mine", [two[1].seed + 1]):
-        assert prune(store, two[1:], given=True).runs == ["RUN2"]
+    # Another seed's runs take over what this one's were told, and its experiment's row is of all.
+    store.add(ExperimentRow(id="E1", name="mine", spec={"seeds": [two[1].seed, two[1].seed + 1]}))
+    going_on = pytest.raises(ConfigError, match="another process is carrying out experiment 'mine'")
+    with Store.open(store.address) as other, held_experiment(other, "mine", [two[1].seed + 1]), going_on:
+        prune(store, two[1:], given=True)
+    assert store.count(ExperimentRow) == 1
+    assert prune(store, two[1:], given=True).runs == ["RUN2"]
+    assert store.count(ExperimentRow) == 0
+
+
+def test_nobody_begins_to_read_what_is_being_deleted(store: Store, two: tuple[Run, Run], tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def begin_to_read(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("DELETE FROM turn "):
+            with pytest.raises(NotFoundError, match="run RUN1 is being pruned"):
+                in_use(store, two[0]).__enter__()
+            seen.append(statement)
+
+    event.listen(store.engine, "before_cursor_execute", begin_to_read)
+    try:
+        assert prune(store, two[:1], given=True).runs == ["RUN1"]
+    finally:
+        event.remove(store.engine, "before_cursor_execute", begin_to_read)
+    assert seen
+    (tmp_path / "RUN2" / "pruned").touch()  # by one that was killed
+    with in_use(store, two[1]):
+        pass
+    with in_hand(store, "RUN2"), in_use(store, two[1]):
+        pass
 
 
 def test_a_run_that_another_began_to_need_since_it_was_chosen_stays(store: Store, two: tuple[Run, Run]) -> None:

@@ -76,6 +76,24 @@ def test_what_failed_beside_one_that_takes_others_along_is_answered() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_long_queue_is_no_lost_student(answered: bool) -> None:
+    """What is answered meanwhile says that it lives, though the plain request waited in vain."""
+
+    async def scenario() -> None:
+        async def sent(one: GenerationRequest) -> Generation:
+            if one.id.startswith("plain") and answered:
+                await fault.ask(request(id="quick"))
+            return await students(one)
+
+        fault = OwnFault(sent)
+        with pytest.raises(GenerationError if answered else StudentLostError, match="no reply"):
+            await fault.ask(request())
+
+    students = Students(lambda one: None if one.id == "quick" else UnansweredError("no reply"))
+    asyncio.run(scenario())
+
+
 def test_many_that_fail_for_themselves_are_found_out_about_with_one_question() -> None:
     students = Students(lambda one: None if one.id.startswith("plain") else GenerationError("too long"))
 
