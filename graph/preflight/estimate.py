@@ -20,6 +20,7 @@ from ...store.spending import Price
 from ..context.budget import shown_amount
 from ..context.plugs import Plugs
 from ..context.prices import prices_of, seat_key
+from ..context.replies.batching import FEWEST
 from ..context.seats import Seat, seats
 from .work import Work, by_split, replies
 
@@ -128,7 +129,7 @@ def _in_all(kind: Kind, sizing: "Sizing", prices: dict[str, Price]) -> dict[str,
     for seat in sizing.seats:
         asked = [requests for requests in sizing.requests if (requests.kind, requests.seat) == (kind, seat)]
         usage = usage_of(asked)
-        batched = [requests for requests in asked if sizing.seats[seat].batch and requests.stage != "collect"]
+        batched = [requests for requests in asked if sizing.in_batches(requests)]
         parts = [usage_of([each for each in asked if each not in batched])]
         parts.append(usage_of(batched).model_copy(update={"batched": 1}))
         dollars = [prices[seat_key(seat)].dollars(part) for part in parts]
@@ -194,6 +195,17 @@ class Sizing:
                 self._compare(seat, settings)
         if ("critic", 0) in self.seats:
             self._criticise()
+
+    def in_batches(self, requests: Requests) -> bool:
+        """Whether requests cost half: those that are likely to come in batches, since one may expire unanswered."""
+        compares = requests.seat[0] != "teacher"
+        return (
+            requests.kind == "likely"
+            and self.seats[requests.seat].batch
+            and requests.stage != "collect"
+            and requests.calls >= FEWEST
+            and not (compares and self._config.verdict.style == "cloze")
+        )
 
     @property
     def student_prompt(self) -> float:

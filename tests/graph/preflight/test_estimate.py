@@ -6,6 +6,7 @@ import pytest
 
 from openmic.core.config import RunConfig
 from openmic.core.errors import TaskError
+from openmic.graph.preflight import estimate as estimating
 from openmic.graph.preflight.estimate import budget_notes, estimate, sizing_of
 
 OPENAI = "https://api.openai.com/v1"
@@ -50,16 +51,35 @@ def test_labels_that_may_have_to_be_sampled_are_among_the_most_alone(inputs: Pat
     assert found["likely"]["usd"] == pytest.approx(sum(role["usd"] for role in found["likely"]["roles"].values()))
 
 
-def test_what_goes_into_batches_costs_half_and_what_dialogues_ask_does_not(inputs: Path) -> None:
-    critic = {"model": "gpt-4.1-mini", "base_url": OPENAI}
-    cast = {"teacher": critic, "critic": critic, "judge": critic}
-    singly = estimate_of(config_of(inputs, cast=cast))["at_most"]
-    batched = estimate_of(config_of(inputs, cast={role: critic | {"batch": True} for role in cast}))["at_most"]
+MINI = {"model": "gpt-4.1-mini", "base_url": OPENAI}
+
+
+def singly_and_batched(inputs: Path, **sections: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    casts = [dict.fromkeys(("teacher", "critic", "judge"), MINI | {"batch": batch}) for batch in (False, True)]
+    singly, batched = (estimate_of(config_of(inputs, cast=cast, **sections)) for cast in casts)
+    return singly, batched
+
+
+def test_what_goes_into_batches_likely_costs_half_and_what_dialogues_ask_does_not(inputs: Path) -> None:
+    singly, batched = (found["likely"] for found in singly_and_batched(inputs))
     roles = singly["roles"], batched["roles"]
     assert roles[1]["judge"]["usd"] == pytest.approx(roles[0]["judge"]["usd"] / 2)
     assert roles[1]["critic"]["usd"] == pytest.approx(roles[0]["critic"]["usd"])
     assert roles[0]["teacher"]["usd"] / 2 < roles[1]["teacher"]["usd"] < roles[0]["teacher"]["usd"]
     assert all(singly[part] == batched[part] for part in ("calls", "input_tokens", "output_tokens"))
+
+
+def test_a_batch_that_comes_to_nothing_costs_in_full_and_so_do_cloze_verdicts_and_the_few(
+    inputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    singly, batched = singly_and_batched(inputs)
+    assert batched["at_most"] == singly["at_most"]
+    singly, batched = singly_and_batched(inputs, verdict={"style": "cloze"})
+    assert batched["likely"]["roles"]["judge"] == singly["likely"]["roles"]["judge"]
+    assert batched["likely"]["roles"]["teacher"]["usd"] < singly["likely"]["roles"]["teacher"]["usd"]
+    monkeypatch.setattr(estimating, "FEWEST", 10**6)
+    singly, batched = singly_and_batched(inputs)
+    assert batched["likely"] == singly["likely"]
 
 
 def test_what_nobody_knows_the_price_of_is_named_and_not_taken_for_free(inputs: Path) -> None:
