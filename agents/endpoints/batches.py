@@ -117,13 +117,19 @@ class ProviderBatches:
             return batch.id
 
         async def gone() -> bool:
-            """Whether it is the file that is not there, and not the list of batches or an answer on its way."""
+            """Whether it is the file that is not there, and not the list of batches."""
             return maybe_begun and creating and await self._of_file(file, uploaded) is None
 
         return await self._asked(begun, gone)
 
     async def ended(self, batch_id: str, file: str, uploaded: datetime, tell: Callable[[Batch], None]) -> Batch | None:
-        """Wait for the end of an uploaded file's batch, saying how far it is; None where the provider has it no more.
+        """The batch of a file once it has ended; None where the provider has it no more.
+
+        Args:
+            batch_id: The batch's id.
+            file: The file's.
+            uploaded: When that was uploaded.
+            tell: Gets the batch at each look at it before its end.
 
         Raises:
             EndpointLostError: the endpoint answers no more.
