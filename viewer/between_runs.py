@@ -41,7 +41,9 @@ def curves(found: Mapping[str, Any]) -> Chart | None:
 
 def _side(store: Store, run: Run) -> Side:
     roles = {role: str(model) for role, model in run.cast.items() if isinstance(model, str)}
-    kind = run.kind if run.source_run_id is None else f"{run.kind} of {run.source_run_id}"
+    source = None if run.source_run_id is None else store.get(Run, run.source_run_id)
+    # By its name: another seed's goes back to another run of that name, and is one of the same group.
+    kind = run.kind if run.source_run_id is None else f"{run.kind} of {source.name if source else run.source_run_id}"
     return Side(
         run=run.id,
         name=run.name,

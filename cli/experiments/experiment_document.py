@@ -1,6 +1,7 @@
 """What is said of an experiment: its table in three parts, what failed, samples, where it comes from."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -249,6 +250,8 @@ def _provenance(found: Mapping[str, Any]) -> Iterable[Block]:
     ]
     yield Grid(["arm", "seed", "run", "version"], rows, words=4)
     spec = {name: value for name, value in found["spec"].items() if name != "cells"}
+    if spec.get("file"):  # where it lies is for its owner; a report is sent to others
+        spec["file"] = Path(spec["file"]).name
     yield Code(yaml.safe_dump(spec, allow_unicode=True, sort_keys=False), "The experiment's file, as it was read")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from openmic.core.records import Outcome, Split
-from openmic.store import Adapter, Evaluation, EvaluationItem, Store
+from openmic.store import Adapter, Evaluation, EvaluationItem, Run, Store
 from openmic.store.schema import now
 
 from ...store.rows import dialogue, example, run, turn, verdict
@@ -81,6 +81,18 @@ def test_runs_are_compared_as_a_table_as_json_and_as_a_page(openmic: Openmic, st
     page = tmp_path / "out" / "compared.html"
     assert openmic("compare", "ONE", "TWO", "--store", store, "--out", str(page)).code == 0
     assert page.read_text(encoding="utf-8").count('<circle class="point') == 2
+
+
+def test_trainings_on_another_seeds_transcripts_are_one_group(openmic: Openmic, store: str) -> None:
+    with Store.open(store) as opened:
+        for seed, source in ((1, "ONE"), (2, "TWO")):
+            opened.update(Run, source, name="paper/DPO")
+            judged_run(opened, f"SFT{seed}", "sft", "wwll", seed)
+            opened.update(Run, f"SFT{seed}", kind="train", source_run_id=source)
+    found = json.loads(openmic("compare", "ONE", "SFT1", "SFT2", "--json", "--store", store).out)
+    assert [[run["run"] for run in group["runs"]] for group in found["groups"]] == [["ONE"], ["SFT1", "SFT2"]]
+    assert found["differences"]["kind"] == ["campaign", "train of paper/DPO"]
+    assert [len(sample["outputs"]) for sample in found["samples"]] == [2, 2, 2]
 
 
 @pytest.mark.parametrize(

@@ -61,3 +61,10 @@ def test_an_experiment_of_which_nothing_is_done_yet_can_be_reported_on() -> None
     nothing = arm("FT", seeds_done=[], judge=None, texts=None, cost=None, runs={}, versions={})
     said = markdown(experiment_document(results(nothing, models={}, student=None, task=None)))
     assert "nobody was asked yet" in said
+
+
+def test_a_report_names_no_folder_of_whoever_made_it() -> None:
+    spec = {"cells": [], "file": "/home/somebody/secret/mine.yaml", "seeds": [1]}
+    said = markdown(experiment_document(results(arm("FT"), spec=spec)))
+    assert "file: mine.yaml" in said
+    assert "secret" not in said
