@@ -33,6 +33,8 @@ from openmic.training.pool.pool import StudentPool
 from openmic.training.pool.stats import PoolStats
 from openmic.training.trainer.trainer import Trainer
 
+from ..served import end_thread
+
 T = TypeVar("T")
 SENTENCE = "The kettle in our kitchen broke again this morning."
 
@@ -109,7 +111,7 @@ def serve() -> Iterator[Serve]:
             server = uvicorn.Server(
                 uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
             )
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
             thread.start()
             while not server.started:
                 assert thread.is_alive()
@@ -121,8 +123,7 @@ def serve() -> Iterator[Serve]:
     for server, _, _ in running.values():
         server.should_exit = True
     for _, thread, _ in running.values():
-        thread.join(60)
-        assert not thread.is_alive()
+        end_thread(thread)
 
 
 @pytest.fixture(scope="session")

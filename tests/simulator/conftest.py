@@ -16,6 +16,8 @@ from openmic.core.endpoints.listening import bind
 from openmic.simulator import SimulatorSettings
 from openmic.simulator.app import build_app
 
+from ..served import end_thread
+
 INPUTS = Path(__file__).parents[2] / "examples" / "inputs"
 Serve = Callable[..., httpx.Client]
 
@@ -50,14 +52,13 @@ def serve() -> Iterator[Serve]:
         client.close()
         server.should_exit = True
     for _, thread, _ in running.values():
-        thread.join(60)
-        assert not thread.is_alive()
+        end_thread(thread)
 
 
 def _start(app: FastAPI) -> tuple[uvicorn.Server, threading.Thread, httpx.Client]:
     listener = bind("127.0.0.1", 0, "the test")
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:
         assert thread.is_alive()
