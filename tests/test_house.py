@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import shutil
 import subprocess
 import sys
@@ -200,6 +201,12 @@ def test_production_knows_the_simulator_in_one_place_beside_the_command_that_ser
 
 def test_the_file_that_is_loaded_by_path_imports_nothing_but_its_own_room() -> None:
     assert {room_of(name) for _, name in imported(BY_NAME)} == {"graph"}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("tests/**/test_*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_test_sets_the_clock_of_its_whole_process(path: Path) -> None:
+    """A server's loop in another thread that looks at it just then would sleep until that clock says so: hours."""
+    assert not re.search(r"""setattr\((?:time,|"time\.)""", path.read_text(encoding="utf-8"))
 
 
 def test_rooms_do_not_import_each_other_in_a_circle() -> None:

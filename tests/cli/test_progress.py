@@ -2,6 +2,7 @@ import io
 import re
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -86,7 +87,7 @@ def test_a_note_leaves_the_bar_its_room_on_any_terminal(width: int) -> None:
 
 def test_the_first_steps_say_nothing_about_those_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
     stream, clock = io.StringIO(), [100.0]
-    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     bar = _PlainBar(stream, "evaluate", 100, "inputs")
     for done in range(1, 5):
         bar.advance()

@@ -1,4 +1,4 @@
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -7,7 +7,7 @@ from openmic.training.pool.stats import Meter, PoolStats
 
 def test_the_rate_of_tokens_is_no_matter_of_when_one_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("openmic.training.pool.stats.time", SimpleNamespace(monotonic=lambda: clock[0]))
     meter, rates = Meter(), []
     for second in range(1, 21):
         clock[0] += 1.0
