@@ -157,13 +157,7 @@ def prune(store: Store, runs: Sequence[Run], *, given: bool = False, files: bool
             opened, or another process took one of them up while the server was gone.
     """
     done = Pruned()
-    with _held(store, runs, None if given else done.left) as held:
-        chosen, needed = {run.id for run in held}, _needed(store.rows)
-        if given:
-            _refuse_needed(chosen, needed)
-        kept = _kept(chosen, needed)
-        done.left += [f"run {run.id} stays: another run works with what it made" for run in held if run.id in kept]
-        going = [run for run in held if run.id not in kept]
+    with _held(store, runs, None if given else done.left) as going:
         if not going:
             return done
         done.runs = [run.id for run in going]
@@ -180,43 +174,61 @@ def prune(store: Store, runs: Sequence[Run], *, given: bool = False, files: bool
 
 @contextmanager
 def _held(store: Store, runs: Sequence[Run], left: list[str] | None) -> Iterator[list[Run]]:
-    """Hold runs, and their experiments, so that nobody takes them up; gives those that are held.
+    """Hold runs that may go, and their experiments, so that nobody takes them up; gives those runs.
 
-    `left` takes why others are not; where it is None, one that cannot be held is refused.
+    What stays is let go of at once: others may read it, and go on with it, while the rest is deleted. `left` takes why
+    it stays; where it is None, a run that must stay is refused.
     """
-    held: list[Run] = []
-    parts = sorted(_experiments_of(store, runs))
-    _allow_open_files(len(runs) + len(parts))
+    parts = _experiments_of(store, runs)
+    _allow_open_files(len(runs) + sum(map(len, parts.values())))
     with ExitStack() as stack:
-        experiments: dict[str, str] = {}
-        for part in parts:
-            if (busy := _why_busy(stack, store, part)) is not None:
-                experiments.setdefault(part.experiment, busy)
+        of_experiments = {name: stack.enter_context(ExitStack()) for name in parts}
+        of_runs = {run.id: stack.enter_context(ExitStack()) for run in runs}
+        busy: dict[str, str] = {}
+        for name, seeds in parts.items():
+            why = next(filter(None, (_why_busy(of_experiments[name], store, seed) for seed in seeds)), None)
+            if why is not None:
+                busy[name] = why
+        held: dict[str, Run] = {}
         for run in runs:
-            why: str | None = f"run {run.id} is gone already"
+            why = f"run {run.id} is gone already"
             if (now := store.get(Run, run.id)) is not None:  # it may have been taken up since it was looked at
-                why = experiments.get(run.experiment or "") or _why_busy(stack, store, now)
+                why = busy.get(run.experiment or "") or _why_busy(of_runs[run.id], store, now)
             if why is None:
-                held.append(run)
-            elif left is None:
+                held[run.id] = run
+                continue
+            if left is None:
                 raise ConfigError(why)
-            else:
-                left.append(why)
-        names = [named(run) for run in held] + [named(part) for part in parts if part.experiment not in experiments]
+            left.append(why)
+            of_runs[run.id].close()
+        needed = _needed(store.rows)
+        if left is None:
+            _refuse_needed(set(held), needed)
+        else:
+            kept = _kept(set(held), needed)
+            for run_id in [one for one in held if one in kept]:
+                left.append(f"run {run_id} stays: another run works with what it made")
+                del held[run_id]
+                of_runs[run_id].close()
+        for name in parts.keys() - {run.experiment for run in held.values()}:
+            of_experiments[name].close()
+            del parts[name]
+        names = [named(run) for run in held.values()] + [named(seed) for seeds in parts.values() for seed in seeds]
         if names:
             stack.enter_context(store.sole_writer(*names))
-        yield held
+        yield list(held.values())
 
 
-def _experiments_of(store: Store, runs: Sequence[Run]) -> set[ExperimentSeed]:
-    """All seeds of the experiments that runs are of.
+def _experiments_of(store: Store, runs: Sequence[Run]) -> dict[str, list[ExperimentSeed]]:
+    """All seeds of the experiments that runs are of, by the experiment's name.
 
     One that goes on takes over what another seed's runs were told.
     """
     names = sorted({run.experiment for run in runs if run.experiment})
     told = store.select(ExperimentRow, name=names) if names else []
-    own = {ExperimentSeed(run.experiment, run.seed) for run in runs if run.experiment}
-    return own | {ExperimentSeed(row.name, seed) for row in told for seed in row.spec.get("seeds", [])}
+    seeds = {ExperimentSeed(run.experiment, run.seed) for run in runs if run.experiment}
+    seeds |= {ExperimentSeed(row.name, seed) for row in told for seed in row.spec.get("seeds", [])}
+    return {name: sorted(one for one in seeds if one.experiment == name) for name in names}
 
 
 def _why_busy(stack: ExitStack, store: Store, what: Run | ExperimentSeed) -> str | None:

@@ -3,7 +3,9 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -244,6 +246,49 @@ def test_a_run_that_is_served_or_talked_to_stays(store: Store, two: tuple[Run, R
     assert prune(store, two[:1], given=True).runs == ["RUN1"]
 
 
+@contextmanager
+def while_turns_are_deleted(store: Store, act: Callable[[], None]) -> Iterator[None]:
+    """Do something in the middle of deleting; it has to come to that."""
+    seen: list[str] = []
+
+    def meanwhile(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("DELETE FROM turn "):
+            seen.append(statement)
+            act()
+
+    event.listen(store.engine, "before_cursor_execute", meanwhile)
+    try:
+        yield
+    finally:
+        event.remove(store.engine, "before_cursor_execute", meanwhile)
+    assert seen
+
+
+@pytest.mark.parametrize("why", ["used", "needed", "its experiment goes on"])
+def test_what_stays_can_be_read_and_gone_on_with_while_the_rest_is_deleted(
+    store: Store, two: tuple[Run, Run], why: str
+) -> None:
+    store.update(Run, "RUN1", experiment="theirs", seed=1)
+    store.add(ExperimentRow(id="E1", name="theirs", spec={"seeds": [1, 2, 3]}))
+    if why == "needed":
+        store.add(run(id="RUN3", status="finished", kind="train", source_run_id="RUN1"))
+    chosen = [store.resolve_run(one.id) for one in two]
+    with ExitStack() as stack:
+        other = stack.enter_context(Store.open(store.address))
+        if why == "used":
+            stack.enter_context(in_use(other, chosen[0]))
+        if why == "its experiment goes on":
+            stack.enter_context(held_experiment(other, "theirs", [3]))
+
+        def go_on() -> None:
+            with in_use(other, chosen[0]), in_hand(other, "RUN1"), held_experiment(other, "theirs", [1, 2]):
+                pass
+
+        stack.enter_context(while_turns_are_deleted(store, go_on))
+        done = prune(store, chosen)
+    assert (done.runs, len(done.left)) == (["RUN2"], 1)
+
+
 def test_what_was_made_by_a_run_without_a_folder_can_be_read(
     store: Store, two: tuple[Run, Run], tmp_path: Path
 ) -> None:
@@ -270,20 +315,12 @@ def test_a_run_whose_experiment_goes_on_stays(store: Store, two: tuple[Run, Run]
 
 
 def test_nobody_begins_to_read_what_is_being_deleted(store: Store, two: tuple[Run, Run], tmp_path: Path) -> None:
-    seen: list[str] = []
+    def begin_to_read() -> None:
+        with pytest.raises(NotFoundError, match="run RUN1 is being pruned"):
+            in_use(store, two[0]).__enter__()
 
-    def begin_to_read(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("DELETE FROM turn "):
-            with pytest.raises(NotFoundError, match="run RUN1 is being pruned"):
-                in_use(store, two[0]).__enter__()
-            seen.append(statement)
-
-    event.listen(store.engine, "before_cursor_execute", begin_to_read)
-    try:
+    with while_turns_are_deleted(store, begin_to_read):
         assert prune(store, two[:1], given=True).runs == ["RUN1"]
-    finally:
-        event.remove(store.engine, "before_cursor_execute", begin_to_read)
-    assert seen
     (tmp_path / "RUN2" / "pruned").touch()  # by one that was killed
     with in_use(store, two[1]):
         pass
@@ -300,20 +337,12 @@ def test_a_run_that_another_began_to_need_since_it_was_chosen_stays(store: Store
 
 
 def test_nobody_takes_a_run_up_while_it_is_deleted(store: Store, two: tuple[Run, Run]) -> None:
-    seen: list[str] = []
+    def take_up() -> None:
+        with pytest.raises(ConfigError, match="another process is carrying out run RUN1"):
+            in_hand(store, "RUN1").__enter__()
 
-    def take_up(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("DELETE FROM turn "):
-            with pytest.raises(ConfigError, match="another process is carrying out run RUN1"):
-                in_hand(store, "RUN1").__enter__()
-            seen.append(statement)
-
-    event.listen(store.engine, "before_cursor_execute", take_up)
-    try:
+    with while_turns_are_deleted(store, take_up):
         assert set(prune(store, two).runs) == {"RUN1", "RUN2"}
-    finally:
-        event.remove(store.engine, "before_cursor_execute", take_up)
-    assert seen
 
 
 def test_more_runs_than_may_be_held_at_once_are_refused(
