@@ -12,7 +12,7 @@ from ...store import Store
 from ...viewer.between_runs import MOST, compare_runs, curves
 from ..options import PageFormatOption, PageJsonOption, PageOption, StoreOption, read_store
 from .document import Block, Document, Drawing, Grid, Heading, Paragraph, html, markdown
-from .experiment_document import NOTHING, SIMULATED, shown
+from .experiment_document import NOTHING, SIMULATED, sample_blocks, shown
 from .report import chosen_format, written
 
 
@@ -76,7 +76,12 @@ def compare_document(found: Mapping[str, Any]) -> Document:
     """Runs beside each other as a document; `found` as `compare_runs` gives it."""
     simulated = any(note.startswith("figures of the simulated cast") for note in found["notes"])
     document = Document("Runs compared", SIMULATED if simulated else "")
-    document.blocks.extend([*_gains(found), *_groups(found), *_samples(found), *_differences(found)])
+    rule = (
+        "Of the test inputs that all were judged on, those whose hashes come first: nobody has chosen them. Of a group "
+        "the first run that was judged."
+    )
+    samples = sample_blocks(found["samples"], "What they said", rule, "group", "")
+    document.blocks.extend([*_gains(found), *_groups(found), *samples, *_differences(found)])
     return document
 
 
@@ -123,19 +128,6 @@ def _groups(found: Mapping[str, Any]) -> Iterable[Block]:
         by_group = {group["group"]: {one["version"]: one for one in group["curve"]} for group in found["groups"]}
         rows = [[letter, *(shown(curve.get(version)) for version in versions)] for letter, curve in by_group.items()]
         yield Grid(["win-tie rate", *(f"v{version}" for version in versions)], rows)
-
-
-def _samples(found: Mapping[str, Any]) -> Iterable[Block]:
-    if not found["samples"]:
-        return
-    yield Heading("What they said")
-    yield Paragraph(
-        "Of the test inputs that all were judged on, those whose hashes come first: nobody has chosen them."
-    )
-    for sample in found["samples"]:
-        rows = [[one["group"], one["text"], one["outcome"]] for one in sample["outputs"]]
-        yield Paragraph(f"Input: {sample['input']}")
-        yield Grid(["", "output", "before the judge"], [*rows, ["teacher", sample["teacher"], NOTHING]], words=3)
 
 
 def _differences(found: Mapping[str, Any]) -> Iterable[Block]:

@@ -24,6 +24,10 @@ def experiment_document(found: Mapping[str, Any], samples: Sequence[Mapping[str,
         samples: As `sampled_outputs` gives them.
     """
     document = Document(f"Experiment {found['experiment']}", SIMULATED if found["cast"] == "simulated" else "")
+    rule = (
+        "The outputs of the first seed. Of the test inputs that all these arms were judged on, those whose hashes come "
+        "first: nobody has chosen them."
+    )
     document.blocks.extend(
         [
             *_head(found),
@@ -32,7 +36,7 @@ def experiment_document(found: Mapping[str, Any], samples: Sequence[Mapping[str,
             *_texts(found),
             *_taken(found),
             *_rounds(found),
-            *_samples(samples),
+            *sample_blocks(samples, "Samples", rule, "arm", "arm"),
             *_provenance(found),
         ]
     )
@@ -223,19 +227,26 @@ def rated(one: Mapping[str, Any]) -> str:
     return f"{one['win_tie_rate']:.1%} ({one['ci'][0]:.1%} to {one['ci'][1]:.1%})"
 
 
-def _samples(samples: Sequence[Mapping[str, Any]]) -> Iterable[Block]:
+def sample_blocks(
+    samples: Sequence[Mapping[str, Any]], title: str, rule: str, of: str, heading: str
+) -> Iterable[Block]:
+    """What several said of the same inputs, with the teacher's text first; nothing where there are no inputs.
+
+    Args:
+        samples: As `side_by_side` gives them.
+        title: The section's.
+        rule: Which inputs these are.
+        of: What `side_by_side` calls whoever said something.
+        heading: What the column of their names is headed by.
+    """
     if not samples:
         return
-    yield Heading("Samples")
-    yield Paragraph(
-        f"The outputs of the first seed on the {len(samples)} test inputs whose hashes come first: nobody has chosen "
-        "them."
-    )
+    yield Heading(title)
+    yield Paragraph(rule)
     for sample in samples:
-        rows = [["teacher", sample["reference"], NOTHING]]
-        rows += [[one["arm"], one["text"], one["outcome"]] for one in sample["outputs"]]
+        said = [[one[of], one["text"], one["outcome"]] for one in sample["outputs"]]
         yield Paragraph(f"Input: {sample['input']}")
-        yield Grid(["arm", "output", "before the judge"], rows, words=3)
+        yield Grid([heading, "output", "before the judge"], [["teacher", sample["teacher"], NOTHING], *said], words=3)
 
 
 def _provenance(found: Mapping[str, Any]) -> Iterable[Block]:

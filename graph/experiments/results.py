@@ -16,6 +16,7 @@ from ...core.records import JudgedOutput, Split
 from ...evaluation.arms.pooled import Difference, corrected
 from ...evaluation.arms.summary import arm_difference, arm_summary
 from ...evaluation.arms.texts import arm_texts
+from ...evaluation.headline import side_by_side
 from ...store import (
     Adapter,
     Evaluation,
@@ -280,24 +281,11 @@ def _packages(runs: Sequence[Run]) -> dict[str, list[str]]:
 
 
 def sampled_outputs(store: Reader, experiment: ExperimentRow, number: int = 4) -> list[dict[str, Any]]:
-    """What every arm said, with the first seed, of the test inputs whose ids (hashes) come first.
+    """What every arm that is done said of the same test inputs, with the first seed.
 
     Returns:
-        For each of at most `number` inputs: `input`, `reference`, and `outputs`, each with `arm`, `text` and `outcome`.
+        For each of at most `number` inputs what `side_by_side` gives, with `arm` for what each output is of.
     """
     first = experiment.spec["seeds"][0]
     cells = [cell for cell in placed(store, experiment) if cell.seed == first and cell.outputs]
-    known = {output.input_id: output for cell in cells for output in cell.outputs}
-    said = {(cell.arm, output.input_id): output for cell in cells for output in cell.outputs}
-    return [
-        {
-            "input": known[name].source,
-            "reference": known[name].reference,
-            "outputs": [
-                {"arm": cell.arm, "text": output.text, "outcome": output.outcome}
-                for cell in cells
-                if (output := said.get((cell.arm, name))) is not None
-            ],
-        }
-        for name in sorted(known)[:number]
-    ]
+    return side_by_side({cell.arm: cell.outputs for cell in cells}, number, "arm")

@@ -5,59 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from openmic.core.records import Outcome, Split
-from openmic.store import Adapter, Evaluation, EvaluationItem, Run, Store
-from openmic.store.schema import now
+from openmic.store import Run, Store
 
-from ...store.rows import dialogue, example, run, turn, verdict
+from ...store.judged import judged_run
+from ...store.rows import example
 from ..conftest import Openmic
-
-
-def judged_run(store: Store, name: str, objective: str, outcomes: str, seed: int = 7) -> None:
-    """A run whose only adapter has these outcomes: w or l."""
-    config = {"student": {"model": "tiny"}, "training": {"objective": objective}, "seed": seed}
-    store.add(
-        run(
-            id=name,
-            name=f"| {name}",
-            seed=seed,
-            status="finished",
-            config=config,
-            cast={"judge": "j", "simulated": False},
-        )
-    )
-    store.add(
-        Adapter(id=f"a{name}", run_id=name, version=0, stage="base", round=0, base_model="tiny", status="promoted"),
-        Evaluation(
-            id=f"e{name}",
-            run_id=name,
-            adapter_version=0,
-            split=Split.TEST,
-            status="finished",
-            finished_at=now(),
-            summary={"n": len(outcomes), "win": 1, "tie": 0, "loss": 1, "win_tie_rate": 0.5, "ci": [0.1, 0.9]},
-        ),
-    )
-    for place, letter in enumerate(outcomes):
-        key = f"{name}-{place}"
-        store.add(dialogue(id=key, run_id=name, stage="evaluate", example_id=f"in{place}", round=0))
-        both = [turn(n, id=f"{key}-{n}", run_id=name, dialogue_id=key, content=f"{key} {n}") for n in range(4)]
-        store.add(*both)
-        ids = {"first_turn_id": f"{key}-0", "second_turn_id": f"{key}-1"}
-        ends = {"forward_turn_id": f"{key}-2", "reverse_turn_id": f"{key}-3"}
-        outcome: Outcome = "win" if letter == "w" else "loss"
-        store.add(
-            verdict(id=f"v{key}", run_id=name, dialogue_id=key, agent="judge", outcome=outcome, **ids, **ends),
-            EvaluationItem(
-                evaluation_id=f"e{name}",
-                example_id=f"in{place}",
-                output_turn_id=f"{key}-0",
-                reference_turn_id=f"{key}-1",
-                verdict_id=f"v{key}",
-                outcome=outcome,
-                length_ratio=1.0,
-            ),
-        )
 
 
 @pytest.fixture
@@ -76,6 +28,10 @@ def test_runs_are_compared_as_a_table_as_json_and_as_a_page(openmic: Openmic, st
     assert "B against A: " in shown.out
     assert "+75.0% in win-tie rate (95% interval " in shown.out
     assert '| training.objective | "dpo" | "simpo" |' in shown.out
+    assert (
+        "Input: input 0\n\n|  | output | before the judge |\n| --- | --- | --- |\n| teacher | ONE-0 1 | " in shown.out
+    )
+    assert "| A | ONE-0 0 | loss |\n| B | TWO-0 0 | win |" in shown.out
     found = json.loads(openmic("compare", "ONE", "TWO", "--json", "--store", store).out)
     assert found["gains"][0]["value"] == pytest.approx(0.75)
     page = tmp_path / "out" / "compared.html"

@@ -68,3 +68,11 @@ def test_a_report_names_no_folder_of_whoever_made_it() -> None:
     said = markdown(experiment_document(results(arm("FT"), spec=spec)))
     assert "file: mine.yaml" in said
     assert "secret" not in said
+
+
+def test_samples_have_the_teachers_text_first_and_every_arms_below() -> None:
+    said = [{"arm": name, "text": f"of {name}", "outcome": "tie", "dialogue": "d"} for name in ("FT", "SD")]
+    shown = markdown(experiment_document(results(arm("FT")), [{"input": "in", "teacher": "hers", "outputs": said}]))
+    assert "## Samples\n\nThe outputs of the first seed. Of the test inputs that all these arms were judged on" in shown
+    assert f"| teacher | hers | {NOTHING} |\n| FT | of FT | tie |\n| SD | of SD | tie |" in shown
+    assert "## Samples" not in markdown(experiment_document(results(arm("FT"))))
