@@ -20,7 +20,7 @@ from ...core.inputs import read_inputs
 from ...core.plugs import Plug, describe_plug
 from ...core.records import Example
 from ...core.section import from_home
-from ...training.student.fingerprint import student_files
+from ...training.student.fingerprint import files_for, student_files
 from ..context.keys import plug_keys
 from ..context.plugs import Plugs
 from ..runs.derive import derived_config
@@ -53,7 +53,7 @@ class Cell:
     """Of a cell that goes back to another: what it changes, `a.b=value` each."""
     content: str
     """The hash of all that decides what it comes to."""
-    student_files: Mapping[str, str]
+    student_files: dict[str, str]
     """The files of its student's weights that are in that hash; its run works with no others."""
     examples: Sequence[Example] = field(repr=False)
     task: Task = field(repr=False)
@@ -126,8 +126,7 @@ def _cell(read: ReadExperiment, name: str, seed: int, made: Mapping[str, Cell]) 
             told = str(error).replace("--set ", f"arms.{name}.set: ")
             raise ConfigError(told) from None
     back = content_hash([source.content, version])
-    same = config.student.model == source.config.student.model
-    files = dict(source.student_files) if same else student_files(config.student)
+    files = files_for(config.student, source.config.student, source.student_files)
     content = back if kind == "adapter" else _content(kind, config, source.task, source.examples, files, back)
     return Cell(name, seed, kind, config, source, version, overrides, content, files, source.examples, source.task)
 
@@ -229,7 +228,7 @@ def _content(
     config: RunConfig,
     task: Task,
     examples: Sequence[Example],
-    files: Mapping[str, str],
+    files: dict[str, str],
     source: str | None = None,
 ) -> str:
     values = config.model_dump(mode="json")
@@ -239,7 +238,7 @@ def _content(
             part.pop(name, None)
     values["inputs"].pop("path")  # what it holds is what matters
     inputs = [] if source is not None else [[example.id, example.split] for example in examples]
-    return content_hash([kind, values, task.hash, _objects(config), inputs, source, dict(files)])
+    return content_hash([kind, values, task.hash, _objects(config), inputs, source, files])
 
 
 def _objects(config: RunConfig) -> list[list[Any]]:

@@ -13,6 +13,7 @@ from ...core.ids import derive_id, new_id
 from ...store import Adapter, Run, Store
 from ...store.liveness import run_folder
 from ...store.tables.transcript import RunKind
+from ...training.student.fingerprint import files_for
 from ..context.keys import plug_keys
 from ..context.opening import task_of
 from ..context.plugs import Plugs
@@ -96,8 +97,7 @@ def begin_derived(
         kind=kind,
         source=source.id,
         member=member,
-        # What was made of the source's weights is worked with: the same student is the same files.
-        files=source.student_files if config.student.model == saved_config(source).student.model else None,
+        files=files_for(config.student, saved_config(source).student, source.student_files),
     )
     return begin_run(store, run, *(_inherited(run_id, row) for row in adapters))
 

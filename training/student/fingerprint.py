@@ -32,6 +32,19 @@ def student_files(weights: StudentWeights) -> dict[str, str]:
     return {path.name: _hash_of(path) for path in files if path.is_file()}
 
 
+def files_for(weights: StudentWeights, source: StudentWeights, files: dict[str, str]) -> dict[str, str]:
+    """The files of a student that works with what was made of another's weights.
+
+    The same student is the same files: those that the source began with, whatever lies in its folder by now.
+
+    Args:
+        weights: The student's.
+        source: Those that it goes back to.
+        files: What the source began with, as `student_files` gave them.
+    """
+    return files if weights.model == source.model else student_files(weights)
+
+
 @dataclass(frozen=True, slots=True)
 class KnownFiles:
     """The files that a run's student had when it began, for whatever loads its weights, in whichever process."""
