@@ -1,6 +1,7 @@
 """A run that a wrong key stops in every stage, mended and resumed, comes to what an undisturbed run comes to."""
 
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -22,47 +23,59 @@ from .kills.trial import SMALL
 from .whole_run import WholeRun, openmic_here, resume_command, write_config
 
 KEY = "sk-planted-0123456789+/x"
-STAGES = {"sim-teacher": ("demonstrate", 6), "sim-critic": ("collect", 12), "sim-judge": ("evaluate", 6)}
-"""Of each model the stage in which its key is refused, and after how many of its answers."""
+ASKED = {
+    ("teacher", "demonstrate"),
+    ("teacher", "collect"),
+    ("critic", "collect"),
+    ("critic", "evaluate"),
+    ("judge", "evaluate"),
+}
+"""Who is asked in which stage."""
 
 
 class Refusing:
-    """The simulated cast, which from some answer on refuses one model's key, and quotes it."""
+    """The simulated cast, which refuses the key of whoever asks with some seeds, and quotes it."""
 
     def __init__(self) -> None:
         self.app = build_app(SimulatorSettings(seed=7, api_key=KEY))
-        self.model: str | None = None
-        self.answers = 0
-        self.filtered = 0
-        """Which further answer of the model is kept back by a content filter."""
+        self.refused: dict[int, int] = {}
+        """How often it still answers whoever asks with a seed; others are always answered, as short questions are."""
+        self.filtered: dict[int, int] = {}
+        """Which further request with a seed a content filter turns away."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or self.model is None:
+        if scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
         body, more = b"", True
         while more:
             part = await receive()
             body, more = body + part.get("body", b""), part.get("more_body", False)
-        if json.loads(body)["model"] == self.model:
-            self.answers -= 1
-            self.filtered -= 1
-            if self.filtered == 0:
-                said = json.dumps({"error": {"message": "filtered", "code": "content_filter"}})
-                await send({"type": "http.response.start", "status": 400, "headers": []})
-                await send({"type": "http.response.body", "body": said.encode()})
-                return
-            if self.answers < 0:
-                said = json.dumps({"error": {"message": f"Incorrect API key: {KEY}", "code": "invalid_api_key"}})
-                await send({"type": "http.response.start", "status": 401, "headers": [(b"x-key", KEY.encode())]})
-                await send({"type": "http.response.body", "body": said.encode()})
-                return
+        seed = json.loads(body).get("seed")
+        if counted(self.filtered, seed) == 0:
+            said = json.dumps({"error": {"message": "filtered", "code": "content_filter"}})
+            await send({"type": "http.response.start", "status": 400, "headers": []})
+            await send({"type": "http.response.body", "body": said.encode()})
+            return
+        if counted(self.refused, seed) < 0:
+            said = json.dumps({"error": {"message": f"Incorrect API key: {KEY}", "code": "invalid_api_key"}})
+            await send({"type": "http.response.start", "status": 401, "headers": [(b"x-key", KEY.encode())]})
+            await send({"type": "http.response.body", "body": said.encode()})
+            return
         given: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def again() -> Message:
             return given.pop() if given else await receive()
 
         await self.app(scope, again, send)
+
+
+def counted(left: dict[int, int], seed: int) -> int:
+    """How many are left of a seed after this one; many where it is none of those."""
+    if seed not in left:
+        return 10**6
+    left[seed] -= 1
+    return left[seed]
 
 
 @pytest.fixture
@@ -87,6 +100,20 @@ def left_behind(folder: Path) -> list[str]:
     return [str(path) for path, text in texts if without(text, {KEY}) != text]
 
 
+def seeds_by_stage(path: Path) -> dict[tuple[str, str], set[int]]:
+    """Of each role in each stage the seeds that a run asked with, in the order in which they were first asked."""
+    seeds: dict[tuple[str, str], set[int]] = {}
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        rows = connection.execute(
+            "select call.role, dialogue.stage, json_extract(call.request, '$.seed') from turn"
+            " join llm_call as call on call.run_id = turn.run_id and call.key = turn.request_key"
+            " join dialogue on dialogue.id = turn.dialogue_id order by call.created_at"
+        )
+        for role, stage, seed in rows:
+            seeds.setdefault((role, stage), set()).add(seed)
+    return seeds
+
+
 @pytest.mark.slow
 def test_a_run_that_a_wrong_key_stops_in_every_stage_comes_to_what_an_undisturbed_one_comes_to(
     tmp_path: Path, tiny_causal: Path, ray_running: None, refusing: tuple[Refusing, str]
@@ -95,21 +122,23 @@ def test_a_run_that_a_wrong_key_stops_in_every_stage_comes_to_what_an_undisturbe
 
     cast, url = refusing
     roles = {role: {"model": f"sim-{role}", "base_url": url} for role in ("teacher", "critic", "judge")}
+    evaluation = {**SMALL["evaluation"], "critic": True}
     playing: dict[str, Any] = {role: {**one, "patience_s": 0.6} for role, one in roles.items()}
 
     def begin(name: str, *command: str) -> WholeRun:
         folder = tmp_path / name
-        config = write_config(folder, tiny_causal, cast=playing, **SMALL)
+        config = write_config(folder, tiny_causal, cast=playing, **SMALL | {"evaluation": evaluation})
         done = openmic_here(*(command or ("run", str(config))), "--json", cwd=folder, OPENAI_API_KEY=KEY)
         return WholeRun(folder, done.returncode, done.stdout, done.stderr, 0.0)
 
     undisturbed = begin("undisturbed")
     assert undisturbed.code == 0, undisturbed.stderr
+    asked = seeds_by_stage(undisturbed.store)
+    assert asked.keys() == ASKED
     command: list[str] = []
     said = undisturbed.stdout + undisturbed.stderr
-    for model, (stage, answers) in STAGES.items():
-        # Preflight, or the check before resuming, is answered too: one tiny chat.
-        cast.model, cast.answers = model, answers + 1
+    for (_, stage), seeds in asked.items():
+        cast.refused = dict.fromkeys(seeds, 1)
         run = begin("disturbed", *command)
         assert run.code == 1, run.stderr
         assert "Incorrect API key: …" in run.stderr
@@ -118,8 +147,8 @@ def test_a_run_that_a_wrong_key_stops_in_every_stage_comes_to_what_an_undisturbe
             assert store.count(Dialogue, status="failed") == 0
             assert store.count(Dialogue, stage=stage, status="pending") > 0
         command, said = resume_command(run.stderr), said + run.stdout + run.stderr
-    # One answer of the judge's on test inputs is filtered: its item fails, and is held again on request.
-    cast.model, cast.answers, cast.filtered = "sim-judge", 10**6, 7
+    # One answer of the judge's is filtered: its item fails, and is held again on request.
+    cast.refused, cast.filtered = {}, {max(asked["judge", "evaluate"]): 1}
     run = begin("disturbed", *command)
     assert run.code == 3, run.stderr
     assert run.status["stages"]["evaluate"]["failed"] == run.status["failed"] == 1

@@ -315,11 +315,11 @@ class OpenAIClient:
         """Return once another attempt may be made; raise what ends the item, or the run.
 
         An item fails for nothing but what is its own: where nobody else is answered either, a plain question shows
-        whose fault it is.
+        whose fault it is. An account that has no credit left for long replies may answer short ones: then all wait.
         """
         gate, settings = self._known.gate, self._settings
         call.attempts += 1
-        if failure.kind is Kind.ITEM or (call.vouched and not failure.unreached):
+        if failure.kind is Kind.ITEM or (call.vouched and not failure.never_own):
             raise self._gives_up(call, failure) from error
         if failure.kind is Kind.STOP:
             raise self._lost(call, failure) from error
@@ -336,7 +336,7 @@ class OpenAIClient:
             call.counted += 1
         call.failed = time.monotonic()
         used_up = call.counted > settings.max_retries
-        if impatient or (used_up and gate.silent_since(call.began)):
+        if impatient or (used_up and (failure.account or gate.silent_since(call.began))):
             if not await self._answers(call.request, failure):
                 raise self._lost(call, failure) from error
             call.vouched = True  # it has one more attempt, lest the endpoint has come back just now
@@ -348,7 +348,7 @@ class OpenAIClient:
     async def _answers(self, request: LLMRequest, failure: Failure) -> bool:
         """Whether a plain question is answered, or refused: then the endpoint is there."""
         patience, asked = self._settings.patience_s, failure.wait_s or 0.0
-        if failure.unreached or not patience or asked > patience:
+        if failure.never_own or not patience or asked > patience:
             return False
         await self._known.gate.sleep(asked)
         hello = Message(role="user", content="Say OK.")

@@ -63,6 +63,13 @@ class Failure:
     """How long the endpoint asks to be left alone; None where it does not say."""
     unreached: bool = False
     """Whether the request never got there: then it is no fault of what was asked."""
+    account: bool = False
+    """Whether the key or the account is turned away, which is no fault of what was asked either."""
+
+    @property
+    def never_own(self) -> bool:
+        """Whether it says nothing of this request, whatever others are answered."""
+        return self.unreached or self.account
 
     @property
     def limited(self) -> bool:
@@ -220,7 +227,14 @@ def _error_in_reply(error: ErrorInReplyError) -> Failure:
 
 def _refusal(status: int | None, body: Any, headers: Mapping[str, str], words: str) -> Failure:
     told, wait = _told(status, body, words), asked_wait(headers, body)
-    return Failure(_kind(told, wait), _line(told.words), status, wait)
+    kind = _kind(told, wait)
+    return Failure(kind, _line(told.words), status, wait, account=kind is Kind.SHUT and _of_account(told))
+
+
+def _of_account(told: Told) -> bool:
+    """Whether a refusal is about the key or what is left to spend; a 403 may be a firewall's, about the prompt."""
+    unpaid = _UNPAID.search(told.text)
+    return bool(told.status in {401, 402, 407} or unpaid or (told.status != 403 and _BAD_KEY.search(told.text)))
 
 
 def _told(status: int | None, body: Any, otherwise: str) -> Told:

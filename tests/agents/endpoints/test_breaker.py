@@ -82,6 +82,25 @@ def test_what_stays_down_ends_the_run_and_fails_no_item(
     assert said.startswith("the critic's endpoint http://127.0.0.1:")
 
 
+ACCOUNT = {
+    "can pay for short replies alone": failure(402, "you can only afford 30 tokens"),
+    "has used up its quota": failure(429, "insufficient quota"),
+    "has a key that only some servers behind a gateway know": failure(401, "no such key"),
+}
+
+
+@pytest.mark.parametrize("mishap", ACCOUNT.values(), ids=ACCOUNT)
+@pytest.mark.parametrize("max_retries", [0, 2])
+def test_an_account_that_is_answered_other_questions_fails_no_item(
+    endpoint: ScriptedEndpoint, no_backoff: None, mishap: Answer, max_retries: int
+) -> None:
+    endpoint.chat = lambda asked, number: mishap if poisoned(asked) else Answer(body=completion())
+    theirs = settings(endpoint.base_url, max_retries=max_retries, max_concurrency=2, patience_s=0.5)
+    first, second = ask_all([request("poison"), request("another")], theirs)
+    assert isinstance(first, EndpointLostError)
+    assert not isinstance(second, EndpointError) or isinstance(second, EndpointLostError)
+
+
 def test_a_server_that_starts_while_it_is_waited_for_is_asked(no_backoff: None) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
