@@ -10,10 +10,11 @@ from typing import Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from ..core.errors import NotFoundError
+from ..core.errors import ConfigError, NotFoundError, StoreError, StoreFaultError
 from ..core.files.private import FILE, private_file, private_folder
 from ..core.ids import derive_id, new_id
 from .dialects.holding import held_elsewhere, this_process
+from .places import claim, is_same, owner
 from .reading import Reader
 from .store import Store
 from .tables.transcript import Run, RunStatus
@@ -68,12 +69,39 @@ def held_run(store: Store, run: Run) -> Iterator[None]:
     """Hold a run here, by a file beside what it writes, and in the store, where other machines see it.
 
     Raises:
-        ConfigError: another process holds it; it is named.
+        ConfigError: another process holds it, or its folder is another store's; it is named.
     """
-    private_folder(run_folder(store, run))
+    folder = private_folder(run_folder(store, run))
     with held_here(store, run), store.sole_writer(named(run)):
-        (run_folder(store, run) / _PRUNED).unlink(missing_ok=True)  # left by one who was killed
+        if (other := owner_of_folder(store, run)) is not None:
+            raise ConfigError(
+                f"the folder {str(folder)!r} of run {run.id} belongs to the store {other!r}, of which this one is a "
+                "copy: go on with the run there, or copy the folder beside this store"
+            )
+        with suppress(OSError):  # as above: then nobody but its user deletes the folder
+            if not owner(folder) or store.dialect == "sqlite":
+                claim(store.url, folder)
+        (folder / _PRUNED).unlink(missing_ok=True)  # left by one who was killed
         yield
+
+
+def owner_of_folder(store: Store, run: Run) -> str | None:
+    """Another store that a run's folder belongs to, though this one has the run, too; None where it is this one's.
+
+    A folder goes with a store that was given another name.
+    """
+    said = owner(run_folder(store, run))
+    if not said or is_same(store.url, said) or store.dialect != "sqlite":
+        return None  # a server has many addresses
+    if "://" in said:
+        return said
+    try:
+        with Store.open_readonly(said) as other:
+            return said if other.get(Run, run.id) is not None else None
+    except StoreFaultError:
+        return said
+    except StoreError:
+        return None  # there is none, or it is none
 
 
 @contextmanager

@@ -2,12 +2,18 @@
 
 A run's folder or an adapter that does not lie beneath the folder of the store's file has its absolute path, and with a
 database server all have: nobody copies a server's database by copying a folder. Addresses of remote storage stay as
-they are.
+they are. A run's folder says which store it belongs to, as a copy of a store alone finds the folders of the original.
 """
 
+import os
 from pathlib import Path
 
-from .dialects.location import is_postgresql, normalize_url, sqlite_path
+from ..core.errors import StoreFaultError
+from ..core.files.private import private_file
+from .dialects.location import is_postgresql, normalize_url, shown_url, sqlite_path
+
+_OWNER = "store"
+"""The file in a run's folder that says which store it belongs to."""
 
 
 def located(url: str, place: str) -> str:
@@ -16,9 +22,16 @@ def located(url: str, place: str) -> str:
     Args:
         url: The store's address.
         place: As `recorded` made it.
+
+    Raises:
+        StoreFaultError: The place is one that `recorded` never makes, in a folder that is nothing of the store's.
     """
     folder = _folder(url)
-    return place if folder is None or "://" in place else str(folder / place)
+    if folder is None or "://" in place:
+        return place
+    if ".." in Path(place).parts:
+        raise StoreFaultError(f"the store says that something of it lies at {place!r}, where openmic puts nothing")
+    return str(folder / place)
 
 
 def recorded(url: str, path: str | Path) -> str:
@@ -27,6 +40,34 @@ def recorded(url: str, path: str | Path) -> str:
     if folder is None or "://" in place or not Path(place).is_relative_to(folder):
         return place
     return str(Path(place).relative_to(folder))
+
+
+def claim(url: str, folder: Path) -> None:
+    """Say in a run's folder, which exists, that it belongs to a store. Raises OSError."""
+    url = normalize_url(url)
+    address = shown_url(url)
+    if not is_postgresql(url):
+        path = sqlite_path(url).resolve()
+        try:
+            address = os.path.relpath(path, folder.resolve())  # both may be moved or copied
+        except ValueError:  # another drive
+            address = str(path)
+    private_file(folder / _OWNER).write_text(address, encoding="utf-8")
+
+
+def owner(folder: Path) -> str | None:
+    """The address of the store that a run's folder belongs to; None where it does not say. Raises OSError."""
+    try:
+        said = (folder / _OWNER).read_text(encoding="utf-8", errors="replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return said if "://" in said or not said else str((folder.resolve() / said).resolve())
+
+
+def is_same(url: str, address: str) -> bool:
+    """Whether what a folder says is this store."""
+    url = normalize_url(url)
+    return address == (shown_url(url) if is_postgresql(url) else str(sqlite_path(url).resolve()))
 
 
 def _folder(url: str) -> Path | None:

@@ -100,7 +100,7 @@ def left_behind(folder: Path) -> list[str]:
     return [str(path) for path, text in texts if without(text, {KEY}) != text]
 
 
-def seeds_by_stage(path: Path) -> dict[tuple[str, str], set[int]]:
+def seeds_by_stage(path: str) -> dict[tuple[str, str], set[int]]:
     """Of each role in each stage the seeds that a run asked with, in the order in which they were first asked."""
     seeds: dict[tuple[str, str], set[int]] = {}
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from ...core.endpoints.secrets import beginning
 from ...core.text import storable_text
 from .logprobs import read_logprobs
 
@@ -97,7 +98,9 @@ def parse_body(content: bytes) -> dict[str, Any]:
         return _joined(text)
     body = _unwrapped(_loads(text.removeprefix(")]}',")))
     if not isinstance(body, dict):
-        raise ErrorInReplyError(f"the body is no reply: {text[:120]!r}" if text else "the body is empty", body)
+        raise ErrorInReplyError(
+            f"the body is no reply: {beginning(text, 120)!r}" if text else "the body is empty", body
+        )
     return body
 
 
@@ -227,7 +230,7 @@ def first_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else choices
     if not isinstance(choice, Mapping):
-        raise ErrorInReplyError(f"the body has no reply in it: {str(body)[:120]}", body)
+        raise ErrorInReplyError(f"the body has no reply in it: {beginning(str(body), 120)}", body)
     return choice
 
 

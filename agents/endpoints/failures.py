@@ -18,6 +18,7 @@ import openai
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ...core.endpoints.redirects import RedirectedElsewhereError
+from ...core.endpoints.secrets import beginning, hidden
 from .body import SAYS_WRONG, ErrorInReplyError, parse_body, storable
 from .waits import LONGEST_TEXT, asked_wait
 
@@ -238,7 +239,7 @@ def _of_account(told: Told) -> bool:
 
 
 def _told(status: int | None, body: Any, otherwise: str) -> Told:
-    words = (_words(body) or otherwise)[:LONGEST_TEXT]
+    words = beginning(_words(body) or otherwise, LONGEST_TEXT)
     return Told(status, tuple(dict.fromkeys(_codes(body))), words, _parameter(body))
 
 
@@ -316,5 +317,5 @@ def _parts(body: Any, depth: int = 4) -> Iterator[Mapping[str, Any]]:
 
 def _line(text: str) -> str:
     """On one line, not too long, and storable."""
-    line = " ".join(str(storable(text)).split())
+    line = hidden(" ".join(str(storable(text)).split()))
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"

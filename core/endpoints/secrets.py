@@ -38,6 +38,11 @@ def hidden(text: str) -> str:
     return without(text, _kept)
 
 
+def beginning(text: str, most: int) -> str:
+    """The first characters of a text from outside, without secrets; one that is cut short would be hidden no more."""
+    return hidden(text)[:most]
+
+
 def without(text: str, secrets: Collection[str]) -> str:
     """A text without these secrets, also as addresses, JSON and headers spell them."""
     for spelled in _spellings(frozenset(secrets)):

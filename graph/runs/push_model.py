@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ...core.endpoints.secrets import beginning, keep_secret
 from ...core.errors import ConfigError, EndpointSetupError
 from ...store import Run, Store
 from ...training.adapters.adapters import CARD
@@ -123,7 +124,10 @@ def _left_there(api: Any, repo: str) -> set[str]:
 def _told(repo: str) -> Iterator[None]:
     """What the hub, or its library, refuses becomes an error that says how to mend it."""
     import httpx2
+    from huggingface_hub import get_token
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled
+
+    keep_secret(get_token() or "")
 
     try:
         yield
@@ -148,4 +152,4 @@ def _told(repo: str) -> Iterator[None]:
 
 
 def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return beginning((str(error).strip() or type(error).__name__).splitlines()[0], 300)

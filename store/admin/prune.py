@@ -17,7 +17,17 @@ from ..dialects.engine import changing_schema, writing
 from ..dialects.holding import held_elsewhere
 from ..dialects.postgresql import reason
 from ..dialects.sqlite import vacuum
-from ..liveness import ExperimentSeed, being_pruned, held_here, is_in_use, live_status, named, run_folder
+from ..liveness import (
+    ExperimentSeed,
+    being_pruned,
+    held_here,
+    is_in_use,
+    live_status,
+    named,
+    owner_of_folder,
+    run_folder,
+)
+from ..places import is_same, owner
 from ..reading import Reader
 from ..schema import TableModel, column_of, table_of
 from ..store import Store
@@ -162,14 +172,26 @@ def prune(store: Store, runs: Sequence[Run], *, given: bool = False, files: bool
             return done
         done.runs = [run.id for run in going]
         done.rows = _delete(store, going)
-        for folder in (run_folder(store, run) for run in going if files):
+        for folder, run in ((run_folder(store, run), run) for run in going if files):
             try:
-                if folder.is_dir():
+                if folder.is_dir() and (why := _not_ours(store, run)) is not None:
+                    done.faults.append(f"the folder {str(folder)!r} stays: {why}")
+                elif folder.is_dir():
                     shutil.rmtree(folder)
                     done.folders.append(str(folder))
             except OSError as error:
                 done.faults.append(f"the folder {str(folder)!r} could not be deleted: {error}; delete it yourself")
     return done
+
+
+def _not_ours(store: Store, run: Run) -> str | None:
+    """Why a run's folder is not this store's to delete. Raises OSError."""
+    if not (said := owner(run_folder(store, run))):
+        return "nothing in it says whose it is; delete it yourself"
+    other = owner_of_folder(store, run)
+    if other is None and store.dialect != "sqlite" and not is_same(store.url, said):
+        other = said
+    return None if other is None else f"it belongs to the store {other!r}"
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from openmic.store import Adapter, Run, Store
+from openmic.store.places import claim
 
 from ..full_disk import fill, small_disk_at
 from ..store import rows
@@ -107,6 +108,7 @@ def test_pruning_says_what_goes_and_does_it_when_told(
     with Store.open(str(copy)) as store:
         run_id = store.resolve_run("latest").id
         store.update(Run, run_id, home=str(home))
+        claim(store.url, home)
     prune = ("prune", run_id[:12], "--files", "--store", str(copy))
     planned = json_of(openmic, *prune, "--dry-run")
     assert (planned["deleted"], planned["runs"], planned["folders"]) == (False, [run_id], [str(home)])
@@ -132,6 +134,7 @@ def test_a_disk_without_room_for_a_copy_is_told_of_when_all_is_deleted(openmic: 
     with Store.open(str(small_disk / "store.db")) as store:
         for number in (1, 2):
             (small_disk / f"RUN{number}").mkdir()
+            claim(store.url, small_disk / f"RUN{number}")
             store.add(rows.run(id=f"RUN{number}", status="finished", home=f"RUN{number}"))
         store.add(rows.example(), rows.dialogue(run_id="RUN2"))
         store.add(*(rows.turn(seq, run_id="RUN2", content="unlike " * 200 + str(seq)) for seq in range(3000)))

@@ -1,5 +1,6 @@
 import pytest
 
+from openmic.core.errors import StoreFaultError
 from openmic.store.places import located, recorded
 
 
@@ -16,6 +17,12 @@ from openmic.store.places import located, recorded
 def test_a_place_beneath_a_file_is_found_from_it(url: str, path: str, place: str) -> None:
     assert recorded(url, path) == place
     assert located(url, place) == path
+
+
+@pytest.mark.parametrize("place", ["../precious", "runs/../../x", ".."])
+def test_a_place_that_leaves_the_folder_is_none_of_openmics(place: str) -> None:
+    with pytest.raises(StoreFaultError, match="where openmic puts nothing"):
+        located("/data/openmic.db", place)
 
 
 def test_what_was_moved_is_found_where_it_is() -> None:

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import openai
 
 from ...core.concurrency import run_to_end
+from ...core.endpoints.secrets import beginning
 from ...core.errors import AdapterError, ConfigError, GenerationError, StudentLostError
 from ...core.records import AdapterRef
 from ...core.student_settings import StudentSettings
@@ -129,4 +130,4 @@ async def _served(url: str, key_env: str) -> set[str]:
 
 
 def _words(error: openai.APIStatusError) -> str:
-    return " ".join(str(error.message).split())[:300]
+    return beginning(" ".join(str(error.message).split()), 300)

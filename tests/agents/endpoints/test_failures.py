@@ -7,8 +7,9 @@ import httpx2
 import openai
 import pytest
 
-from openmic.agents.endpoints.body import ErrorInReplyError
+from openmic.agents.endpoints.body import ErrorInReplyError, read_body
 from openmic.agents.endpoints.failures import Failure, Kind, read_failure
+from openmic.core.endpoints.secrets import keep_secret
 
 OPENAI_QUOTA = "You exceeded your current quota, please check your plan and billing details."
 URL = "http://a/v1/chat/completions"
@@ -143,3 +144,16 @@ def test_a_reason_is_one_line_that_can_be_stored() -> None:
     assert reason.startswith("so me words ?")
     assert len(reason) < 400
     reason.encode()
+
+
+@pytest.mark.parametrize("before", [80, 110, 285, 299, 3995])
+def test_a_key_that_is_quoted_where_words_are_cut_off_is_hidden(before: int) -> None:
+    key = "sk-quoted-0123456789abcdef"
+    keep_secret(key)
+    said = "x" * before + key
+    reasons = [refused(401, told(said)).reason, refused(502, f"<html>{said}</html>").reason]
+    for content in (f"<html>{said}</html>".encode(), json.dumps({"id": said}).encode()):
+        with pytest.raises(ErrorInReplyError) as caught:
+            read_body(content)
+        reasons.append(read_failure(caught.value).reason)
+    assert [reason for reason in reasons if key[:6] in reason] == []

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from openmic.core.endpoints.secrets import hidden, keep_secret, without, without_all
+from openmic.core.endpoints.secrets import beginning, hidden, keep_secret, without, without_all
 
 KEY = 'sk-planted/"key"+1 é'
 
@@ -28,6 +28,15 @@ def test_all_texts_of_a_value_are_looked_at() -> None:
 @pytest.mark.parametrize("word", ["key", "ollama", "Openmic"])
 def test_what_is_no_secret_is_left(word: str) -> None:
     assert without(f"say {word}", {word}) == f"say {word}"
+
+
+def test_a_secret_that_would_be_cut_is_hidden_first() -> None:
+    keep_secret("cut-in-this-test-1")
+    assert [beginning("it is cut-in-this-test-1", most) for most in (3, 7, 22, 99)] == [
+        "it ",
+        "it is …",
+        *2 * ["it is …"],
+    ]
 
 
 def test_what_is_kept_secret_is_hidden_from_then_on() -> None:

@@ -25,11 +25,13 @@ from openmic.store import (
     Store,
     Turn,
 )
+from openmic.store.admin.backup import back_up
 from openmic.store.admin.prune import belonging, compact, prunable, prune
 from openmic.store.admin.verify import verify
 from openmic.store.dialects.postgresql import lock_key
 from openmic.store.dialects.sqlite import vacuum
-from openmic.store.liveness import held_experiment, in_use
+from openmic.store.liveness import held_experiment, held_run, in_use
+from openmic.store.places import claim
 from openmic.store.schema import TableModel
 from openmic.store.search.search import search
 
@@ -213,6 +215,7 @@ def two(store: Store, tmp_path: Path) -> tuple[Run, Run]:
     for name in ("RUN1", "RUN2"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "adapter").write_text("a" * 100)
+        claim(store.url, tmp_path / name)
     return store.resolve_run("RUN1"), store.resolve_run("RUN2")
 
 
@@ -394,6 +397,40 @@ def test_what_another_process_took_up_while_the_server_was_gone_is_not_deleted(
         other.rollback()
         other.execute(select(func.pg_advisory_unlock_all()))
     assert store.count(Run) == 2
+
+
+def test_a_folder_that_says_nothing_of_whose_it_is_stays(store: Store, two: tuple[Run, Run], tmp_path: Path) -> None:
+    (tmp_path / "RUN1" / "store").unlink()
+    done = prune(store, two, files=True)
+    assert (done.runs, done.folders) == (["RUN1", "RUN2"], [str(tmp_path / "RUN2")])
+    [why] = done.faults
+    assert why == f"the folder '{tmp_path}/RUN1' stays: nothing in it says whose it is; delete it yourself"
+    assert (tmp_path / "RUN1" / "adapter").exists()
+
+
+def test_what_is_deleted_of_a_copy_leaves_the_folders_of_the_original(tmp_path: Path) -> None:
+    original, beside = tmp_path / "openmic.db", tmp_path / "backup.db"
+    with Store.open(str(original)) as store:
+        store.add(run(status="interrupted", home="runs/RUN1"))
+        with held_run(store, store.resolve_run("RUN1")):
+            (tmp_path / "runs" / "RUN1" / "adapter").write_text("a")
+    back_up(str(original), beside)
+    with Store.open(str(beside)) as copied:
+        here = copied.resolve_run("RUN1")
+        with pytest.raises(ConfigError, match=r"belongs to the store .*openmic\.db', of which this one is a copy"):
+            held_run(copied, here).__enter__()
+        done = prune(copied, [here], files=True)
+        assert (done.runs, done.folders) == (["RUN1"], [])
+        assert f"stays: it belongs to the store '{original}'" in done.faults[0]
+    # A store under another name, or in another place with its folders, is the same store.
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    original.rename(moved / "renamed.db")
+    (tmp_path / "runs").rename(moved / "runs")
+    with Store.open(str(moved / "renamed.db")) as store:
+        with held_run(store, store.resolve_run("RUN1")):
+            assert (moved / "runs" / "RUN1" / "store").read_text() == "../../renamed.db"
+        assert prune(store, [store.resolve_run("RUN1")], files=True).folders == [str(moved / "runs" / "RUN1")]
 
 
 def test_a_folder_that_cannot_be_deleted_is_told(store: Store, two: tuple[Run, Run], tmp_path: Path) -> None:
