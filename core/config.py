@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_v
 
 from .dialogue_settings import DialogueSettings, PreferenceSettings, VerdictSettings
 from .endpoints.costs import BudgetSettings, PriceSettings
+from .endpoints.secrets import refuse_secret_address, refuse_secrets
 from .endpoints.simulated import SimulatedCastSettings
 from .errors import ConfigError
 from .plugs import Plug
@@ -30,9 +31,6 @@ SIMULATED_PREFIX = "sim-"
 
 Word = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float | date) else value)]
 """A text that YAML may take for a number or a date."""
-_SOUNDS_SECRET = re.compile(
-    r"authori[sz]ation|cookie|secret|password|(?:^|[-_])(?:key|token|sig)$|apikey", re.IGNORECASE
-)
 
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -162,29 +160,13 @@ class EndpointSettings(Section):
     @field_validator("headers", "query")
     @classmethod
     def _secrets_stay_outside(cls, given: dict[str, str]) -> dict[str, str]:
-        for name, value in given.items():
-            if _SOUNDS_SECRET.search(name) and "${" not in value:
-                raise ValueError(
-                    f"{name} would be stored with the run; put it into an environment variable and write "
-                    f"{name}: ${{NAME_OF_THE_VARIABLE}}"
-                )
+        refuse_secrets(given)
         return given
 
     @field_validator("base_url")
     @classmethod
     def _no_secret_in_the_address(cls, url: str | None) -> str | None:
-        address, _, query = (url or "").partition("?")
-        if re.search(r"://[^/@]*:[^/@]*@", address):
-            raise ValueError(
-                "it holds a password, which would be stored with the run; leave it out, and write headers: "
-                "{Authorization: Basic ${NAME_OF_THE_VARIABLE}}"
-            )
-        for name in (part.partition("=")[0] for part in query.split("&")):
-            if _SOUNDS_SECRET.search(name):
-                raise ValueError(
-                    f"its {name} would be stored with the run; leave it out, and write query: "
-                    f"{{{name}: ${{NAME_OF_THE_VARIABLE}}}}"
-                )
+        refuse_secret_address(url or "")
         return url
 
     @field_validator("extra_body")
@@ -192,6 +174,7 @@ class EndpointSettings(Section):
     def _what_openmic_says_itself(cls, given: dict[str, Any]) -> dict[str, Any]:
         if taken := sorted(given.keys() & {"messages", "model", "stream", "n"}):
             raise ValueError(f"{', '.join(taken)} is openmic's to say; leave it out")
+        refuse_secrets(given)
         return given
 
     @property

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from .endpoints.secrets import refuse_secret_address
 from .plugs import Plug
 from .records import DraftSampling
 from .section import Section
@@ -54,6 +55,12 @@ class StudentEndpointSettings(Section):
     max_retries: int = Field(default=20, ge=0)
     """Further attempts after a rate limit, a server error, a time-out or a lost connection. Twenty last longer than a
     server takes to start. A server that answers nobody for two attempts of `timeout_s` is asked no more."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_secret_in_the_address(cls, url: str) -> str:
+        refuse_secret_address(url)
+        return url
 
 
 class VLLMSettings(Section):

@@ -24,6 +24,8 @@ FIRST_INTERVAL_S = 0.5
 LONGEST_INTERVAL_S = 30.0
 TOLD_FROM_S = 60.0
 """A pause of this length is worth a line of its own."""
+_FOR_EVER_S = 1e9
+"""Dates end in the year 9999."""
 _SAME_S = 5.0
 """Calls in flight together are turned away together: pauses that end this close to each other are one."""
 
@@ -189,5 +191,5 @@ class Gate:
 
 
 def _clock(seconds: float) -> str:
-    then = datetime.now().astimezone() + timedelta(seconds=seconds)
+    then = datetime.now().astimezone() + timedelta(seconds=min(seconds, _FOR_EVER_S))
     return f"{then:%H:%M:%S}" if seconds < 12 * 3600 else f"{then:%Y-%m-%d %H:%M}"

@@ -4,6 +4,7 @@ What is not worth hiding is left: a word that is too short, or that stands where
 """
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Collection, Mapping
 from functools import lru_cache
@@ -25,7 +26,42 @@ _NO_SECRETS = frozenset(
         "unused",
     }
 )
+_SOUNDS_SECRET = re.compile(
+    r"authori[sz]ation|cookie|secret|passw|pwd|credential|bearer|(?:^|[-_])(?:key|token|sig|auth)$|apikey|signature",
+    re.IGNORECASE,
+)
+_NO_SECRET_IN_A_BODY = re.compile(r"cache_key$|^(?:bos|eos|pad|unk|sep|cls|mask|stop|think\w*)_token$", re.IGNORECASE)
 _kept = set[str]()
+
+
+def refuse_secrets(given: Mapping[str, Any]) -> None:
+    """Raise ValueError where a value beneath a name that sounds secret stands there as it is."""
+    for name, value in given.items():
+        sounds_so = _SOUNDS_SECRET.search(name) and not _NO_SECRET_IN_A_BODY.search(name)
+        if sounds_so and isinstance(value, str) and "${" not in value:
+            raise ValueError(
+                f"{name} would be stored with the run; put it into an environment variable and write "
+                f"{name}: ${{NAME_OF_THE_VARIABLE}}"
+            )
+        for inner in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(inner, Mapping):
+                refuse_secrets(inner)
+
+
+def refuse_secret_address(url: str) -> None:
+    """Raise ValueError where an endpoint's address holds a password, a key or a token."""
+    address, _, query = url.partition("?")
+    if re.search(r"://[^/@]*@", address):
+        raise ValueError(
+            "it holds a user, a password or a token, which would be stored with the run; leave it out, and write "
+            "headers: {Authorization: Basic ${NAME_OF_THE_VARIABLE}}"
+        )
+    for name in (part.partition("=")[0] for part in query.split("&")):
+        if _SOUNDS_SECRET.search(name):
+            raise ValueError(
+                f"its {name} would be stored with the run; leave it out, and write query: "
+                f"{{{name}: ${{NAME_OF_THE_VARIABLE}}}}"
+            )
 
 
 def keep_secret(*secrets: str) -> None:

@@ -16,6 +16,7 @@ from openmic.core.config import (
 )
 from openmic.core.dialogue_settings import PreferenceSettings
 from openmic.core.section import Section
+from openmic.core.student_settings import StudentEndpointSettings
 
 SMALLEST: dict[str, Any] = {"inputs": {"path": "inputs.txt"}}
 
@@ -225,18 +226,39 @@ def test_what_an_endpoint_is_sent_takes_numbers_and_dates_for_words() -> None:
     assert EndpointSettings.model_validate({"query": query}).query == {"api-version": "2024-10-21", "v": "2"}
 
 
-@pytest.mark.parametrize("name", ["api-key", "Authorization", "X-Auth-Token", "cookie", "Ocp-Apim-Subscription-Key"])
+@pytest.mark.parametrize(
+    "name", ["api-key", "Authorization", "X-Auth-Token", "X-Auth", "cookie", "Ocp-Apim-Subscription-Key"]
+)
+    "name", ["api-key", "Authorization", "X-Auth-Token", "X-Auth", "cookie", "Ocp-Apim-Subscription-Key"]
+)
 def test_a_secret_is_named_by_its_variable_and_never_stored(name: str) -> None:
     assert EndpointSettings(headers={name: "Bearer ${KEY}"}).headers == {name: "Bearer ${KEY}"}
     with pytest.raises(ValidationError, match="put it into an environment variable"):
         EndpointSettings(headers={name: "sk-1"})
 
 
-@pytest.mark.parametrize("url", ["https://me:secret@a/v1", "https://a/v1?key=sk-1", "https://a/v1?v=1&api-key=sk-1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:secret@a/v1",
+        "https://token@a/v1",
+        "https://a/v1?key=sk-1",
+        "https://a/v1?v=1&api-key=sk-1",
+    ],
+)
 def test_an_address_holds_no_secret(url: str) -> None:
-    with pytest.raises(ValidationError, match="would be stored with the run; leave it out"):
-        EndpointSettings(base_url=url)
-    assert EndpointSettings(base_url="https://me@a/v1?api-version=1").base_url == "https://me@a/v1?api-version=1"
+    for settings in (EndpointSettings, StudentEndpointSettings):
+        with pytest.raises(ValidationError, match="would be stored with the run; leave it out"):
+            settings.model_validate({"base_url": url})
+    assert EndpointSettings(base_url="https://a/v1/@me?api-version=1").base_url == "https://a/v1/@me?api-version=1"
+
+
+@pytest.mark.parametrize("body", [{"api_key": "sk-1"}, {"router": {"auth": "sk-1"}}, {"tools": [{"bearer": "sk-1"}]}])
+def test_a_body_holds_no_secret(body: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="put it into an environment variable"):
+        EndpointSettings(extra_body=body)
+    sent = {"prompt_cache_key": "mine", "stop_token": "</s>", "max_tokens": 3, "api_key": "${KEY}", "token": 4}
+    assert EndpointSettings(extra_body=sent).extra_body == sent
 
 
 def test_a_body_of_ones_own_leaves_the_question_alone() -> None:
