@@ -229,8 +229,6 @@ def test_what_an_endpoint_is_sent_takes_numbers_and_dates_for_words() -> None:
 @pytest.mark.parametrize(
     "name", ["api-key", "Authorization", "X-Auth-Token", "X-Auth", "cookie", "Ocp-Apim-Subscription-Key"]
 )
-    "name", ["api-key", "Authorization", "X-Auth-Token", "X-Auth", "cookie", "Ocp-Apim-Subscription-Key"]
-)
 def test_a_secret_is_named_by_its_variable_and_never_stored(name: str) -> None:
     assert EndpointSettings(headers={name: "Bearer ${KEY}"}).headers == {name: "Bearer ${KEY}"}
     with pytest.raises(ValidationError, match="put it into an environment variable"):
