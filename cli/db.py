@@ -139,19 +139,21 @@ def backup(
       openmic db backup monday.dump --store postgresql://openmic@db/openmic
     """
     from ..store.admin.adapters import copy_adapters
-    from ..store.admin.backup import back_up
-    from ..store.dialects.location import is_postgresql
+    from ..store.admin.backup import backing_up
+    from ..store.dialects.location import is_postgresql, sqlite_path
 
     url = normalize_url(store_address(store))
     if adapters and is_postgresql(url):
         raise ConfigError("the adapters of a PostgreSQL store are named by absolute paths: copy their folders yourself")
-    back_up(url, file)
-    copied = copy_adapters(url, file) if adapters else None
+    copied = 0
+    with backing_up(url, file):
+        if adapters:
+            copied = copy_adapters(sqlite_path(url), file)
     size = file.stat().st_size
     if as_json:
-        print_json({"backup": str(file), "bytes": size, "adapters": copied})
+        print_json({"backup": str(file), "bytes": size, "adapters": copied if adapters else None})
     else:
-        typer.echo(f"{file}: {size / 1e6:,.1f} MB" + ("" if copied is None else f" and {copied} adapters"))
+        typer.echo(f"{file}: {size / 1e6:,.1f} MB" + (f" and {copied} adapters" if adapters else ""))
 
 
 @app.command()

@@ -41,6 +41,8 @@ SAYS_WRONG = (
     *("base_resp", "status_msg", "Response", "Error", "Message"),
 )
 """Where an error has its words, at whatever depth."""
+_COMMENTS = re.compile(r"\A(?:\s*:[^\n]*(?:\n|\Z))+\s*")
+"""By which a gateway holds the line."""
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -92,8 +94,7 @@ def parse_body(content: bytes) -> dict[str, Any]:
         ErrorInReplyError: it is none.
     """
     text = content.decode("utf-8-sig", errors="replace").strip()
-    while text.startswith(":"):  # comments by which a gateway holds the line
-        text = text.partition("\n")[2].strip()
+    text = _COMMENTS.sub("", text, count=1)
     if text.startswith(("data:", "event:", "id:")):
         return _joined(text)
     body = _unwrapped(_loads(text.removeprefix(")]}',")))

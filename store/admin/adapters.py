@@ -10,19 +10,19 @@ from ..store import Store
 from ..tables.training import Adapter
 
 
-def copy_adapters(url: str, copy: Path) -> int:
-    """Copy the adapters of a SQLite store to where its copy looks for them; says how many.
+def copy_adapters(store: Path, copy: Path) -> int:
+    """Copy the adapters of a SQLite store to where a copy of it, by that name, looks for them; says how many.
 
     Those that are there already, and those that have a place of their own, are left as they are.
 
     Raises:
         StoreFaultError: one cannot be read or written.
     """
-    with Store.open_readonly(str(copy)) as reader:
+    with Store.open_readonly(str(store)) as reader:
         places = {row.uri for row in reader.select(Adapter) if row.uri and is_relative(row.uri)}
     copied = 0
     for place in sorted(places):
-        source, target = (Path(located(beside, place)) for beside in (url, str(copy)))
+        source, target = (Path(located(str(beside), place)) for beside in (store, copy))
         if target.exists() or not source.exists():
             continue
         unfinished = target.with_name(f".{target.name}.unfinished")

@@ -24,16 +24,27 @@ def back_up(url: str, target: Path) -> None:
     Raises:
         StoreError: The target exists or cannot be written, there is no such store, or `pg_dump` is missing or fails.
     """
+    with backing_up(url, target):
+        pass
+
+
+@contextmanager
+def backing_up(url: str, target: Path) -> Iterator[None]:
+    """As `back_up`; the file has its name once what is done meanwhile is done, too.
+
+    So a copy with adapters that was killed half-way is made again.
+    """
     url = normalize_url(url)
     if target.exists():
         raise StoreError(f"the backup {str(target)!r} exists already: name another file")
-    if is_postgresql(url):
-        _dump(url, target)
-        return
-    path = sqlite_path(url)
-    if not path.is_file():
+    if not is_postgresql(url) and not (path := sqlite_path(url)).is_file():
         raise StoreError(f"no store at {str(path)!r}: name one with --store")
-    _copy(path, target)
+    with _in_place(target) as unfinished:
+        if is_postgresql(url):
+            _dump(url, unfinished)
+        else:
+            _copy(sqlite_path(url), unfinished)
+        yield
 
 
 def back_up_beside(path: Path, why: str) -> Path:
@@ -47,20 +58,20 @@ def back_up_beside(path: Path, why: str) -> Path:
     while target.exists():
         target = path.with_name(f"{path.stem}.{why}-{number}.db")
         number += 1
-    _copy(path, target)
+    back_up(str(path), target)
     return target
 
 
-def _copy(path: Path, target: Path) -> None:
-    with _in_place(target) as unfinished:
-        try:
-            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source:
-                _require_room(source, target)
-                with closing(sqlite3.connect(unfinished)) as copy:
-                    # All pages in one step: one state of the store, and a writer does not make it begin anew.
-                    source.backup(copy, pages=-1)
-        except (sqlite3.Error, OSError) as error:
-            raise StoreFaultError(f"the store {str(path)!r} cannot be backed up as {str(target)!r}: {error}") from error
+def _copy(path: Path, unfinished: Path) -> None:
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source:
+            _require_room(source, unfinished)
+            with closing(sqlite3.connect(unfinished)) as copy:
+                # All pages in one step: one state of the store, and a writer does not make it begin anew.
+                source.backup(copy, pages=-1)
+    except (sqlite3.Error, OSError) as error:
+        where = str(unfinished.parent)
+        raise StoreFaultError(f"the store {str(path)!r} cannot be backed up in {where!r}: {error}") from error
 
 
 def _require_room(source: sqlite3.Connection, target: Path) -> None:
@@ -70,7 +81,7 @@ def _require_room(source: sqlite3.Connection, target: Path) -> None:
         raise OSError(f"{pages * size:,} bytes are needed and {free:,} are free")
 
 
-def _dump(url: str, target: Path) -> None:
+def _dump(url: str, unfinished: Path) -> None:
     shown = shown_url(url)
     program = shutil.which("pg_dump")
     if program is None:
@@ -80,12 +91,11 @@ def _dump(url: str, target: Path) -> None:
         )
     password = make_url(url).password
     environment = os.environ | ({} if password is None else {"PGPASSWORD": str(password)})
-    with _in_place(target) as unfinished:
-        command = [program, "--format=custom", f"--file={unfinished}", f"--dbname={shown}"]
-        # Every argument is one of ours or an address that was parsed.
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - see above
-        if done.returncode:
-            raise StoreFaultError(f"the store {shown!r} cannot be backed up: {' '.join(done.stderr.split())}")
+    command = [program, "--format=custom", f"--file={unfinished}", f"--dbname={shown}"]
+    # Every argument is one of ours or an address that was parsed.
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - see above
+    if done.returncode:
+        raise StoreFaultError(f"the store {shown!r} cannot be backed up: {' '.join(done.stderr.split())}")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 import json
 import math
+import time
 from collections import Counter
 from typing import Any
 
@@ -100,6 +101,13 @@ def test_a_stream_that_nobody_asked_for_is_put_together() -> None:
     assert (choice["message"]["content"], choice["message"]["reasoning_content"]) == ("fine", "hmm")
     assert (choice["finish_reason"], found["usage"]["prompt_tokens"], found["model"]) == ("length", 3, "m")
     assert [token["logprob"] for token in choice["logprobs"]["content"]] == [-1, -2]
+
+
+def test_a_line_that_is_held_for_long_is_read_at_once() -> None:
+    began = time.process_time()
+    found, _ = read(b": held\n" * 300_000 + b'{"choices": [{"message": {"content": "fine"}}]}')
+    assert found["choices"][0]["message"]["content"] == "fine"
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from openmic.core.errors import StoreError
 from openmic.store import ExampleRow, Run, Store
-from openmic.store.admin.backup import back_up
+from openmic.store.admin.backup import back_up, backing_up
 from openmic.store.dialects.engine import writing
 
 from ...postgresql import PASSWORD, Server
@@ -73,3 +74,13 @@ def test_a_database_needs_its_own_program(
     with pytest.raises(StoreError, match="pg_dump is not on the PATH"):
         back_up(postgresql_store.address, tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_has_its_name_once_its_adapters_are_there(sqlite_store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "copy.db"
+    with suppress(RuntimeError), backing_up(sqlite_store.address, target):
+        raise RuntimeError("killed")
+    assert list(tmp_path.glob("*copy*")) == []
+    with backing_up(sqlite_store.address, target):
+        assert not target.exists()
+    assert target.exists()
