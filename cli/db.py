@@ -167,12 +167,15 @@ def verify(store: StoreOption = None, as_json: JsonOption = False) -> None:
       openmic db verify
       openmic db verify --json | jq '.faults[].row'
     """
+    from ..store.admin.prune import left_behind
     from ..store.admin.verify import Fault
     from ..store.admin.verify import verify as check
 
     with read_store(store) as reader:
         faults = list(check(reader))
         faults += [Fault("files", row, what) for row, what in _adapter_faults(reader)]
+        gone = "is of a run that is gone: `openmic db prune --keep N --files` deletes it"
+        faults += [Fault("files", f"folder {folder}", gone) for folder in left_behind(reader)]
     if as_json:
         print_json({"faults": [{"check": fault.check, "row": fault.row, "what": fault.what} for fault in faults]})
     else:
@@ -255,10 +258,11 @@ def prune(
         named = [reader.resolve_run(name) for name in runs or []]
         chosen = pruning.prunable(reader, named, before=before, keep=keep)
         rows = pruning.belonging(reader, [run.id for run in chosen])
-    folders = [folder for run in chosen if files and (folder := run_folder(reader, run)).is_dir()]
+        folders = [folder for run in chosen if files and (folder := run_folder(reader, run)).is_dir()]
+        folders += pruning.left_behind(reader) if files else []
     if not as_json:
         _say_what_goes(chosen, rows, folders)
-    if chosen and not dry_run:
+    if (chosen or folders) and not dry_run:
         if not yes:
             typer.confirm("Delete them?", abort=True, err=True)
         _prune(store_address(store), chosen, given=bool(runs), files=files, as_json=as_json)
@@ -299,9 +303,9 @@ def _age(value: str) -> timedelta:
 def _say_what_goes(runs: list[Run], rows: dict[str, int], folders: list[Path]) -> None:
     if not runs:
         typer.echo("no run is to be deleted", err=True)
-        return
     for run in runs:
         typer.echo(f"run {run.id} ({one_line(run.name)}), begun {run.created_at:%Y-%m-%d %H:%M}")
-    typer.echo("rows: " + ", ".join(f"{number:,} {table}" for table, number in rows.items()))
+    if runs:
+        typer.echo("rows: " + ", ".join(f"{number:,} {table}" for table, number in rows.items()))
     for folder in folders:
         typer.echo(printable(f"folder {folder}"))

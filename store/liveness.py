@@ -24,7 +24,7 @@ LOOKED_AT_S = 0.5
 
 _USED = "used-"
 """What the names of lock files begin with, in a run's folder, of processes that read what it made."""
-_PRUNED = "pruned"
+PRUNED = "pruned"
 """The file in a run's folder that says that whoever holds it deletes it."""
 LiveStatus = RunStatus | Literal["died"]
 """A run's status as it is; `died` ended without a word, and can be resumed."""
@@ -81,7 +81,7 @@ def held_run(store: Store, run: Run) -> Iterator[None]:
         with suppress(OSError):  # as above: then nobody but its user deletes the folder
             if not owner(folder) or store.dialect == "sqlite":
                 claim(store.url, folder)
-        (folder / _PRUNED).unlink(missing_ok=True)  # left by one who was killed
+        (folder / PRUNED).unlink(missing_ok=True)  # left by one who was killed
         yield
 
 
@@ -123,7 +123,7 @@ def in_use(reader: Reader, run: Run) -> Iterator[None]:
                 stack.callback(lock.release)
                 stack.callback(Path(lock.lock_file).unlink, missing_ok=True)
         # Each of the two says what it does before it looks at the other's word, so that one of them sees it.
-        if (folder / _PRUNED).exists() and _is_held(run_lock(reader, run)):
+        if (folder / PRUNED).exists() and _is_held(run_lock(reader, run)):
             raise NotFoundError(f"run {run.id} is being pruned by another process")
         yield
 
@@ -135,7 +135,7 @@ def being_pruned(store: Store, run: Run) -> Iterator[None]:
     Raises:
         OSError: On entering: it cannot be said.
     """
-    said = run_folder(store, run) / _PRUNED
+    said = run_folder(store, run) / PRUNED
     private_file(said)
     try:
         yield

@@ -56,10 +56,10 @@ def claim(url: str, folder: Path) -> None:
 
 
 def owner(folder: Path) -> str | None:
-    """The address of the store that a run's folder belongs to; None where it does not say. Raises OSError."""
+    """The address of the store that a run's folder belongs to; None where it does not say, or cannot be read."""
     try:
         said = (folder / _OWNER).read_text(encoding="utf-8", errors="replace").strip()
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return None
     return said if "://" in said or not said else str((folder.resolve() / said).resolve())
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table, delete, func, or_, select
@@ -18,6 +19,7 @@ from ..dialects.holding import held_elsewhere
 from ..dialects.postgresql import reason
 from ..dialects.sqlite import vacuum
 from ..liveness import (
+    PRUNED,
     ExperimentSeed,
     being_pruned,
     held_here,
@@ -167,25 +169,44 @@ def prune(store: Store, runs: Sequence[Run], *, given: bool = False, files: bool
             opened, or another process took one of them up while the server was gone.
     """
     done = Pruned()
+    for folder in left_behind(store) if files else []:
+        _delete_folder(folder, done)
     with _held(store, runs, None if given else done.left) as going:
         if not going:
             return done
         done.runs = [run.id for run in going]
         done.rows = _delete(store, going)
         for folder, run in ((run_folder(store, run), run) for run in going if files):
-            try:
-                if folder.is_dir() and (why := _not_ours(store, run)) is not None:
-                    done.faults.append(f"the folder {str(folder)!r} stays: {why}")
-                elif folder.is_dir():
-                    shutil.rmtree(folder)
-                    done.folders.append(str(folder))
-            except OSError as error:
-                done.faults.append(f"the folder {str(folder)!r} could not be deleted: {error}; delete it yourself")
+            if folder.is_dir() and (why := _not_ours(store, run)) is not None:
+                done.faults.append(f"the folder {str(folder)!r} stays: {why}")
+            elif folder.is_dir():
+                _delete_folder(folder, done)
     return done
 
 
+def left_behind(reader: Reader) -> list[Path]:
+    """Folders of runs whose rows are gone: whoever deleted them was killed before the folders went."""
+    beside = {run_folder(reader, run).parent for run in reader.select(Run)}
+    if reader.dialect == "sqlite":
+        beside.add(Path(reader.located("runs")))
+    return [
+        word.parent
+        for folder in sorted(beside)
+        for word in sorted(folder.glob(f"*/{PRUNED}"))
+        if is_same(reader.url, owner(word.parent) or "") and reader.get(Run, word.parent.name) is None
+    ]
+
+
+def _delete_folder(folder: Path, done: Pruned) -> None:
+    try:
+        shutil.rmtree(folder)
+        done.folders.append(str(folder))
+    except OSError as error:
+        done.faults.append(f"the folder {str(folder)!r} could not be deleted: {error}; delete it yourself")
+
+
 def _not_ours(store: Store, run: Run) -> str | None:
-    """Why a run's folder is not this store's to delete. Raises OSError."""
+    """Why a run's folder is not this store's to delete."""
     if not (said := owner(run_folder(store, run))):
         return "nothing in it says whose it is; delete it yourself"
     other = owner_of_folder(store, run)

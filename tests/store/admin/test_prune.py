@@ -25,8 +25,9 @@ from openmic.store import (
     Store,
     Turn,
 )
+from openmic.store.admin import prune as pruning
 from openmic.store.admin.backup import back_up
-from openmic.store.admin.prune import belonging, compact, prunable, prune
+from openmic.store.admin.prune import belonging, compact, left_behind, prunable, prune
 from openmic.store.admin.verify import verify
 from openmic.store.dialects.postgresql import lock_key
 from openmic.store.dialects.sqlite import vacuum
@@ -397,6 +398,24 @@ def test_what_another_process_took_up_while_the_server_was_gone_is_not_deleted(
         other.rollback()
         other.execute(select(func.pg_advisory_unlock_all()))
     assert store.count(Run) == 2
+
+
+def test_a_folder_that_was_left_behind_goes_with_the_next(
+    store: Store, two: tuple[Run, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pruning.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prune(store, two[:1], files=True)
+    assert left_behind(store) == []
+    (tmp_path / "RUN1" / "pruned").touch()  # which whoever is killed takes back no more
+    (tmp_path / "RUN2" / "pruned").touch()
+    assert left_behind(store) == [tmp_path / "RUN1"]
+    assert prune(store, [], files=True).folders == [str(tmp_path / "RUN1")]
+    assert [path.name for path in tmp_path.glob("RUN*")] == ["RUN2"]
 
 
 def test_a_folder_that_says_nothing_of_whose_it_is_stays(store: Store, two: tuple[Run, Run], tmp_path: Path) -> None:
