@@ -1,13 +1,15 @@
 """YAML that people write: read as it stands there, or refused with the lines at fault.
 
 What YAML lets pass without a word and nobody means is refused: a key that stands twice in one mapping, of which the
-last would count, and an anchor that holds itself.
+last would count, an anchor that holds itself, and anchors within anchors that stand for millions of values.
 """
 
 from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+_MOST_VALUES = 100_000
 
 
 class BadYAMLError(ValueError):
@@ -18,7 +20,7 @@ def parse_yaml(text: str) -> Any:
     """What a YAML text holds.
 
     Raises:
-        BadYAMLError: it is not valid, a key stands twice in one mapping, or an anchor holds itself.
+        BadYAMLError: it is not valid, a key stands twice in one mapping, an anchor holds itself or stands for too much.
     """
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, as below
@@ -40,6 +42,8 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._open: list[str] = []
+        self._values: dict[int, int] = {}
+        self._most = max(_MOST_VALUES, len(text))  # written out, a value takes a character at the least
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -53,6 +57,7 @@ class _Loader(yaml.SafeLoader):
         self._open.append(anchor or "")
         node = super().compose_mapping_node(anchor)
         self._open.pop()
+        self._count(node, [part for pair in node.value for part in pair])
         lines: dict[str, int] = {}
         for key, _ in node.value:
             if not isinstance(key, ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
@@ -68,4 +73,14 @@ class _Loader(yaml.SafeLoader):
         self._open.append(anchor or "")
         node = super().compose_sequence_node(anchor)
         self._open.pop()
+        self._count(node, node.value)
         return node
+
+    def _count(self, node: Node, parts: list[Node]) -> None:
+        """Take down how many values a node stands for, those of its anchors each time."""
+        self._values[id(node)] = total = 1 + sum(self._values.get(id(part), 1) for part in parts)
+        if total > self._most:
+            line = node.start_mark.line + 1
+            raise BadYAMLError(
+                f"line {line}: its anchors stand for more than {self._most:,} values; write out what is meant"
+            )

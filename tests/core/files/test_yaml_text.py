@@ -1,5 +1,7 @@
 """YAML is read as it stands there, and what nobody means by it is refused with its lines."""
 
+from itertools import pairwise
+
 import pytest
 
 from openmic.core.files.yaml_text import BadYAMLError, parse_yaml
@@ -17,6 +19,11 @@ from openmic.core.files.yaml_text import BadYAMLError, parse_yaml
         ("a: &x\n  b: *x", "line 2: the anchor 'x' holds itself; write out what is meant"),
         ("a: &x [1, *x]", "line 1: the anchor 'x' holds itself"),
         ("a: &x {b: &y [*x]}", "line 1: the anchor 'x' holds itself"),
+        (
+            "a: &a [x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"{n}: &{n} [{', '.join([f'*{m}'] * 9)}]\n" for m, n in pairwise("abcdefgh")),
+            "line 6: its anchors stand for more than 100,000 values; write out what is meant",
+        ),
         ("a: *x", "line 1, column 4: not valid YAML: found undefined alias"),
         ("a: 2020-13-45", "not valid YAML: month must be in 1..12"),
         ("a: [", "line 1, column 5: not valid YAML"),
