@@ -10,15 +10,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import openai
-from openai.types import Batch
 
 from ...core.config import EndpointSettings
+from ...core.endpoints.secrets import beginning
 from ...core.errors import EndpointLostError, InterruptedRunError
 from .access import Access
-from .failures import TROUBLE, Failure, Kind, read_failure
+from .body import ErrorInReplyError, parse_body, read_json, storable
+from .failures import TROUBLE, Failure, Kind, one_line, read_failure, words_in
 from .gate import Gate
 from .waits import wait_before
 
@@ -26,7 +27,7 @@ T = TypeVar("T")
 MOST_REQUESTS = 50_000
 MOST_BYTES = 190_000_000
 """Of a file, a little below what is documented: 200 MB."""
-ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+ENDED = frozenset({"completed", "failed", "expired", "cancelled", "canceled"})
 FIRST_LOOK_S, LONGEST_LOOK_S = 1.0, 120.0
 """Between two looks at a batch; each is half as long again as the one before."""
 FILE_TIMEOUT_S = 900.0
@@ -36,6 +37,8 @@ NOT_HERE = frozenset({404, 405, 410, 501})
 LOOKS = 3
 """So often something has to be gone before it is believed: a router that is being changed says so once, too."""
 _PATH: Final = "/v1/chat/completions"
+_GONE = frozenset({404, 410})
+"""How a server answers about a file that it has not."""
 _NOT_ASKED = frozenset({"batch_expired", "batch_cancelled"})
 _CLOCKS_DIFFER = timedelta(hours=1)
 
@@ -52,8 +55,65 @@ class Answered:
     """Whether the model was asked at all, before the batch came to its end."""
 
 
+@dataclass(frozen=True, slots=True)
+class BatchSeen:
+    """A batch as its provider shows it. What else than its id cannot be read, or is not there, is None or empty."""
+
+    id: str
+    status: str
+    """In small letters."""
+    of_file: str
+    """The id of the file of its requests."""
+    output_file: str
+    """The id of the file of its answers."""
+    error_file: str
+    """The id of the file of what was not answered."""
+    created_at: float | None
+    """In seconds since 1970."""
+    done: int | None
+    """How many of its requests are done."""
+    wrong: str
+    """What is said to be wrong with it."""
+
+    @classmethod
+    def of(cls, told: object) -> Self:
+        """The batch that a provider tells of, whatever the types of what it says.
+
+        Raises:
+            ErrorInReplyError: it is none.
+        """
+        told = storable(told)
+        if not isinstance(told, dict) or not (identity := _id(told.get("id"))):
+            raise ErrorInReplyError(f"what it answers is no batch: {beginning(str(told), 120)}", told)
+        status, counts = told.get("status"), told.get("request_counts")
+        return cls(
+            id=identity,
+            status=one_line(status).lower() if isinstance(status, str) else "",
+            of_file=_id(told.get("input_file_id")),
+            output_file=_id(told.get("output_file_id")),
+            error_file=_id(told.get("error_file_id")),
+            created_at=_number(told.get("created_at")),
+            done=_whole(counts.get("completed")) if isinstance(counts, dict) else None,
+            wrong=_wrong(told.get("errors")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswers:
+    """What a batch that ended says of its requests."""
+
+    found: Mapping[str, Answered]
+    """By the requests' ids."""
+    lost: bool = False
+    """Whether the provider has the file of its answers no more: they were paid for, and nobody will have them."""
+
+
 class BatchRefusedError(EndpointLostError):
     """The provider will not begin the batch of this file, however often it is asked."""
+
+
+class NotGivenError(EndpointLostError):
+    """The provider has nothing at an address, though it does not say that what was there is gone."""
 
 
 class ProviderBatches:
@@ -70,12 +130,10 @@ class ProviderBatches:
             failure = read_failure(error)
             return Failure(failure.kind, self._access.redacted(failure.reason), failure.status)
         try:
-            listed = json.loads(answer.content)
-        except ValueError:
-            listed = None
-        if isinstance(listed, dict) and isinstance(listed.get("data"), list):
-            return None
-        return Failure(Kind.STOP, "what it answers is no list of batches", 404)
+            _listed(answer.content)
+        except ErrorInReplyError:
+            return Failure(Kind.STOP, "what it answers is no list of batches", 404)
+        return None
 
     async def upload(self, lines: Sequence[bytes]) -> str:
         """Upload requests; returns the file's id.
@@ -84,10 +142,18 @@ class ProviderBatches:
             EndpointLostError: it is not taken.
             InterruptedRunError: the run is ending.
         """
-        content, client = b"\n".join(lines) + b"\n", self._client.with_options(timeout=FILE_TIMEOUT_S)
-        made = await self._asked(lambda: client.files.create(file=("requests.jsonl", content), purpose="batch"))
-        assert made is not None
-        return made.id
+        content, files = b"\n".join(lines) + b"\n", self._client.with_options(timeout=FILE_TIMEOUT_S).files
+
+        async def made() -> str:
+            answer = await files.with_raw_response.create(file=("requests.jsonl", content), purpose="batch")
+            told = parse_body(answer.content)
+            if not (identity := _id(told.get("id"))):
+                raise ErrorInReplyError(f"what it answers to a file is none: {beginning(str(told), 120)}", told)
+            return identity
+
+        file = await self._asked(made)
+        assert file is not None
+        return file
 
     async def begin(self, file: str, uploaded: datetime, *, maybe_begun: bool) -> str | None:
         """Begin the batch of an uploaded file, unless it was; returns its id, or None where the file is gone.
@@ -106,15 +172,15 @@ class ProviderBatches:
                 return found
             look = creating = True  # from here on nobody knows but the provider
             try:
-                batch = await self._client.batches.create(
+                answer = await self._client.batches.with_raw_response.create(
                     input_file_id=file, endpoint=_PATH, completion_window="24h", metadata={"sent_by": "openmic"}
                 )
+                return BatchSeen.of(parse_body(answer.content)).id
             except TROUBLE as error:
                 failure = read_failure(error)
                 if failure.kind is Kind.ITEM and failure.status not in NOT_HERE:
                     raise BatchRefusedError(self._stuck(failure)) from error
                 raise
-            return batch.id
 
         async def gone() -> bool:
             """Whether it is the file that is not there, and not the list of batches."""
@@ -122,7 +188,9 @@ class ProviderBatches:
 
         return await self._asked(begun, gone)
 
-    async def ended(self, batch_id: str, file: str, uploaded: datetime, tell: Callable[[Batch], None]) -> Batch | None:
+    async def ended(
+        self, batch_id: str, file: str, uploaded: datetime, tell: Callable[[BatchSeen], None]
+    ) -> BatchSeen | None:
         """The batch of a file once it has ended; None where the provider has it no more.
 
         Args:
@@ -136,12 +204,20 @@ class ProviderBatches:
             InterruptedRunError: the run is ending; the batch goes on.
         """
 
+        async def seen() -> BatchSeen:
+            answer = await self._client.batches.with_raw_response.retrieve(batch_id)
+            batch = BatchSeen.of(told := parse_body(answer.content))
+            if not batch.status:
+                raise ErrorInReplyError(f"what it answers is no batch: {beginning(str(told), 120)}", told)
+            redacted = self._access.redacted
+            return replace(batch, status=redacted(batch.status), wrong=redacted(batch.wrong))
+
         async def gone() -> bool:
             return await self._of_file(file, uploaded) is None
 
         pause = FIRST_LOOK_S
         while True:
-            batch = await self._asked(lambda: self._client.batches.retrieve(batch_id), gone)
+            batch = await self._asked(seen, gone)
             if batch is None or batch.status in ENDED:
                 return batch
             tell(batch)
@@ -149,47 +225,90 @@ class ProviderBatches:
             self._go_on()
             pause = min(LONGEST_LOOK_S, 1.5 * pause)
 
-    async def answers(self, batch: Batch) -> dict[str, Answered]:
-        """What a batch that ended says of its requests, by their ids, in whatever order its files are.
+    async def answers(self, batch: BatchSeen, *, missed: bool = False) -> BatchAnswers:
+        """What a batch that ended says of its requests, in whatever order its files are.
+
+        Args:
+            batch: The batch.
+            missed: Whether another process has asked for its files in vain. Then one that is not given out is gone.
 
         Raises:
-            EndpointLostError: the endpoint answers no more, or does not give a file out; the batch is paid for.
+            NotGivenError: a file is not given out, though it should be there; the batch is paid for.
+            EndpointLostError: the endpoint answers no more.
             InterruptedRunError: the run is ending.
         """
         found: dict[str, Answered] = {}
-        client = self._client.with_options(timeout=FILE_TIMEOUT_S)
-        for file in filter(None, (batch.error_file_id, batch.output_file_id)):
-            content = await self._asked(partial(client.files.content, file))
-            assert content is not None
+        lost, files = False, self._client.with_options(timeout=FILE_TIMEOUT_S).files
+        for file in filter(None, (batch.error_file, batch.output_file)):
+            try:
+                # The file of a batch that has just ended may come later than its end.
+                content = await self._asked(partial(files.content, file), partial(self._lacks, file), at_last=True)
+            except NotGivenError:
+                if not missed:
+                    raise
+                content = None
+            if content is None:
+                lost = lost or file == batch.output_file
+                continue
             for line in content.content.splitlines():
-                if (read := _read(line)) is not None:
+                if (read := read_line(line)) is not None:
                     key, answered = read
                     found[key] = replace(answered, why=self._access.redacted(answered.why))
-        return found
+        return BatchAnswers(found, lost)
 
-    def words(self, batch: Batch) -> str:
-        """What the provider says is wrong with a batch."""
-        listed = (batch.errors.data if batch.errors is not None else None) or []
-        said = "; ".join(dict.fromkeys(one.message for one in listed if one.message))
-        return self._access.redacted(said) or "it does not say why"
+    async def _lacks(self, file: str) -> bool:
+        """Whether a provider that has files says that it has this one no more: it was deleted, or has expired."""
+        raw = self._client.files.with_raw_response
+        _listed((await raw.list(limit=1)).content)
+        try:
+            about = parse_body((await raw.retrieve(file)).content)
+        except openai.APIStatusError as error:
+            return error.status_code in _GONE
+        expires = _number(about.get("expires_at"))
+        return about.get("status") in ("deleted", "expired") or (expires is not None and expires < time.time())
 
     async def _of_file(self, file: str, uploaded: datetime) -> str | None:
-        """The batch of a file by the provider's list of batches."""
-        async for batch in self._client.batches.list(limit=100):
-            if batch.input_file_id == file:
-                return batch.id
-            if batch.created_at < (uploaded - _CLOCKS_DIFFER).timestamp():  # the newest come first
-                break
-        return None
+        """The batch of a file by the provider's list of batches.
+
+        Raises:
+            ErrorInReplyError: one that may be it cannot be read.
+        """
+        raw, passed = self._client.batches.with_raw_response, set[str]()
+        oldest, last = (uploaded - _CLOCKS_DIFFER).timestamp(), ""
+        while True:
+            page = await raw.list(limit=100, after=last or openai.omit)
+            listed, more = _listed(page.content)
+            for one in listed:
+                batch = BatchSeen.of(one)
+                if batch.of_file == file:
+                    return batch.id
+                if batch.created_at is not None and batch.created_at < oldest:  # the newest come first
+                    return None
+                if not batch.of_file:
+                    raise ErrorInReplyError(f"its list of batches does not say of which file {batch.id} is", one)
+                last = batch.id
+            if not more or not listed or last in passed:
+                return None
+            passed.add(last)
 
     async def _asked(
-        self, call: Callable[[], Awaitable[T]], gone: Callable[[], Awaitable[bool]] | None = None
+        self,
+        call: Callable[[], Awaitable[T]],
+        gone: Callable[[], Awaitable[bool]] | None = None,
+        *,
+        at_last: bool = False,
     ) -> T | None:
         """The call's answer; None where what it is about is gone.
 
         Args:
             call: What is asked.
             gone: Whether that is so, where the call is answered as if it were: what is taken to be gone is paid again.
+            at_last: Whether that is asked only once patience is over.
+
+        Raises:
+            NotGivenError: it is answered as if it were gone for as long as patience lasts, and is not known to be.
+            EndpointLostError: the endpoint answers no more, or refuses.
+            InterruptedRunError: the run is ending.
         """
         began, attempt = time.monotonic(), 0
         while True:
@@ -200,12 +319,14 @@ class ProviderBatches:
                 failure = read_failure(error)
                 over = time.monotonic() - began >= self._settings.patience_s
                 missing = gone is not None and failure.status in NOT_HERE
-                if gone is not None and missing and (over or attempt >= LOOKS - 1):
+                often = attempt >= LOOKS - 1
+                if gone is not None and missing and ((over and often) if at_last else (over or often)):
                     with suppress(*TROUBLE):
                         if await gone():
                             return None
                 if over or (failure.kind in {Kind.ITEM, Kind.STOP} and not missing):
-                    raise EndpointLostError(self._stuck(failure)) from error
+                    lost = NotGivenError if missing else EndpointLostError
+                    raise lost(self._stuck(failure)) from error
                 await self._gate.sleep(wait_before(attempt, failure.wait_s))
                 attempt += 1
 
@@ -225,23 +346,20 @@ def batch_line(key: str, body: Mapping[str, Any]) -> bytes:
     return json.dumps(line, ensure_ascii=False).encode()
 
 
-def _read(line: bytes) -> tuple[str, Answered] | None:
-    """What one line says, and of which request; None where it is no answer to any."""
-    try:
-        told = json.loads(line)
-    except ValueError:
-        return None
+def read_line(line: bytes) -> tuple[str, Answered] | None:
+    """What one line of a batch's file says, and of which request; None where it is no answer to any."""
+    told = storable(read_json(line.decode("utf-8-sig", errors="replace")))
     if not isinstance(told, dict) or not isinstance(key := told.get("custom_id"), str):
         return None
     response, error = _fields(told.get("response")), _fields(told.get("error"))
     status, body = response.get("status_code"), response.get("body")
-    if status == 200 and isinstance(body, dict):
+    if str(status) == "200" and isinstance(body, dict):
         return key, Answered(body)
     if isinstance(body, dict) and body.get("error"):
         error = _fields(body["error"])
     code = str(error.get("code") or "")
     why = str(error.get("message") or code or response.get("message") or f"HTTP {status}")
-    return key, Answered(None, " ".join(why.split()), asked=code not in _NOT_ASKED)
+    return key, Answered(None, one_line(why), asked=code not in _NOT_ASKED)
 
 
 def _fields(part: object) -> Mapping[str, Any]:
@@ -249,3 +367,39 @@ def _fields(part: object) -> Mapping[str, Any]:
     if isinstance(part, dict):
         return part
     return {"message": str(part)} if part else {}
+
+
+def _listed(content: bytes) -> tuple[list[Any], bool]:
+    """What a provider lists on a page, and whether there may be another. Raises ErrorInReplyError where it is none."""
+    page = parse_body(content)
+    if not isinstance(listed := page.get("data"), list):
+        raise ErrorInReplyError(f"what it answers is no list: {beginning(str(page), 120)}", page)
+    return listed, page.get("has_more") is not False
+
+
+def _id(value: object) -> str:
+    """An id; empty where it is none."""
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def _number(value: object) -> float | None:
+    """A number; None where it is none."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _whole(value: object) -> int | None:
+    """A count; None where it is none."""
+    number = _number(value)
+    return int(number) if number is not None and number >= 0 else None
+
+
+def _wrong(errors: object) -> str:
+    """What a batch's errors say, each once; empty where there are none."""
+    listed = errors.get("data") or errors if isinstance(errors, dict) else errors
+    said = [words_in(one) or str(one) for one in listed if one] if isinstance(listed, list) else []
+    words = "; ".join(dict.fromkeys(said)) or words_in(listed)
+    if not words and listed and not (isinstance(listed, dict) and listed.keys() <= {"object", "data"}):
+        words = str(listed)
+    return one_line(words)

@@ -97,7 +97,7 @@ def parse_body(content: bytes) -> dict[str, Any]:
     text = _COMMENTS.sub("", text, count=1)
     if text.startswith(("data:", "event:", "id:")):
         return _joined(text)
-    body = _unwrapped(_loads(text.removeprefix(")]}',")))
+    body = _unwrapped(read_json(text.removeprefix(")]}',")))
     if not isinstance(body, dict):
         raise ErrorInReplyError(
             f"the body is no reply: {beginning(text, 120)!r}" if text else "the body is empty", body
@@ -154,7 +154,9 @@ def storable(value: Any, depth: int = DEEPEST) -> Any:
     return value if not isinstance(value, int) or abs(value) <= _LARGEST else None
 
 
-def _loads(text: str) -> Any:
+def read_json(text: str) -> Any:
+    """The value in JSON, however deep and with numbers of any length; None where it is none."""
+
     def read(text: str) -> Any:
         # Where something stands behind the reply, the reply is what counts.
         return json.JSONDecoder(parse_int=_whole, strict=False).raw_decode(text.lstrip())[0]
@@ -196,7 +198,7 @@ def _joined(stream: str) -> dict[str, Any]:
     choice: dict[str, Any] = {"message": message}
     tokens: list[Any] = []
     for line in stream.splitlines():
-        piece = _loads(line.removeprefix("data:").strip()) if line.startswith("data:") else None
+        piece = read_json(line.removeprefix("data:").strip()) if line.startswith("data:") else None
         if not isinstance(piece, dict):
             continue
         _raise_errors(piece)

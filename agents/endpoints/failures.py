@@ -201,21 +201,21 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _in_words(cause: BaseException) -> str:
     """The cause as a person would say it."""
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted: {_line(cause.verify_message)}"
+        return f"its certificate is not accepted: {one_line(cause.verify_message)}"
     if isinstance(cause, socket.gaierror):
         return f"its name cannot be resolved ({cause.strerror})"
     said = next((words for kinds, words in _WORDS if isinstance(cause, kinds)), None)
     told = str(cause.strerror) if isinstance(cause, OSError) and cause.strerror else str(cause)
     if said is None or (isinstance(cause, TimeoutError) and told):
-        return _line(told or type(cause).__name__)
-    return said if said[-1] != ":" else f"{said} {_line(told)}"
+        return one_line(told or type(cause).__name__)
+    return said if said[-1] != ":" else f"{said} {one_line(told)}"
 
 
 def _error_in_reply(error: ErrorInReplyError) -> Failure:
     """An error with status 200 is read like one with the status that it names."""
     body = error.body if isinstance(error.body, Mapping) and error.body.get("error") else None
     if body is None:
-        return Failure(Kind.PASSES, _line(str(error)))
+        return Failure(Kind.PASSES, one_line(str(error)))
     inner = body["error"]
     numbers = (
         (inner.get(name) for name in ("code", "status", "status_code", "error_code"))
@@ -229,7 +229,7 @@ def _error_in_reply(error: ErrorInReplyError) -> Failure:
 def _refusal(status: int | None, body: Any, headers: Mapping[str, str], words: str) -> Failure:
     told, wait = _told(status, body, words), asked_wait(headers, body)
     kind = _kind(told, wait)
-    return Failure(kind, _line(told.words), status, wait, account=kind is Kind.SHUT and _of_account(told))
+    return Failure(kind, one_line(told.words), status, wait, account=kind is Kind.SHUT and _of_account(told))
 
 
 def _of_account(told: Told) -> bool:
@@ -239,7 +239,7 @@ def _of_account(told: Told) -> bool:
 
 
 def _told(status: int | None, body: Any, otherwise: str) -> Told:
-    words = beginning(_words(body) or otherwise, LONGEST_TEXT)
+    words = beginning(words_in(body) or otherwise, LONGEST_TEXT)
     return Told(status, tuple(dict.fromkeys(_codes(body))), words, _parameter(body))
 
 
@@ -291,17 +291,17 @@ def _parameter(body: Any) -> str | None:
     return None
 
 
-def _words(body: Any) -> str:
+def words_in(body: Any) -> str:
     """What an error says to people."""
     if isinstance(body, Mapping):
         for name in SAYS_WRONG:
-            if (value := body.get(name)) and (found := _words(value)):
+            if (value := body.get(name)) and (found := words_in(value)):
                 behind = body.get("metadata")
                 raw = behind.get("raw") if isinstance(behind, Mapping) else None  # what a gateway was told itself
                 return f"{found}: {raw}" if isinstance(raw, str) else found
         return ""
     if isinstance(body, list):
-        return "; ".join(found for item in body[:3] if (found := _words(item) or str(item)))
+        return "; ".join(found for item in body[:3] if (found := words_in(item) or str(item)))
     return body if isinstance(body, str) else ""
 
 
@@ -315,7 +315,7 @@ def _parts(body: Any, depth: int = 4) -> Iterator[Mapping[str, Any]]:
             yield from _parts(item, depth - 1)
 
 
-def _line(text: str) -> str:
-    """On one line, not too long, and storable."""
+def one_line(text: str) -> str:
+    """A text on one line, not too long, and storable."""
     line = hidden(" ".join(str(storable(text)).split()))
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"

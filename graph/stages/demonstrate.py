@@ -29,7 +29,7 @@ async def demonstrate_all(context: RunContext) -> None:
             bar.advance()
 
         at_once = context.at_once(len(wanted), context.config.cast.teacher.max_concurrency)
-        async with live_note(bar, context.trouble), context.llm.batching.open():
+        async with live_note(bar, context.trouble), context.llm.batching.open("demonstrate"):
             await bounded(one, wanted, at_once)
     if not demonstrations(context, Split.TRAIN):
         failed = await context.store.patiently(

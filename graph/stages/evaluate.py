@@ -67,7 +67,8 @@ async def evaluate(context: RunContext, version: int, split: Split, *, again: bo
                 bar.advance()
 
             concurrency = context.config.dialogue.concurrency
-            async with live_note(bar, context.evaluation_news), context.llm.batching.open():
+            in_batches = context.llm.batching.open(f"evaluate v{version} ({split})")
+            async with live_note(bar, context.evaluation_news), in_batches:
                 if context.llm.batching:  # so that what is compared is there when comparisons go into batches
                     await bounded(partial(_write, context, version), wanted, concurrency)
                 await bounded(one, wanted, context.at_once(len(wanted), concurrency))

@@ -76,10 +76,11 @@ class Run(TableModel, table=True):
     the run was to take by role, and `foreseen_s`, how many seconds at least, and `foreseen_stages`, of each
     stage, where that was worked out."""
     batches: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
-    """What was sent to providers in batches, on record before it is waited for: `seat`, as `ROLE.MEMBER`; `file`, the
-    provider's id of the requests; `batch`, its id of the batch, null while that is being made; `requests`, how many;
-    `room`, the tokens that each reply had beside those for its answer; `sent_at`; `ended`, whether its replies are in
-    the store."""
+    """What was sent to providers in batches, on record before it is waited for: `seat`, as `ROLE.MEMBER`; `stages`,
+    those that are not over and have requests in it; `file`, the provider's id of the requests; `batch`, its id of the
+    batch, null while that is being made; `requests`, how many; `room`, the tokens that each reply had beside those for
+    its answer; `sent_at`; `ended`, whether nobody waits for it any more; `missed`, whether its replies were asked for
+    in vain; `lost`, whether the provider has them no more."""
     config_file: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """`path` and `values`, what the configuration file said when the run began; empty where there was none."""
     seconds: float = 0.0

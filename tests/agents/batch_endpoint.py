@@ -28,6 +28,8 @@ class BatchEndpoint(ScriptedEndpoint):
         """What is answered to a call about files or batches in place of all else, by its method and path."""
         self.told_as: Callable[[dict[str, Any]], Any] = lambda told: told
         """What stands in a batch's file in place of what is told there of one request."""
+        self.shown_as: Callable[[dict[str, Any]], Any] = lambda batch: batch
+        """How a batch is shown, in place of what it is."""
         self.errors: list[dict[str, str]] = []
         self.files: dict[str, list[bytes]] = {}
         self.batches: list[dict[str, Any]] = []
@@ -48,14 +50,14 @@ class BatchEndpoint(ScriptedEndpoint):
             self.asked.append(asked)
             if (instead := self.instead(asked.method, path)) is not None:
                 return instead
-            if path == "/files":
+            if path == "/files" and asked.method == "POST":
                 return self._upload(asked)
-            if path.startswith("/files/"):
-                return Answer(body=b"".join(self.files[path.split("/")[2]]), headers={"content-type": "text/plain"})
+            if path.startswith("/files"):
+                return self._file(*path.split("/")[2:])
             if path == "/batches" and asked.method == "POST":
                 return self._begin(asked.body)
             if path == "/batches":
-                newest = list(reversed(self.batches))
+                newest = [self.shown_as(batch) for batch in reversed(self.batches)]
                 return Answer(body={"object": "list", "data": newest, "has_more": False})
             return self._look(path.split("/")[2])
 
@@ -65,13 +67,22 @@ class BatchEndpoint(ScriptedEndpoint):
         self.files[name] = [line.strip() + b"\n" for line in sent.splitlines() if line.startswith(b"{")]
         return Answer(body={"id": name, "object": "file", "bytes": len(sent), "created_at": 0, "purpose": "batch"})
 
+    def _file(self, name: str = "", content: str = "") -> Answer:
+        if not name:
+            return Answer(body={"object": "list", "data": [{"id": name} for name in self.files], "has_more": False})
+        if name not in self.files:
+            return Answer(404, {"error": {"message": f"No such File object: {name}", "code": None}})
+        if content:
+            return Answer(body=b"".join(self.files[name]), headers={"content-type": "text/plain"})
+        return Answer(body={"id": name, "object": "file", "status": "processed"})
+
     def _begin(self, body: dict[str, Any]) -> Answer:
         self._calls += 1
         if (instead := self.before_begun(self._calls - 1)) is not None:
             return instead
         batch = body | {"id": f"batch_{len(self.batches)}", "object": "batch", "created_at": int(time.time())}
         self.batches.append(batch | {"status": "validating", "output_file_id": None, "error_file_id": None})
-        return self.after_begun(self._calls - 1) or Answer(body=self.batches[-1])
+        return self.after_begun(self._calls - 1) or Answer(body=self.shown_as(self.batches[-1]))
 
     def _look(self, identity: str) -> Answer:
         number = next((n for n, batch in enumerate(self.batches) if batch["id"] == identity), None)
@@ -83,7 +94,8 @@ class BatchEndpoint(ScriptedEndpoint):
         elif self._looked[identity] > 1 and batch["status"] == "validating":
             batch |= {"status": "in_progress"}
         lines = len(self.requests(number))
-        return Answer(body=batch | {"request_counts": {"total": lines, "completed": 0, "failed": 0}})
+        counted = {"request_counts": {"total": lines, "completed": 0, "failed": 0}}
+        return Answer(body=self.shown_as(batch | counted))
 
     def _end(self, number: int) -> None:
         batch = self.batches[number]

@@ -2,14 +2,15 @@
 
 Whoever asks asks as ever, one request after another, within `in_batches`. Once nobody asks any more, all that wait
 for the same seat are sent together, and each gets its reply as if it had been asked alone. A batch is on the run's
-record before it is waited for, so a run that is taken up looks at the same batch again.
+record before it is waited for, so a run that is taken up looks at the same batch again. Its record is closed once the
+stage is over whose requests it has.
 
 What a batch does not answer is asked singly, or in one more batch; so is what is too little for one.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,9 +19,16 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from openai.types import Batch
-
-from ....agents.endpoints.batches import MOST_BYTES, MOST_REQUESTS, Answered, BatchRefusedError, batch_line
+from ....agents.endpoints.batches import (
+    MOST_BYTES,
+    MOST_REQUESTS,
+    Answered,
+    BatchAnswers,
+    BatchRefusedError,
+    BatchSeen,
+    NotGivenError,
+    batch_line,
+)
 from ....agents.endpoints.client import OpenAIClient
 from ....core.errors import EndpointLostError, InterruptedRunError
 from ....core.records import LLMReply, LLMRequest, TokenUsage
@@ -38,7 +46,8 @@ FEWEST = 16
 """Fewer requests than these are asked singly: for the price of next to nothing they would wait a day."""
 MOST_TIMES = 2
 """How often a request is put into a batch that does not come to it."""
-_IN_BATCHES: ContextVar[bool] = ContextVar("_IN_BATCHES", default=False)
+_STAGE: ContextVar[str] = ContextVar("_STAGE", default="")
+"""The stage that asks in batches; empty where requests are asked singly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,8 @@ class _Waiting:
     """A request that waits for a batch."""
 
     request: LLMRequest
+    stage: str
+    """Whose it is."""
     reply: "asyncio.Future[Batched | None]"
     over: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once its reply is stored, or it came to nothing."""
@@ -89,19 +100,26 @@ class Batching:
         return [line for queue in self._queues.values() for line in queue.news.values()]
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """For the time of the block, have what it asks of seats that take batches wait for one."""
-        token = _IN_BATCHES.set(True)
+    async def open(self, stage: str) -> AsyncIterator[None]:
+        """For the time of the block, have what it asks of seats that take batches wait for one.
+
+        Args:
+            stage: Its name, the same whenever the run is taken up. Once the block has come to its end, nobody waits for
+                the stage's batches any more.
+        """
+        token = _STAGE.set(stage)
+        if self._records is not None:
+            self._records.stages.add(stage)
         try:
             yield
         finally:
-            _IN_BATCHES.reset(token)
+            _STAGE.reset(token)
         if self._records is not None:
-            await self._records.end()
+            await self._records.stage_is_over(stage)
 
     def takes(self, request: LLMRequest) -> bool:
         """Whether this request, asked from here, waits for a batch."""
-        return _IN_BATCHES.get() and not request.score_prompt and (request.role, request.member) in self._queues
+        return bool(_STAGE.get()) and not request.score_prompt and (request.role, request.member) in self._queues
 
     @contextmanager
     def waiting(self, request: LLMRequest) -> Iterator["asyncio.Future[Batched | None]"]:
@@ -109,7 +127,7 @@ class Batching:
 
         The block is left once the reply is stored.
         """
-        one = _Waiting(request, asyncio.get_running_loop().create_future())
+        one = _Waiting(request, _STAGE.get(), asyncio.get_running_loop().create_future())
         self._queues[request.role, request.member].put(one)
         try:
             yield one.reply
@@ -124,47 +142,49 @@ class _Records:
         self._store, self._run_id = store, run_id
         run = store.get(Run, run_id)
         self._all: list[dict[str, Any]] = [] if run is None else [dict(one) for one in run.batches]
-        self._taken: list[tuple[dict[str, Any], Set[str]]] = []
-        """Those whose replies are here, each with the keys of the requests that have one."""
+        self._followed = list[dict[str, Any]]()
+        self.stages = set[str]()
+        """Those that are under way."""
 
     def open(self, seat: Seat) -> list[dict[str, Any]]:
         """Those of a seat whose replies may not all be stored."""
         return [one for one in self._all if one["seat"] == seat_key(seat) and not one["ended"]]
 
-    async def add(self, seat: Seat, file: str, requests: int, room: int) -> dict[str, Any]:
+    async def add(self, seat: Seat, stages: Iterable[str], file: str, requests: int, room: int) -> dict[str, Any]:
         """Record a batch that is about to be begun, with the room that its replies have."""
-        record: dict[str, Any] = {"seat": seat_key(seat), "file": file, "batch": None}
-        record |= {"requests": requests, "room": room}
+        record: dict[str, Any] = {"seat": seat_key(seat), "stages": sorted(self.stages.intersection(stages))}
+        record |= {"file": file, "batch": None, "requests": requests, "room": room}
         record |= {"sent_at": now().isoformat(), "ended": False}
         self._all.append(record)
         await self._save()
         return record
 
-    async def begun(self, record: dict[str, Any], batch: str) -> None:
-        """Record the provider's id of a batch."""
-        record["batch"] = batch
+    async def change(self, record: dict[str, Any], **values: Any) -> None:
+        """Record something more of a batch."""
+        record |= values
         await self._save()
 
-    def took(self, record: dict[str, Any], keys: Set[str]) -> None:
-        """The replies to these requests are here; they are stored by and by, some of them by another stage."""
-        self._taken.append((record, keys))
+    @contextmanager
+    def followed(self, record: dict[str, Any]) -> Iterator[None]:
+        """For the time of the block, keep a batch's record open, whatever stages are over."""
+        self._followed.append(record)
+        try:
+            yield
+        finally:
+            self._followed = [one for one in self._followed if one is not record]
 
-    async def forget(self, record: dict[str, Any]) -> None:
-        """Nothing will come of it."""
-        record["ended"] = True
-        await self._save()
+    async def stage_is_over(self, stage: str) -> None:
+        """Close those that no other stage has requests in.
 
-    async def end(self) -> None:
-        """Be done with those whose replies are all stored."""
-        if not (taken := self._taken):
-            return
-        wanted = frozenset(chain.from_iterable(keys for _, keys in taken))
-        missing = await self._store.patiently(lambda: wanted.difference(self._store.reply_keys(self._run_id)))
-        done = [record for record, keys in taken if not record["ended"] and missing.isdisjoint(keys)]
-        for record in done:
-            record["ended"] = True
-        self._taken = [one for one in self._taken if not one[0]["ended"]]
-        if done:
+        All that was asked for is stored or has failed by then. What is still waited for has lost whoever asked for it,
+        as the item has failed meanwhile, and is closed when another stage is over.
+        """
+        self.stages.discard(stage)
+        left = [one for one in self._all if not one["ended"]]
+        for record in left:
+            record["stages"] = [name for name in record["stages"] if name != stage]
+            record["ended"] = not record["stages"] and not any(one is record for one in self._followed)
+        if left:
             await self._save()
 
     async def _save(self) -> None:
@@ -260,13 +280,18 @@ class _Queue:
     async def _batch(self, part: Sequence[tuple[_Waiting, bytes]], room: int) -> list[_Waiting]:
         """Send a batch and wait for it; those that it did not come to."""
         file = await self._provider.upload([line for _, line in part])
-        record = await self._records.add(self._seat, file, len(part), room)
+        stages = (one.stage for one, _ in part)
+        record = await self._records.add(self._seat, stages, file, len(part), room)
         for one, _ in part:
             one.times += 1
         await self._follow(record)
         return self._hand_out([one for one, _ in part], singly_from=MOST_TIMES)
 
     async def _follow(self, record: dict[str, Any], *, begun: bool = False) -> None:
+        with self._records.followed(record):
+            await self._take_in(record, begun=begun)
+
+    async def _take_in(self, record: dict[str, Any], *, begun: bool) -> None:
         """Wait for a batch's end, and take its answers in.
 
         Raises:
@@ -278,41 +303,59 @@ class _Queue:
             try:
                 batch_id = await self._provider.begin(record["file"], sent, maybe_begun=begun)
             except BatchRefusedError:
-                await self._records.forget(record)  # a run that is taken up makes another file
+                await self._records.change(record, ended=True)  # a run that is taken up makes another file
                 raise
             if batch_id is None:
-                await self._records.forget(record)
+                await self._records.change(record, ended=True)
                 return
-            await self._records.begun(record, batch_id)
+            await self._records.change(record, batch=batch_id)
         self._say(f"{'is asked again about' if begun else 'has'} {requests} ({record['batch']})")
         try:
             tell = partial(self._tell, record, sent)
             batch = await self._provider.ended(record["batch"], record["file"], sent, tell)
             if batch is None:
                 self._say(f"has {requests} no more: they are asked anew")
-                await self._records.forget(record)
+                await self._records.change(record, ended=True, lost=True)
                 return
-            answers = await self._provider.answers(batch)
+            answers = await self._answers_of(batch, record)
         except InterruptedRunError:
             self._say(f"goes on with {requests}; a run that is taken up has its replies")
             raise
         finally:
             self.news.pop(id(record), None)
-        if batch.status == "failed" and not answers:
-            await self._records.forget(record)
-            raise EndpointLostError(f"{requests} failed at the provider: {self._provider.words(batch)}")
-        self._records.took(record, {key for key, answered in answers.items() if answered.body is not None})
-        self._answers |= {key: (answered, record) for key, answered in answers.items()}
-        self._say(f"{batch.status} {requests}{_counted(record['requests'], answers)}")
+        found = answers.found
+        if batch.status == "failed" and not found and not answers.lost:
+            await self._records.change(record, ended=True)
+            raise EndpointLostError(f"{requests} failed at the provider: {batch.wrong or 'it does not say why'}")
+        self._answers |= {key: (answered, record) for key, answered in found.items()}
+        if answers.lost:
+            self._say(
+                f"has the replies of {requests} no more ({record['batch']}), though they were paid for: those that are "
+                f"not in the store are asked anew, {record['requests'] - len(found):,} requests at most"
+            )
+            await self._records.change(record, ended=True, lost=True)
+            return
+        self._say(f"{batch.status} {requests}{_counted(record['requests'], found)}")
+
+    async def _answers_of(self, batch: BatchSeen, record: dict[str, Any]) -> BatchAnswers:
+        try:
+            return await self._provider.answers(batch, missed=record.get("missed", False))
+        except NotGivenError as error:
+            await self._records.change(record, missed=True)
+            raise EndpointLostError(
+                f"{error}; it does not give out the replies of a batch of {record['requests']:,} requests "
+                f"({record['batch']}), which are paid for: a run that is taken up asks for them once more, and asks "
+                "those requests anew where that is in vain"
+            ) from error
 
     def _say(self, what: str) -> None:
         self._client.say(what, self._seat[0])
 
-    def _tell(self, record: dict[str, Any], sent: datetime, batch: Batch) -> None:
-        done = batch.request_counts.completed if batch.request_counts is not None else 0
+    def _tell(self, record: dict[str, Any], sent: datetime, batch: BatchSeen) -> None:
+        done = "" if batch.done is None else f"{batch.done:,} done, "
         since = spoken((now() - sent).total_seconds())
         self.news[id(record)] = (
-            f"batch of {record['requests']:,} at the {self._seat[0]}'s provider: {done:,} done, {batch.status}, {since}"
+            f"batch of {record['requests']:,} at the {self._seat[0]}'s provider: {done}{batch.status}, {since}"
         )
 
     def _hand_out(self, waiting: Iterable[_Waiting], *, singly_from: int | None = None) -> list[_Waiting]:

@@ -96,9 +96,9 @@ async def until(there: Callable[[], bool]) -> None:
     raise AssertionError("it never came")
 
 
-def all_of(number: int = NUMBER) -> Callable[[ReplyCache], Coroutine[Any, Any, list[str]]]:
+def all_of(number: int = NUMBER, stage: str = "demonstrate") -> Callable[[ReplyCache], Coroutine[Any, Any, list[str]]]:
     async def act(llm: ReplyCache) -> list[str]:
-        async with llm.batching.open():
+        async with llm.batching.open(stage):
             replies = await asyncio.gather(*(llm.complete(request(place)) for place in range(number)))
         return [reply.text for reply in replies]
 
@@ -128,6 +128,7 @@ def test_requests_go_together_and_each_gets_its_own_reply_at_half_the_price(
     [record] = asking.run.batches
     assert record | {"sent_at": ""} == {
         "seat": "teacher.0",
+        "stages": [],
         "file": "file-0",
         "batch": "batch_0",
         "requests": NUMBER - 1,
@@ -253,11 +254,59 @@ def test_a_batch_whose_replies_another_stage_waits_for_is_not_done_with(
     killed_while_waiting(asking)
     before = asking.posted
     endpoint.looks = 0
-    assert asking(all_of(4)) == answers(4)
+    assert asking(all_of(4, "evaluate")) == answers(4)
     assert [record["ended"] for record in asking.run.batches] == [False]
     assert asking(all_of()) == answers()
     assert asking.posted == before
     assert [record["ended"] for record in asking.run.batches] == [True]
+
+
+def test_a_stage_that_is_over_closes_its_batches_though_nobody_asks_for_them(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    killed_while_waiting(asking)
+    before = len(endpoint.asked)
+    asking(all_of(0))
+    assert [(record["ended"], record["stages"]) for record in asking.run.batches] == [(True, [])]
+    assert len(endpoint.asked) == before
+
+
+def test_a_batch_whose_replies_came_to_nothing_is_closed_with_its_stage(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    """A reply that cannot be read, whose request is refused when it is asked singly, is never stored."""
+    endpoint.in_batch = lambda asked: Answer(body={"choices": 7})
+    endpoint.chat = lambda asked, number: (
+        echoed(asked) if asked.body["messages"][-1]["content"] == "Question 0" else failure(400, "bad manners")
+    )
+
+    async def act(llm: ReplyCache) -> list[LLMReply | BaseException]:
+        async with llm.batching.open("demonstrate"):
+            calls = (llm.complete(request(place)) for place in range(NUMBER))
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    assert sum(isinstance(reply, LLMReply) for reply in asking(act)) == 1
+    assert [record["ended"] for record in asking.run.batches] == [True]
+
+
+def test_a_batch_that_is_waited_for_stays_open_though_its_stage_is_over(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    """Where one of an item's requests fails, the item does, and its others may still wait for a batch."""
+
+    async def act(llm: ReplyCache) -> list[bool]:
+        endpoint.looks = 10_000
+        async with llm.batching.open("demonstrate"):
+            asked = [asyncio.create_task(llm.complete(request(place))) for place in range(NUMBER)]
+            await until(lambda: any(record["batch"] for record in asking.run.batches))
+        found = [asking.run.batches[0]["ended"]]
+        endpoint.looks = 0
+        await asyncio.gather(*asked)
+        async with llm.batching.open("evaluate"):
+            pass
+        return [*found, asking.run.batches[0]["ended"]]
+
+    assert asking(act) == [False, True]
 
 
 def test_an_interrupt_ends_at_once_and_says_that_the_batch_goes_on(asking: Asking, endpoint: BatchEndpoint) -> None:
@@ -349,6 +398,79 @@ def test_a_batch_that_may_be_there_is_never_paid_twice_though_it_cannot_be_had_n
     assert asking.posted == before
 
 
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("status", [404, 410])
+def test_replies_that_the_provider_has_no_more_are_said_to_be_lost_and_asked_anew(
+    asking: Asking, endpoint: BatchEndpoint, killed: bool, status: int
+) -> None:
+    if killed:
+        killed_while_waiting(asking)
+        endpoint.looks = 0
+    gone = {"/files/output-0", "/files/output-0/content"}
+    endpoint.instead = lambda method, asked: failure(status, "No such File object") if asked in gone else None
+    assert asking(all_of(), patience_s=0.3) == answers()
+    # A process's first request is asked singly.
+    assert [len(endpoint.requests(batch)) for batch in range(len(endpoint.batches))] == [7, 6 if killed else 7]
+    assert [(record["ended"], record.get("lost", False)) for record in asking.run.batches] == [
+        (True, True),
+        (True, False),
+    ]
+    [line] = [line for line in asking.told if "no more" in line]
+    assert "has the replies of a batch of 7 requests no more (batch_0), though they were paid for" in line
+    assert line.endswith("those that are not in the store are asked anew, 7 requests at most")
+
+
+@pytest.mark.parametrize("about", [{"status": "deleted"}, {"expires_at": 1_000_000_000}])
+def test_a_file_of_replies_that_has_expired_is_gone(
+    asking: Asking, endpoint: BatchEndpoint, about: dict[str, Any]
+) -> None:
+    says = {
+        "/files/output-0": Answer(body={"id": "output-0", "object": "file", **about}),
+        "/files/output-0/content": failure(404, "The file has expired"),
+    }
+    endpoint.instead = lambda method, asked: says.get(asked)
+    assert asking(all_of(), patience_s=0.3) == answers()
+    assert [record.get("lost", False) for record in asking.run.batches] == [True, False]
+
+
+def test_replies_that_should_be_there_are_asked_anew_only_by_a_run_that_is_taken_up(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    missing = failure(404, "nothing here")
+    endpoint.instead = lambda method, asked: missing if asked == "/files/output-0/content" else None
+    with pytest.raises(
+        EndpointLostError,
+        match=r"replies of a batch of 7 requests \(batch_0\), which are paid for.*asks those requests anew",
+    ):
+        asking(all_of(), patience_s=0.2)
+    assert [(record["ended"], record["missed"]) for record in asking.run.batches] == [(False, True)]
+    assert asking(all_of(), patience_s=0.2) == answers()
+    assert [record.get("lost", False) for record in asking.run.batches] == [True, False]
+
+
+def test_a_file_of_replies_that_comes_later_than_the_batchs_end_is_waited_for(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    missing = iter([failure(404, "No such File object")] * 10)
+    endpoint.instead = lambda method, asked: next(missing, None) if asked.startswith("/files/output-0") else None
+    assert asking(all_of(), patience_s=60) == answers()
+    assert len(endpoint.batches) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_replies_that_cannot_be_had_now_are_not_taken_to_be_lost(
+    asking: Asking, endpoint: BatchEndpoint, status: int
+) -> None:
+    busy = failure(status, "later")
+    endpoint.instead = lambda method, asked: busy if asked.startswith("/files/output-0") else None
+    for _ in range(2):
+        with pytest.raises(EndpointLostError, match="later"):
+            asking(all_of(), patience_s=0.2)
+    endpoint.instead = lambda method, asked: None
+    assert asking(all_of()) == answers()
+    assert len(endpoint.batches) == 1
+
+
 def test_a_file_that_the_provider_has_no_more_is_uploaded_anew(asking: Asking, endpoint: BatchEndpoint) -> None:
     killed_while_waiting(asking)
     asking.store.update(Run, "RUN1", batches=[{**asking.run.batches[0], "batch": None}])
@@ -391,6 +513,66 @@ def test_what_a_batch_answers_with_an_error_or_no_answer_is_asked_singly(
     assert store.count(LLMCall) == NUMBER + 1  # the reply that was cut off is kept for what it took
     [line] = [line for line in asking.told if "asked anew" in line]
     assert "6 are answered, 1 are asked anew (1 times: The key SECRET-1 has bad manners)" in line
+
+
+ODD: list[Any] = [None, "words", ["x", 3], {"completed": "3", "data": {"message": 7}}]
+"""All there is: tests/agents/endpoints/test_batches.py."""
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_a_batch_says_beside_its_status_may_be_anything(asking: Asking, endpoint: BatchEndpoint, odd: Any) -> None:
+    beside = dict.fromkeys(("errors", "request_counts", "created_at", "metadata", "endpoint", "object"), odd)
+    endpoint.shown_as = lambda batch: batch | beside
+    endpoint.after_begun = lambda number: Answer(close=True) if number == 0 else None
+    assert asking(all_of()) == answers()
+    assert len(endpoint.batches) == 1
+    endpoint.ends_as = lambda batch: "failed"
+    with pytest.raises(EndpointLostError, match="requests failed at the provider: "):
+        asking(all_of(2 * NUMBER))
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("field", ["id", "status", "output_file_id"])
+def test_a_batch_that_cannot_be_read_ends_the_run_in_words_and_is_looked_at_again(
+    asking: Asking, endpoint: BatchEndpoint, field: str, odd: Any
+) -> None:
+    odd = 7 if odd == "words" and field == "status" else "" if odd == "words" else odd
+    endpoint.shown_as = lambda batch: batch | {field: odd}
+    if field == "output_file_id":  # its replies are nowhere: that is told, and they are asked for otherwise
+        assert asking(all_of()) == answers()
+        assert any("completed a batch of 7 requests: 0 are answered, 7 are asked anew" in line for line in asking.told)
+        return
+    with pytest.raises(EndpointLostError, match="what it answers is no batch"):
+        asking(all_of(), patience_s=0.2)
+    endpoint.shown_as = lambda batch: batch
+    assert asking(all_of()) == answers()
+    assert len(endpoint.batches) == 1
+
+
+def test_a_list_that_does_not_say_of_which_files_its_batches_are_begins_no_second(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    endpoint.shown_as = lambda batch: batch | {"input_file_id": None}
+    endpoint.after_begun = lambda number: Answer(close=True) if number == 0 else None
+    with pytest.raises(EndpointLostError, match="does not say of which file batch_0 is"):
+        asking(all_of(), patience_s=0.2)
+    endpoint.shown_as = lambda batch: batch
+    assert asking(all_of()) == answers()
+    assert len(endpoint.batches) == 1
+
+
+@pytest.mark.parametrize("told", [[], "words", {"id": None}, {"object": "list", "data": "words"}, {"data": [7, {}]}])
+def test_an_answer_that_is_none_ends_the_run_in_words(asking: Asking, endpoint: BatchEndpoint, told: Any) -> None:
+    def instead_of(path: str) -> Callable[[str, str], Answer | None]:
+        return lambda method, asked: Answer(body=told) if asked == path else None
+
+    for path in ("/files", "/batches", "/batches/batch_0"):
+        endpoint.instead = instead_of(path)
+        with pytest.raises(EndpointLostError, match="cannot go on: "):
+            asking(all_of(), patience_s=0.1)
+    endpoint.instead = lambda method, asked: None
+    assert asking(all_of()) == answers()
+    assert len(endpoint.batches) == 1
 
 
 def test_a_line_that_is_not_what_the_protocol_says_costs_its_own_request_alone(
