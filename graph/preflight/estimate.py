@@ -19,7 +19,7 @@ from ...core.text import rough_tokens
 from ...store.spending import Price
 from ..context.budget import shown_amount
 from ..context.plugs import Plugs
-from ..context.prices import prices_of, seat_key
+from ..context.prices import prices_of, seat_key, settings_key
 from ..context.replies.batching import FEWEST
 from ..context.seats import Seat, seats
 from .work import Work, by_split, replies
@@ -79,7 +79,7 @@ def estimate(config: RunConfig, sizing: "Sizing") -> dict[str, Any]:
         **{kind: _in_all(kind, sizing, prices) for kind in ("likely", "at_most")},
         "prices": sorted({price.source for price in prices.values() if price.per_million is not None}),
         "unpriced": {price.model: price.source for price in prices.values() if price.per_million is None},
-        "assumes": list(ASSUMPTIONS),
+        "assumes": [*ASSUMPTIONS, *_batches_assumed(config, sizing)],
     }
 
 
@@ -122,6 +122,17 @@ def budget_notes(config: RunConfig, estimated: Mapping[str, Any], foreseen: Mapp
                 "it will stop before its end, and can be resumed with more"
             )
     return notes
+
+
+def _batches_assumed(config: RunConfig, sizing: "Sizing") -> list[str]:
+    """A line on the price of what goes into batches, where somebody is asked in them."""
+    batched = [settings_key(config.cast, seat) for seat, settings in sizing.seats.items() if settings.batch]
+    if not batched:
+        return []
+    halved = any(sizing.in_batches(requests) for requests in sizing.requests)
+    likely = f"what goes into them ({FEWEST} requests or more) at half the price" if halved else "too little for any"
+    names = ", ".join(f"{name}.batch" for name in dict.fromkeys(batched))
+    return [f"batches ({names}): likely {likely}; at most: all at the full price; their time is in no figure"]
 
 
 def _in_all(kind: Kind, sizing: "Sizing", prices: dict[str, Price]) -> dict[str, Any]:

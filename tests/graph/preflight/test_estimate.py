@@ -82,6 +82,20 @@ def test_a_batch_that_comes_to_nothing_costs_in_full_and_so_do_cloze_verdicts_an
     assert batched["likely"] == singly["likely"]
 
 
+def test_the_price_of_batches_is_among_what_is_assumed(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said(found: dict[str, Any]) -> list[str]:
+        return [line for line in found["assumes"] if "batches" in line]
+
+    singly, batched = singly_and_batched(inputs)
+    assert said(singly) == []
+    assert said(batched) == [
+        "batches (cast.teacher.batch, cast.critic.batch, cast.judge.batch): likely what goes into them (16 requests or "
+        "more) at half the price; at most: all at the full price; their time is in no figure"
+    ]
+    monkeypatch.setattr(estimating, "FEWEST", 10**6)
+    assert ["too little for any" in line for line in said(singly_and_batched(inputs)[1])] == [True]
+
+
 def test_what_nobody_knows_the_price_of_is_named_and_not_taken_for_free(inputs: Path) -> None:
     found = estimate_of(config_of(inputs, cast={"critic": {"model": "mine", "base_url": "http://127.0.0.1:9/v1"}}))
     assert found["likely"]["roles"]["critic"]["usd"] is None
