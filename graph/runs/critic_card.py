@@ -133,7 +133,10 @@ async def _ask(
                     judged[place] = JudgedPair(pair, found.outcome, found.p_forward, found.p_reverse)
                 bar.advance()
 
-            await bounded(one, range(len(pairs)), context.config.dialogue.concurrency)
+            at_once = context.at_once(len(pairs), context.config.dialogue.concurrency)
+            of_these = content_hash([[pair.source, pair.first, pair.second] for pair in pairs])[:16]
+            async with context.llm.batching.open(f"card of {of_these}"):
+                await bounded(one, range(len(pairs)), at_once)
 
 
 def _try(config: RunConfig, plugs: Plugs, task: Task, pair: LabelledPair) -> None:

@@ -4,6 +4,9 @@ Every comparison of the campaign's critic is asked anew in both orders, about th
 a run of their own, with the preferences they make, so a student can be trained on either critic's.
 """
 
+import asyncio
+
+from ...agents.verdicts.verdict import Verdict
 from ...core.concurrency import bounded
 from ...core.config import RunConfig, saved_config
 from ...core.errors import ITEM_ERRORS, ConfigError, EndpointError
@@ -71,12 +74,14 @@ def _carry_out(store: Store, run: Run, plugs: Plugs, progress: Progress) -> Run:
     async def rejudge(run: Run) -> None:
         async with opened(store, run, progress, plugs=plugs, roles=("critic",)) as context:
             store.add_new(*template_rows(context.task))
-            await _Rejudging(context).judge_all()
+            await Rejudging(context).judge_all()
 
     return execute(store, run.id, rejudge)
 
 
-class _Rejudging:
+class Rejudging:
+    """One rejudging, whose context is open."""
+
     def __init__(self, context: RunContext) -> None:
         assert context.run.source_run_id is not None
         self._context, self._source = context, context.run.source_run_id
@@ -84,6 +89,11 @@ class _Rejudging:
         self._overused: dict[int, list[str]] = {}
 
     async def judge_all(self) -> None:
+        """Ask about every verdict of the campaign's critic.
+
+        Raises:
+            EndpointError: not one comparison was answered.
+        """
         verdicts: dict[str, list[VerdictRow]] = {}
         for verdict in critics_verdicts(self._store, self._source):
             verdicts.setdefault(verdict.dialogue_id, []).append(verdict)
@@ -93,8 +103,9 @@ class _Rejudging:
                 await self._judge(dialogue_id, verdicts[dialogue_id])
                 bar.advance()
 
-            async with live_note(bar, self._context.trouble):
-                await bounded(one, list(verdicts), self._context.config.cast.critic.max_concurrency)
+            at_once = self._context.at_once(len(verdicts), self._context.config.cast.critic.max_concurrency)
+            async with live_note(bar, self._context.trouble), self._context.llm.batching.open("rejudge"):
+                await bounded(one, list(verdicts), at_once)
         if not self._store.count(VerdictRow, run_id=self._run.id):
             failed = self._store.select(Dialogue, run_id=self._run.id, status="failed", limit=1)
             raise EndpointError(f"the critic answered no comparison: {failed[0].error if failed else 'none was asked'}")
@@ -116,22 +127,33 @@ class _Rejudging:
         assert dialogue is not None
         if dialogue.status == "finished":
             return
-        example, seq = self._context.example(source.example_id), 0
+        found, seq = list[Verdict | BaseException](), 0
+        if self._context.llm.batching:  # all at once, so that they go into one batch
+            asked = (self._compare(source, dialogue, verdict, 0) for verdict in verdicts)
+            found = await asyncio.gather(*asked, return_exceptions=True)
         try:
-            for verdict in verdicts:
-                first, second = self._turn(verdict.first_turn_id), self._turn(verdict.second_turn_id)
-                overused = self._overused_in(source)
-                with asked_from(dialogue, seq):
-                    comparison = await self._critic.compare(
-                        example.value, first.content, second.content, overused=overused
-                    )
+            for place, verdict in enumerate(verdicts):
+                comparison = found[place] if found else await self._compare(source, dialogue, verdict, seq)
+                if isinstance(comparison, BaseException):
+                    raise comparison
                 _, seq = await record_verdict(
-                    self._store, dialogue, seq, comparison, first, second, source=verdict.source
+                    self._store, dialogue, seq, comparison, *self._texts(verdict), source=verdict.source
                 )
         except ITEM_ERRORS as error:
             await finish_dialogue(self._store, dialogue, error=error)
             return
         await finish_dialogue(self._store, dialogue, stop_reason="judged again")
+
+    async def _compare(self, source: Dialogue, dialogue: Dialogue, verdict: VerdictRow, seq: int) -> Verdict:
+        """The critic on the texts of a verdict; of `dialogue`, from that place on, is what it says."""
+        example, (first, second) = self._context.example(source.example_id), self._texts(verdict)
+        with asked_from(dialogue, seq):
+            return await self._critic.compare(
+                example.value, first.content, second.content, overused=self._overused_in(source)
+            )
+
+    def _texts(self, verdict: VerdictRow) -> tuple[Turn, Turn]:
+        return self._turn(verdict.first_turn_id), self._turn(verdict.second_turn_id)
 
     def _turn(self, identity: str) -> Turn:
         turn = self._store.get(Turn, identity)

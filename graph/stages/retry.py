@@ -64,8 +64,9 @@ async def _demonstrate_again(context: RunContext, failed: Sequence[Dialogue]) ->
             await demonstrate_one(context, example, 1)
             bar.advance()
 
-        async with live_note(bar, context.trouble):
-            await bounded(one, wanted, context.config.cast.teacher.max_concurrency)
+        at_once = context.at_once(len(wanted), context.config.cast.teacher.max_concurrency)
+        async with live_note(bar, context.trouble), context.llm.batching.open("demonstrate"):
+            await bounded(one, wanted, at_once)
 
 
 def _is_left(context: RunContext, dialogue: Dialogue) -> bool:

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 import openmic as face
+from openmic.agents.endpoints import batches
+from openmic.graph.context.replies import batching
 
+from ..agents.batch_endpoint import BatchEndpoint
 from ..agents.scripted_endpoint import Answer, Asked, ScriptedEndpoint, completion
 from .conftest import Openmic
 
@@ -84,6 +87,19 @@ def test_thoughts_that_nobody_answered_with_are_no_replies(openmic: Openmic, pai
     told = json.loads(made.out)
     assert told["replies"] == {"all": 6, "asked_now": 6}  # three pairs, each in both orders
     assert len(endpoint.bodies) == 7
+
+
+def test_pairs_go_into_a_batch(openmic: Openmic, pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "FEWEST", 3)
+    monkeypatch.setattr(batching, "QUIET_S", 0.05)
+    monkeypatch.setattr(batches, "FIRST_LOOK_S", 0.02)
+    with BatchEndpoint() as endpoint:
+        endpoint.chat = lambda asked, number: Answer(body=completion("1"))
+        cast = {"model": "m", "base_url": endpoint.base_url, "batch": True}
+        given = [word for key, value in cast.items() for word in ("--set", f"cast.critic.{key}={value}")]
+        made = openmic("critic-card", "pairs.jsonl", "--json", "--no-check", "--set", "verdict.samples=1", *given)
+        assert json.loads(made.out)["replies"] == {"all": 6, "asked_now": 6}
+        assert [len(endpoint.requests(batch)) for batch in range(len(endpoint.batches))] == [5]
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ class Bench:
             *(RunExample(run_id="RUN1", example_id=e.id, position=i, split=e.split) for i, e in enumerate(examples))
         )
 
-    def play(self, pool: ScriptedPool, act: Callable[[RunContext], Awaitable[T]]) -> T:
+    def play(self, pool: ScriptedPool, act: Callable[[RunContext], Awaitable[T]], run_id: str = "RUN1") -> T:
         """Do something with a context whose clients live as long as it takes."""
 
         async def perform() -> T:
@@ -217,15 +217,15 @@ class Bench:
                 if settings.asked
             }
             try:
-                return await act(self.context(pool, ReplyCache(self.store, "RUN1", clients)))
+                return await act(self.context(pool, ReplyCache(self.store, run_id, clients), run_id))
             finally:
                 for client in clients.values():
                     await client.close()
 
         return asyncio.run(perform())
 
-    def context(self, pool: ScriptedPool, llm: ReplyCache) -> RunContext:
-        run = self.store.get(Run, "RUN1")
+    def context(self, pool: ScriptedPool, llm: ReplyCache, run_id: str = "RUN1") -> RunContext:
+        run = self.store.get(Run, run_id)
         assert run is not None
         plugs = Plugs(self.objects)
         context = RunContext(

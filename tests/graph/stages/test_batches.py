@@ -1,4 +1,4 @@
-"""Demonstrations, references and evaluations in batches come to what they come to one by one."""
+"""What takes part in batches comes to what it comes to one by one."""
 
 import json
 import shutil
@@ -10,17 +10,21 @@ from typing import Any
 import pytest
 
 from openmic.agents.endpoints import batches
+from openmic.core.ids import derive_id
 from openmic.core.records import JudgedOutput, Split
 from openmic.graph.context.replies import batching
 from openmic.graph.context.run_context import RunContext
+from openmic.graph.rollout.recording import record_verdict
+from openmic.graph.runs.rejudge import Rejudging
 from openmic.graph.stages import promotion
 from openmic.graph.stages.demonstrate import demonstrate_all
 from openmic.graph.stages.evaluate import evaluate
-from openmic.store import LLMCall, Store, Turn, VerdictRow
+from openmic.graph.stages.retry import retry_failed
+from openmic.store import Adapter, Dialogue, LLMCall, Run, Store, Turn, VerdictRow
 
 from ...agents.batch_endpoint import BatchEndpoint
-from ...agents.scripted_endpoint import Answer, Asked
-from ..conftest import Bench, Prepare, ScriptedPool, Serve, config_of, example_of
+from ...agents.scripted_endpoint import Answer, Asked, failure
+from ..conftest import Bench, Prepare, ScriptedPool, Serve, config_of, example_of, run_row
 
 INPUTS = [
     example_of("The kettle in our kitchen broke again this morning."),
@@ -81,3 +85,72 @@ def test_a_stage_in_batches_comes_to_what_it_comes_to_one_by_one(
         assert sorted(turn.content for turn in other.select(Turn)) == said
         assert sorted(row.p_forward for row in other.select(VerdictRow)) == p
         assert other.count(LLMCall, batched=1) == 0
+
+
+def test_references_that_failed_are_asked_again_in_a_batch(
+    prepare: Prepare, endpoint: BatchEndpoint, store: Store
+) -> None:
+    async def demonstrate(context: RunContext) -> None:
+        promotion.record_base(context)
+        await demonstrate_all(context)
+
+    async def again(context: RunContext) -> None:
+        store.add(
+            Adapter(
+                id=derive_id("RUN1", "adapter", 1),
+                run_id="RUN1",
+                version=1,
+                stage="imitation",
+                round=0,
+                base_model="m",
+                status="promoted",
+            )
+        )
+        await retry_failed(context)
+
+    held_out = [example_of(f"Kettle number {number} broke again this morning.", Split.TEST) for number in range(5)]
+    bench, well = prepare([*INPUTS[:2], *held_out], endpoint.base_url, cast=CAST), endpoint.chat
+    refused = failure(400, "bad manners")
+    endpoint.chat = lambda asked, number: refused if "Kettle number" in json.dumps(asked.body) else well(asked, number)
+    bench.play(ScriptedPool([TEXT]), demonstrate)
+    assert store.count(Dialogue, status="failed") == len(held_out)
+    endpoint.chat, before = well, len(endpoint.batches)
+    bench.play(ScriptedPool([TEXT]), again)
+    assert store.count(Dialogue, status="failed") == 0
+    assert [len(endpoint.requests(batch)) for batch in range(before, len(endpoint.batches))] == [len(held_out) - 1]
+
+
+def test_a_critic_judges_again_in_one_batch(
+    prepare: Prepare, endpoint: BatchEndpoint, store: Store, tmp_path: Path
+) -> None:
+    async def compare_twice(context: RunContext) -> None:
+        promotion.record_base(context)
+        await demonstrate_all(context)
+        for verdict in store.select(VerdictRow):
+            dialogue = store.get(Dialogue, verdict.dialogue_id)
+            assert dialogue is not None
+            said, example = store.select(Turn, dialogue_id=dialogue.id), context.example(dialogue.example_id)
+            [first] = [turn for turn in said if turn.id == verdict.first_turn_id]
+            pair = {verdict.first_turn_id, verdict.second_turn_id}
+            [third] = [turn for turn in said if turn.kind == "demonstration" and turn.id not in pair]
+            found = await context.critic.compare(example.value, first.content, third.content)
+            await record_verdict(store, dialogue, 50, found, first, third, source="teacher_pair")
+
+    sections: dict[str, Any] = {"imitation": {"demonstrations": 3}, "preferences": {"teacher_pairs": True}}
+    critic = {"critic": {"model": "sim-critic", "batch": True}}
+    bench = prepare(INPUTS, endpoint.base_url, cast=CAST | critic, **sections)
+    bench.play(ScriptedPool([TEXT]), compare_twice)
+    before = len(endpoint.batches)
+    store.add(run_row(bench.config, tmp_path, id="RUN2", kind="rejudge", source_run_id="RUN1"))
+    bench.play(ScriptedPool([]), lambda context: Rejudging(context).judge_all(), "RUN2")
+    judged = store.select(VerdictRow, run_id="RUN2")
+    assert {(row.first_turn_id, row.second_turn_id) for row in judged} == {
+        (row.first_turn_id, row.second_turn_id) for row in store.select(VerdictRow, run_id="RUN1")
+    }
+    asked = 2 * len(judged)
+    assert len(judged) == 4
+    assert [len(endpoint.requests(batch)) for batch in range(before, len(endpoint.batches))] == [asked - 1]
+    assert sorted(row.batched for row in store.select(LLMCall, run_id="RUN2")) == [0] + [1] * (asked - 1)
+    run = store.get(Run, "RUN2")
+    assert run is not None
+    assert [record["ended"] for record in run.batches] == [True]
