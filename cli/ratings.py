@@ -9,7 +9,7 @@ from rich.table import Table
 from ..core.config import saved_section
 from ..core.records import RatedPairs
 from ..core.text import printable
-from ..evaluation.summary import NOTHING_DECIDED
+from ..evaluation.shown import NOTHING_DECIDED
 from .options import JsonOption, RunArgument, StoreOption, print_json, read_store
 from .report import report_console
 

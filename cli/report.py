@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.text import printable, printable_in
-from ..evaluation.summary import score_columns, shown_rate, shown_score, shown_share, undecided
+from ..evaluation.shown import score_columns, shown_rate, shown_score, shown_share, undecided
 from ..store import told_failures
 from .funnel import print_funnel
 from .options import store_flag

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..evaluation.summary import shown_rate, undecided
+from ..evaluation.shown import shown_rate, undecided
 from ..store.search.runs import RunLine, newest_runs
 from .options import JsonOption, StoreOption, print_json, read_store
 from .transcripts.lines import one_line

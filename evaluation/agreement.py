@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.config import EvaluationSettings
 from ..core.records import Outcome
-from .intervals import bootstrap_mean
+from .bootstrap import bootstrap_mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ..core.config import EvaluationSettings
 from ..core.records import JudgedOutput
 from .intervals import FEW
-from .summary import gain, score_columns, shown_score, undecided
+from .shown import score_columns, shown_score, undecided
 
 SAMPLES = 3
 """Inputs that are shown."""
@@ -62,6 +62,8 @@ def gain_between(
     """The paired difference on test inputs: `from`, `to`, `value`, `ci`, `n`; None where either was not judged."""
     if ends is None or not all(outputs.get(version) for version in ends):
         return None
+    from .summary import gain  # which needs numpy: most of what asks for a headline has no gain to work out
+
     before, after = (outputs[version] for version in ends)
     difference = gain(before, after, settings, seed)
     if difference is None:

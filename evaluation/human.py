@@ -12,7 +12,8 @@ from typing import Any
 
 from ..core.config import EvaluationSettings
 from ..core.records import Outcome, RatedPair, Rating, credit
-from .intervals import FEW, Interval, bootstrap_mean, bootstrap_ratio, paired_difference, plain
+from .bootstrap import bootstrap_mean, bootstrap_ratio, paired_difference
+from .intervals import FEW, Interval, plain
 from .raters import Comparison, RaterAgreement, rater_agreement
 
 _Rated = tuple[RatedPair, list[Rating]]

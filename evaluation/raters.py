@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ..core.config import EvaluationSettings
 from ..core.records import Outcome
-from .intervals import Interval, bootstrap_ratio, percentiles, resampled_sums
+from .bootstrap import bootstrap_ratio, percentiles, resampled_sums
+from .intervals import Interval
 
 _PLACE: Final[dict[Outcome, int]] = {"win": 0, "loss": 1, "tie": 2}
 

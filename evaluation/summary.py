@@ -1,16 +1,14 @@
 """One adapter version against the teacher on held-out inputs, and the gain from one version to another."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..core.config import EvaluationSettings
 from ..core.records import JudgedOutput
-from .intervals import Interval, bootstrap_mean, paired_difference
+from .bootstrap import bootstrap_mean, paired_difference
+from .intervals import Interval
 from .text_metrics import distinct_n
-
-NOTHING_DECIDED = "nothing decided"
-"""What stands in place of a win-tie rate where every comparison was a tie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,45 +57,6 @@ def summarize(outputs: Sequence[JudgedOutput], settings: EvaluationSettings, see
         shares=[name for name, values in given.items() if values and set(values) <= {0.0, 1.0}],
         unscored={name: len(outputs) - len(values) for name, values in given.items() if len(values) < len(outputs)},
     )
-
-
-def score_columns(summaries: Iterable[Mapping[str, Any]]) -> dict[str, bool]:
-    """Scorers of a table of versions in order, each with whether all its means are shares.
-
-    Args:
-        summaries: `VersionSummary.as_json` of each version; empty ones are passed over.
-    """
-    columns: dict[str, bool] = {}
-    for summary in summaries:
-        for name in summary.get("scores", {}):
-            columns[name] = columns.get(name, True) and name in summary["shares"]
-    return columns
-
-
-def shown_score(mean: float | None, *, share: bool) -> str:
-    """A scorer's mean as people read it: a share in per cent, else three digits; "-" where there is none."""
-    if mean is None:
-        return "-"
-    return shown_share(mean) if share else f"{mean:.3g}"
-
-
-def undecided(tally: Mapping[str, Any]) -> bool:
-    """Whether every comparison was a tie, so that a win-tie rate of 100 % says nothing.
-
-    Args:
-        tally: `win`, `tie` and `loss`, as `VersionSummary.as_json` has them.
-    """
-    return bool(tally["tie"]) and not tally["win"] and not tally["loss"]
-
-
-def shown_rate(summary: Mapping[str, Any]) -> str:
-    """A version's win-tie rate as people read it, from `VersionSummary.as_json`."""
-    return NOTHING_DECIDED if undecided(summary) else f"{summary['win_tie_rate']:.1%}"
-
-
-def shown_share(share: float) -> str:
-    """A share in per cent; one that is not 0 is never told as 0."""
-    return "under 0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
 
 
 def gain(

@@ -6,7 +6,7 @@ from typing import Any
 from ..core.config import RunConfig
 from ..core.errors import AdapterError
 from ..core.records import AdapterRef, Split
-from ..evaluation.summary import score_columns, shown_rate, shown_score, undecided
+from ..evaluation.shown import score_columns, shown_rate, shown_score, undecided
 from ..store import Adapter, Run, RunExample, Store, Training
 from ..training.adapters.adapters import replace_card
 from ..training.adapters.card import ModelCard, write_card

@@ -7,7 +7,7 @@ from typing import Any
 from ..core.config import EvaluationSettings, saved_section
 from ..core.records import Split
 from ..evaluation.headline import headline
-from ..evaluation.summary import score_columns, undecided
+from ..evaluation.shown import score_columns, undecided
 from ..store import Adapter, DialogueLine, Evaluation, Run, Store, Training, TrainingMetric, overview
 from ..store.liveness import LiveStatus
 from ..store.search.judged import outputs_of, summaries_on_test

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..evaluation.summary import shown_rate, shown_score, shown_share, undecided
+from ..evaluation.shown import shown_rate, shown_score, shown_share, undecided
 from .texts import LONG, brief, plain, shown
 
 NONE = "\N{EN DASH}"

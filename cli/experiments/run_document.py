@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from ...core.records import Split
-from ...evaluation.summary import score_columns, shown_rate, shown_score, undecided
+from ...evaluation.shown import score_columns, shown_rate, shown_score, undecided
 from ...store import Run, Store
 from ...store.search.judged import outputs_of
 from ...viewer.charts import rate_chart

@@ -3,7 +3,7 @@
 from rich.text import Text
 from rich.tree import Tree
 
-from ...evaluation.summary import shown_rate
+from ...evaluation.shown import shown_rate
 from ...store import Adapter, Evaluation, Training, Turn
 from ...store.lineage.model import (
     AdapterLineage,

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.config import EvaluationSettings
-from ..intervals import Interval, bootstrap_mean, unvaried
+from ..bootstrap import bootstrap_mean
+from ..intervals import Interval, unvaried
 
 Numbers = Mapping[tuple[str, int], float]
 """A number for each input and seed."""

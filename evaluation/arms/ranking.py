@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ...core.config import EvaluationSettings
 from ...core.errors import ConfigError
 from ...core.records import Outcome
-from ..intervals import Interval, percentiles
+from ..bootstrap import percentiles
+from ..intervals import Interval
 
 _CREDIT: dict[Outcome, float] = {"win": 1.0, "tie": 0.5, "loss": 0.0}
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from ...core.config import EvaluationSettings
 from ...core.records import Outcome
 from ...core.text import length
-from ..intervals import FEW, Interval, bootstrap_mean, bootstrap_ratio, plain
+from ..bootstrap import bootstrap_mean, bootstrap_ratio
+from ..intervals import FEW, Interval, plain
 from ..raters import Comparison, RaterAgreement, rater_agreement
 from .pairs import LabelledPair, majority
 

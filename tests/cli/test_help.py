@@ -114,3 +114,12 @@ def test_help_and_completion_import_no_command() -> None:
     )
     found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines() == ["['ratings']", "[]"]
+
+
+def test_what_only_looks_at_a_store_imports_no_numpy() -> None:
+    asked = (
+        "import sys; import openmic.cli.status, openmic.cli.runs, openmic.cli.transcripts.list, openmic.graph.report; "
+        "print([name for name in ('numpy', 'alembic', 'torch', 'ray') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines() == ["[]"]

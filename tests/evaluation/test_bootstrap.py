@@ -3,14 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openmic.evaluation import intervals
-from openmic.evaluation.intervals import (
-    Interval,
-    bootstrap_mean,
-    bootstrap_ratio,
-    paired_difference,
-    resampled_sums,
-)
+from openmic.evaluation import bootstrap
+from openmic.evaluation.bootstrap import bootstrap_mean, bootstrap_ratio, paired_difference, resampled_sums
+from openmic.evaluation.intervals import Interval
 
 from ..properties import steady
 
@@ -90,7 +85,7 @@ def test_the_same_seed_gives_the_same_interval_and_another_a_similar_one() -> No
 def test_resampling_in_parts_is_no_other_resampling(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [float(number % 5) for number in range(40)]
     whole = mean_of(values)
-    monkeypatch.setattr(intervals, "_CHUNK_CELLS", 40 * 7)
+    monkeypatch.setattr(bootstrap, "_CHUNK_CELLS", 40 * 7)
     assert mean_of(values) == whole
 
 
@@ -156,6 +151,6 @@ def test_the_ratio_where_each_input_has_one_answer_is_their_mean() -> None:
 def test_resampled_sums_do_not_depend_on_how_many_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.arange(12, dtype=np.float64).reshape(6, 2)
     at_once = resampled_sums(rows, samples=50, seed=4)
-    monkeypatch.setattr(intervals, "_CHUNK_CELLS", 13)
+    monkeypatch.setattr(bootstrap, "_CHUNK_CELLS", 13)
     assert resampled_sums(rows, samples=50, seed=4).tolist() == at_once.tolist()
     assert at_once.shape == (50, 2)

@@ -5,8 +5,9 @@ import pytest
 
 from openmic.core.config import EvaluationSettings
 from openmic.core.records import Outcome, RatedPair, Rating
+from openmic.evaluation.bootstrap import bootstrap_mean
 from openmic.evaluation.human import RatingResults, rating_results
-from openmic.evaluation.intervals import FEW, bootstrap_mean, unvaried
+from openmic.evaluation.intervals import FEW, unvaried
 
 SETTINGS = EvaluationSettings(bootstrap_samples=300)
 LETTERS: dict[str, Outcome | None] = {"w": "win", "t": "tie", "l": "loss", "-": None}

@@ -6,8 +6,10 @@ import pytest
 from openmic.core.config import EvaluationSettings
 from openmic.core.plugs import Plug
 from openmic.core.records import JudgedOutput, Outcome
-from openmic.evaluation.intervals import bootstrap_mean, unvaried
-from openmic.evaluation.summary import gain, score_columns, shown_score, summarize
+from openmic.evaluation.bootstrap import bootstrap_mean
+from openmic.evaluation.intervals import unvaried
+from openmic.evaluation.shown import score_columns, shown_score
+from openmic.evaluation.summary import gain, summarize
 
 SETTINGS = EvaluationSettings(bootstrap_samples=500)
 NONE_OF_3 = unvaried(0.0, 3, confidence=0.95, within=(-1, 1))

@@ -14,7 +14,8 @@ from openmic.agents.tasks.task import Task
 from openmic.agents.verdicts.verdict import Verdict
 from openmic.core.config import EndpointSettings
 from openmic.core.dialogue_settings import VerdictSettings
-from openmic.evaluation.intervals import Interval, bootstrap_mean
+from openmic.evaluation.bootstrap import bootstrap_mean
+from openmic.evaluation.intervals import Interval
 from openmic.simulator import SimulatedCast, SimulatorSettings
 
 from ..critics import endpoint_critic
