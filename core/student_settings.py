@@ -81,6 +81,9 @@ class VLLMSettings(Section):
     """Further arguments of `vllm serve`, such as ["--max-model-len", "4096"]; the last one of a name counts."""
     start_timeout_s: float = Field(default=600.0, gt=0)
     """Seconds a start may take."""
+    timeout_s: float = Field(default=120.0, gt=0)
+    """Seconds in which the server has to answer somebody; one that answers nobody for four times as long ends the
+    run."""
 
 
 class PoolSettings(Section):

@@ -21,6 +21,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import httpx2
 import openai
 
 from ...core.endpoints.secrets import hidden, keep_secret
@@ -72,6 +73,7 @@ class EndpointEngine:
         *,
         key: str | None = None,
         worker: str | None = None,
+        silence_s: float | None = None,
     ) -> None:
         """Asks nothing yet.
 
@@ -81,12 +83,14 @@ class EndpointEngine:
             template_kwargs: What the student's chat template is given.
             key: The server's. None: what the environment variable says.
             worker: What generations name as theirs. None: the server's address.
+            silence_s: An attempt is given up once nobody is answered for so long, and goes on as long as others are.
+                None: `timeout_s` of the settings is all that bounds it.
         """
         self._student = student_elsewhere(student, template_kwargs)
         name = self._student.name
         if self._student.kind != "causal":
             raise ConfigError(f"student.engine=endpoint serves causal students, which {name!r} is not; take static")
-        self._settings = settings
+        self._settings, self._silence_s = settings, silence_s
         self._base_model = settings.model or name
         self._worker = worker or settings.base_url
         key = key or os.environ.get(settings.api_key_env) or "none"
@@ -212,12 +216,26 @@ class EndpointEngine:
         while True:
             answered = self._stats.answered
             try:
-                return await attempt()
+                return await self._unless_silent(attempt())
             except openai.APITimeoutError:
                 in_vain = in_vain + 1 if self._stats.answered == answered else 0
                 if not retries or in_vain == _IN_VAIN:
                     raise
                 retries -= 1
+
+    async def _unless_silent(self, attempt: Awaitable[Any]) -> Any:
+        """What an attempt gives; raises APITimeoutError once nobody has been answered for `silence_s`."""
+        call = asyncio.ensure_future(attempt)
+        try:
+            while True:
+                answered = self._stats.answered
+                done, _ = await asyncio.wait([call], timeout=self._silence_s)
+                if done:
+                    return call.result()
+                if self._stats.answered == answered:
+                    raise openai.APITimeoutError(httpx2.Request("POST", self._settings.base_url))
+        finally:
+            call.cancel()
 
     def _read(self, request: GenerationRequest, completion: Any) -> tuple[str, list[int], bool]:
         """Text and tokens of a completion, and whether it ended by itself."""

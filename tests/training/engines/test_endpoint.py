@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -277,6 +278,37 @@ def test_a_server_that_takes_connections_and_answers_nobody_is_asked_twice(
             with pytest.raises(UnansweredError, match=r"did not answer the loading of adapter version 1: no answer in"):
                 await engine.load(adapters[0])
             assert attempts == 4
+            await engine.close()
+
+    asyncio.run(test())
+
+
+def test_where_silence_alone_bounds_an_attempt_it_goes_on_as_long_as_others_are_answered(tiny_causal: Path) -> None:
+    attempts = 0
+    completion = b'{"choices": [{"text": "a", "token_ids": [5], "finish_reason": "length"}]}'
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+    async def busy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        asked = await reader.readuntil(b'"max_tokens":') + await reader.readexactly(1)
+        if asked.endswith(b"9"):
+            attempts += 1
+            await others_are_over.wait()
+        writer.write(head % len(completion) + completion)
+        await writer.drain()
+
+    others_are_over = asyncio.Event()
+
+    async def test() -> None:
+        async with asyncio.timeout(PATIENCE_S), listening(busy) as url:
+            reached = StudentEndpointSettings.model_validate({"base_url": f"{url}/v1", "model": "tiny"})
+            engine = EndpointEngine(str(tiny_causal), reached, silence_s=1.0)
+            slow, began = asyncio.create_task(engine.generate(request(max_tokens=9))), time.monotonic()
+            while time.monotonic() < began + 3:
+                await engine.generate(request(id="other", max_tokens=1))
+            others_are_over.set()
+            assert (await slow).token_ids == (5,)
+            assert attempts == 1
             await engine.close()
 
     asyncio.run(test())

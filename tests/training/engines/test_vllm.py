@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from openmic.core.errors import (
 )
 from openmic.core.student_settings import StudentSettings
 from openmic.training.engines.choose import engine_name, make_engine
+from openmic.training.engines.vllm import engine as vllm_engine
 from openmic.training.engines.vllm.server import VLLMServer
 from openmic.training.student.fingerprint import KnownFiles, student_files
 
@@ -113,6 +115,40 @@ def test_one_that_dies_of_memory_again_and_again_ends_the_run_and_fails_no_item(
             await engine.close()
 
     asyncio.run(act())
+
+
+HANGS = FULL.replace("HTTPServer", "ThreadingHTTPServer").replace(
+    """        print("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", file=sys.stderr, flush=True)
+        os._exit(1)
+""",
+    """        self.log_message("asked")
+        self.rfile.read()  # until whoever asked hangs up
+""",
+)
+"""A server that starts, takes every question and answers none."""
+
+
+def test_one_that_answers_nobody_is_noticed_as_one_of_another_is(
+    tiny_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vllm_engine, "DYING_S", 0.2)
+    (tmp_path / "hangs.py").write_text(HANGS)
+    python = program(tmp_path / "python", "0.32.0", f'exec {sys.executable} {tmp_path}/hangs.py "$@"')
+    engine = make_engine(settings(tiny_causal, python=python, timeout_s=0.5), threads=1, folder=tmp_path / "run")
+
+    async def act() -> None:
+        try:
+            for hurried in (False, True):  # the second is the pool's plain request
+                with pytest.raises(
+                    UnansweredError, match=r"did not answer request 'r': no answer in time \(timeout_s\)"
+                ):
+                    await engine.generate(replace(request(), hurried=hurried))
+        finally:
+            await engine.close()
+
+    asyncio.run(asyncio.wait_for(act(), 60))
+    [log] = (tmp_path / "run").iterdir()
+    assert log.read_text().count("asked") == 4
 
 
 def test_one_that_does_not_start_again_ends_the_run_and_fails_no_item(tiny_causal: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ DEATHS_BORNE = 3
 DYING_S = 15.0
 """How long a server whose parts have died may take to end."""
 _ANSWER_S = 3600.0
-"""It has no need to hurry: what waits for its turn waits in the server, which is seen when it dies."""
+"""It has no need to hurry as long as others are answered: what waits for its turn waits in the server."""
 
 
 class VLLMEngine(EndpointEngine):
@@ -41,7 +41,14 @@ class VLLMEngine(EndpointEngine):
         reached = StudentEndpointSettings(
             base_url=server.base_url, model=server.base_model, timeout_s=_ANSWER_S, max_retries=2
         )
-        super().__init__(settings, reached, settings.chat_template_kwargs, key=server.key, worker=worker)
+        super().__init__(
+            settings,
+            reached,
+            settings.chat_template_kwargs,
+            key=server.key,
+            worker=worker,
+            silence_s=settings.vllm.timeout_s,
+        )
         self._server = server
         self._starting: asyncio.Task[None] | None = None
         if not server.running:
