@@ -121,6 +121,8 @@ def _address(settings: EndpointSettings, base_url: str | None = None) -> tuple[s
     """The address without its query, as paths are laid after it, and the query."""
     given = base_url or settings.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
     bare, _, query = given.strip().partition("?")
+    if within := re.search(r"://([^/@]*)@", bare):  # in the environment; a configuration holds none
+        keep_secret(within[1], within[1].partition(":")[2])
     return bare.rstrip("/"), dict(httpx2.QueryParams(query))
 
 

@@ -3,10 +3,11 @@
 What is not worth hiding is left: a word that is too short, or that stands where no key is needed (`ollama`).
 """
 
+import html
 import json
 import re
-from base64 import b64encode
-from collections.abc import Collection, Mapping
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -50,13 +51,13 @@ def refuse_secrets(given: Mapping[str, Any]) -> None:
 
 def refuse_secret_address(url: str) -> None:
     """Raise ValueError where an endpoint's address holds a password, a key or a token."""
-    address, _, query = url.partition("?")
+    address, *rest = re.split("[?#]", url)
     if re.search(r"://[^/@]*@", address):
         raise ValueError(
             "it holds a user, a password or a token, which would be stored with the run; leave it out, and write "
             "headers: {Authorization: Basic ${NAME_OF_THE_VARIABLE}}"
         )
-    for name in (part.partition("=")[0] for part in query.split("&")):
+    for name in (part.partition("=")[0] for query in rest for part in query.split("&")):
         if _SOUNDS_SECRET.search(name):
             raise ValueError(
                 f"its {name} would be stored with the run; leave it out, and write query: "
@@ -103,6 +104,25 @@ def _spellings(secrets: frozenset[str]) -> list[str]:
     found = set[str]()
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET and secret.lower() not in _NO_SECRETS:
-            encoded = b64encode(secret.encode()).decode()
-            found |= {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], encoded}
+            found |= {secret, html.escape(secret), *_in_addresses(secret), *_in_json(secret), *_in_base64(secret)}
     return sorted(found, key=lambda spelled: (-len(spelled), spelled))
+
+
+def _in_addresses(secret: str) -> Iterator[str]:
+    for spelled in (quote(secret, safe=""), quote_plus(secret)):
+        yield from (spelled, re.sub("%..", lambda found: found[0].lower(), spelled))
+
+
+def _in_json(secret: str) -> Iterator[str]:
+    for spelled in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+        yield from (spelled, spelled.replace("/", "\\/"))
+
+
+def _in_base64(secret: str) -> Iterator[str]:
+    """What is its own in base64, whatever stands before and after it, such as `user:`; and all where nothing does."""
+    said = secret.encode()
+    for encode in (b64encode, urlsafe_b64encode):
+        yield encode(said).decode().rstrip("=")
+        for before in range(3):
+            whole = encode(b"\0" * before + said).decode()
+            yield whole[-(-before * 4 // 3) : (before + len(said)) * 4 // 3]

@@ -241,6 +241,7 @@ def test_a_secret_is_named_by_its_variable_and_never_stored(name: str) -> None:
         "https://me:secret@a/v1",
         "https://token@a/v1",
         "https://a/v1?key=sk-1",
+        "https://a/v1#key=sk-1",
         "https://a/v1?v=1&api-key=sk-1",
     ],
 )
