@@ -65,9 +65,12 @@ def commit_adapter(
     remote = is_remote(target)
     # Beside the target, so that the folder can take its place in one step.
     beside = None if remote else folder_of(str(root))
+    begun = f".v{version:06d}."
     if beside is not None:
         private_folder(beside)
-    work = Path(tempfile.mkdtemp(prefix=f".v{version:06d}.", dir=beside))
+        for left in beside.glob(f"{begun}*"):  # by a trainer that was killed
+            shutil.rmtree(left, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=begun, dir=beside))
     try:
         # Without the base's own embeddings, which PEFT would add where an adapter is on them: nothing loads those.
         model.save_pretrained(str(work), safe_serialization=True, save_embedding_layers=False)

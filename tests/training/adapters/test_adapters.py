@@ -152,6 +152,13 @@ def test_a_folder_that_was_never_committed_is_replaced(tmp_path: Path) -> None:
     assert not (folder / "half").exists()
 
 
+def test_what_a_killed_trainer_left_half_written_goes_with_the_next(tmp_path: Path) -> None:
+    for version in (1, 2):
+        (tmp_path / f".v{version:06d}.abcd").mkdir()
+    folder = Path(str(commit_adapter(Saves(), tmp_path, 1, {}).uri))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".v000002.abcd", folder.name]
+
+
 def test_a_committed_version_is_never_overwritten(tmp_path: Path, committed: AdapterRef) -> None:
     with pytest.raises(AdapterError, match="version 1 is already committed"):
         commit_adapter(Saves("others"), tmp_path / "run", 1, {})
