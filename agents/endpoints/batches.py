@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
@@ -40,7 +39,6 @@ _PATH: Final = "/v1/chat/completions"
 _GONE = frozenset({404, 410})
 """How a server answers about a file that it has not."""
 _NOT_ASKED = frozenset({"batch_expired", "batch_cancelled"})
-_CLOCKS_DIFFER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +66,6 @@ class BatchSeen:
     """The id of the file of its answers."""
     error_file: str
     """The id of the file of what was not answered."""
-    created_at: float | None
-    """In seconds since 1970."""
     done: int | None
     """How many of its requests are done."""
     wrong: str
@@ -92,7 +88,6 @@ class BatchSeen:
             of_file=_id(told.get("input_file_id")),
             output_file=_id(told.get("output_file_id")),
             error_file=_id(told.get("error_file_id")),
-            created_at=_number(told.get("created_at")),
             done=_whole(counts.get("completed")) if isinstance(counts, dict) else None,
             wrong=_wrong(told.get("errors")),
         )
@@ -155,7 +150,7 @@ class ProviderBatches:
         assert file is not None
         return file
 
-    async def begin(self, file: str, uploaded: datetime, *, maybe_begun: bool) -> str | None:
+    async def begin(self, file: str, *, maybe_begun: bool) -> str | None:
         """Begin the batch of an uploaded file, unless it was; returns its id, or None where the file is gone.
 
         Raises:
@@ -168,7 +163,7 @@ class ProviderBatches:
         async def begun() -> str:
             nonlocal look, creating
             creating = False
-            if look and (found := await self._of_file(file, uploaded)) is not None:
+            if look and (found := await self._of_file(file)) is not None:
                 return found
             look = creating = True  # from here on nobody knows but the provider
             try:
@@ -184,19 +179,16 @@ class ProviderBatches:
 
         async def gone() -> bool:
             """Whether it is the file that is not there, and not the list of batches."""
-            return maybe_begun and creating and await self._of_file(file, uploaded) is None
+            return maybe_begun and creating and await self._of_file(file) is None
 
         return await self._asked(begun, gone)
 
-    async def ended(
-        self, batch_id: str, file: str, uploaded: datetime, tell: Callable[[BatchSeen], None]
-    ) -> BatchSeen | None:
+    async def ended(self, batch_id: str, file: str, tell: Callable[[BatchSeen], None]) -> BatchSeen | None:
         """The batch of a file once it has ended; None where the provider has it no more.
 
         Args:
             batch_id: The batch's id.
             file: The file's.
-            uploaded: When that was uploaded.
             tell: Gets the batch at each look at it before its end.
 
         Raises:
@@ -213,7 +205,7 @@ class ProviderBatches:
             return replace(batch, status=redacted(batch.status), wrong=redacted(batch.wrong))
 
         async def gone() -> bool:
-            return await self._of_file(file, uploaded) is None
+            return await self._of_file(file) is None
 
         pause = FIRST_LOOK_S
         while True:
@@ -267,14 +259,13 @@ class ProviderBatches:
         expires = _number(about.get("expires_at"))
         return about.get("status") in ("deleted", "expired") or (expires is not None and expires < time.time())
 
-    async def _of_file(self, file: str, uploaded: datetime) -> str | None:
-        """The batch of a file by the provider's list of batches.
+    async def _of_file(self, file: str) -> str | None:
+        """The batch of a file by the provider's list of batches: by all of it, as clocks of two machines differ.
 
         Raises:
             ErrorInReplyError: one that may be it cannot be read.
         """
-        raw, passed = self._client.batches.with_raw_response, set[str]()
-        oldest, last = (uploaded - _CLOCKS_DIFFER).timestamp(), ""
+        raw, passed, last = self._client.batches.with_raw_response, set[str](), ""
         while True:
             page = await raw.list(limit=100, after=last or openai.omit)
             listed, more = _listed(page.content)
@@ -282,8 +273,6 @@ class ProviderBatches:
                 batch = BatchSeen.of(one)
                 if batch.of_file == file:
                     return batch.id
-                if batch.created_at is not None and batch.created_at < oldest:  # the newest come first
-                    return None
                 if not batch.of_file:
                     raise ErrorInReplyError(f"its list of batches does not say of which file {batch.id} is", one)
                 last = batch.id

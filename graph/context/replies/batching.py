@@ -301,7 +301,7 @@ class _Queue:
         requests, sent = f"a batch of {record['requests']:,} requests", datetime.fromisoformat(record["sent_at"])
         if record["batch"] is None:
             try:
-                batch_id = await self._provider.begin(record["file"], sent, maybe_begun=begun)
+                batch_id = await self._provider.begin(record["file"], maybe_begun=begun)
             except BatchRefusedError:
                 await self._records.change(record, ended=True)  # a run that is taken up makes another file
                 raise
@@ -312,7 +312,7 @@ class _Queue:
         self._say(f"{'is asked again about' if begun else 'has'} {requests} ({record['batch']})")
         try:
             tell = partial(self._tell, record, sent)
-            batch = await self._provider.ended(record["batch"], record["file"], sent, tell)
+            batch = await self._provider.ended(record["batch"], record["file"], tell)
             if batch is None:
                 self._say(f"has {requests} no more: they are asked anew")
                 await self._records.change(record, ended=True, lost=True)

@@ -357,6 +357,19 @@ def test_a_run_killed_between_the_file_and_its_batch_finds_the_batch_or_begins_i
     assert asking.posted.count("/v1/files") == 1
 
 
+def test_a_batch_is_found_behind_others_though_the_providers_clock_is_another(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    killed_while_waiting(asking)
+    asking.store.update(Run, "RUN1", batches=[{**asking.run.batches[0], "batch": None}])
+    [ours] = endpoint.batches
+    ours["created_at"] = 0
+    endpoint.batches.append({**ours, "id": "batch_of_others", "input_file_id": "file-of-others", "created_at": 5})
+    endpoint.looks = 0
+    assert asking(all_of()) == answers()
+    assert len(endpoint.batches) == 2
+
+
 def test_a_batch_that_the_provider_has_no_more_is_sent_anew(asking: Asking, endpoint: BatchEndpoint) -> None:
     killed_while_waiting(asking)
     endpoint.batches.clear()
