@@ -4,6 +4,8 @@ What failed comes first, with its reason; then what was set aside; and only then
 only where something was lost that it decides: more dialogues help nobody whose endpoint is down.
 """
 
+from ...core.config import saved_section
+from ...core.dialogue_settings import PreferenceSettings
 from ...core.records import Stage, TurnKind
 from ...core.training_settings import LEARNS_FROM_DRAFTS
 from ...store import Dialogue, Run, Turn, failures, funnel, told_failures
@@ -19,6 +21,10 @@ def nothing_to_learn_from(store: Reader, run: Run, round_number: int | None = No
     if run.config.get("training", {}).get("objective") in LEARNS_FROM_DRAFTS:
         return _no_drafts(store, run, round_number)
     found = funnel(store, run, round_number)
+    # A training reads another run's rows, and what that run itself learned from stands in nobody's way here.
+    for name in saved_section(run, "preferences", PreferenceSettings).switched_off & found["preferences"].keys():
+        one = found["preferences"][name]
+        one["switched_off"] = one["made"] - one["outside_length"] - one["too_stale"]
     failed = [failure for failure in failures(store, run, round_number) if failure["stage"] in {"collect", "rejudge"}]
     told, others = told_failures(failed)
     said = [f"{failure['count']} dialogues failed ({failure['error']})" for failure in told]

@@ -6,9 +6,9 @@ import pytest
 
 from openmic.graph.context.losses import little_to_learn_from
 from openmic.graph.stages.last_words import nothing_to_learn_from
-from openmic.store import Run, Store, failures, told_failures
+from openmic.store import Run, Store, TrainingItem, failures, told_failures
 
-from ...store.rows import dialogue, example, preference, run, turn, verdict
+from ...store.rows import dialogue, example, preference, run, training, turn, verdict
 
 KEYS = ("dialogue.inputs", "dialogue.candidates", "preferences.length_ratio", "training.max_staleness", "cast.critic")
 DOWN = (
@@ -95,6 +95,17 @@ def test_a_preference_outside_the_length_filter_names_its_key_alone(store: Store
     words = nothing_to_learn_from(store, begun, 1)
     assert "of 1 preferences, 1 outside the length filter" in words
     assert keys_in(words) == ["preferences.length_ratio"]
+
+
+def test_what_a_training_may_not_learn_from_is_named_though_its_source_did(store: Store, begun: Run) -> None:
+    held(store, "d1", status="finished")
+    store.add(turn(0, content="one two"), turn(1, content="three four"))
+    store.add(preference(length_ratio=1.0), training())
+    store.add(TrainingItem(id="j1", run_id="RUN1", training_id="x1", position=0, preference_id="p1"))
+    begun.config = {"preferences": {"candidates": False}}  # the training's own, over its source's rows
+    words = nothing_to_learn_from(store, begun)
+    assert "of 1 preferences, 1 switched off; " in words
+    assert words.endswith("train on what is switched off (preferences)")
 
 
 def test_where_nothing_was_lost_more_dialogues_help(store: Store, begun: Run) -> None:
