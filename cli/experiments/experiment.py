@@ -1,7 +1,8 @@
 """`openmic experiment`: arms times seeds from one file, and one table."""
 
+import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,9 @@ from ..run import ClusterOption
 from .document import html, markdown
 from .experiment_document import experiment_document, table_document
 
+NAMED = 6
+"""Arms that failed and are named; the table has them all."""
+
 
 def experiment(
     file: Annotated[
@@ -48,7 +52,8 @@ def experiment(
         typer.Option(
             "--seed",
             metavar="N",
-            help="Carry out this one of its seeds alone; may be repeated. Other processes may do the others meanwhile.",
+            help="Carry out this one of the file's `seeds` alone (none other can be given, nor by --set seed=); may be "
+            "repeated. Other processes may do the others meanwhile.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -63,8 +68,8 @@ def experiment(
 
     What arms have in common is done once. What is done already is found and not done again, so the same command goes on
     with what was interrupted; of a file that was changed it does what is different. An arm that fails is named in the
-    table, and the others go on. With --seed several processes share the work, on one machine or, with PostgreSQL, on
-    many; the command without it then makes the table of all.
+    table, and the others go on; the same command tries it again. With --seed several processes share the work, on one
+    machine or, with PostgreSQL, on many; the command without it then makes the table of all.
 
     \b
     Examples:
@@ -101,13 +106,35 @@ def experiment(
     with Store.open_readonly(found.store) as reader:
         row = experiment_named(reader, name)
         results = experiment_results(reader, row)
-        if others := sorted({one["seed"] for one in results["failed"]} - {*chosen}):
-            progress.print(f"left to be done with seed {', '.join(map(str, others))}: the table is not whole yet")
+        for words, again in not_done(results, chosen):
+            command = ["openmic", "experiment", *(["--example", example] if example is not None else [str(file)])]
+            command += [part for line in overrides or [] for part in ("--set", line)]
+            command += [] if cluster is None else ["--cluster", cluster]
+            progress.print(words)
+            typer.echo(printable(f"  {shlex.join(command)} {' '.join(f'--seed {seed}' for seed in again)}"), err=True)
         if folder is not None:
             write_report(folder, results, sampled_outputs(reader, row))
             progress.print(f"written: {folder}/report.html, report.md, results.json")
     print_json(results) if as_json else typer.echo(markdown(table_document(results)), nl=False)
     exit_by_failures(sum(one["seed"] in chosen for one in results["failed"]))
+
+
+def not_done(results: Mapping[str, Any], tried: Collection[int]) -> Iterator[tuple[str, list[int]]]:
+    """What is said of cells that are not done, and the seeds that do them, or try them again.
+
+    Args:
+        results: As `experiment_results` gives them.
+        tried: The seeds that were carried out just now: what is not done of them failed.
+    """
+    failed = [one for one in results["failed"] if one["seed"] in tried or one["state"] == "failed"]
+    left = sorted({one["seed"] for one in results["failed"] if one not in failed})
+    if left:
+        seeds = f"seed{'s' * (len(left) > 1)} {', '.join(map(str, left))}"
+        yield f"the table is not whole yet: {seeds} left to be done, unless another process is at it:", left
+    if failed:
+        names = [f"{one['arm']} (seed {one['seed']})" for one in failed]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield f"failed: {', '.join(names[:NAMED])}{more}; to try again:", sorted({one["seed"] for one in failed})
 
 
 def _experiment_file(file: Path | None, example: str | None) -> Path:

@@ -48,6 +48,8 @@ class Placed:
     """On test inputs; empty until all of them are judged."""
     error: str | None
     """Why there is none."""
+    failed: bool
+    """Whether there is none since it, or what it goes back to, failed; else something is left to be done for it."""
 
 
 def experiment_named(store: Reader, name: str) -> ExperimentRow:
@@ -90,14 +92,22 @@ def judged_version(store: Reader, run: Run, version: str | int) -> int | None:
 def placed(store: Reader, experiment: ExperimentRow) -> list[Placed]:
     """Every cell of an experiment, with its outputs where it is done."""
     runs, found = runs_by_content(store, experiment.name), []
-    for cell in experiment.spec["cells"]:
-        run = runs.get((cell["content"], cell["seed"]))
+    failed = set[tuple[str, int]]()
+    for cell in experiment.spec["cells"]:  # each after the one it goes back to
+        arm, seed = cell["arm"], cell["seed"]
+        run = runs.get((cell["content"], seed))
         version = None if run is None else judged_version(store, run, cell["version"])
         outputs: Sequence[JudgedOutput] = ()
         if run is not None and run.status == "finished" and version is not None:
             outputs = outputs_of(store, run, version)
         error = None if outputs else _why(store, run)
-        found.append(Placed(cell["arm"], cell["seed"], cell["kind"], run, version, outputs, error))
+        source = experiment.spec["arms"][arm]["of"] or experiment.spec["arms"][arm]["train_on"]
+        if run is None and (source, seed) in failed:
+            error = f"{source}, which it goes back to, failed"
+            failed.add((arm, seed))
+        elif run is not None and run.status == "failed":
+            failed.add((arm, seed))
+        found.append(Placed(arm, seed, cell["kind"], run, version, outputs, error, (arm, seed) in failed))
     return found
 
 
@@ -106,8 +116,9 @@ def experiment_results(store: Reader, experiment: ExperimentRow) -> dict[str, An
 
     Returns:
         `experiment`, `about`, `cast` and `notes` (`simulated` where all large models were), `seeds`, `baseline` (the
-        arm that gains are over), `confidence`, `test_inputs`, `arms` (see `_row`), `failed` (arm, seed and why, of
-        cells that are not done), `commits`, `packages`, `minutes` of work in all, and `spec`.
+        arm that gains are over), `confidence`, `test_inputs`, `arms` (see `_row`), `failed` (of cells that are not
+        done `arm`, `seed`, `run`, `error`, and `state`: `failed`, or `left` to be done), `commits`, `packages`,
+        `minutes` of work in all, and `spec`.
     """
     cells = placed(store, experiment)
     runs = {cell.run.id: cell.run for cell in cells if cell.run is not None}
@@ -136,7 +147,13 @@ def experiment_results(store: Reader, experiment: ExperimentRow) -> dict[str, An
         "test_inputs": max((len({one.input_id for one in cell.outputs}) for cell in cells), default=0),
         "arms": rows,
         "failed": [
-            {"arm": cell.arm, "seed": cell.seed, "run": cell.run and cell.run.id, "error": cell.error}
+            {
+                "arm": cell.arm,
+                "seed": cell.seed,
+                "run": cell.run and cell.run.id,
+                "error": cell.error,
+                "state": "failed" if cell.failed else "left",
+            }
             for cell in cells
             if cell.error is not None
         ],

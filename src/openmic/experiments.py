@@ -52,7 +52,7 @@ class Experiment:
 
     @property
     def failed(self) -> list[dict[str, Any]]:
-        """What is not done: arm, seed, run and why."""
+        """What is not done: `arm`, `seed`, `run`, why (`error`), and `state`: `failed`, or `left` to be done."""
         found: list[dict[str, Any]] = self.results()["failed"]
         return found
 
