@@ -21,7 +21,10 @@ from .options import JsonOption, StoreOption, home_expanded, print_json, read_st
 from .transcripts.lines import one_line
 
 app = typer.Typer(
-    help="Look after the store: where it is, backups, checks.", no_args_is_help=True, rich_markup_mode=None
+    help="Look after the store: where it is, backups, checks.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -181,7 +184,10 @@ def verify(store: StoreOption = None, as_json: JsonOption = False) -> None:
     else:
         for fault in faults:
             typer.echo(printable(f"{fault.check}: {fault.row} {fault.what}"))
-        typer.echo(f"{len(faults)} faults" if faults else "everything is as it should be", err=bool(faults))
+        typer.echo(
+            f"{len(faults)} fault{'s' * (len(faults) > 1)}" if faults else "everything is as it should be",
+            err=bool(faults),
+        )
     if faults:
         raise typer.Exit(1)
 

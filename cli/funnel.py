@@ -3,18 +3,29 @@
 from collections.abc import Mapping
 from typing import Any
 
-import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from ..core.text import printable
 
 
-def print_funnel(status: dict[str, Any]) -> None:
-    """The funnel of every gate and filter and how the critic judged, on stdout; nothing where nothing was said."""
+def print_funnel(console: Console, status: dict[str, Any]) -> None:
+    """The funnel of every gate and filter and how the critic judged; nothing where nothing was said."""
     lines = funnel_lines(status)
-    if lines:
-        typer.echo("funnel:")
+    if not lines:
+        return
+    console.print("funnel:")
+    if not console.is_terminal:
+        for name, text in lines:
+            console.print(Text(printable(f"  {name:<12} {text}")))
+        return
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True, min_width=14)
+    table.add_column()
     for name, text in lines:
-        typer.echo(printable(f"  {name:<12} {text}"))
+        table.add_row(Text(printable(f"  {name}")), Text(printable(text)))
+    console.print(table)
 
 
 def funnel_lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ import typer
 from ..core.errors import ConfigError
 from .options import home_expanded
 
-app = typer.Typer(help="Draw the state machines.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Draw the state machines.", no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
 class Machine(StrEnum):

@@ -26,6 +26,8 @@ from ..graph.context.progress import Progress as ProgressSink
 
 PLAIN_SECONDS = 10.0
 """How often a bar says where it is when there is no terminal to draw on."""
+_SHOWN = 0.1
+"""The least rate that one decimal shows."""
 _ENOUGH = 3
 """Steps after which their rate says something about those to come: the first ones wait for what is being loaded."""
 
@@ -114,7 +116,7 @@ class _TerminalBar:
     def _show_rate(self) -> None:
         task = self._display.tasks[self._task]
         if task.elapsed:
-            self._display.update(self._task, rate=f"{task.completed / task.elapsed:.1f} {self._unit}/s")
+            self._display.update(self._task, rate=_rate(task.completed / task.elapsed, self._unit))
 
 
 class PlainProgress:
@@ -140,6 +142,14 @@ class PlainProgress:
     def print(self, text: str) -> None:
         """A line."""
         print(printable(hidden(text)), file=self._stream, flush=True)
+
+
+def _rate(per_second: float, unit: str) -> str:
+    """How fast it goes: by the minute or the hour where a second's would be shown as hardly anything."""
+    for number, word in ((per_second, "s"), (60 * per_second, "min")):
+        if number >= _SHOWN:
+            return f"{number:.1f} {unit}/{word}"
+    return f"{3600 * per_second:.1f} {unit}/h"
 
 
 class _PlainBar:
@@ -170,7 +180,7 @@ class _PlainBar:
 
     def line(self) -> None:
         elapsed = time.monotonic() - self._began
-        rate = f"{self._done / max(elapsed, 1e-6):.1f} {self._unit}/s" if self._done else "waiting for the first"
+        rate = _rate(self._done / max(elapsed, 1e-6), self._unit) if self._done else "waiting for the first"
         left = (self._total - self._done) * elapsed / self._done if self._done >= _ENOUGH else 0.0
         parts = [f"{self._label}: {self._done}/{self._total}", rate, self._note, f"{elapsed:.0f} s"]
         if left >= 1:

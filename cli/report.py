@@ -28,6 +28,12 @@ def report_console(*, soft_wrap: bool = True, file_width: int = FILE_WIDTH) -> C
     return console if console.is_terminal else Console(soft_wrap=soft_wrap, highlight=False, width=file_width)
 
 
+def wrapping_console() -> Console:
+    """Stdout for sentences: a terminal's lines are broken between words, a file's by whoever reads it."""
+    console = report_console()
+    return report_console(soft_wrap=False) if console.is_terminal else console
+
+
 def print_report(status: dict[str, Any], *, funnel: bool = False) -> None:
     """The sentence that matters, one row per adapter version, samples, and what the dialogues came to; on stdout.
 
@@ -35,9 +41,7 @@ def print_report(status: dict[str, Any], *, funnel: bool = False) -> None:
         status: As `run_status` gives it.
         funnel: Whether the funnel of every gate and filter follows, which tells more of what the teacher wrote.
     """
-    console, status = report_console(), printable_in(status)
-    if console.is_terminal:  # else lines are broken by whoever reads the file
-        console = report_console(soft_wrap=False)
+    console, status = wrapping_console(), printable_in(status)
     if status["source_run"] is not None:
         console.print(f"from run {escape(status['source_run'])}")
     if status["versions"]:
@@ -69,7 +73,7 @@ def print_report(status: dict[str, Any], *, funnel: bool = False) -> None:
     if status["little_learned"]:
         console.print(f"[bold]{escape(printable(status['little_learned']))}[/]")
     if funnel or status["little_learned"]:
-        print_funnel(status)
+        print_funnel(console, status)
 
 
 def print_headline(console: Console, headline: dict[str, Any]) -> None:

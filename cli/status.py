@@ -2,7 +2,7 @@
 
 from ..core.text import printable_in
 from .options import JsonOption, RunArgument, StoreOption, print_json, read_store, store_flag
-from .report import print_report
+from .report import print_report, wrapping_console
 from .transcripts.lines import one_line
 
 STANDING = {
@@ -32,12 +32,14 @@ def status(run: RunArgument = "latest", store: StoreOption = None, as_json: Json
         print_json(found)
         return
     import typer
+    from rich.text import Text
 
-    found = printable_in(found)
-    typer.echo(f"run {found['run']} ({one_line(found['name'])}, task {found['task']}): {STANDING[found['status']]}")
+    found, console = printable_in(found), wrapping_console()
+    standing = STANDING[found["status"]]
+    console.print(Text(f"run {found['run']} ({one_line(found['name'])}, task {found['task']}): {standing}"))
     if found["error"]:
         word = "stopped" if found["status"] == "interrupted" else "error"
-        typer.echo(f"{word}: {found['error']}")
+        console.print(Text(f"{word}: {found['error']}"))
     print_report(found, funnel=True)
     if found["status"] not in {"running", "finished"}:
         typer.echo(f"to go on: openmic resume {found['run']}{store_flag(found['store'])}")

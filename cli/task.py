@@ -12,7 +12,10 @@ from ..core.text import printable
 from .options import JsonOption, print_json
 
 app = typer.Typer(
-    help="List the tasks that ship, print a task file, or check one.", no_args_is_help=True, rich_markup_mode=None
+    help="List the tasks that ship, print a task file, or check one.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 TaskArgument = Annotated[

@@ -11,7 +11,10 @@ from ...store import without_passwords
 from ..options import ConfigurationArgument, ExampleOption, JsonOption, configuration, print_json
 
 app = typer.Typer(
-    help="Show the resolved configuration, or its JSON schema.", no_args_is_help=True, rich_markup_mode=None
+    help="Show the resolved configuration, or its JSON schema.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
 

@@ -111,7 +111,8 @@ def _judged(found: Mapping[str, Any]) -> Iterable[Block]:
         axis = "arm" if few else "arm, by its place in the table"
         yield Drawing(rate_chart(rates, "Win-tie rate by the judge", axis))
     yield Paragraph(
-        "Win-tie rate: share of test inputs on which the output is judged better than the teacher's text or equal. "
+        "In per cent. Win-tie rate: share of test inputs on which the output is judged better than the teacher's text "
+        "or equal. "
         f"Gains over {found['baseline']} are paired by input and seed; p is corrected for their number by Holm's "
         "procedure, and * marks a difference that is clear. Critic minus judge: by how much the critic, which trained "
         "the student, rates an arm above the independent judge.",

@@ -80,10 +80,9 @@ def _head(found: Mapping[str, Any]) -> Iterable[Block]:
 
 def _versions(found: Mapping[str, Any]) -> Iterable[Block]:
     judged = [version for version in found["versions"] if "n" in version]
-    yield Heading("Against the teacher, on test inputs")
-    if not judged:
-        yield Paragraph("No version was judged on the test inputs yet.")
+    if not judged:  # which was said first of all
         return
+    yield Heading("Against the teacher, on test inputs")
     scorers = score_columns(judged)
     headings = ["version", "stage", "decided", "inputs", "win", "tie", "loss", "win-tie rate", "interval"]
     headings += ["both orders agree", *scorers, "length ratio", "distinct-2"]
@@ -126,6 +125,8 @@ def _curves(found: Mapping[str, Any]) -> Iterable[Block]:
 
 
 def _critic(found: Mapping[str, Any]) -> Iterable[Block]:
+    if not any("n" in version for version in found["versions"]):
+        return
     yield Heading("Critic against judge")
     if not found["critic"]:
         yield Paragraph("The critic did not look at the test outputs (evaluation.critic).", quiet=True)

@@ -14,6 +14,7 @@ app = typer.Typer(
     help="List, read, search, compare, explain and export the conversations of a run.",
     no_args_is_help=True,
     rich_markup_mode=None,
+    add_completion=False,
 )
 app.command("list")(list_dialogues)
 app.command()(show)

@@ -7,12 +7,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ...core.records import Outcome, Split
+from ...core.records import Outcome, Split, Stage
 from ...store import Dialogue, DialogueLine
 from ...store.search.filters import DialogueOrder
 from ...store.search.judged import outcomes_in, splits_of
 from ...store.tags import tags_of
-from ..options import JsonOption, RunArgument, StoreOption, print_json, read_store
+from ..options import JsonOption, RunArgument, StoreOption, print_json, read_store, store_flag
 from ..report import report_console
 from .choices import (
     AdapterOption,
@@ -81,6 +81,7 @@ def list_dialogues(
         tags = tags_of(reader, [line.dialogue.id for line in page])
         splits = splits_of(reader, found, [line.dialogue.example_id for line in page])
         outcomes = outcomes_in(reader, [line.dialogue for line in page])
+        holds_none = not page and not reader.count(Dialogue, run_id=found.id)
     if as_json:
         more_of = (
             {"split": splits.get(line.dialogue.example_id), "outcome": outcomes.get(line.dialogue.id)} for line in page
@@ -90,6 +91,10 @@ def list_dialogues(
         return
     if page:
         _print_lines(page, tags, splits, outcomes)
+    elif holds_none:
+        source = found.source_run_id
+        theirs = f"; it works with those of run {source}: openmic transcripts list {source}" if source else ""
+        typer.echo(f"run {found.id} has no dialogues{theirs}{store_flag(reader.address) if source else ''}", err=True)
     else:
         where = f" among those of stage {wanted.stage}: --stage all looks at the others too" if wanted.stage else ""
         typer.echo(f"no dialogue matches{where}", err=True)
@@ -125,7 +130,9 @@ def _print_lines(
     if console.width < ONE_LINE_EACH:
         for line in lines:
             dialogue, marks = line.dialogue, tags.get(line.dialogue.id, [])
-            facts = [dialogue.id[:12], f"round {dialogue.round}", f"{line.turns} turns", ends[dialogue.id], *marks]
+            split = splits.get(dialogue.example_id, "")
+            about = f"{_of(dialogue)} {split}" if dialogue.stage == Stage.EVALUATE else f"round {dialogue.round}"
+            facts = [dialogue.id[:12], about, f"{line.turns} turns", ends[dialogue.id], *marks]
             console.print(Text(cut_in_the_middle("  ".join(facts), console.width), style="dim"))
             for text in (line.example_text, line.final_text or dialogue.error or ""):
                 console.print(Text(f"  {cut_in_the_middle(one_line(text), console.width - 2)}"))
@@ -144,7 +151,7 @@ def _print_lines(
         dialogue = line.dialogue
         table.add_row(
             dialogue.id[:12],
-            str(dialogue.round),
+            _of(dialogue),
             str(line.turns),
             splits.get(dialogue.example_id, ""),
             Text(ends[dialogue.id]),
@@ -153,6 +160,11 @@ def _print_lines(
             BothEnds(line.final_text or dialogue.error or ""),
         )
     console.print(table)
+
+
+def _of(dialogue: Dialogue) -> str:
+    """Its round; of an evaluation, the version of the student that it is about."""
+    return f"v{dialogue.round}" if dialogue.stage == Stage.EVALUATE else str(dialogue.round)
 
 
 def _ended(dialogue: Dialogue, outcomes: Mapping[str, Outcome]) -> str:

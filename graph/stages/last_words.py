@@ -37,6 +37,11 @@ def nothing_to_learn_from(store: Reader, run: Run, round_number: int | None = No
         keys = ["mend what they failed of, and resume: they are held again", *keys]
     elif not keys and not said:
         keys = ["hold more dialogues (dialogue.inputs)"]
+    if keys and not failed and round_number is not None:
+        keys.append(
+            "a run keeps its settings, so begin another, which takes over what is unchanged (openmic run CONFIG --set "
+            f"KEY=VALUE --from {run.id})"
+        )
     return "; ".join(("no preference is left to train on", *said, *keys))
 
 

@@ -65,6 +65,11 @@ def test_the_help_of_every_command_has_an_example_of_it(command: tuple[str, ...]
     assert f"openmic {' '.join(command)}" in examples
 
 
+@pytest.mark.parametrize("group", sorted({command[0] for command in COMMANDS if len(command) > 1}))
+def test_completion_is_offered_by_the_whole_alone(group: str) -> None:
+    assert "completion" not in RUNNER.invoke(app, [group, "--help"]).stdout
+
+
 def test_the_help_of_the_whole_says_the_exit_codes_and_where_to_start() -> None:
     result = RUNNER.invoke(app, ["--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0

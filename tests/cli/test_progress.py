@@ -101,3 +101,11 @@ def test_a_terminal_gets_lines_where_they_are_asked_for(monkeypatch: pytest.Monk
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert isinstance(progress.progress_display(io.StringIO()), TerminalProgress)
     assert isinstance(progress.progress_display(io.StringIO(), plain=True), PlainProgress)
+
+
+@pytest.mark.parametrize(
+    ("per_second", "said"),
+    [(31.84, "31.8 inputs/s"), (0.1, "0.1 inputs/s"), (0.02, "1.2 inputs/min"), (0.0011, "4.0 inputs/h")],
+)
+def test_slow_work_is_told_by_the_minute_or_the_hour(per_second: float, said: str) -> None:
+    assert progress._rate(per_second, "inputs") == said

@@ -10,7 +10,7 @@ import typer
 from openmic import Run
 from openmic.cli.funnel import print_funnel
 from openmic.cli.rejudge import print_comparison
-from openmic.cli.report import print_report
+from openmic.cli.report import print_report, report_console, wrapping_console
 from openmic.cli.run import _conclude
 from openmic.store import Store, failures
 from openmic.store.overview import stage_counts
@@ -259,7 +259,7 @@ def test_the_funnel_is_one_line_for_each_step(capsys: pytest.CaptureFixture[str]
     }
     verdicts = {"count": 27, "consistency": 0.8, "position_bias": {"first": 0.15, "second": 0.05}, "margin": 0.4567}
     verdicts |= {"unanswered": {}}
-    print_funnel(status_of(funnel=found, verdicts=verdicts))
+    print_funnel(report_console(), status_of(funnel=found, verdicts=verdicts))
     assert capsys.readouterr().out.splitlines() == [
         "funnel:",
         "  drafts       180 -> 168 valid (5 cut off, 4 copy of the input, 3 duplicate)",
@@ -274,13 +274,29 @@ def test_the_funnel_is_one_line_for_each_step(capsys: pytest.CaptureFixture[str]
 
 
 def test_where_nothing_was_said_there_is_no_block_of_the_funnel(capsys: pytest.CaptureFixture[str]) -> None:
-    print_funnel(status_of())
+    print_funnel(report_console(), status_of())
     assert capsys.readouterr().out == ""
+
+
+def test_on_a_terminal_the_funnel_is_broken_between_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    rejected = {"cut off": 5, "copy of the input": 4, "over-long": 3, "too short": 2}
+    drafts = {"made": 180, "rejected": rejected, "duplicates": 0, "valid": 166}
+    print_funnel(wrapping_console(), status_of(funnel=EMPTY_FUNNEL | {"drafts": drafts}))
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "funnel:",
+        "  drafts       180 -> 166 valid (5 cut off, 4 copy of the",
+        "               input, 3 over-long, 2 too short)",
+    ]
 
 
 def test_a_gate_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     drafts = {"made": 1, "rejected": {"\x1b[2Jodd": 1}, "duplicates": 0, "valid": 0}
-    print_funnel(status_of(funnel=EMPTY_FUNNEL | {"drafts": drafts}))
+    print_funnel(report_console(), status_of(funnel=EMPTY_FUNNEL | {"drafts": drafts}))
     assert "1 -> 0 valid (1 odd)" in capsys.readouterr().out
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from openmic.core.records import Outcome, Split
-from openmic.store import Adapter, Evaluation, EvaluationItem, Store
+from openmic.store import Adapter, Dialogue, Evaluation, EvaluationItem, Store
 from openmic.store.schema import now
 
 from .rows import dialogue, run, turn, verdict
@@ -32,7 +32,8 @@ def judged_run(store: Store, name: str, objective: str, outcomes: str, seed: int
             split=Split.TEST,
             status="finished",
             finished_at=now(),
-            summary={"n": len(outcomes), "win": 1, "tie": 0, "loss": 1, "win_tie_rate": 0.5, "ci": [0.1, 0.9]},
+            summary={"n": len(outcomes), "win": 1, "tie": 0, "loss": 1, "win_tie_rate": 0.5, "ci": [0.1, 0.9]}
+            | {"consistency": 1.0, "scores": {}, "length_ratio": 1.0, "distinct_2": 1.0},
         ),
     )
     for place, letter in enumerate(outcomes):
@@ -42,6 +43,7 @@ def judged_run(store: Store, name: str, objective: str, outcomes: str, seed: int
         store.add(dialogue(id=key, run_id=name, stage="evaluate", example_id=f"in{place}", round=0))
         both = [turn(n, id=f"{key}-{n}", run_id=name, dialogue_id=key, content=f"{key} {n}") for n in range(4)]
         store.add(*both)
+        store.update(Dialogue, key, status="finished", final_turn_id=f"{key}-0")
         ids = {"first_turn_id": f"{key}-0", "second_turn_id": f"{key}-1"}
         ends = {"forward_turn_id": f"{key}-2", "reverse_turn_id": f"{key}-3"}
         outcome: Outcome = "win" if letter == "w" else "loss"

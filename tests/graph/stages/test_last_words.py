@@ -74,6 +74,9 @@ def test_one_draft_that_stood_alone_wants_more_candidates(store: Store, begun: R
     held(store, "a", status="finished")
     store.add(turn(0, id="a0", dialogue_id="a", content="x"), turn(1, id="a1", dialogue_id="a", content="x"))
     words = nothing_to_learn_from(store, begun, 1)
+    again = "a run keeps its settings, so begin another, which takes over what is unchanged (openmic run CONFIG --set "
+    assert words.endswith(f"; {again}KEY=VALUE --from RUN1)")
+    assert again not in nothing_to_learn_from(store, begun), "of a training, which is begun otherwise"
     assert "of 2 drafts, 1 duplicate" in words
     assert keys_in(words) == ["dialogue.candidates"]
 
