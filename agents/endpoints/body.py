@@ -192,7 +192,11 @@ def _shallow(text: str) -> str:
 
 
 def _joined(stream: str) -> dict[str, Any]:
-    """The reply that the pieces of a stream make."""
+    """The reply that the pieces of a stream make.
+
+    A message's words are strung together; of all else the last that was said holds. A piece that is no JSON is passed
+    over, and there are no `choices` where no piece said anything.
+    """
     whole: dict[str, Any] = {}
     message: dict[str, Any] = {}
     choice: dict[str, Any] = {"message": message}
@@ -218,7 +222,7 @@ def _joined(stream: str) -> dict[str, Any]:
 
 
 def _raise_errors(body: Mapping[str, Any]) -> None:
-    """Raise where a body is an error and nothing else."""
+    """Raise where a body is an error and nothing else. What is raised has it as `error`, whatever the server does."""
     error = next((body[name] for name in SAYS_WRONG if body.get(name)), None)
     if error and not body.get("choices"):
         words = (

@@ -332,6 +332,8 @@ class OpenAIClient:
             await self._wait(failure, call.attempts - 1)
             return
         impatient = gate.failed(call, failure, settings.patience_s, self.say)
+        # Only what may be the request's own fault counts: not that the endpoint was not reached, nor that, since this
+        # call failed last, it has answered nobody else either.
         if not failure.unreached and not (gate.shut and gate.silent_since(call.failed)):
             call.counted += 1
         call.failed = time.monotonic()
@@ -342,7 +344,7 @@ class OpenAIClient:
             call.vouched = True  # it has one more attempt, lest the endpoint has come back just now
         elif used_up:
             raise self._gives_up(call, failure) from error
-        elif not gate.shut:
+        elif not gate.shut:  # where it is, the call waits for its turn at the gate
             await self._wait(failure, call.attempts - 1)
 
     async def _answers(self, request: LLMRequest, failure: Failure) -> bool:

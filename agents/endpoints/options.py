@@ -201,7 +201,9 @@ class RequestOptions:
     def _try_without(self, options: Mapping[str, Any]) -> bool:
         """A refusal says nothing of what it is about: leave out one more option that was never taken yet.
 
-        Where nothing is left to leave out, it was about none of them, and False is returned.
+        Where nothing is left to leave out, it was about none of them, and False is returned: all are sent again, and
+        after `MOST_TRIALS` such trials none is left out for such a refusal any more. The only cap is never left out,
+        for a reply could then have no end.
         """
         names = [name for name in _SUSPECTS if name in options and name not in self._proven]
         if not self._trials or not names or (names[0] in CAPS and len(options.keys() & set(CAPS)) < 2):

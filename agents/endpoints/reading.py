@@ -166,6 +166,10 @@ def answer_tokens(tokens: Sequence[TokenLogprob], said: Said) -> tuple[TokenLogp
 
 
 def _spelling_the_end(tokens: Sequence[TokenLogprob], answer: str) -> tuple[TokenLogprob, ...]:
+    """The last tokens that spell the end of an answer, as far back as they do; white space and ends of turns are not.
+
+    Where a token before them is spelled otherwise in the text, those behind it are all that is had.
+    """
     found, tail = list[TokenLogprob](), ""
     for token in reversed(tokens):
         if not tail and (not token.token.strip() or _ENDS.fullmatch(token.token)):
@@ -250,7 +254,7 @@ _OF_THOUGHT, _OF_WORDS = re.compile(r"think|reason"), re.compile(r"text|refusal|
 
 
 def _words_of(part: Mapping[Any, Any]) -> list[str]:
-    """The key under which a part has its words."""
+    """The key under which a part has its words, alone in a list; none where it has no words."""
     names = (
         *("text", "thinking", "reasoning", "reasoning_content", "reasoningContent", "reasoningText", "content"),
         *("parts", "summary", "value", "refusal"),
