@@ -25,7 +25,6 @@ from openmic.store import (
     Store,
     Turn,
 )
-from openmic.store.admin import prune as pruning
 from openmic.store.admin.backup import back_up
 from openmic.store.admin.prune import belonging, compact, left_behind, prunable, prune
 from openmic.store.admin.verify import verify
@@ -407,7 +406,7 @@ def test_a_folder_that_was_left_behind_goes_with_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pruning.shutil, "rmtree", killed)
+        patch.setattr("openmic.store.admin.prune.shutil.rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
             prune(store, two[:1], files=True)
     assert left_behind(store) == []
