@@ -8,6 +8,7 @@ stands together in a query is a phrase of them, and so is found within a text.
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import Boolean, ColumnElement, FunctionElement, literal
@@ -31,8 +32,12 @@ MARKS = (
 """Vowels and tones around a letter of theirs, which are no letters by themselves."""
 READ = 100_000
 """Characters of a text that are searched, ranked and shown from."""
+_SHORT = 200
+"""Characters of a text whose words are worth remembering."""
 _CHUNK = re.compile(r'"([^"]*)"?|([^\s"]+)')
 _WORD = re.compile(rf"(?=[^\W_])[{UNSPACED}][{MARKS}]*|(?:(?![{UNSPACED}])[^\W_][\u0300-\u036f]*)+")
+_ASCII_WORD = re.compile("[0-9A-Za-z]+")
+"""The same in a text of ASCII alone, where it is found ten times as fast."""
 _MARKS = re.compile(r"[\u0300-\u036f]+")
 
 
@@ -51,7 +56,19 @@ def words_of(text: str) -> list[Word]:
 
 def indexed_words(text: str) -> str:
     """What SQLite's index is given of a text: its words, with spaces between them."""
-    return " ".join(word.folded for word in words_of(text[:READ]))
+    return _indexed(text) if len(text) <= _SHORT else _in_words(text[:READ])
+
+
+@lru_cache(maxsize=256)
+def _indexed(text: str) -> str:
+    """Of a short text: a run's id comes with every turn of it, and what is said is often said again."""
+    return _in_words(text)
+
+
+def _in_words(text: str) -> str:
+    if text.isascii():
+        return " ".join(_ASCII_WORD.findall(text.lower()))
+    return " ".join(map(_fold, _WORD.findall(text)))
 
 
 def terms_of(query: str) -> list[Term]:

@@ -2,7 +2,7 @@ from importlib import import_module
 
 import pytest
 
-from openmic.store.search.words import MARKS, READ, UNSPACED, fts5_query, terms_of, tsquery, words_of
+from openmic.store.search.words import MARKS, READ, UNSPACED, fts5_query, indexed_words, terms_of, tsquery, words_of
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,18 @@ def test_each_database_is_asked_in_its_own_language() -> None:
     terms = terms_of('"late again" bus')
     assert fts5_query(terms) == '"late again" AND "bus"'
     assert tsquery(terms) == "('late' <-> 'again') & ('bus')"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Don't_stop: THE 2nd bus, 3.5 km!",
+        "",
+        "_ - _",
+        "I'm late—À NOUVEAU, x" * 20,
+        "It’s 火车 Cre\u0300me",
+        "x" * READ + " y",
+    ],
+)
+def test_the_index_is_given_the_words_that_search_finds_however_long_and_whatever_it_is_written_in(text: str) -> None:
+    assert indexed_words(text).split() == [word.folded for word in words_of(text[:READ])]
