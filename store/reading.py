@@ -146,10 +146,10 @@ class Reader:
             statements = (select(func.count()).select_from(table).where(*c) for c in _conditions(table, equal))
             return sum(session.scalars(statement).one() for statement in statements)
 
-    def rows(self, statement: Select[*Columns]) -> Sequence[Row[*Columns]]:
+    def rows(self, statement: Select[*Columns], **parameters: Any) -> Sequence[Row[*Columns]]:
         """The result of any SELECT, for what `select` cannot say."""
         with self._session() as session:
-            return session.execute(statement).all()
+            return session.execute(statement, parameters).all()
 
     def saved_reply(self, run_id: str, key: str) -> LLMReply | None:
         """Reply of a large model to the request with this key in this run; None before it is asked."""

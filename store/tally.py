@@ -7,11 +7,11 @@ transaction; what is not finished, or was added as finished, is counted whenever
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, case, func, select
-from sqlmodel import col
+from sqlalchemy import Column, ColumnElement, Connection, Select, String, bindparam, case, func, select, type_coerce
+from sqlmodel import SQLModel, col
 
 from ..core.records import Agent, Stage, TurnKind
 from .reading import Reader, chunks
@@ -33,15 +33,29 @@ SAMPLED, EXTRA = "sampled/", "extra/"
 _SAID = ("id", "dialogue_id", "agent", "kind", "note", "content_hash", "parent_turn_id")
 _JUDGED = ("dialogue_id", "agent", "outcome", "first_turn_id", "second_turn_id")
 _LABEL = ("verdict_id", "member", "forward")
-_IDS: BindParameter[str] = bindparam("ids", expanding=True)
-_STATEMENTS: tuple[Select[Any], ...] = (
-    select(*(column_of(Turn, name) for name in _SAID)).where(col(Turn.dialogue_id).in_(_IDS)),
-    select(*(column_of(VerdictRow, name) for name in _JUDGED)).where(col(VerdictRow.dialogue_id).in_(_IDS)),
-    select(col(VerdictRow.dialogue_id), col(VerdictRow.agent), *(column_of(BallotRow, name) for name in _LABEL))
-    .join(BallotRow, col(BallotRow.verdict_id) == col(VerdictRow.id))
-    .where(col(VerdictRow.dialogue_id).in_(_IDS), col(BallotRow.method) == "sampled"),
-)
-"""What `counted` looks at, of some dialogues. Made once: to put a statement together takes longer than it does."""
+_Looks = tuple[Select[Any], Select[Any], Select[Any]]
+
+
+def _looks(condition: Callable[[Column[str]], ColumnElement[bool]]) -> _Looks:
+    """What `counted` looks at, of dialogues that a condition names: turns, verdicts, and ballots of sampled labels."""
+    judged = column_of(VerdictRow, "dialogue_id")
+    return (
+        select(*(_plain(Turn, name) for name in _SAID)).where(condition(column_of(Turn, "dialogue_id"))),
+        select(*(_plain(VerdictRow, name) for name in _JUDGED)).where(condition(judged)),
+        select(judged, column_of(VerdictRow, "agent"), *(column_of(BallotRow, name) for name in _LABEL))
+        .join(BallotRow, col(BallotRow.verdict_id) == col(VerdictRow.id))
+        .where(condition(judged), col(BallotRow.method) == "sampled"),
+    )
+
+
+def _plain(model: type[SQLModel], name: str) -> ColumnElement[Any]:
+    """A column as the database has it: members of enumerations are equal to their texts, and take time to look up."""
+    return type_coerce(column_of(model, name), String).label(name)
+
+
+_OF_SOME: _Looks = _looks(lambda column: column.in_(bindparam("ids", expanding=True)))
+_OF_ONE: _Looks = _looks(lambda column: column == bindparam("ids"))
+"""Made once: to put a statement together takes longer than it does."""
 
 
 class _Said(Protocol):
@@ -112,19 +126,20 @@ def counted(turns: Iterable[Any], verdicts: Iterable[Any], ballots: Iterable[Any
     return {name: number for name, number in found.items() if number}
 
 
-def count_anew(rows_of: Callable[[Select[Any]], Sequence[Any]], ids: Collection[str]) -> dict[str, Counts]:
+def count_anew(reader: Reader, ids: Collection[str]) -> dict[str, Counts]:
     """What was said in each of these dialogues, as their turns and verdicts have it now."""
     rows: tuple[dict[str, list[Any]], ...] = tuple(defaultdict(list) for _ in range(3))
     for some in chunks(list(ids)):
-        for found, statement in zip(rows, _STATEMENTS, strict=True):
-            for row in rows_of(statement.params(ids=some)):
+        for found, statement in zip(rows, _OF_SOME, strict=True):
+            for row in reader.rows(statement, ids=some):
                 found[row.dialogue_id].append(row)
     return {name: counted(*(found.get(name, ()) for found in rows)) for name in ids}
 
 
 def tally_of(connection: Connection, dialogue_id: str) -> str:
     """What is written with the end of a dialogue."""
-    return as_text(count_anew(lambda statement: connection.execute(statement).all(), [dialogue_id])[dialogue_id])
+    key = {"ids": dialogue_id}
+    return as_text(counted(*(connection.execute(statement, key).all() for statement in _OF_ONE)))
 
 
 def as_text(counts: Counts) -> str:
@@ -141,7 +156,7 @@ def tallies(reader: Reader, run_id: str) -> list[Tallied]:
     )
     # One statement, so that none is seen twice, or not at all, that finishes meanwhile.
     rows = reader.rows(select(*alike, func.count()).where(col(Dialogue.run_id) == run_id).group_by(*alike))
-    anew = count_anew(reader.rows, [identity for *_, identity, _ in rows if identity is not None])
+    anew = count_anew(reader, [identity for *_, identity, _ in rows if identity is not None])
     return [
         Tallied(stage, number, status, why, alike_, json.loads(tally) if identity is None else anew[identity])
         for stage, number, status, why, tally, identity, alike_ in rows

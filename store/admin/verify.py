@@ -200,7 +200,7 @@ def _tallies(reader: Reader) -> Iterator[Fault]:
     """Finished dialogues that are said to hold something else than they do."""
     for rows in _pages(reader, Dialogue):
         tallied = {row.id: row.tally for row in rows if row.tally is not None}
-        for name, counts in count_anew(reader.rows, tallied).items():
+        for name, counts in count_anew(reader, tallied).items():
             if as_text(counts) != tallied[name]:
                 yield Fault(
                     "tally", f"dialogue {name}", "holds other turns or verdicts than were counted as it finished"

@@ -111,9 +111,9 @@ def test_a_tally_that_is_no_longer_right_is_a_fault(scene: Scene) -> None:
     scene.say("C", "said after the end")
     [fault] = [fault for fault in verify(store) if fault.check == "tally"]
     assert (fault.row, fault.what) == ("dialogue C", "holds other turns or verdicts than were counted as it finished")
-    assert as_text(count_anew(store.rows, ["C"])["C"]) != tally(store, "C")
+    assert as_text(count_anew(store, ["C"])["C"]) != tally(store, "C")
 
 
 @pytest.mark.parametrize("ids", [[], ["none"]])
 def test_where_nothing_was_said_nothing_is_counted(store: Store, ids: list[str]) -> None:
-    assert count_anew(store.rows, ids) == {name: {} for name in ids}
+    assert count_anew(store, ids) == {name: {} for name in ids}
