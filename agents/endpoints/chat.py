@@ -7,6 +7,7 @@ Here the body is sent as it was made, and read as it was received; what LangChai
 errors; callbacks and tracing where there are any) is left to them. Not for streaming, nor for the Responses API.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from ssl import SSLError
 from typing import Any
@@ -25,6 +26,8 @@ from pydantic import PrivateAttr
 
 from .body import parse_body, read_body
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+"""As openai writes a body."""
 About = Callable[[], RunnableConfig]
 """What listeners are told of a request; made where there are any."""
 
@@ -114,7 +117,13 @@ class DirectChat(ChatOpenAI):
         connections: httpx2.AsyncClient | None = self.http_async_client
         assert connections is not None, "it is made with a client"
         blank = self._blanks.get(path) or self._blank(path, connections)
-        request = httpx2.Request("POST", blank.url, headers=blank.headers, cookies=connections.cookies, json=body)
+        # The body as a stream, since httpx2 else looks through all headers, which are known, for what may be missing.
+        content = _JSON(body).encode()
+        headers = [*blank.headers.raw, (b"Content-Length", b"%d" % len(content))]
+        cookies, stream = connections.cookies, httpx2.ByteStream(content)
+        request = httpx2.Request("POST", blank.url, headers=headers, cookies=cookies, stream=stream)
+        request.headers.encoding = blank.headers.encoding
+        request.read()
         try:
             response = await connections.send(request)
         except httpx2.TimeoutException as error:
