@@ -156,16 +156,11 @@ def storable(value: Any, depth: int = DEEPEST) -> Any:
 
 def read_json(text: str) -> Any:
     """The value in JSON, however deep and with numbers of any length; None where it is none."""
-
-    def read(text: str) -> Any:
-        # Where something stands behind the reply, the reply is what counts.
-        return json.JSONDecoder(parse_int=_whole, strict=False).raw_decode(text.lstrip())[0]
-
     try:
         try:
-            return read(text)
+            return _read(text)
         except RecursionError:
-            return read(_shallow(text))
+            return _read(_shallow(text))
     except ValueError:
         return None
 
@@ -173,6 +168,14 @@ def read_json(text: str) -> Any:
 def _whole(digits: str) -> int | float:
     """Python refuses whole numbers of thousands of digits."""
     return int(digits) if len(digits) < 20 else float(digits)
+
+
+_READER = json.JSONDecoder(parse_int=_whole, strict=False)
+
+
+def _read(text: str) -> Any:
+    # Where something stands behind the reply, the reply is what counts.
+    return _READER.raw_decode(text.lstrip())[0]
 
 
 def _shallow(text: str) -> str:

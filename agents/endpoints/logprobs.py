@@ -64,6 +64,11 @@ def _alternatives(top: Any, left_out: Counter[str]) -> list[dict[str, Any]]:
         return []
     found: dict[str, float] = {}
     for other in top:
+        if type(other) is dict and type(other.get("token")) is str and type(other.get("logprob")) is float:  # mostly
+            text, likely = storable_text(other["token"]), other["logprob"]
+            if -math.inf < likely <= 0.0:
+                found[text] = max(likely, found.get(text, -math.inf))
+                continue
         unreadable = Counter[str]()
         logprob = _logprob(other.get("logprob")) if isinstance(other, Mapping) else None
         text = _text(other, unreadable) if isinstance(other, Mapping) else ""

@@ -87,6 +87,8 @@ _ALOUD = re.compile(
     re.IGNORECASE,
 )
 """How models begin that think aloud."""
+_MARKED = re.compile(r"[<\[&`◁]|\A\s*(?:Here|Thinking|(?:assistant)?analysis)", re.IGNORECASE)
+"""What all of the above but thinking aloud has in it: a text without it is an answer, and not looked at further."""
 _HEAD = 240
 _SPELLINGS = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n", "ĉ": "\t", "č": "\r"})
 """How byte-level and SentencePiece vocabularies write white space, which some servers pass on."""
@@ -113,6 +115,8 @@ def read_text(text: str, *, cut_off: bool = False) -> Said:
         cut_off: Whether it ended at the most tokens. Such a text without any tag that begins as a model that thinks
             aloud does is thought alone: the closing tag was still to come.
     """
+    if not _MARKED.search(text):
+        return Said("", text.strip()) if cut_off and _ALOUD.search(text[:_HEAD]) else Said(text, "")
     said = _by_channels(text) or _by_block(text) or _by_tags(text)
     if not said.thought and cut_off and _ALOUD.search(text[:_HEAD]):
         return Said("", text.strip())
@@ -129,6 +133,8 @@ def read_message(message: Mapping[str, Any], *, cut_off: bool = False) -> Said:
     parts.take(message.get("content"))
     beside = ""
     for name in THOUGHT_FIELDS:
+        if message.get(name) is None:
+            continue
         field = _Parts(thinking=True)
         field.take(message.get(name))
         beside = beside or "".join(field.thought).strip()
@@ -151,7 +157,10 @@ def answer_tokens(tokens: Sequence[TokenLogprob], said: Said) -> tuple[TokenLogp
     A token that reaches over an edge of the answer is one of them. Where the tokens do not spell it, as where some
     write bytes out, they are those at its end that do, or all of them where nothing was thought.
     """
-    plain = [token.model_copy(update={"token": spelled(token.token)}) for token in tokens]
+    plain = [
+        token if (plainly := spelled(token.token)) == token.token else token.model_copy(update={"token": plainly})
+        for token in tokens
+    ]
     whole = "".join(token.token for token in plain)
     # What a model says after its turn may hold the answer's words again, and so may a thought before it.
     start = (whole.rfind if said.thought else whole.find)(said.answer) if said.answer else -1
@@ -183,6 +192,8 @@ def _spelling_the_end(tokens: Sequence[TokenLogprob], answer: str) -> tuple[Toke
 
 def spelled(token: str) -> str:
     """A token as the text it stands for, where a server writes it as its vocabulary does: `Ġ1`, `▁1`, `<0x31>`."""
+    if token.isascii() and token[:1] != "<":
+        return token
     whole = _BYTE.fullmatch(token)
     if whole and (byte := int(whole.group(1), 16)) < 0x80:
         return chr(byte)
