@@ -32,10 +32,19 @@ def _values(row: SQLModel) -> dict[str, Any]:
             return {name: held[name] for name in model.model_fields}
         except KeyError:
             pass
+    return checked(model, held)
+
+
+def checked(model: type[SQLModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a whole row, defaults filled in, each of its column's type.
+
+    Raises:
+        StoreFaultError: The row is malformed.
+    """
     try:
-        return validated(model, held)
+        return validated(model, values)
     except ValidationError as error:
-        raise malformed(model, held, error) from error
+        raise malformed(model, values, error) from error
 
 
 def changed(model: type[SQLModel], key: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

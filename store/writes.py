@@ -13,9 +13,9 @@ from sqlmodel import SQLModel
 
 from ..core.errors import NotFoundError
 from ..core.ids import content_hash
-from ..core.records import LLMReply, LLMRequest
+from ..core.records import LLMReply, LLMRequest, as_sent
 from .dialects.engine import insert_unless_present, place_of
-from .row_values import changed, finite, named, values_by_model
+from .row_values import changed, checked, finite, named, values_by_model
 from .schema import TableModel, column_of, table_of
 from .tables.training import Adapter, Evaluation, Training
 from .tables.transcript import Dialogue, LLMCall, PromptRow, Run
@@ -181,28 +181,34 @@ def saving_reply(run_id: str, request: LLMRequest, reply: LLMReply, reused_from:
         "prompt_ids": request.prompt_ids,
         "thought_alone": request.thought_alone,
     }
-    answered = finite(reply.model_dump())
-    call = LLMCall(
-        run_id=run_id,
-        key=request.key,
-        role=request.role,
-        member=request.member,
-        model=request.model,
-        prompt_hash=request.prompt_hash,
-        input_tokens=reply.usage.input,
-        cached_tokens=reply.usage.cached,
-        output_tokens=reply.usage.output,
-        reasoning_tokens=reply.usage.reasoning,
-        estimated=int(reply.usage.estimated > 0),
-        batched=int(reply.usage.batched > 0),
-        latency_ms=answered["latency_ms"],
-        request=asked,
-        reply=answered,
-        reply_hash=content_hash(answered),
-        reused_from=reused_from,
-    )
-    prompt = PromptRow.of(request.messages, request.prompt_hash)
-    return adding(prompt, call, unless_present=True, last_words=True)
+    answered = reply.model_dump()
+    try:
+        reply_hash = content_hash(answered)
+    except ValueError:  # what JSON has no numbers for
+        answered = finite(answered)
+        reply_hash = content_hash(answered)
+    call = {
+        "run_id": run_id,
+        "key": request.key,
+        "role": request.role,
+        "member": request.member,
+        "model": request.model,
+        "prompt_hash": request.prompt_hash,
+        "input_tokens": reply.usage.input,
+        "cached_tokens": reply.usage.cached,
+        "output_tokens": reply.usage.output,
+        "reasoning_tokens": reply.usage.reasoning,
+        "estimated": int(reply.usage.estimated > 0),
+        "batched": int(reply.usage.batched > 0),
+        "latency_ms": answered["latency_ms"],
+        "request": asked,
+        "reply": answered,
+        "reply_hash": reply_hash,
+        "reused_from": reused_from,
+    }
+    prompt = {"hash": request.prompt_hash, "messages": as_sent(request.messages)}
+    # Nobody looks at these as rows, which take longer to make than to check.
+    return Insertion({PromptRow: [checked(PromptRow, prompt)], LLMCall: [checked(LLMCall, call)]}, last_words=True)
 
 
 def together(writes: Sequence[Write]) -> list[Write]:
