@@ -107,6 +107,8 @@ def _tokens_again(text: str) -> Tokens:
 
 
 def _read(text: str) -> Tokens:
+    if text.isascii():
+        return tuple([(word, False) for word in _LATIN_WORD.findall(text.lower())])
     if _LATIN.fullmatch(text):
         return tuple((match.group().lower(), False) for match in _LATIN_WORD.finditer(text))
     text = _UNSEEN.sub("", unicodedata.normalize("NFC", text))
@@ -115,6 +117,8 @@ def _read(text: str) -> Tokens:
 
 def _joined(tokens: Sequence[tuple[str, bool]]) -> str:
     """Words with spaces between them, letters of scripts without spaces as they are written."""
+    if not any(letter for _, letter in tokens):
+        return " ".join([token for token, _ in tokens])
     said, before = "", True
     for token, letter in tokens:
         said += token if not said or (letter and before) else f" {token}"
@@ -124,6 +128,8 @@ def _joined(tokens: Sequence[tuple[str, bool]]) -> str:
 
 def storable_text(text: str) -> str:
     """The text as every store takes it: no NULs, no halves of surrogate pairs."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", " ").encode(errors="replace").decode()
 
 

@@ -201,7 +201,7 @@ _BEGINNING = 400
 
 def _as_typed(text: str) -> str:
     """The text with one kind of colon and dash, each as long as what it stands for."""
-    return text.translate({0xFF1A: ":", 0x2013: "-", 0x2014: "-", 0xFF01: "!"})
+    return text if text.isascii() else text.translate({0xFF1A: ":", 0x2013: "-", 0x2014: "-", 0xFF01: "!"})
 
 
 def unannounced(text: str) -> str:

@@ -125,10 +125,13 @@ def pieces(reply: str, count: int, *, lines: bool) -> list[Piece]:
 
 def _spaced(text: str) -> str:
     """The text with a line's end for what ends one elsewhere, and without tags around outputs."""
-    text = re.sub(r"<li>\s*", "\n- ", text.replace("\u2028", "\n").replace("\u2029", "\n\n"), flags=re.IGNORECASE)
-    for _ in range(2):  # each output, and all of them
-        text = _TAGGED.sub("\\2\n", text)
-    return _UNSEEN.sub("", _MARKUP.sub("\n", text))
+    text = text.replace("\u2028", "\n").replace("\u2029", "\n\n")
+    if "<" in text:
+        text = re.sub(r"<li>\s*", "\n- ", text, flags=re.IGNORECASE)
+        for _ in range(2):  # each output, and all of them
+            text = _TAGGED.sub("\\2\n", text)
+        text = _MARKUP.sub("\n", text)
+    return text if text.isascii() else _UNSEEN.sub("", text)
 
 
 def _on_lines(text: str) -> str:
@@ -140,6 +143,8 @@ def _on_lines(text: str) -> str:
 
 def _unfenced(text: str) -> tuple[list[Piece], str]:
     """What stands around the code fences of a text, and what within; without any, all is within."""
+    if "```" not in text and "~~~" not in text:
+        return [], text
     fences = list(_FENCE.finditer(text))
     inside, outside, place = list[str](), list[str](), 0
     for number, fence in enumerate(fences):
@@ -199,6 +204,8 @@ def _texts_of(value: Any) -> Iterator[str]:
 
 def _table(text: str) -> list[Piece]:
     """The longest cell of each row, of the columns that hold outputs by their heads."""
+    if "|" not in text:
+        return []
     table = re.search(
         r"^(?:[ \t]*\|(?P<head>.*)\n[ \t]*\|[-:| \t]+\|[ \t]*\n)?(?P<rows>(?:[ \t]*\|.*\|[ \t]*(?:\n|\Z))+)",
         text,

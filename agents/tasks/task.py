@@ -309,6 +309,8 @@ def _unwrapped(text: str) -> str:
     explained = _EXPLAINED.fullmatch(text)
     text = explained["said"] if explained else text
     for before, after in _AROUND:
+        if not text.startswith(before):
+            continue
         inner = text.removeprefix(before).removesuffix(after)
         if len(text) - len(inner) != len(before + after):
             continue
