@@ -161,6 +161,7 @@ _WORDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((aiohttp.ClientPayloadError, httpx2.RemoteProtocolError), "it hung up in the middle of the answer"),
     ((HttpProcessingError, aiohttp.ClientResponseError), "what it answers is no HTTP"),
     (_NO_ADDRESS, "this is no address to ask:"),
+    ((AttributeError, TypeError, LookupError), "what it answers cannot be understood:"),
 )
 
 

@@ -146,6 +146,11 @@ def test_a_reason_is_one_line_that_can_be_stored() -> None:
     reason.encode()
 
 
+def test_a_reply_of_another_form_is_told_as_such() -> None:
+    read = read_failure(AttributeError("'list' object has no attribute 'items'"))
+    assert read.reason == "what it answers cannot be understood: 'list' object has no attribute 'items'"
+
+
 @pytest.mark.parametrize("before", [80, 110, 285, 299, 3995])
 def test_a_key_that_is_quoted_where_words_are_cut_off_is_hidden(before: int) -> None:
     key = "sk-quoted-0123456789abcdef"
