@@ -24,8 +24,10 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr
 
-from .body import parse_body, read_body
+from .body import ErrorInReplyError, parse_body, read_body
 
+MOST_BYTES = 100_000_000
+"""Of an answer; the longest replies with the alternatives of each token have a fifth of it."""
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 """As openai writes a body."""
 About = Callable[[], RunnableConfig]
@@ -125,14 +127,17 @@ class DirectChat(ChatOpenAI):
         request.headers.encoding = blank.headers.encoding
         request.read()
         try:
-            response = await connections.send(request)
+            response = await connections.send(request, stream=True)
+            content = await _content(response)
         except httpx2.TimeoutException as error:
             raise openai.APITimeoutError(request) from error
         except (httpx2.RequestError, SSLError, anyio.EndOfStream) as error:
             raise openai.APIConnectionError(request=request) from error
         if not response.is_success:
-            raise self.root_async_client._make_status_error_from_response(response)
-        return response.content
+            decoded = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
+            read = httpx2.Response(response.status_code, headers=decoded, content=content, request=request)
+            raise self.root_async_client._make_status_error_from_response(read)
+        return content
 
     def _blank(self, path: str, connections: httpx2.AsyncClient) -> httpx2.Request:
         client = self.root_async_client
@@ -144,6 +149,20 @@ class DirectChat(ChatOpenAI):
         blank = connections.build_request("POST", f"{self.openai_api_base}{path}", headers=headers)
         del blank.headers["Content-Length"]
         return self._blanks.setdefault(path, blank)
+
+
+async def _content(response: httpx2.Response) -> bytes:
+    """The content of an answer. Raises ErrorInReplyError for one without end, before it fills the memory."""
+    parts, size = list[bytes](), 0
+    try:
+        async for part in response.aiter_bytes():
+            parts.append(part)
+            size += len(part)
+            if size > MOST_BYTES:
+                raise ErrorInReplyError(f"its answer has more than {MOST_BYTES:,} bytes")
+    finally:
+        await response.aclose()
+    return b"".join(parts)
 
 
 def _whole(result: ChatResult) -> BaseMessage:

@@ -42,6 +42,8 @@ from .students import Students
 
 logger = logging.getLogger(__name__)
 OWNER = "openmic"
+MOST_BYTES = 4_000_000
+"""Of a body."""
 
 
 def build_app(
@@ -95,17 +97,27 @@ def build_app(
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
-        asked = read_request(await request.body())
+        asked = read_request(await _body(request))
         return await _respond(students[0], asked, asked.conversation(), cleaned=False)
 
     @app.post("/v1/tasks/{task:path}/chat/completions")
     async def chat_of_task(request: Request, task: str) -> Response:
         [served] = students
         _named(served, task)
-        asked = read_request(await request.body())
+        asked = read_request(await _body(request))
         return await _respond(served, asked, asked_of_task(served.served.task, asked.conversation()), cleaned=True)
 
     return app
+
+
+async def _body(request: Request) -> bytes:
+    """The body of a request. Raises RequestError for one that is larger than any conversation with a student."""
+    read = bytearray()
+    async for part in request.stream():
+        read += part
+        if len(read) > MOST_BYTES:
+            raise RequestError(f"the body has more than {MOST_BYTES:,} bytes", status=413, code="request_too_large")
+    return bytes(read)
 
 
 class _Guard:

@@ -101,11 +101,15 @@ def read_request(raw: bytes) -> ChatRequest:
         RequestError: it is none, or asks for what a student's server does not give.
     """
     try:
-        request = ChatRequest.model_validate(json.loads(raw))
+        given = json.loads(raw)
+        json.dumps(given, ensure_ascii=False).encode()
+        request = ChatRequest.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or None
         raise RequestError(f"{place or 'body'}: {first['msg']}", param=place) from None
+    except UnicodeEncodeError:
+        raise RequestError("there is half of a surrogate pair in the body", code="invalid_json") from None
     except (ValueError, RecursionError):
         raise RequestError("the body is no JSON object", code="invalid_json") from None
     for name, asked in _not_given(request).items():

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from openmic.agents.endpoints import waits
+from openmic.agents.endpoints import chat, waits
 from openmic.agents.endpoints.client import OpenAIClient
 from openmic.core.config import EndpointSettings
 from openmic.core.errors import EndpointError, EndpointLostError
@@ -212,3 +212,13 @@ def test_stop_asking_ends_what_waits_for_its_share_of_a_minute(endpoint: Scripte
     assert all(isinstance(other, EndpointError) and "the run is ending" in str(other) for other in others)
     assert took < 5
     assert len(endpoint.asked) == 1
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_without_end_fills_no_memory(
+    endpoint: ScriptedEndpoint, no_backoff: None, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(chat, "MOST_BYTES", 1000)
+    endpoint.chat = first(1, Answer(status, completion("x" * 2000)))
+    assert ask(request(), settings(endpoint.base_url, max_retries=1)).text == "fine"
+    assert len(endpoint.asked) == 2

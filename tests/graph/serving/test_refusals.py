@@ -45,6 +45,8 @@ def client(base_url: str) -> Iterator[httpx2.Client]:
         ({"max_tokens": 0}, 400, "max_tokens: "),
         ({"max_tokens": 10**6}, 400, "positions"),
         ({"messages": [{"role": "user", "content": "word " * 5000}]}, 400, "positions"),
+        ({"messages": [{"role": "user", "content": "word " * 500_000}]}, 400, "too long"),
+        ({"messages": [{"role": "user", "content": "word " * 1_000_000}]}, 413, "more than 4,000,000 bytes"),
         ({"logprobs": True}, 400, "does not give logprobs"),
         ({"tools": [{"type": "function"}]}, 400, "does not give tools"),
         ({"response_format": {"type": "json_object"}}, 400, "does not give response_format"),
@@ -61,7 +63,7 @@ def test_what_cannot_be_answered_is_refused_in_openai_s_form(
     assert error["type"] == "invalid_request_error"
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff", b"[" * 100_000, b'["\\ud800"]'])
 def test_a_body_that_is_no_request_is_refused(client: httpx2.Client, body: bytes) -> None:
     answer = client.post("/chat/completions", content=body)
     assert answer.status_code == 400
