@@ -1,5 +1,7 @@
 """Listening on an address of this machine: a bound socket, and a server that says when it answers."""
 
+import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -64,6 +66,11 @@ def address_of(host: str, listener: socket.socket) -> str:
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
+def _tells_something(record: logging.LogRecord) -> bool:
+    """What is broken off as the server is told to stop is no error."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 class AnnouncingServer(uvicorn.Server):
     """A server of an application that says when it answers."""
 
@@ -71,6 +78,7 @@ class AnnouncingServer(uvicorn.Server):
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
         super().__init__(config)
         self._announce = announce
+        logging.getLogger("uvicorn.error").addFilter(_tells_something)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and say so."""

@@ -12,12 +12,13 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...core.endpoints.own_names import OwnNames
@@ -44,6 +45,8 @@ logger = logging.getLogger(__name__)
 OWNER = "openmic"
 MOST_BYTES = 4_000_000
 """Of a body."""
+T = TypeVar("T")
+_NOBODY_LISTENS = 499
 
 
 def build_app(
@@ -72,6 +75,10 @@ def build_app(
     async def refused(_: Request, error: RequestError) -> JSONResponse:
         return JSONResponse(error.body, error.status)
 
+    @app.exception_handler(ClientDisconnect)
+    async def hung_up(_: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=_NOBODY_LISTENS)
+
     @app.exception_handler(404)
     @app.exception_handler(405)
     async def unknown(request: Request, error: Any) -> JSONResponse:
@@ -98,14 +105,15 @@ def build_app(
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
         asked = read_request(await _body(request))
-        return await _respond(students[0], asked, asked.conversation(), cleaned=False)
+        return await _respond(students[0], request, asked, asked.conversation(), cleaned=False)
 
     @app.post("/v1/tasks/{task:path}/chat/completions")
     async def chat_of_task(request: Request, task: str) -> Response:
         [served] = students
         _named(served, task)
         asked = read_request(await _body(request))
-        return await _respond(served, asked, asked_of_task(served.served.task, asked.conversation()), cleaned=True)
+        conversation = asked_of_task(served.served.task, asked.conversation())
+        return await _respond(served, request, asked, conversation, cleaned=True)
 
     return app
 
@@ -172,19 +180,39 @@ def _card(students: Students, name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": served.created, "owned_by": OWNER}
 
 
-async def _respond(students: Students, asked: ChatRequest, messages: tuple[Message, ...], *, cleaned: bool) -> Response:
+async def _respond(
+    students: Students, request: Request, asked: ChatRequest, messages: tuple[Message, ...], *, cleaned: bool
+) -> Response:
     version = _version(students, asked.model)
     if asked.stream:
         return StreamingResponse(
             _events(students, asked, version, messages, cleaned=cleaned), media_type="text/event-stream"
         )
     try:
-        said = await _answers(students, asked, version, messages)
+        said = await _while_listened_to(request, _answers(students, asked, version, messages))
+        if said is None:
+            return Response(status_code=_NOBODY_LISTENS)
         choices = [_choice(students, asked, one, cleaned=cleaned) for one in said]
     except OpenmicError as error:
         status, body = _failure(students, error)
         return JSONResponse(body, status)
     return JSONResponse(completion(_name(), asked.model, int(time.time()), choices))
+
+
+async def _while_listened_to(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
+    """What work comes to; None where whoever asked has hung up meanwhile, and it was given up."""
+
+    async def hung_up() -> None:
+        while (await request.receive())["type"] != "http.disconnect":  # its body was read before
+            pass
+
+    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(hung_up())
+    try:
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        gone.cancel()
 
 
 async def _answers(

@@ -1,7 +1,7 @@
 """A tiny student with three adapters, served over real HTTP by each kind of engine."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,6 +50,13 @@ def serving(what: Served, tiny: TinyStudent, engine: str = "static", **options: 
     async def opened() -> Students:
         return Students(what, made)
 
+    with listening(opened, **options) as address:
+        yield address
+
+
+@contextmanager
+def listening(opened: Callable[[], Awaitable[Students]], **options: Any) -> Iterator[str]:
+    """The address of a server of some students that runs in a thread."""
     ready = threading.Event()
     with bind("127.0.0.1", 0, "the test") as listener:
         server = AnnouncingServer(build_app(opened, **options), ready.set)

@@ -1,11 +1,15 @@
 """What a served student refuses, and how; who is let in; what is streamed of a text that grows."""
 
+import asyncio
 import json
-from collections.abc import Iterator
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, cast
+from urllib.parse import quote, urlsplit
 
 import httpx2
 import pytest
@@ -18,7 +22,8 @@ from openmic.graph.serving.server import serve
 from openmic.graph.serving.students import Students
 from openmic.training.engines.tiny_student import TinyStudent
 
-from .conftest import served, serving, task
+from ...waiting import wait_until
+from .conftest import listening, served, serving, task
 
 USER = [{"role": "user", "content": "Soup."}]
 PLACE = f"tasks/{quote('odd/名')}"
@@ -214,3 +219,49 @@ def test_what_was_told_of_a_growing_text_is_never_taken_back(stops: tuple[str, .
         assert text.startswith(told)
     told += growing.piece(text, whole=True)
     assert told == (text.partition("ab")[0] if "ab" in stops else text)
+
+
+def test_what_nobody_waits_for_is_given_up(tiny: TinyStudent, caplog: pytest.LogCaptureFixture) -> None:
+    class Slow:
+        streams = False
+        asked = given_up = 0
+
+        async def load(self, ref: AdapterRef, keep: Any = ()) -> None:
+            """Nothing to load."""
+
+        async def generate(self, request: Any) -> Any:
+            self.asked += 1
+            try:
+                await asyncio.sleep(60)
+            finally:
+                self.given_up += 1
+
+        async def close(self) -> None:
+            """Nothing to end."""
+
+    engine = Slow()
+
+    async def opened() -> Students:
+        return Students(served(tiny), cast(Any, engine))
+
+    body = {"model": "odd/名", "messages": USER, "n": 3}
+    with listening(opened) as url:
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(f"{url}/chat/completions", json=body, timeout=2)
+        wait_until(lambda: engine.given_up == engine.asked == 3)
+        # One whose body is on its way yet.
+        where = urlsplit(url)
+        with socket.create_connection((str(where.hostname), int(where.port or 0))) as half:
+            half.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: {where.netloc}\r\n".encode())
+            half.sendall(b"Content-Length: 100\r\n\r\n{")
+        asking = threading.Thread(target=lambda: suppressed(httpx2.post, f"{url}/chat/completions", json=body))
+        asking.start()
+        wait_until(lambda: engine.asked == 6)
+    asking.join()
+    assert engine.given_up == 6
+    assert caplog.text == ""
+
+
+def suppressed(call: Callable[..., object], *arguments: Any, **named: Any) -> None:
+    with suppress(httpx2.HTTPError):
+        call(*arguments, **named)
