@@ -5,6 +5,7 @@ model as for a small one.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ...core.training_settings import LoRASettings
 from ..student.packaged_weights import PACKAGED
 from ..student.quantization import check_quantization
 from ..student.student import LoadedStudent, opening, quieten_transformers, source_of, student_elsewhere
+from ..student.template import render_conversation
 from ..student.tokenization import render_prompt
 from ..student.weights import check_weights
 from .lora import adapted, linear_names
@@ -39,14 +41,16 @@ def try_student(settings: StudentSettings, lora: LoRASettings, *, adapts_output:
         The student with a model on the device `meta`, to render prompts with.
 
     Raises:
-        StudentError: there is no such student, its chat template refuses every conversation, it has no end of sequence,
-            or its weights are pickled or not whole.
+        StudentError: there is no such student, its chat template refuses every conversation or leaves out what is said,
+            it has no end of sequence, or its weights are pickled or not whole.
         ConfigError: `training.lora` asks for what cannot be put around it.
     """
     check_quantization(settings)
     student = student_elsewhere(settings, settings.chat_template_kwargs)
     for messages in _TRIED:
         render_prompt(student, messages)
+        if student.kind == "causal" and student.tokenizer.chat_template:
+            _refuse_deaf(student, messages)
     student = replace(student, model=_empty_model(student, settings), device="meta")
     folder = _folder_of(settings)
     if folder is not None:
@@ -60,6 +64,16 @@ def try_student(settings: StudentSettings, lora: LoRASettings, *, adapts_output:
             "some tokens alone; leave it out, or set student.engine to static"
         )
     return student
+
+
+def _refuse_deaf(student: LoadedStudent, messages: Sequence[Message]) -> None:
+    """Raise StudentError for a chat template that leaves out what the student is asked."""
+    text = render_conversation(student.tokenizer, messages, student.template_kwargs, name=student.name)
+    if any(message.content not in text for message in messages if message.role != "assistant"):
+        raise StudentError(
+            f"the chat template of {student.name!r} leaves out what is said in a conversation, so that the student "
+            "would never hear of an input; take another student.model, or mend its chat_template"
+        )
 
 
 def _empty_model(student: LoadedStudent, weights: StudentWeights) -> Any:

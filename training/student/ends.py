@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ...core.errors import StudentError
 from .template import end_in_template
 
 
@@ -21,10 +22,17 @@ def end_tokens(
 
     Returns:
         Their ids, each once; empty where the model has no end of sequence at all.
+
+    Raises:
+        StudentError: what it says is no id.
     """
     listed = getattr(generation_config, "eos_token_id", None)
     ids = [tokenizer.eos_token_id, *(listed if isinstance(listed, (list, tuple)) else [listed])]
-    found = list(dict.fromkeys(int(token) for token in ids if token is not None))
+    if odd := [token for token in ids if token is not None and not isinstance(token, int)]:
+        raise StudentError(
+            f"eos_token_id of the student's generation_config.json is {odd[0]!r}, which is no token's id"
+        )
+    found = list(dict.fromkeys(token for token in ids if token is not None))
     if tokenizer.chat_template and len(found) > 1:
         behind = end_in_template(tokenizer, template_kwargs)
         named = {token: str(tokenizer.convert_ids_to_tokens(token)) for token in found}

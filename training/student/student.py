@@ -121,9 +121,7 @@ def inspect_student(student: str | Path | StudentWeights) -> StudentInfo:
     trouble = prepare_hub(name)
     try:
         config = AutoConfig.from_pretrained(name, **opening(weights))
-    except Exception as error:
-        if not isinstance(error, OSError | ValueError) and not weights.trust_remote_code:
-            raise
+    except Exception as error:  # a file may say anything
         reason = trouble or f"{str(error).strip() or type(error).__name__}".splitlines()[0]
         if "custom code" in reason and not weights.trust_remote_code:
             reason += " Set student.trust_remote_code if you trust whoever made it"
@@ -192,11 +190,12 @@ def load_student(
         ) from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise StudentError(f"the weights of student.model {name!r} do not load: {error}") from error
-    except Exception as error:
-        if not info.own_code:
-            raise
+    except MemoryError:
+        raise
+    except Exception as error:  # its files may say anything
+        what = "the code that comes with" if info.own_code else "what stands in the files of"
         raise StudentError(
-            f"the code that comes with student.model {name!r} does not load it: {type(error).__name__}: {error}"
+            f"{what} student.model {name!r} does not load it: {type(error).__name__}: {error}"
         ) from error
     if weights.quantization is None:  # else it is there already
         model = model.to(where)
@@ -227,10 +226,9 @@ def load_tokenizer(student: str | Path | StudentWeights) -> Any:
 def _opened_tokenizer(weights: StudentWeights) -> Any:
     try:
         return open_tokenizer(source_of(weights.model), weights)
-    except Exception as error:
-        if not isinstance(error, OSError | ValueError) and not weights.trust_remote_code:
-            raise
-        raise StudentError(f"the tokenizer of student.model {weights.model!r} does not load: {error}") from error
+    except Exception as error:  # as above
+        words = str(error).strip() or type(error).__name__
+        raise StudentError(f"the tokenizer of student.model {weights.model!r} does not load: {words}") from error
 
 
 def student_elsewhere(
@@ -251,6 +249,8 @@ def student_elsewhere(
         ending = GenerationConfig.from_pretrained(source_of(name), revision=weights.revision or "main")
     except OSError:  # an older model says it in its config.json
         ending = config.get_text_config()
+    except Exception as error:  # as above
+        raise StudentError(f"generation_config.json of student.model {name!r} cannot be read: {error}") from error
     ends = end_tokens(tokenizer, ending, kwargs)
     return _ending(LoadedStudent(name, info.kind, None, tokenizer, "elsewhere", kwargs, ends, _positions(config)))
 
@@ -308,7 +308,8 @@ def sees_whole_text(model: Any) -> bool:
 
 
 def _positions(config: Any) -> int | None:
-    return getattr(config.get_text_config(), "max_position_embeddings", None)
+    found = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def open_tokenizer(source: str, weights: StudentWeights) -> Any:
@@ -336,7 +337,7 @@ def _kind_of(name: str, config: Any) -> tuple[StudentKind, str]:
     )
 
     model_type = getattr(config, "model_type", "")
-    architectures = list(getattr(config, "architectures", None) or [])
+    architectures = [str(one) for one in getattr(config, "architectures", None) or []]
     seq2seq = MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.get(model_type)
     causal = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(model_type)
     headless = bool(architectures) and all(a.endswith(NO_LANGUAGE_MODEL) for a in architectures)

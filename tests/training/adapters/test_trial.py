@@ -69,6 +69,34 @@ def test_a_template_that_refuses_everything(folder: Path) -> None:
     assert "does not render a conversation (No.)" in refusal(folder)
 
 
+@pytest.mark.parametrize("template", [" ", "{{ messages[0].role }}", "Hello.{{ eos_token }}"])
+def test_a_template_that_leaves_out_what_is_said(folder: Path, template: str) -> None:
+    (folder / "chat_template.jinja").write_text(template)
+    assert "leaves out what is said in a conversation" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.json", "null"),
+        ("config.json", '{"model_type": ["llama"]}'),
+        ("config.json", '{"model_type": "llama", "num_attention_heads": 0}'),
+        ("config.json", '{"model_type": "llama", "hidden_size": "many"}'),
+        ("config.json", '{"model_type": "llama", "architectures": [1]}'),
+        ("generation_config.json", "[]"),
+        ("generation_config.json", '{"eos_token_id": "x"}'),
+        ("generation_config.json", '{"eos_token_id": [[1]]}'),
+        ("tokenizer.json", "{}"),
+        ("tokenizer.json", "[]"),
+        ("tokenizer_config.json", "[]"),
+        ("tokenizer_config.json", '{"eos_token": 5}'),
+    ],
+)
+def test_files_that_say_what_they_may_not_are_told_in_one_line(folder: Path, file: str, content: str) -> None:
+    (folder / file).write_text(content)
+    assert str(folder) in refusal(folder) or "eos_token_id" in refusal(folder)
+
+
 def test_a_student_that_never_ends(folder: Path) -> None:
     change(folder / "tokenizer_config.json", eos_token=None)
     for name in ("config.json", "generation_config.json"):
