@@ -1,4 +1,5 @@
 import importlib.util
+import json
 import os
 from pathlib import Path
 
@@ -34,6 +35,24 @@ def test_each_file_that_a_model_is_read_from_is_told_apart(tmp_path: Path) -> No
         "model.safetensors is another",
         "vocab.txt is new",
     ]
+
+
+def test_files_that_an_index_names_elsewhere_belong_to_it(tmp_path: Path) -> None:
+    weights = StudentWeights(model=str(folder(tmp_path / "student")))
+    for place in ("student/shards/1.safetensors", "2.safetensors", "student/additional_chat_templates/tool.jinja"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text("one")
+    index = {"a": "shards/1.safetensors", "b": "../2.safetensors", "c": "gone.safetensors", "d": 5}
+    (tmp_path / "student/model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    (tmp_path / "student/other.index.json").write_text("[]")
+    before = student_files(weights)
+    assert set(before) - {"model.safetensors", "config.json", "model.safetensors.index.json", "other.index.json"} == {
+        "shards/1.safetensors",
+        "../2.safetensors",
+        "additional_chat_templates/tool.jinja",
+    }
+    (tmp_path / "2.safetensors").write_text("two")
+    assert changed_files(before, student_files(weights)) == ["../2.safetensors is another"]
 
 
 def test_weights_that_are_changed_before_they_are_loaded_or_meanwhile_are_refused(tmp_path: Path) -> None:
