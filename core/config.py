@@ -174,7 +174,7 @@ class EndpointSettings(Section):
     def _what_openmic_says_itself(cls, given: dict[str, Any]) -> dict[str, Any]:
         if taken := sorted(given.keys() & {"messages", "model", "stream", "n"}):
             raise ValueError(f"{', '.join(taken)} is openmic's to say; leave it out")
-        refuse_secrets(given)
+        refuse_secrets(given, body=True)
         return given
 
     @property

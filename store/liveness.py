@@ -54,6 +54,11 @@ def is_carried_out(reader: Reader, run: Run) -> bool:
     return Path(lock.lock_file).exists() and _is_held(lock)
 
 
+def is_folder_held(folder: Path) -> bool:
+    """Whether a process has the run of a folder in hand on this machine, whatever the store says of the run."""
+    return (folder / "lock").exists() and _is_held(FileLock(folder / "lock", mode=FILE))
+
+
 def _is_held(lock: FileLock) -> bool:
     try:
         with lock.acquire(blocking=False):
@@ -76,10 +81,11 @@ def held_run(store: Store, run: Run) -> Iterator[None]:
         if (other := owner_of_folder(store, run)) is not None:
             raise ConfigError(
                 f"the folder {str(folder)!r} of run {run.id} belongs to the store {other!r}, of which this one is a "
-                "copy: go on with the run there, or copy the folder beside this store"
+                "copy: go on with the run there, or copy the folder beside this store; where that one is lost, move "
+                "what is left of its file away"
             )
         with suppress(OSError):  # as above: then nobody but its user deletes the folder
-            if not owner(folder) or store.dialect == "sqlite":
+            if owner(folder) is None or store.dialect == "sqlite":
                 claim(store.url, folder)
         (folder / PRUNED).unlink(missing_ok=True)  # left by one who was killed
         yield
@@ -91,7 +97,7 @@ def owner_of_folder(store: Store, run: Run) -> str | None:
     A folder goes with a store that was given another name.
     """
     said = owner(run_folder(store, run))
-    if not said or is_same(store.url, said) or store.dialect != "sqlite":
+    if said is None or is_same(store.url, said) or store.dialect != "sqlite":
         return None  # a server has many addresses
     if "://" in said:
         return said
@@ -130,7 +136,7 @@ def in_use(reader: Reader, run: Run) -> Iterator[None]:
 
 @contextmanager
 def being_pruned(store: Store, run: Run) -> Iterator[None]:
-    """Say of a held run that it is to be deleted, so that nobody begins to read it.
+    """Say of a held run that it is to be deleted, so that nobody begins to read it; it stays said of one that is gone.
 
     Raises:
         OSError: On entering: it cannot be said.
@@ -140,7 +146,9 @@ def being_pruned(store: Store, run: Run) -> Iterator[None]:
     try:
         yield
     finally:
-        said.unlink(missing_ok=True)
+        with suppress(StoreError, OSError):
+            if store.get(Run, run.id) is not None:
+                said.unlink(missing_ok=True)
 
 
 def is_in_use(reader: Reader, run: Run) -> bool:

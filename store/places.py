@@ -29,7 +29,7 @@ def located(url: str, place: str) -> str:
     folder = _folder(url)
     if folder is None or "://" in place:
         return place
-    if ".." in Path(place).parts:
+    if is_relative(place) and ".." in Path(place).parts:
         raise StoreFaultError(f"the store says that something of it lies at {place!r}, where openmic puts nothing")
     return str(folder / place)
 
@@ -37,9 +37,10 @@ def located(url: str, place: str) -> str:
 def recorded(url: str, path: str | Path) -> str:
     """What a store is to have of an absolute path, or of an address."""
     folder, place = _folder(url), str(path)
-    if folder is None or "://" in place or not Path(place).is_relative_to(folder):
+    if folder is None or "://" in place:
         return place
-    return str(Path(place).relative_to(folder))
+    place = os.path.abspath(place)  # noqa: PTH100 - as the store's own address is made, without ".."
+    return str(Path(place).relative_to(folder)) if Path(place).is_relative_to(folder) else place
 
 
 def claim(url: str, folder: Path) -> None:
@@ -52,7 +53,9 @@ def claim(url: str, folder: Path) -> None:
             address = os.path.relpath(path, folder.resolve())  # both may be moved or copied
         except ValueError:  # another drive
             address = str(path)
-    private_file(folder / _OWNER).write_text(address, encoding="utf-8")
+    unfinished = folder / f".{_OWNER}"
+    private_file(unfinished).write_text(address, encoding="utf-8")
+    unfinished.replace(folder / _OWNER)
 
 
 def owner(folder: Path) -> str | None:
@@ -61,13 +64,20 @@ def owner(folder: Path) -> str | None:
         said = (folder / _OWNER).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return None
-    return said if "://" in said or not said else str((folder.resolve() / said).resolve())
+    if not said or "\0" in said:  # what a full disk or a loss of power left
+        return None
+    return said if "://" in said else str((folder.resolve() / said).resolve())
 
 
 def is_same(url: str, address: str) -> bool:
-    """Whether what a folder says is this store."""
+    """Whether what a folder says is this store, by whatever name its file is reached."""
     url = normalize_url(url)
-    return address == (shown_url(url) if is_postgresql(url) else str(sqlite_path(url).resolve()))
+    if is_postgresql(url):
+        return address == shown_url(url)
+    try:
+        return sqlite_path(url).samefile(address)
+    except OSError:  # one of them is not there
+        return address == str(sqlite_path(url).resolve())
 
 
 def _folder(url: str) -> Path | None:

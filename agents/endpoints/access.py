@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
+from urllib.parse import unquote
 
 import httpx2
 
@@ -122,7 +123,8 @@ def _address(settings: EndpointSettings, base_url: str | None = None) -> tuple[s
     given = base_url or settings.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
     bare, _, query = given.strip().partition("?")
     if within := re.search(r"://([^/@]*)@", bare):  # in the environment; a configuration holds none
-        keep_secret(within[1], within[1].partition(":")[2])
+        parts = (within[1], within[1].partition(":")[2])
+        keep_secret(*parts, *map(unquote, parts))
     return bare.rstrip("/"), dict(httpx2.QueryParams(query))
 
 

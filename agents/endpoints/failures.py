@@ -234,9 +234,13 @@ def _refusal(status: int | None, body: Any, headers: Mapping[str, str], words: s
 
 
 def _of_account(told: Told) -> bool:
-    """Whether a refusal is about the key or what is left to spend; a 403 may be a firewall's, about the prompt."""
-    unpaid = _UNPAID.search(told.text)
-    return bool(told.status in {401, 402, 407} or unpaid or (told.status != 403 and _BAD_KEY.search(told.text)))
+    """Whether a refusal is about the key or what is left to spend, by its status or its code.
+
+    Words alone may quote the prompt, and a 403 may be a firewall's: then a plain question shows whose fault it is.
+    """
+    codes = " ".join(told.codes)
+    by_code = _UNPAID.search(codes) or (told.status != 403 and _BAD_KEY.search(codes))
+    return bool(told.status in {401, 402, 407} or by_code or (told.status == 429 and _UNPAID.search(told.text)))
 
 
 def _told(status: int | None, body: Any, otherwise: str) -> Told:

@@ -31,22 +31,48 @@ _SOUNDS_SECRET = re.compile(
     r"authori[sz]ation|cookie|secret|passw|pwd|credential|bearer|(?:^|[-_])(?:key|token|sig|auth)$|apikey|signature",
     re.IGNORECASE,
 )
-_NO_SECRET_IN_A_BODY = re.compile(r"cache_key$|^(?:bos|eos|pad|unk|sep|cls|mask|stop|think\w*)_token$", re.IGNORECASE)
+"""Names of headers and of an address's parameters."""
+_SECRET_IN_A_BODY = re.compile(
+    r"authori[sz]ation|cookie|secret|passw|credential|bearer|^auth$|api[-_]?keys?$|private[-_]?key"
+    r"|(?:api|auth|access|session|refresh|id)[-_]?tokens?$",
+    re.IGNORECASE,
+)
+"""Names in a body, where `sort_key` and `stop_token` are none."""
 _kept = set[str]()
 
 
-def refuse_secrets(given: Mapping[str, Any]) -> None:
+def refuse_secrets(given: Mapping[Any, Any], *, body: bool = False) -> None:
     """Raise ValueError where a value beneath a name that sounds secret stands there as it is."""
+    sounds = _SECRET_IN_A_BODY if body else _SOUNDS_SECRET
     for name, value in given.items():
-        sounds_so = _SOUNDS_SECRET.search(name) and not _NO_SECRET_IN_A_BODY.search(name)
-        if sounds_so and isinstance(value, str) and "${" not in value:
+        if sounds.search(str(name)) and any(map(_is_said, _leaves(value))):
             raise ValueError(
                 f"{name} would be stored with the run; put it into an environment variable and write "
                 f"{name}: ${{NAME_OF_THE_VARIABLE}}"
             )
-        for inner in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(inner, Mapping):
-                refuse_secrets(inner)
+        for inner in _mappings(value):
+            refuse_secrets(inner, body=body)
+
+
+def _is_said(value: Any) -> bool:
+    return "${" not in value if isinstance(value, str) else isinstance(value, int) and not isinstance(value, bool)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else None
+    if inner is None:
+        yield value
+    else:
+        for one in inner:
+            yield from _leaves(one)
+
+
+def _mappings(value: Any) -> Iterator[Mapping[Any, Any]]:
+    if isinstance(value, Mapping):
+        yield value
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _mappings(one)
 
 
 def refuse_secret_address(url: str) -> None:

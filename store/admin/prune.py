@@ -23,13 +23,14 @@ from ..liveness import (
     ExperimentSeed,
     being_pruned,
     held_here,
+    is_folder_held,
     is_in_use,
     live_status,
     named,
     owner_of_folder,
     run_folder,
 )
-from ..places import is_same, owner
+from ..places import is_relative, is_same, owner
 from ..reading import Reader
 from ..schema import TableModel, column_of, table_of
 from ..store import Store
@@ -57,6 +58,8 @@ _THROUGH: dict[Table, tuple[str, type[SQLModel], str]] = {
     table_of(EvaluationItem): ("evaluation_id", Evaluation, "id"),
 }
 """How rows without a run of their own belong to one: by which column, of which table."""
+_DELETED = ".deleted"
+"""What the names of folders end with, after a dot, that are being deleted."""
 _OPEN_ANYWAY = 128
 """Files that a process has open beside locks, and more."""
 _SHARED = frozenset({table_of(ExampleRow), table_of(ExperimentRow), table_of(PromptRow), table_of(PromptTemplateRow)})
@@ -185,30 +188,47 @@ def prune(store: Store, runs: Sequence[Run], *, given: bool = False, files: bool
 
 
 def left_behind(reader: Reader) -> list[Path]:
-    """Folders of runs whose rows are gone: whoever deleted them was killed before the folders went."""
+    """Folders of runs whose rows are gone: whoever deleted them was ended before the folders went."""
     beside = {run_folder(reader, run).parent for run in reader.select(Run)}
     if reader.dialect == "sqlite":
         beside.add(Path(reader.located("runs")))
     return [
-        word.parent
-        for folder in sorted(beside)
-        for word in sorted(folder.glob(f"*/{PRUNED}"))
-        if is_same(reader.url, owner(word.parent) or "") and reader.get(Run, word.parent.name) is None
+        *(one for folder in sorted(beside) for one in sorted(folder.glob(f".*{_DELETED}"))),
+        *(
+            word.parent
+            for folder in sorted(beside)
+            for word in sorted(folder.glob(f"*/{PRUNED}"))
+            if not word.parent.name.endswith(_DELETED)
+            and is_same(reader.url, owner(word.parent) or "")
+            and reader.get(Run, word.parent.name) is None
+            and not is_folder_held(word.parent)
+        ),
     ]
 
 
 def _delete_folder(folder: Path, done: Pruned) -> None:
+    """Delete a folder under another name, by which it is known should this be ended half-way."""
+    gone = folder if folder.name.endswith(_DELETED) else folder.with_name(f".{folder.name}{_DELETED}")
     try:
-        shutil.rmtree(folder)
+        if folder.is_symlink():
+            raise OSError("it is a symbolic link")
+        if gone != folder:
+            folder.rename(gone)
+        shutil.rmtree(gone)
+        done.folders.append(str(folder))
+    except FileNotFoundError:  # another process deletes it, too
         done.folders.append(str(folder))
     except OSError as error:
-        done.faults.append(f"the folder {str(folder)!r} could not be deleted: {error}; delete it yourself")
+        left = gone if gone.exists() else folder
+        done.faults.append(f"the folder {str(left)!r} could not be deleted: {error}; delete it yourself")
 
 
 def _not_ours(store: Store, run: Run) -> str | None:
     """Why a run's folder is not this store's to delete."""
-    if not (said := owner(run_folder(store, run))):
-        return "nothing in it says whose it is; delete it yourself"
+    folder = run_folder(store, run)
+    if (said := owner(folder)) is None:
+        ours = is_relative(run.home) and folder.name == run.id
+        return None if ours else "nothing in it says whose it is; delete it yourself"
     other = owner_of_folder(store, run)
     if other is None and store.dialect != "sqlite" and not is_same(store.url, said):
         other = said

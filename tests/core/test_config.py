@@ -252,11 +252,23 @@ def test_an_address_holds_no_secret(url: str) -> None:
     assert EndpointSettings(base_url="https://a/v1/@me?api-version=1").base_url == "https://a/v1/@me?api-version=1"
 
 
-@pytest.mark.parametrize("body", [{"api_key": "sk-1"}, {"router": {"auth": "sk-1"}}, {"tools": [{"bearer": "sk-1"}]}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"api_key": "sk-1"},
+        {"api_key": 123456},
+        {"api_keys": ["sk-1"]},
+        {"authorization": [["Bearer sk-1"]]},
+        {"auth": {"user": "me"}},
+        {"router": {"access_token": "sk-1"}},
+        {"tools": [[{"bearer": "sk-1"}]]},
+    ],
+)
 def test_a_body_holds_no_secret(body: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="put it into an environment variable"):
         EndpointSettings(extra_body=body)
-    sent = {"prompt_cache_key": "mine", "stop_token": "</s>", "max_tokens": 3, "api_key": "${KEY}", "token": 4}
+    sent = {"prompt_cache_key": "mine", "stop_token": "</s>", "max_tokens": 3, "api_key": "${KEY}", "sort_key": "x"}
+    sent |= {"logit_bias": {50256: -100}, "metadata": {"key": "label"}, "image_token": "<image>"}
     assert EndpointSettings(extra_body=sent).extra_body == sent
 
 

@@ -28,7 +28,6 @@ from ...core.records import Generation, GenerationRequest
 from ...core.student_settings import ContinuousSettings
 from ..student.memory import ran_out
 from ..student.student import LoadedStudent
-from ..student.tokenization import render_prompt
 from . import paged_attention
 from .adapter_slots import AdapterSlots, ReadAdapter
 from .batch_limit import BatchLimit
@@ -37,6 +36,7 @@ from .engine import (
     CLOSED,
     EngineStats,
     generation_of,
+    prompt_of,
     refuse_beams,
     refuse_seq2seq,
     refuse_too_long,
@@ -146,7 +146,7 @@ class ContinuousEngine(LocalEngine[AdapterSlots]):
         version = request.adapter
         refuse_unloaded(version, self.loaded)
         refuse_beams(request, "continuous")
-        prompt = render_prompt(self._student, request.messages)
+        prompt = prompt_of(self._student, request)
         self._refuse_too_long(request, len(prompt))
         self._adapters.touch(version)
         with self._active.one(version):

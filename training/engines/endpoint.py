@@ -30,7 +30,6 @@ from ...core.records import AdapterRef, Generation, GenerationRequest
 from ...core.student_settings import StudentEndpointSettings, StudentWeights
 from ..adapters.adapters import MANIFEST, file_sha256, verify_adapter
 from ..student.student import student_elsewhere
-from ..student.tokenization import render_prompt
 from .endpoint_client import student_client
 from .engine import (
     ADAPTERS_KEPT,
@@ -39,6 +38,7 @@ from .engine import (
     ActiveRequests,
     EngineStats,
     generation_of,
+    prompt_of,
     refuse_base_model,
     refuse_beams,
     refuse_too_long,
@@ -126,7 +126,7 @@ class EndpointEngine:
         refuse_beams(request, "endpoint")
         if version:
             self._refs[version] = self._refs.pop(version)  # the most recently used one stands last
-        prompt, began = render_prompt(self._student, request.messages), time.monotonic()
+        prompt, began = prompt_of(self._student, request), time.monotonic()
         refuse_too_long(self._student, request, len(prompt))
         with self._active.one(version):
             completion = await self._until_closed(self._complete(request, prompt, self._refs.get(version)))

@@ -11,6 +11,10 @@ from typing import Any, Protocol
 from ...core.errors import AdapterError, ConfigError, GenerationError
 from ...core.records import AdapterRef, Generation, GenerationRequest, Message, StudentSampling
 from ..student.student import LoadedStudent, StudentKind
+from ..student.tokenization import render_prompt
+
+_MOST_PER_TOKEN = 32
+"""Characters: only of runs of spaces have tokens more."""
 
 ADAPTERS_KEPT = 3
 """Adapters an engine holds at once; the least recently used one is dropped beyond that."""
@@ -204,6 +208,22 @@ def refuse_beams(request: GenerationRequest, engine: str) -> None:
             f"request {request.id!r} asks for {request.sampling.num_beams} beams, which the engine {engine} does not "
             "search; set sampling.num_beams to 1, or student.engine to static"
         )
+
+
+def prompt_of(student: LoadedStudent, request: GenerationRequest) -> list[int]:
+    """The token ids of a request's prompt.
+
+    Raises:
+        StudentError: as `render_prompt`.
+        GenerationError: it is so long that no time is spent on its tokens, in which nobody else would be answered.
+    """
+    length = sum(len(message.content) for message in request.messages)
+    if student.positions is not None and length > _MOST_PER_TOKEN * student.positions:
+        raise GenerationError(
+            f"request {request.id!r} has {length:,} characters, and {student.name!r} knows {student.positions:,} "
+            "positions; shorten the input"
+        )
+    return render_prompt(student, request.messages)
 
 
 def refuse_too_long(student: LoadedStudent, request: GenerationRequest, prompt_tokens: int) -> None:

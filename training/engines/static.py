@@ -20,7 +20,7 @@ from ...core.errors import GenerationError, OpenmicError
 from ...core.records import AdapterRef, Generation, GenerationRequest
 from ..student.memory import ran_out
 from ..student.student import LoadedStudent, accepted_inputs, cache_of, sees_whole_text
-from ..student.tokenization import pad_prompts, render_prompt
+from ..student.tokenization import pad_prompts
 from .adapter_slots import AdapterSlots, ReadAdapter
 from .batch_limit import BatchLimit
 from .beam_search import Search, find_beams, groups_of, search_of
@@ -29,6 +29,7 @@ from .engine import (
     EngineStats,
     cut_at_end,
     generation_of,
+    prompt_of,
     refuse_base_model,
     refuse_too_long,
     refuse_unloaded,
@@ -97,7 +98,7 @@ class BatchGenerator:
             MemoryFullError: there is no memory for any request.
         """
         began = time.monotonic()
-        prompts = [render_prompt(self._student, request.messages) for request in requests]
+        prompts = [prompt_of(self._student, request) for request in requests]
         for request, prompt in zip(requests, prompts, strict=True):
             refuse_too_long(self._student, request, len(prompt))
         answers: dict[int, Generation] = {}

@@ -19,14 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...core.errors import GenerationError
 from ...core.records import Message
 from .device import moved
 from .student import LoadedStudent
 from .template import render_conversation
-
-MOST_PER_TOKEN = 32
-"""Characters: more than tokens of any text have, on average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +62,8 @@ def render_prompt(student: LoadedStudent, messages: Sequence[Message]) -> list[i
 
     Raises:
         StudentError: the chat template refuses the conversation.
-        GenerationError: it is so long that no student could know it, which is seen before time is spent on it.
     """
-    tokenizer, length = student.tokenizer, sum(len(message.content) for message in messages)
-    if student.positions is not None and length > MOST_PER_TOKEN * student.positions:
-        raise GenerationError(
-            f"a conversation of {length:,} characters is too long, as {student.name!r} knows {student.positions:,} "
-            "positions"
-        )
+    tokenizer = student.tokenizer
     if student.kind == "causal" and tokenizer.chat_template:
         text = render_conversation(tokenizer, messages, student.template_kwargs, name=student.name)
         return _ids(tokenizer(text, add_special_tokens=False))

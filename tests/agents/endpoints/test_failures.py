@@ -162,3 +162,22 @@ def test_a_key_that_is_quoted_where_words_are_cut_off_is_hidden(before: int) -> 
             read_body(content)
         reasons.append(read_failure(caught.value).reason)
     assert [reason for reason in reasons if key[:6] in reason] == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "account"),
+    [
+        (401, told("no"), True),
+        (402, told("you can only afford 30 tokens"), True),
+        (400, told("pay first", "insufficient_quota"), True),
+        (400, told("x", "invalid_api_key"), True),
+        (429, told(OPENAI_QUOTA), True),
+        (400, told("Invalid value in messages[1]: 'dispute the billing of my account'"), False),
+        (422, told("permission denied is no emotion"), False),
+        (403, told("Your account has been suspended for violating our usage policies"), False),
+        (404, told("The model `m` does not exist", "model_not_found"), False),
+        (500, told("oops"), False),
+    ],
+)
+def test_what_is_about_the_account_is_told_by_status_or_code(status: int, body: Any, account: bool) -> None:
+    assert refused(status, body).account is account

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from sqlalchemy import event, func, select
 
 from openmic.core.errors import ConfigError, NotFoundError, StoreError, StoreFaultError
@@ -402,28 +403,42 @@ def test_what_another_process_took_up_while_the_server_was_gone_is_not_deleted(
 def test_a_folder_that_was_left_behind_goes_with_the_next(
     store: Store, two: tuple[Run, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(_: Path) -> None:
+    def interrupted(_: Path) -> None:
         raise KeyboardInterrupt
 
+    store.add(run(id="RUN3", status="finished", home=str(tmp_path / "RUN3")))  # whose folder is beside the others'
+    for name in ("RUN3", "RUN4"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "RUN3" / "pruned").touch()
     with monkeypatch.context() as patch:
-        patch.setattr("openmic.store.admin.prune.shutil.rmtree", killed)
+        patch.setattr("openmic.store.admin.prune.shutil.rmtree", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            prune(store, two[:1], files=True)
-    assert left_behind(store) == []
-    (tmp_path / "RUN1" / "pruned").touch()  # which whoever is killed takes back no more
-    (tmp_path / "RUN2" / "pruned").touch()
-    assert left_behind(store) == [tmp_path / "RUN1"]
-    assert prune(store, [], files=True).folders == [str(tmp_path / "RUN1")]
-    assert [path.name for path in tmp_path.glob("RUN*")] == ["RUN2"]
+            prune(store, two, files=True)
+    assert left_behind(store) == [tmp_path / ".RUN1.deleted", tmp_path / "RUN2"]
+    with FileLock(tmp_path / "RUN2" / "lock"):  # another process is at it
+        assert left_behind(store) == [tmp_path / ".RUN1.deleted"]
+    assert prune(store, [], files=True).folders == [str(tmp_path / ".RUN1.deleted"), str(tmp_path / "RUN2")]
+    assert sorted(path.name for path in tmp_path.glob("*RUN*")) == ["RUN3", "RUN4"]
 
 
-def test_a_folder_that_says_nothing_of_whose_it_is_stays(store: Store, two: tuple[Run, Run], tmp_path: Path) -> None:
-    (tmp_path / "RUN1" / "store").unlink()
+@pytest.mark.parametrize("said", [None, "", "\0\0\0"])
+def test_a_folder_that_says_nothing_of_whose_it_is_stays_unless_it_lies_where_the_stores_do(
+    store: Store, two: tuple[Run, Run], tmp_path: Path, said: str | None
+) -> None:
+    if said is None:
+        (tmp_path / "RUN1" / "store").unlink()
+    else:
+        (tmp_path / "RUN1" / "store").write_text(said)
     done = prune(store, two, files=True)
     assert (done.runs, done.folders) == (["RUN1", "RUN2"], [str(tmp_path / "RUN2")])
     [why] = done.faults
     assert why == f"the folder '{tmp_path}/RUN1' stays: nothing in it says whose it is; delete it yourself"
     assert (tmp_path / "RUN1" / "adapter").exists()
+    if store.dialect == "sqlite":
+        beside = Path(store.located("runs/RUN5"))
+        beside.mkdir(parents=True)
+        store.add(run(id="RUN5", status="finished", home="runs/RUN5"))
+        assert prune(store, [store.resolve_run("RUN5")], files=True).folders == [str(beside)]
 
 
 def test_what_is_deleted_of_a_copy_leaves_the_folders_of_the_original(tmp_path: Path) -> None:

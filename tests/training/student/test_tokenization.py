@@ -2,7 +2,6 @@ import copy
 
 import pytest
 
-from openmic.core.errors import GenerationError
 from openmic.core.records import Message
 from openmic.training.student.student import LoadedStudent
 from openmic.training.student.tokenization import (
@@ -47,12 +46,6 @@ def test_a_causal_student_gets_its_chat_template_once(student: BuildStudent) -> 
         "<|im_start|>user\nThe bus was late.<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-
-
-def test_a_conversation_that_no_student_could_know_is_refused_before_it_is_tokenized(student: BuildStudent) -> None:
-    llama = student("llama")
-    with pytest.raises(GenerationError, match="of 10,000,009 characters is too long"):
-        render_prompt(llama, messages("x" * 10_000_000))
 
 
 def test_a_conversation_keeps_what_was_said_before(student: BuildStudent) -> None:

@@ -22,7 +22,6 @@ from ....core.records import Generation, GenerationRequest
 from ....core.student_settings import SlotsSettings
 from ...student.memory import ran_out
 from ...student.student import LoadedStudent, sees_whole_text
-from ...student.tokenization import render_prompt
 from ..adapter_slots import ReadAdapter
 from ..batch_limit import BatchLimit
 from ..engine import (
@@ -30,6 +29,7 @@ from ..engine import (
     EngineStats,
     cut_at_end,
     generation_of,
+    prompt_of,
     refuse_beams,
     refuse_seq2seq,
     refuse_too_long,
@@ -118,7 +118,7 @@ class SlotsEngine(LocalEngine[StackedAdapters]):
             raise GenerationError(CLOSED)
         refuse_unloaded(request.adapter, self.loaded)
         refuse_beams(request, NAME)
-        prompt = tuple(render_prompt(self._student, request.messages))
+        prompt = tuple(prompt_of(self._student, request))
         self._refuse_too_long(request, len(prompt))
         self._adapters.touch(request.adapter)
         if self._loop is None:
