@@ -75,9 +75,15 @@ def held_run(store: Store, run: Run) -> Iterator[None]:
 
     Raises:
         ConfigError: another process holds it, or its folder is another store's; it is named.
+        NotFoundError: the store has it no more.
     """
+    gone = NotFoundError(f"run {run.id} is gone: it was deleted meanwhile (db prune)")
+    if store.get(Run, run.id) is None:
+        raise gone
     folder = private_folder(run_folder(store, run))
     with held_here(store, run), store.sole_writer(named(run)):
+        if store.get(Run, run.id) is None:
+            raise gone
         if (other := owner_of_folder(store, run)) is not None:
             raise ConfigError(
                 f"the folder {str(folder)!r} of run {run.id} belongs to the store {other!r}, of which this one is a "

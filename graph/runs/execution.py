@@ -15,6 +15,7 @@ from ...core.endpoints.secrets import hidden
 from ...core.errors import (
     BudgetError,
     InterruptedRunError,
+    NotFoundError,
     OpenmicError,
     RayLostError,
     StoreFaultError,
@@ -40,12 +41,14 @@ def execute(store: Store, run_id: str, work: Work) -> Run:
 
     Raises:
         ConfigError: another process is at it.
+        NotFoundError: it was deleted meanwhile.
         InterruptedRunError: Ctrl-C, SIGTERM or SIGHUP; everything done is stored.
         BudgetError: the run's budget is spent; likewise.
         OpenmicError: the run failed; it can be resumed once the cause is mended.
     """
     run = store.get(Run, run_id)
-    assert run is not None
+    if run is None:
+        raise NotFoundError(f"run {run_id} is gone: it was deleted meanwhile (db prune)")
     with held_run(store, run):
         store.patience_s = PATIENCE_S
         try:

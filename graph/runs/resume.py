@@ -7,7 +7,7 @@ from ...core.config_file import override_config
 from ...core.errors import ConfigError
 from ...core.ids import content_hash
 from ...store import Adapter, Dialogue, Run, Store
-from ...store.liveness import held_run, live_status
+from ...store.liveness import held_run, in_use, live_status
 from ...store.spending import prices_of_run
 from ..context.plugs import Plugs
 from ..context.prices import check_priced
@@ -68,13 +68,14 @@ def resume_any(
             f"note: the task {run.config['task']} was changed since the run began, which goes on with its own"
         )
     plugs.recall(run)
-    if run.kind == "evaluate":
-        return resume_examination(store, run, progress, plugs=plugs, cluster=cluster, ask=ask)
-    if run.kind == "train":
-        return resume_training(store, run, progress, plugs=plugs, cluster=cluster)
-    if run.kind == "rejudge":
-        return resume_rejudging(store, run, progress, plugs=plugs, ask=ask)
-    return resume_run(run, store, progress, plugs=plugs, cluster=cluster, ask=ask, retry=retry_failed)
+    with in_use(store, run):  # nobody deletes it while endpoints are asked and Ray starts
+        if run.kind == "evaluate":
+            return resume_examination(store, run, progress, plugs=plugs, cluster=cluster, ask=ask)
+        if run.kind == "train":
+            return resume_training(store, run, progress, plugs=plugs, cluster=cluster)
+        if run.kind == "rejudge":
+            return resume_rejudging(store, run, progress, plugs=plugs, ask=ask)
+        return resume_run(run, store, progress, plugs=plugs, cluster=cluster, ask=ask, retry=retry_failed)
 
 
 def _with_budget(store: Store, run: Run, overrides: Sequence[str]) -> Run:

@@ -101,7 +101,7 @@ def prunable(
 
 
 def _used(run: Run) -> str:
-    return f"run {run.id} is served, talked to or exported by another process: end that first"
+    return f"run {run.id} is served, talked to, exported or taken up by another process: end that first"
 
 
 def _needed(ask: Callable[[Select[Any, Any]], Iterable[Any]]) -> dict[str, set[str]]:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from openmic.core.errors import ConfigError, InterruptedRunError, OpenmicError, StoreFullError
+from openmic.core.errors import ConfigError, InterruptedRunError, NotFoundError, OpenmicError, StoreFullError
 from openmic.graph.runs.execution import execute
 from openmic.store import Run, Store
-from openmic.store.liveness import live_status
+from openmic.store.liveness import held_run, live_status
 
 from ...postgresql import Server
 from ..conftest import config_of, run_row
@@ -73,6 +73,18 @@ def test_a_run_that_the_disk_ended_can_be_resumed(tmp_path: Path, number: int, a
         assert (str(ended.value), type(ended.value)) == (told, OpenmicError)
         ended_run = store.resolve_run("RUN1")
     assert (ended_run.status, ended_run.error) == ("interrupted", told)
+
+
+def test_a_run_that_was_deleted_before_it_was_taken_up_is_told_to_be(tmp_path: Path) -> None:
+    async def work(_: Run) -> None:
+        pytest.fail("there is nothing to work on")
+
+    with Store.open(str(tmp_path / "openmic.db")) as store:
+        with pytest.raises(NotFoundError, match="run RUN1 is gone"):
+            execute(store, "RUN1", work)
+        with pytest.raises(NotFoundError, match="run RUN1 is gone"):
+            held_run(store, run_row(config_of(), tmp_path / "runs" / "RUN1")).__enter__()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_an_error_of_ours_keeps_its_kind(tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ def test_a_run_that_was_taken_up_since_it_was_chosen_stays(store: Store, two: tu
 def test_a_run_that_is_served_or_talked_to_stays(store: Store, two: tuple[Run, Run], tmp_path: Path) -> None:
     with Store.open_readonly(store.address) as other, in_use(other, two[0]), in_use(other, two[0]):
         assert ids(prunable(store, keep=0)) == ["RUN2"]
-        with pytest.raises(ConfigError, match="run RUN1 is served, talked to or exported by another process: end that"):
+        with pytest.raises(ConfigError, match="RUN1 is served, talked to, exported or taken up by another process"):
             prunable(store, two)
         with pytest.raises(ConfigError, match="RUN1 is served"):
             prune(store, two, given=True, files=True)
