@@ -34,8 +34,14 @@ BEGINS_S, WRITTEN_PER_S = 0.5, 60.0
 """A large model's reply: seconds until it begins, and tokens a second from then on."""
 SIMULATED_S = 0.03
 """A reply of the simulated cast, beside the latency that it is told to have."""
-DRIVER_MS = 1.2
-"""Processor time of the driver for one reply; `benchmarks/dialogues.py` measures that of a dialogue."""
+DIALOGUE_MS = 13.0
+"""Processor time of the driver for a dialogue that it holds itself: `benchmarks/dialogues.py`."""
+HANDED_OVER = 0.4
+"""What share of that stays with it where workers hold the dialogue, by the same benchmark's `--workers`."""
+REPLIES = 12.5
+"""Of a dialogue as it is there by default, the student's among them."""
+DRIVER_MS = DIALOGUE_MS / REPLIES
+"""For one reply."""
 STORE_TURNS_PER_S = 3_600.0
 """Turns, ten in a transaction."""
 

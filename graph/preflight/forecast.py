@@ -12,14 +12,12 @@ from ..context.prices import prices_of, seat_key, settings_key
 from ..context.seats import seat_setting, seats
 from ..context.train_gate import ENOUGH_CPUS
 from .estimate import FALLING_BACK, AskingStage, Sizing, usage_of
-from .figures import Figures, figures_of, latency_name, on_gpu, training_name
+from .figures import HANDED_OVER, Figures, figures_of, latency_name, on_gpu, training_name
 from .scaling import Asked, EndpointSpeed, Speeds, Stage, forecast
 from .work import waits_for_drafts
 
 BYTES_PER_TURN = 1_700.0
 """Of the store, with all that is written beside a turn: `benchmarks/store.py` makes 1.7 GB of a million."""
-HANDED_OVER = 0.4
-"""What share of a dialogue stays with the driver where workers hold it: 9.0 ms of 23.7 in `benchmarks/dialogues.py`."""
 KEPT = 0.4
 """Share of comparisons that become preferences which are trained on."""
 OF_DEMONSTRATIONS = frozenset({"sft"})
