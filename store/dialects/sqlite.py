@@ -10,7 +10,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -160,9 +160,13 @@ def foreign_keys_unchecked(connection: Connection) -> Iterator[None]:
 
 
 def empty_log(connection: Connection) -> None:
-    """Bring the write-ahead log into the file and make it empty, unless somebody is still reading an older state."""
+    """Bring the write-ahead log into the file and make it empty.
+
+    Not while somebody still reads an older state, nor where the disk has no room for it: the log keeps what it holds.
+    """
     driver: Any = connection.connection.driver_connection  # SQLAlchemy would begin a transaction
-    driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with suppress(sqlite3.Error):
+        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def vacuum(connection: Connection) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from openmic.core.errors import StoreBusyError, StoreError, StoreFaultError, StoreFullError
 from openmic.core.records import LLMReply, LLMRequest, Message, Sampling
-from openmic.store import Run, Store
+from openmic.store import ExampleRow, Run, Store
 from openmic.store.faults import store_fault
 from openmic.store.writes import adding_new, saving_reply, updating
 
@@ -129,6 +129,17 @@ def test_a_full_disk_takes_the_last_replies_and_how_things_ended_and_nothing_els
     with Store.open(str(small_disk / "store.db")) as store:
         assert store.resolve_run("RUN1").status == "interrupted"
         store.add_new(turn(0))
+
+
+def test_a_log_that_the_disk_has_no_room_for_keeps_what_it_holds(small_disk: Path) -> None:
+    with Store.open(str(small_disk / "store.db")) as store:
+        store.add(*(example(id=f"e{n}", text="x" * 1000) for n in range(500)))
+        fill(small_disk)
+        store.empty_log()
+        assert store.count(ExampleRow) == 500
+    (small_disk / "filler").unlink()
+    with Store.open_readonly(str(small_disk / "store.db")) as store:
+        assert store.count(ExampleRow) == 500
 
 
 def test_without_room_for_last_words_nothing_begins(small_disk: Path) -> None:
