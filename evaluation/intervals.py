@@ -1,6 +1,7 @@
-"""An interval around an estimate: what it is, how it is written, and that of inputs that all say the same.
+"""An interval around an estimate: what it is, and how it is written.
 
-Whoever shows what was worked out before has no use for numpy, and finds none here; resampling is in `bootstrap`.
+Also that of inputs that all say the same. Whoever shows what was worked out before has no use for numpy, and finds none
+here; resampling is in `bootstrap`.
 """
 
 from statistics import NormalDist

@@ -55,7 +55,7 @@ def is_carried_out(reader: Reader, run: Run) -> bool:
 
 
 def is_folder_held(folder: Path) -> bool:
-    """Whether a process has the run of a folder in hand on this machine, whatever the store says of the run."""
+    """Whether a process has the run of a folder in hand on this machine."""
     return (folder / "lock").exists() and _is_held(FileLock(folder / "lock", mode=FILE))
 
 
@@ -98,9 +98,10 @@ def held_run(store: Store, run: Run) -> Iterator[None]:
 
 
 def owner_of_folder(store: Store, run: Run) -> str | None:
-    """Another store that a run's folder belongs to, though this one has the run, too; None where it is this one's.
+    """Another store that a run's folder belongs to; None where it is this one's.
 
-    A folder goes with a store that was given another name.
+    So it is where this store is a copy that has the run, too, without its folder. A folder goes with a store that was
+    given another name.
     """
     said = owner(run_folder(store, run))
     if said is None or is_same(store.url, said) or store.dialect != "sqlite":
@@ -142,7 +143,9 @@ def in_use(reader: Reader, run: Run) -> Iterator[None]:
 
 @contextmanager
 def being_pruned(store: Store, run: Run) -> Iterator[None]:
-    """Say of a held run that it is to be deleted, so that nobody begins to read it; it stays said of one that is gone.
+    """Say of a held run that it is to be deleted, so that nobody begins to read it.
+
+    It stays said of one that is gone.
 
     Raises:
         OSError: On entering: it cannot be said.

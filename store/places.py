@@ -59,7 +59,7 @@ def claim(url: str, folder: Path) -> None:
 
 
 def owner(folder: Path) -> str | None:
-    """The address of the store that a run's folder belongs to; None where it does not say, or cannot be read."""
+    """The address of the store that a run's folder belongs to; None where it does not say."""
     try:
         said = (folder / _OWNER).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

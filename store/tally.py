@@ -49,7 +49,7 @@ def _looks(condition: Callable[[Column[str]], ColumnElement[bool]]) -> _Looks:
 
 
 def _plain(model: type[SQLModel], name: str) -> ColumnElement[Any]:
-    """A column as the database has it: members of enumerations are equal to their texts, and take time to look up."""
+    """A column as the database has it: members of enumerations equal their texts, and take time."""
     return type_coerce(column_of(model, name), String).label(name)
 
 

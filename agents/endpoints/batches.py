@@ -260,7 +260,9 @@ class ProviderBatches:
         return about.get("status") in ("deleted", "expired") or (expires is not None and expires < time.time())
 
     async def _of_file(self, file: str) -> str | None:
-        """The batch of a file by the provider's list of batches: by all of it, as clocks of two machines differ.
+        """The batch of a file by the provider's list of batches.
+
+        All of it is looked at, whatever its times say: clocks of two machines differ.
 
         Raises:
             ErrorInReplyError: one that may be it cannot be read.

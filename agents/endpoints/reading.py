@@ -175,9 +175,10 @@ def answer_tokens(tokens: Sequence[TokenLogprob], said: Said) -> tuple[TokenLogp
 
 
 def _spelling_the_end(tokens: Sequence[TokenLogprob], answer: str) -> tuple[TokenLogprob, ...]:
-    """The last tokens that spell the end of an answer, as far back as they do; white space and ends of turns are not.
+    """The last tokens that spell the end of an answer, as far back as they do.
 
-    Where a token before them is spelled otherwise in the text, those behind it are all that is had.
+    White space and ends of turns are left out. Where a token before them is spelled otherwise in the text, those behind
+    it are all that is had.
     """
     found, tail = list[TokenLogprob](), ""
     for token in reversed(tokens):

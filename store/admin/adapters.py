@@ -11,7 +11,7 @@ from ..tables.training import Adapter
 
 
 def copy_adapters(store: Path, copy: Path) -> int:
-    """Copy the adapters of a SQLite store to where a copy of it, by that name, looks for them; says how many.
+    """Copy the adapters of a SQLite store to where its copy will look for them; says how many.
 
     Those that are there already, and those that have a place of their own, are left as they are.
 

@@ -61,7 +61,7 @@ def indexed_words(text: str) -> str:
 
 @lru_cache(maxsize=256)
 def _indexed(text: str) -> str:
-    """Of a short text: a run's id comes with every turn of it, and what is said is often said again."""
+    """Of a short text: a run's id comes with every turn, and much is said again."""
     return _in_words(text)
 
 
