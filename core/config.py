@@ -153,7 +153,7 @@ class EndpointSettings(Section):
     """`temperature`, `top_p` and `max_tokens` of this model's demonstrations or critiques, where other than the task
     says. Comparisons are drawn as `verdict` says."""
     batch: bool = False
-    """Whether all but dialogues is asked through the provider's batch API: half the price, within a day."""
+    """Whether what is known beforehand is asked in batches (docs/how-to/endpoints.md): half the price, within a day."""
     price: PriceSettings | None = None
     """What it charges singly. None: as the price list says, which knows the providers' own addresses and models."""
 

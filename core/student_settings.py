@@ -82,8 +82,8 @@ class VLLMSettings(Section):
     start_timeout_s: float = Field(default=600.0, gt=0)
     """Seconds a start may take."""
     timeout_s: float = Field(default=120.0, gt=0)
-    """Seconds in which the server has to answer somebody; one that answers nobody for four times as long ends the
-    run."""
+    """Seconds in which the server has to answer somebody, and a second more for every four tokens of the longest answer
+    that is asked for; one that answers nobody for four times as long ends the run."""
 
 
 class PoolSettings(Section):

@@ -46,9 +46,12 @@ def killed(tiny_causal: Path, ray_running: None, tmp_path_factory: pytest.TempPa
     refused = kill_when(path, "dialogues")
     assert refused.returncode == 2
     assert re.search(r"is carrying out experiment 'tiny table' with seed 1 \(process \d+ on ", refused.stderr)
-    done = openmic_here("experiment", str(path), "--json", "--out", "report", cwd=folder)
+    done = openmic_here("experiment", str(path), "--json", "--out", "report", "--no-check", cwd=folder)
     assert done.returncode == 3, done.stderr
-    assert f"failed: nothing (seed 1); to try again:\n  openmic experiment {path} --seed 1\n" in done.stderr
+    assert (
+        f"failed: nothing (seed 1); to try again:\n  openmic experiment {path} --out report --no-check --seed 1\n"
+        in done.stderr
+    )
     return folder, json.loads(done.stdout)
 
 

@@ -265,20 +265,28 @@ class ProviderBatches:
         All of it is looked at, whatever its times say: clocks of two machines differ.
 
         Raises:
-            ErrorInReplyError: one that may be it cannot be read.
+            ErrorInReplyError: none that can be read is it, and one that cannot may be.
         """
         raw, passed, last = self._client.batches.with_raw_response, set[str](), ""
+        odd: ErrorInReplyError | None = None
         while True:
             page = await raw.list(limit=100, after=last or openai.omit)
             listed, more = _listed(page.content)
             for one in listed:
-                batch = BatchSeen.of(one)
+                try:
+                    batch = BatchSeen.of(one)
+                except ErrorInReplyError as error:
+                    odd = odd or error
+                    continue
                 if batch.of_file == file:
                     return batch.id
                 if not batch.of_file:
-                    raise ErrorInReplyError(f"its list of batches does not say of which file {batch.id} is", one)
+                    unsaid = f"its list of batches does not say of which file {batch.id} is"
+                    odd = odd or ErrorInReplyError(unsaid, one)
                 last = batch.id
             if not more or not listed or last in passed:
+                if odd is not None:
+                    raise odd
                 return None
             passed.add(last)
 
@@ -297,11 +305,12 @@ class ProviderBatches:
             at_last: Whether that is asked only once patience is over.
 
         Raises:
-            NotGivenError: it is answered as if it were gone for as long as patience lasts, and is not known to be.
+            NotGivenError: it is answered as if it were gone for as long as patience lasts, `LOOKS` times at least, and
+                is not known to be.
             EndpointLostError: the endpoint answers no more, or refuses.
             InterruptedRunError: the run is ending.
         """
-        began, attempt = time.monotonic(), 0
+        began, attempt, looks = time.monotonic(), 0, 0
         while True:
             self._go_on()
             try:
@@ -310,12 +319,13 @@ class ProviderBatches:
                 failure = read_failure(error)
                 over = time.monotonic() - began >= self._settings.patience_s
                 missing = gone is not None and failure.status in NOT_HERE
-                often = attempt >= LOOKS - 1
-                if gone is not None and missing and ((over and often) if at_last else (over or often)):
+                looks += missing
+                often = looks >= LOOKS
+                if gone is not None and missing and often and (over or not at_last):
                     with suppress(*TROUBLE):
                         if await gone():
                             return None
-                if over or (failure.kind in {Kind.ITEM, Kind.STOP} and not missing):
+                if (often or not missing) if over else (failure.kind in {Kind.ITEM, Kind.STOP} and not missing):
                     lost = NotGivenError if missing else EndpointLostError
                     raise lost(self._stuck(failure)) from error
                 await self._gate.sleep(wait_before(attempt, failure.wait_s))

@@ -107,11 +107,14 @@ def experiment(
         row = experiment_named(reader, name)
         results = experiment_results(reader, row)
         for words, again in not_done(results, chosen):
+            progress.print(words)
             command = ["openmic", "experiment", *(["--example", example] if example is not None else [str(file)])]
             command += [part for line in overrides or [] for part in ("--set", line)]
+            command += [] if out is None else ["--out", str(out)]
             command += [] if cluster is None else ["--cluster", cluster]
-            progress.print(words)
-            typer.echo(printable(f"  {shlex.join(command)} {' '.join(f'--seed {seed}' for seed in again)}"), err=True)
+            command += ["--no-check"] * no_check
+            command += [part for seed in again for part in ("--seed", str(seed))]
+            typer.echo(printable(f"  {shlex.join(command)}"), err=True)
         if folder is not None:
             write_report(folder, results, sampled_outputs(reader, row))
             progress.print(f"written: {folder}/report.html, report.md, results.json")

@@ -145,7 +145,11 @@ class Rejudging:
         await finish_dialogue(self._store, dialogue, stop_reason="judged again")
 
     async def _compare(self, source: Dialogue, dialogue: Dialogue, verdict: VerdictRow, seq: int) -> Verdict:
-        """The critic on the texts of a verdict; of `dialogue`, from that place on, is what it says."""
+        """The critic on the texts of a verdict.
+
+        Traces say that what it says is of `dialogue` from the place `seq` on. In batches that is the first for all
+        comparisons of a dialogue: the place of each follows from what is said in those before it.
+        """
         example, (first, second) = self._context.example(source.example_id), self._texts(verdict)
         with asked_from(dialogue, seq):
             return await self._critic.compare(

@@ -50,6 +50,8 @@ _OWN_FAULT = frozenset({400, 413, 422})
 UNANSWERED = (openai.OpenAIError, ValueError)
 """What an attempt raises: ValueError where the body is no JSON."""
 _NOT_THERE = (ConnectionRefusedError, socket.gaierror, ssl.SSLError)
+SLOWEST = 4.0
+"""Tokens a second of one answer; a server that writes fewer cannot be told from one that hangs."""
 _IN_VAIN = 2
 """Attempts in a row that take their whole time while nobody is answered: a server that is silent for so long stays so,
 where one that is busy answers somebody."""
@@ -64,6 +66,9 @@ class EndpointEngine:
         ConfigError: the student is not causal, or a proxy cannot be used that the environment names.
         StudentError: its tokenizer cannot be had.
     """
+
+    timeout_key = "student.endpoint.timeout_s"
+    """What the configuration calls the time in which it is to answer."""
 
     def __init__(
         self,
@@ -83,7 +88,8 @@ class EndpointEngine:
             template_kwargs: What the student's chat template is given.
             key: The server's. None: what the environment variable says.
             worker: What generations name as theirs. None: the server's address.
-            silence_s: An attempt is given up once nobody is answered for so long, and goes on as long as others are.
+            silence_s: An attempt is given up once nobody is answered for so long, and for as long as the longest answer
+                that is asked for takes at `SLOWEST`. It goes on as long as others are.
                 None: `timeout_s` of the settings is all that bounds it.
         """
         self._student = student_elsewhere(student, template_kwargs)
@@ -102,6 +108,8 @@ class EndpointEngine:
         self._refs: dict[int, AdapterRef] = {}
         self._unloading: dict[int, asyncio.Future[Any]] = {}
         self._active = ActiveRequests()
+        self._asked_for: list[int] = []
+        """The most tokens of each request that is in progress."""
         self._swapping = asyncio.Lock()
         self._calls: set[asyncio.Future[Any]] = set()
         self._closed = False
@@ -128,8 +136,13 @@ class EndpointEngine:
             self._refs[version] = self._refs.pop(version)  # the most recently used one stands last
         prompt, began = prompt_of(self._student, request), time.monotonic()
         refuse_too_long(self._student, request, len(prompt))
-        with self._active.one(version):
-            completion = await self._until_closed(self._complete(request, prompt, self._refs.get(version)))
+        most = request.sampling.max_tokens
+        self._asked_for.append(most)
+        try:
+            with self._active.one(version):
+                completion = await self._until_closed(self._complete(request, prompt, self._refs.get(version)))
+        finally:
+            self._asked_for.remove(most)
         ends = self._student.ends
         text, ids, ended = self._read(request, completion)
         if ended and (not ids or ids[-1] not in ends):
@@ -224,18 +237,22 @@ class EndpointEngine:
                 retries -= 1
 
     async def _unless_silent(self, attempt: Awaitable[Any]) -> Any:
-        """What an attempt gives; raises APITimeoutError once nobody has been answered for `silence_s`."""
+        """What an attempt gives; raises APITimeoutError once nobody has been answered for too long."""
         call = asyncio.ensure_future(attempt)
         try:
             while True:
                 answered = self._stats.answered
-                done, _ = await asyncio.wait([call], timeout=self._silence_s)
+                done, _ = await asyncio.wait([call], timeout=self._longest_silence())
                 if done:
                     return call.result()
                 if self._stats.answered == answered:
                     raise openai.APITimeoutError(httpx2.Request("POST", self._settings.base_url))
         finally:
             call.cancel()
+
+    def _longest_silence(self) -> float | None:
+        """Seconds in which a server that is slow and healthy has answered somebody; None where that bounds nothing."""
+        return None if self._silence_s is None else self._silence_s + max(self._asked_for, default=0) / SLOWEST
 
     def _read(self, request: GenerationRequest, completion: Any) -> tuple[str, list[int], bool]:
         """Text and tokens of a completion, and whether it ended by itself."""
@@ -250,7 +267,7 @@ class EndpointEngine:
 
     def _failure(self, what: str, error: Exception) -> OpenmicError:
         """What it means that the server did not do something, after all attempts: whose fault that is."""
-        url, said = self._settings.base_url, what_happened(error)
+        url, said = self._settings.base_url, what_happened(error, self.timeout_key)
         if isinstance(error, openai.APIStatusError):
             status = error.status_code
             if status in _OWN_FAULT:
@@ -335,13 +352,13 @@ def root_of(error: BaseException) -> BaseException:
     return next((one for one in reversed(chain) if isinstance(one, OSError)), error)
 
 
-def what_happened(error: BaseException) -> str:
-    """An error in one line that is not too long and holds no key."""
+def what_happened(error: BaseException, timeout_key: str) -> str:
+    """An error in one line that is not too long and holds no key; `timeout_key` is what bounds an attempt."""
     root = root_of(error)
     if isinstance(root, ConnectionRefusedError):
         return "connection refused"
     if isinstance(error, openai.APITimeoutError):
-        return "no answer in time (timeout_s)"
+        return f"no answer in time ({timeout_key})"
     line = hidden(" ".join(str(root).split()) or type(root).__name__)
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 

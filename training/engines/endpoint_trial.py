@@ -86,7 +86,7 @@ async def _explained(settings: StudentSettings, error: Exception) -> str:
     endpoint, cause = settings.endpoint, error.__cause__
     url, model = endpoint.base_url.rstrip("/"), endpoint.model or settings.model
     if not isinstance(cause, openai.APIStatusError):
-        why = what_happened(cause or error)
+        why = what_happened(cause or error, EndpointEngine.timeout_key)
         return (
             f"student.endpoint.base_url: the student's server {url} cannot be reached ({why}); is it running, and "
             "is the address right?"

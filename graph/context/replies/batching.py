@@ -166,12 +166,16 @@ class _Records:
 
     @contextmanager
     def followed(self, record: dict[str, Any]) -> Iterator[None]:
-        """For the time of the block, keep a batch's record open, whatever stages are over."""
+        """For the time of the block, keep a batch's record open, whatever stages are over.
+
+        One that does not say whose requests it has is of those that are under way once its replies are taken in.
+        """
         self._followed.append(record)
         try:
             yield
         finally:
             self._followed = [one for one in self._followed if one is not record]
+        record.setdefault("stages", sorted(self.stages))
 
     async def stage_is_over(self, stage: str) -> None:
         """Close those that no other stage has requests in.
@@ -182,6 +186,8 @@ class _Records:
         self.stages.discard(stage)
         left = [one for one in self._all if not one["ended"]]
         for record in left:
+            if "stages" not in record:  # its replies are still to be taken in, whosever they are
+                continue
             record["stages"] = [name for name in record["stages"] if name != stage]
             record["ended"] = not record["stages"] and not any(one is record for one in self._followed)
         if left:

@@ -1,12 +1,14 @@
 """One reader tells thought from answer, wherever a server has put the thought."""
 
 import math
+import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openmic.agents.endpoints import reading
 from openmic.agents.endpoints.reading import Said, answer_tokens, read_message, read_text, spelled
 from openmic.core.records import TokenLogprob
 
@@ -188,6 +190,15 @@ def test_what_is_cut_off_beside_a_thought_of_its_own_is_an_answer() -> None:
     assert read_message(message, cut_off=True).answer == message["content"]
 
 
+PATTERNS = {
+    name: one
+    for name, one in vars(reading).items()
+    if isinstance(one, re.Pattern) and name not in {"_MARKED", "_ALOUD", "_BYTE", "_OF_THOUGHT", "_OF_WORDS"}
+}
+PATTERNS |= {name: re.compile(vars(reading)[name], re.IGNORECASE) for name in ("_OPENING", "_CLOSING")}
+"""All that is looked for in a text; a tag that is added is in one of them."""
+
+
 @steady
 @given(
     st.lists(st.sampled_from(["<think>", "</think>", "[THINK]", "[/THINK]", "1", "Answer: 2", "\n", "a b"]), max_size=9)
@@ -201,6 +212,18 @@ def test_nothing_before_the_last_closing_tag_is_ever_read(pieces: list[str]) -> 
     unopened = max(text.rfind("<think>", 0, max(last, 0)), text.rfind("[THINK]", 0, max(last, 0))) < 0 <= last
     if unopened:
         assert answer.strip() in text[last:]
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+@settings(steady, max_examples=150)
+@given(st.data())
+def test_what_has_no_sign_of_a_tag_is_read_as_it_is_where_tags_are_looked_for(name: str, data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(PATTERNS[name], fullmatch=True)) + data.draw(st.text("ab 1\n", max_size=3))
+    cut_off = data.draw(st.booleans())
+    said = read_text(text, cut_off=cut_off)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_MARKED", re.compile(""))
+        assert read_text(text, cut_off=cut_off) == said
 
 
 # Tokens

@@ -18,6 +18,7 @@ from openmic.core.errors import (
 from openmic.core.records import AdapterRef
 from openmic.core.student_settings import StudentEndpointSettings
 from openmic.testing import EngineConformance
+from openmic.training.engines import endpoint
 from openmic.training.engines.conformance import BuildEngine, ask, scenario
 from openmic.training.engines.endpoint import EndpointEngine, adapter_name
 from openmic.training.engines.engine import StudentEngine
@@ -237,6 +238,9 @@ async def asked_once(url: str, folder: Path, **changes: Any) -> None:
         await engine.close()
 
 
+NOT_IN_TIME = r"did not answer request 'r': no answer in time \(student\.endpoint\.timeout_s\)"
+
+
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n"])
 def test_an_answer_that_never_ends_is_waited_for_once_as_long_as_an_attempt_may_take(
     tiny_causal: Path, head: bytes
@@ -251,7 +255,7 @@ def test_an_answer_that_never_ends_is_waited_for_once_as_long_as_an_attempt_may_
 
     async def test() -> None:
         async with asyncio.timeout(PATIENCE_S), listening(drip) as url:
-            with pytest.raises(UnansweredError, match=r"did not answer request 'r': no answer in time \(timeout_s\)"):
+            with pytest.raises(UnansweredError, match=NOT_IN_TIME):
                 await asked_once(url, tiny_causal, timeout_s=0.3)
 
     asyncio.run(test())
@@ -272,7 +276,7 @@ def test_a_server_that_takes_connections_and_answers_nobody_is_asked_twice(
         async with asyncio.timeout(PATIENCE_S), listening(silence) as url:
             values = {"base_url": f"{url}/v1", "model": "tiny", "timeout_s": 0.2}
             engine = EndpointEngine(str(tiny_causal), StudentEndpointSettings.model_validate(values))
-            with pytest.raises(UnansweredError, match=r"did not answer request 'r': no answer in time \(timeout_s\)"):
+            with pytest.raises(UnansweredError, match=NOT_IN_TIME):
                 await engine.generate(replace(request(), hurried=hurried))
             assert attempts == 2
             with pytest.raises(UnansweredError, match=r"did not answer the loading of adapter version 1: no answer in"):
@@ -283,7 +287,9 @@ def test_a_server_that_takes_connections_and_answers_nobody_is_asked_twice(
     asyncio.run(test())
 
 
-def test_where_silence_alone_bounds_an_attempt_it_goes_on_as_long_as_others_are_answered(tiny_causal: Path) -> None:
+def test_where_silence_alone_bounds_an_attempt_it_goes_on_as_long_as_others_are_answered(
+    tiny_causal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     attempts = 0
     completion = b'{"choices": [{"text": "a", "token_ids": [5], "finish_reason": "length"}]}'
     head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -303,12 +309,43 @@ def test_where_silence_alone_bounds_an_attempt_it_goes_on_as_long_as_others_are_
         async with asyncio.timeout(PATIENCE_S), listening(busy) as url:
             reached = StudentEndpointSettings.model_validate({"base_url": f"{url}/v1", "model": "tiny"})
             engine = EndpointEngine(str(tiny_causal), reached, silence_s=1.0)
+            monkeypatch.setattr(endpoint, "SLOWEST", 1000.0)
             slow, began = asyncio.create_task(engine.generate(request(max_tokens=9))), time.monotonic()
             while time.monotonic() < began + 3:
                 await engine.generate(request(id="other", max_tokens=1))
             others_are_over.set()
             assert (await slow).token_ids == (5,)
             assert attempts == 1
+            await engine.close()
+
+    asyncio.run(test())
+
+
+def test_a_slow_server_has_as_long_to_answer_somebody_as_the_longest_answer_takes(
+    tiny_causal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked for little waits, too: all places may be taken by what is asked for much."""
+    attempts = 0
+    completion = b'{"choices": [{"text": "a", "token_ids": [5], "finish_reason": "length"}]}'
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        await reader.readuntil(b'"max_tokens":')
+        attempts += 1
+        await asyncio.sleep(1.0)
+        writer.write(head % len(completion) + completion)
+        await writer.drain()
+
+    async def test() -> None:
+        async with asyncio.timeout(PATIENCE_S), listening(slow) as url:
+            reached = StudentEndpointSettings.model_validate({"base_url": f"{url}/v1", "model": "tiny"})
+            engine = EndpointEngine(str(tiny_causal), reached, silence_s=0.1)
+            monkeypatch.setattr(endpoint, "SLOWEST", 10.0)
+            await asyncio.gather(*(engine.generate(request(id=f"{most}", max_tokens=most)) for most in (1, 600)))
+            assert attempts == 2
+            with pytest.raises(UnansweredError):
+                await engine.generate(request(max_tokens=1))
             await engine.close()
 
     asyncio.run(test())

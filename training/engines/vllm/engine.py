@@ -36,6 +36,8 @@ class VLLMEngine(EndpointEngine):
         StudentError: the student cannot be had.
     """
 
+    timeout_key = "student.vllm.timeout_s"
+
     def __init__(self, settings: StudentSettings, server: VLLMServer, *, worker: str) -> None:
         """Starts the server if it is not running. Takes up to `start_timeout_s`."""
         reached = StudentEndpointSettings(

@@ -271,6 +271,21 @@ def test_a_stage_that_is_over_closes_its_batches_though_nobody_asks_for_them(
     assert len(endpoint.asked) == before
 
 
+def test_a_batch_that_does_not_say_whose_it_is_stays_open_until_its_replies_are_taken_in(
+    asking: Asking, endpoint: BatchEndpoint
+) -> None:
+    killed_while_waiting(asking)
+    [record] = asking.run.batches
+    asking.store.update(Run, "RUN1", batches=[{name: record[name] for name in record if name != "stages"}])
+    before = asking.posted
+    endpoint.looks = 0
+    asking(all_of(0, "evaluate"))
+    assert [record["ended"] for record in asking.run.batches] == [False]
+    assert asking(all_of()) == answers()
+    assert asking.posted == before
+    assert [record["ended"] for record in asking.run.batches] == [True]
+
+
 def test_a_batch_whose_replies_came_to_nothing_is_closed_with_its_stage(
     asking: Asking, endpoint: BatchEndpoint
 ) -> None:
@@ -381,17 +396,19 @@ def test_a_batch_that_the_provider_has_no_more_is_sent_anew(asking: Asking, endp
 
 @pytest.mark.parametrize("status", [404, 405, 501])
 @pytest.mark.parametrize("path", ["/batches/batch_0", "/batches", "/files/output-0/content"])
+@pytest.mark.parametrize("patience_s", [0, 5])
 def test_what_is_missing_once_is_not_taken_to_be_gone(
-    asking: Asking, endpoint: BatchEndpoint, status: int, path: str
+    asking: Asking, endpoint: BatchEndpoint, status: int, path: str, patience_s: float
 ) -> None:
     killed_while_waiting(asking)
     asking.store.update(Run, "RUN1", batches=[{**asking.run.batches[0], "batch": None}])
     odd, before = iter([failure(status, "not found")]), asking.posted
     endpoint.instead = lambda method, asked: next(odd, None) if (method, asked) == ("GET", path) else None
     endpoint.looks = 0
-    assert asking(all_of()) == answers()
+    assert asking(all_of(), patience_s=patience_s) == answers()
     assert asking.posted == before
     assert next(odd, None) is None
+    assert not any(record.get("missed") for record in asking.run.batches)
 
 
 @pytest.mark.parametrize("path", ["/batches/batch_0", "/batches", "/", "/files/output-0/content"])
@@ -572,6 +589,20 @@ def test_a_list_that_does_not_say_of_which_files_its_batches_are_begins_no_secon
     endpoint.shown_as = lambda batch: batch
     assert asking(all_of()) == answers()
     assert len(endpoint.batches) == 1
+
+
+@pytest.mark.parametrize("odd", [{"input_file_id": None}, {"id": None}, None])
+def test_a_batch_of_others_that_cannot_be_read_hides_ours_in_no_list(
+    asking: Asking, endpoint: BatchEndpoint, odd: dict[str, Any] | None
+) -> None:
+    killed_while_waiting(asking)
+    asking.store.update(Run, "RUN1", batches=[{**asking.run.batches[0], "batch": None}])
+    endpoint.batches.append({**endpoint.batches[0], "id": "batch_of_others", "input_file_id": "file-of-others"})
+    others = "batch_of_others"
+    endpoint.shown_as = lambda batch: batch if batch["id"] != others else odd and batch | odd
+    endpoint.looks = 0
+    assert asking(all_of(), patience_s=0.2) == answers()
+    assert len(endpoint.batches) == 2
 
 
 @pytest.mark.parametrize("told", [[], "words", {"id": None}, {"object": "list", "data": "words"}, {"data": [7, {}]}])
