@@ -190,7 +190,7 @@ def test_what_is_cut_off_beside_a_thought_of_its_own_is_an_answer() -> None:
     assert read_message(message, cut_off=True).answer == message["content"]
 
 
-PATTERNS = {
+PATTERNS: dict[str, re.Pattern[str]] = {
     name: one
     for name, one in vars(reading).items()
     if isinstance(one, re.Pattern) and name not in {"_MARKED", "_ALOUD", "_BYTE", "_OF_THOUGHT", "_OF_WORDS"}
