@@ -88,9 +88,9 @@ def run_status(store: Store, run: Run, *, samples: int = SAMPLES) -> dict[str, A
         "taken_over": taken_over(store, run, counts["llm"]),
         "trackers": trackers(store, run),
         "store": store.url,
-        "home": store.located(run.home),
+        "home": store.shown_place(run.home),
         "duplicate_inputs": run.duplicate_inputs,
-        "adapter_path": store.located(promoted[-1].uri or "") if promoted else None,
+        "adapter_path": store.shown_place(promoted[-1].uri or "") if promoted else None,
         "versions": [
             _version(store, row, stage, trainings.get(row.training_id or ""), inputs)
             for row, stage in zip(adapters, stages, strict=True)
@@ -154,7 +154,7 @@ def _version(store: Store, adapter: Adapter, stage: str, training: Training | No
         "promoted": adapter.status == "promoted",
         "status": adapter.status,
         "reason": adapter.reason,
-        "adapter_path": None if adapter.uri is None else store.located(adapter.uri),
+        "adapter_path": None if adapter.uri is None else store.shown_place(adapter.uri),
         "of": inputs,
         **figures,
     }

@@ -17,7 +17,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Engine, Row, Select, b
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
-from ..core.errors import NotFoundError
+from ..core.errors import NotFoundError, StoreFaultError
 from ..core.records import LLMReply, Role
 from .dialects.engine import file_of, snapshots
 from .dialects.postgresql import holder
@@ -99,6 +99,13 @@ class Reader:
     def located(self, place: str) -> str:
         """The absolute path, or the address, of a run's `home` or an adapter's `uri`."""
         return located(self.url, place)
+
+    def shown_place(self, place: str) -> str:
+        """As `located`, for people: of a place that openmic never makes, what the store has."""
+        try:
+            return self.located(place)
+        except StoreFaultError:
+            return place
 
     def recorded(self, path: str | Path) -> str:
         """What a row is to have of an absolute path or an address, so that `located` finds it again."""

@@ -14,6 +14,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, String, bindpa
 from sqlmodel import SQLModel, col
 
 from ..core.records import Agent, Stage, TurnKind
+from .faults import unreadable
 from .reading import Reader, chunks
 from .schema import column_of
 from .tables.transcript import BallotRow, Dialogue, DialogueStatus, Turn, VerdictRow
@@ -53,6 +54,7 @@ def _plain(model: type[SQLModel], name: str) -> ColumnElement[Any]:
     return type_coerce(column_of(model, name), String).label(name)
 
 
+_KINDS = frozenset(map(str, TurnKind))
 _OF_SOME: _Looks = _looks(lambda column: column.in_(bindparam("ids", expanding=True)))
 _OF_ONE: _Looks = _looks(lambda column: column == bindparam("ids"))
 """Made once: to put a statement together takes longer than it does."""
@@ -133,6 +135,8 @@ def count_anew(reader: Reader, ids: Collection[str]) -> dict[str, Counts]:
         for found, statement in zip(rows, _OF_SOME, strict=True):
             for row in reader.rows(statement, ids=some):
                 found[row.dialogue_id].append(row)
+    if odd := {turn.kind for turns in rows[0].values() for turn in turns} - _KINDS:  # read as plain texts
+        raise unreadable(reader.url, LookupError(f"{min(odd)!r} is no kind of turn"))
     return {name: counted(*(found.get(name, ()) for found in rows)) for name in ids}
 
 

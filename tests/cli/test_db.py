@@ -78,7 +78,7 @@ def test_a_run_verifies_and_damage_is_told(openmic: Openmic, copy: Path) -> None
     assert [(fault["check"], fault["row"]) for fault in json.loads(found.out)["faults"]] == [
         ("content", f"turn {turn}")
     ]
-    assert "1 faults" in openmic("db", "verify", "--store", str(copy)).err
+    assert "1 fault\n" in openmic("db", "verify", "--store", str(copy)).err
 
 
 def test_adapters_are_verified_where_they_are(openmic: Openmic, copy: Path, tmp_path: Path) -> None:

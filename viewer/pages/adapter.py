@@ -22,7 +22,7 @@ def adapter(
     found = site.run(run)
     lineage = explain_adapter(site.store, found.id, version, limit=PAGE, skip=(page - 1) * PAGE)
     uri = lineage.adapter.uri
-    place = None if uri is None else site.store.located(uri)
+    place = None if uri is None else site.store.shown_place(uri)
     return site.page(
         request,
         "adapter.html",

@@ -32,7 +32,7 @@ def _facts(site: Site, run: Run) -> dict[str, Any]:
     standing = live_status(site.store, run)
     return {
         "run": run,
-        "folder": site.store.located(run.home),
+        "folder": site.store.shown_place(run.home),
         "headline": headline_of(site, run),
         "versions": adapters_of(site.store, run),
         "learning": learning_of(site.store, run),
