@@ -34,7 +34,7 @@ BEGINS_S, WRITTEN_PER_S = 0.5, 60.0
 """A large model's reply: seconds until it begins, and tokens a second from then on."""
 SIMULATED_S = 0.03
 """A reply of the simulated cast, beside the latency that it is told to have."""
-DIALOGUE_MS = 13.0
+DIALOGUE_MS = 17.0
 """Processor time of the driver for a dialogue that it holds itself: `benchmarks/dialogues.py`."""
 HANDED_OVER = 0.4
 """What share of that stays with it where workers hold the dialogue, by the same benchmark's `--workers`."""
